@@ -1,0 +1,1 @@
+"""Simulate and label: Monte Carlo option prices with pathwise derivatives."""

@@ -1,0 +1,228 @@
+"""Training data: features to label; values with pathwise gradients and curvature; their measured error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import assert_never
+
+import torch
+from torch import Tensor
+
+from pricing.draws import principal_axes, stream, to_normals, uniforms
+from pricing.errors import InvalidSpec, NonFiniteLabels
+from pricing.monte_carlo import Expectation, Simulation, average, driving_gradient, prepare, replicate, simulate
+from pricing.payoffs import moneyness
+from pricing.spec import DiffusedSampler, LabelSpec, MoneynessSampler, PricingProblem, UniformSampler
+from pricing.types import Progress
+
+# The labels by order of differentiation.
+LABELS = ("value", "gradient", "curvature")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labels:
+    """Features with simulated labels, float64, raw units; what was not asked for is None.
+
+    Shape: features (N, d); value (N,); gradient (N, d); directions and curvature (N, k, d) with
+    curvature[n, k] = H(x_n) directions[n, k]; every error as its label, one standard error over the replicates.
+
+    Args:
+        paths: simulated paths in all, the pilot's included.
+        payoffs: evaluations of the payoff on a path, the pilot's and those that found the directions included.
+    """
+
+    features: Tensor
+    value: Tensor
+    gradient: Tensor | None = None
+    directions: Tensor | None = None
+    curvature: Tensor | None = None
+    value_error: Tensor | None = None
+    gradient_error: Tensor | None = None
+    curvature_error: Tensor | None = None
+    paths: int
+    payoffs: int
+
+
+def sample_features(problem: PricingProblem, spec: LabelSpec, *, seed: int) -> Tensor:
+    """The N features to label, from one scrambled Sobol set. Shape: -> batch feature, float64.
+
+    Raises:
+        InvalidSpec: a sampler that does not fit the problem.
+    """
+    generator = stream("features", seed=seed)
+    dimension = problem.box.dimension
+    points = uniforms("sobol", spec.samples, dimension + 1, generator=generator)
+    match spec.sampler:
+        case UniformSampler():
+            return torch.from_numpy(problem.box.from_uniforms(points[:, :dimension]))
+        case DiffusedSampler():
+            return diffuse(problem, spec.sampler, torch.from_numpy(to_normals(points[:, :dimension])))
+        case MoneynessSampler(bound=bound):
+            features = torch.from_numpy(problem.box.from_uniforms(points[:, :dimension]))
+            return spread_moneyness(problem, features, torch.from_numpy(points[:, dimension]), bound=bound)
+        case _:
+            assert_never(spec.sampler)
+
+
+def diffuse(problem: PricingProblem, sampler: DiffusedSampler, normals: Tensor) -> Tensor:
+    """Spots at the horizon with their random part inflated; a Gaussian law, so some lie outside the Box.
+
+    Without carry this is S = initial + multiplier sqrt(horizon) L z (Huge & Savine 2020).
+
+    Shape: batch asset -> batch asset.
+    """
+    if len(sampler.initial) != problem.process.assets:
+        raise InvalidSpec(f"initial must have {problem.process.assets} spots, got {len(sampler.initial)}")
+    initial = normals.new_tensor(sampler.initial).expand(1, 1, -1)
+    terminal = simulate(problem.process, initial, normals[None], sampler.horizon)
+    return (terminal.forward + sampler.multiplier * terminal.increments)[0]
+
+
+def spread_moneyness(problem: PricingProblem, features: Tensor, levels: Tensor, *, bound: float) -> Tensor:
+    """Move features inside the Box so that the standardised moneyness of the forward is uniform.
+
+    Each point moves straight towards the corner of the Box where the moneyness is largest, or smallest, until it meets
+    its target: the Box is convex, so the point stays inside, and none is clipped or thrown away. Targets are uniform in
+    the part of [-bound, bound] that the Box reaches.
+
+    Shape: features batch feature, levels (uniforms) batch -> batch feature.
+    """
+
+    def forward_moneyness(spots: Tensor) -> Tensor:
+        terminal = simulate(problem.process, spots[:, None, :], torch.zeros_like(spots)[:, None, :], problem.maturity)
+        return moneyness(problem.payoff, terminal)[:, 0]
+
+    x = features.clone().requires_grad_()
+    start = forward_moneyness(x)
+    (slope,) = torch.autograd.grad(start.sum(), x)
+    start = start.detach()
+    lower, upper = torch.from_numpy(problem.box.lower), torch.from_numpy(problem.box.upper)
+    top = features.where(slope == 0, upper.where(slope > 0, lower))
+    bottom = features.where(slope == 0, lower.where(slope > 0, upper))
+    deviation = driving_gradient(problem, features).norm(dim=1)
+    low = torch.maximum(-bound * deviation, forward_moneyness(bottom))
+    high = torch.minimum(bound * deviation, forward_moneyness(top))
+    if not (low < high).all():
+        raise InvalidSpec(
+            f"sampler: no point of the Box lies within {bound:g} terminal standard deviations of the strike; move the "
+            "Box or the strike, raise bound, or sample 'uniform'"
+        )
+    target = low + (high - low) * levels
+    corner = top.where((target > start)[:, None], bottom)
+    share = (target - start) / (forward_moneyness(corner) - start)
+    return torch.clamp(features + share[:, None] * (corner - features), lower, upper)
+
+
+def make_labels(
+    problem: PricingProblem, features: Tensor, spec: LabelSpec, *, seed: int, progress: Progress | None = None
+) -> Labels:
+    """Label every row of the features; the same seed gives the same labels, bit for bit.
+
+    Each of the R replicates averages the M paths of a sample and is differentiated as it stands: once for the gradient,
+    twice for H v. A label is the mean over the replicates.
+
+    Shape: features ``batch feature``, float64.
+
+    Raises:
+        InvalidSpec: features of another width, or an estimator or directions that do not fit the problem.
+        OutOfDomain: features that are not finite.
+        NonFiniteLabels: NaN or infinity, naming the sample.
+    """
+    simulation = prepare(problem, features, spec, seed=seed)
+    directions = find_directions(simulation, features, seed=seed) if spec.order == 2 else None
+
+    def run(index: int) -> tuple[Tensor, ...]:
+        def measure(expectation: Expectation, rows: slice) -> tuple[Tensor, ...]:
+            if progress is not None:
+                progress((index + rows.stop / len(features)) / spec.replicates)
+            along = None if directions is None else directions[rows]
+            return derivatives(expectation, features[rows], order=spec.order, directions=along)
+
+        return replicate(simulation, len(features), measure, index=index, seed=seed)
+
+    runs = [run(index) for index in range(spec.replicates)]
+    estimates = [average(torch.stack(label)) for label in zip(*runs, strict=True)]
+    mean = dict(zip(LABELS, (estimate.value for estimate in estimates), strict=False))
+    error = dict(zip(LABELS, (estimate.standard_error for estimate in estimates), strict=False))
+    paths, payoffs = count(simulation, len(features))
+    require_finite_labels(features, mean)
+    return Labels(
+        features=features,
+        value=mean["value"],
+        gradient=mean.get("gradient"),
+        directions=directions,
+        curvature=mean.get("curvature"),
+        value_error=error["value"],
+        gradient_error=error.get("gradient"),
+        curvature_error=error.get("curvature"),
+        paths=paths,
+        payoffs=payoffs,
+    )
+
+
+def derivatives(
+    expectation: Expectation, features: Tensor, *, order: int, directions: Tensor | None
+) -> tuple[Tensor, ...]:
+    """Value, gradient and H v up to ``order``; samples do not mix, so the sum over them has all their derivatives.
+
+    Shape: features batch feature, directions batch direction feature -> batch; batch feature; batch direction feature.
+    """
+    if order == 0:
+        return (expectation(features),)
+    x = features.clone().requires_grad_()
+    value = expectation(x)
+    (gradient,) = torch.autograd.grad(value.sum(), x, create_graph=directions is not None)
+    if directions is None:
+        return value.detach(), gradient
+    curvature = [torch.autograd.grad((gradient * v).sum(), x, retain_graph=True)[0] for v in directions.unbind(dim=1)]
+    return value.detach(), gradient.detach(), torch.stack(curvature, dim=1)
+
+
+def find_directions(simulation: Simulation, features: Tensor, *, seed: int) -> Tensor:
+    """Curvature directions of every sample: normals with identity covariance, or the principal axes of the deltas.
+
+    The axes are the leading unit eigenvectors of E[grad y grad y^T] over the delta labels of the first replicate
+    (Huge & Savine, "Axes that matter"), the same for every sample.
+
+    Shape: batch feature -> batch direction feature.
+    """
+    spec, (samples, dimension) = simulation.spec, features.shape
+    match spec.direction_law:
+        case "random":
+            generator = stream("directions", seed=seed)
+            return torch.from_numpy(generator.standard_normal((samples, spec.directions, dimension)))
+        case "pca":
+            if spec.directions > dimension:
+                raise InvalidSpec(f"directions must be at most {dimension} (features) for 'pca', got {spec.directions}")
+
+            def measure(expectation: Expectation, rows: slice) -> tuple[Tensor, ...]:
+                return derivatives(expectation, features[rows], order=1, directions=None)
+
+            value, gradient = replicate(simulation, samples, measure, index=0, seed=seed)
+            require_finite_labels(features, {"value": value, "gradient": gradient})
+            axes = principal_axes(gradient.numpy()).T[: spec.directions]
+            return torch.tensor(axes).expand(samples, -1, -1).contiguous()
+        case _:
+            assert_never(spec.direction_law)
+
+
+def count(simulation: Simulation, samples: int) -> tuple[int, int]:
+    """Simulated paths and payoff evaluations. Paths that all samples share count once; a shifted set is a new one."""
+    spec = simulation.spec
+    pilot = spec.draws.pilot if spec.draws.rotation == "gradient_pca" else 0
+    sets = 1 if spec.draws.sharing == "common" else samples
+    passes = spec.replicates + (spec.order == 2 and spec.direction_law == "pca")
+    return sets * spec.paths * spec.replicates + pilot, samples * spec.paths * passes + pilot
+
+
+def require_finite_labels(features: Tensor, labels: Mapping[str, Tensor]) -> None:
+    """Raise NonFiniteLabels for the first sample with NaN or infinity in a label."""
+    for name, label in labels.items():
+        finite = torch.isfinite(label).reshape(len(label), -1).all(dim=1)
+        if not finite.all():
+            row = int((~finite).nonzero()[0])
+            raise NonFiniteLabels(
+                f"sample {row}: {name} is {label[row].tolist()} at features {features[row].tolist()}; "
+                "the features or the process are so large that it overflows"
+            )

@@ -1,0 +1,262 @@
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+from scipy.stats import kstest
+from torch import Tensor
+
+from pricing.analytic import greeks
+from pricing.domain import Feature
+from pricing.errors import InvalidSpec, NonFiniteLabels, OutOfDomain
+from pricing.labels import Labels, make_labels, sample_features
+from pricing.spec import (
+    Bachelier,
+    Call,
+    Conditional,
+    DiffusedSampler,
+    Draws,
+    Estimator,
+    LabelSpec,
+    MoneynessSampler,
+    Pathwise,
+    PricingProblem,
+    Put,
+    Sampler,
+    Smoothed,
+    UniformSampler,
+)
+
+# Draws that do not depend on the features, so that bumped features meet the same normals.
+FIXED = Draws(rotation="none")
+STEP = 1e-5
+
+
+def label(labels: Labels, name: str) -> Tensor:
+    value = getattr(labels, name)
+    assert isinstance(value, Tensor)
+    return value
+
+
+@pytest.mark.parametrize("estimator", [Smoothed(width=0.1), Smoothed(kernel="silu", width=0.1), Conditional()])
+def test_labels_are_derivatives_on_the_same_normals(estimator: Estimator, seven: PricingProblem, spots: Tensor) -> None:
+    spec = LabelSpec(paths=64, replicates=2, draws=FIXED, estimator=estimator, directions=2, direction_law="random")
+    labels = make_labels(seven, spots, spec, seed=3)
+    directions = label(labels, "directions")
+    for k in range(2):
+        up, down = (make_labels(seven, spots + h * directions[:, k], spec, seed=3) for h in (STEP, -STEP))
+        slope = (up.value - down.value) / (2 * STEP)
+        torch.testing.assert_close((label(labels, "gradient") * directions[:, k]).sum(1), slope, rtol=0, atol=1e-8)
+        bend = (label(up, "gradient") - label(down, "gradient")) / (2 * STEP)
+        torch.testing.assert_close(label(labels, "curvature")[:, k], bend, rtol=0, atol=1e-6)
+
+
+def test_pathwise_gradient_is_the_share_of_paths_in_the_money(seven: PricingProblem, spots: Tensor) -> None:
+    """Delta of the raw payoff is w times a count of paths over M."""
+    spec = LabelSpec(paths=64, replicates=1, draws=FIXED, estimator=Pathwise(), order=1)
+    share = label(make_labels(seven, spots, spec, seed=1), "gradient") / spots.new_tensor(seven.payoff.weights)
+    counts = share * 64
+    torch.testing.assert_close(counts, counts.round(), rtol=0, atol=1e-12)
+    torch.testing.assert_close(counts, counts[:, :1].expand(-1, 7), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("sharing", ["common", "shifted", "independent"])
+@pytest.mark.parametrize("estimator", [Smoothed(), Conditional(normal="first")])
+def test_within_four_standard_errors_of_the_closed_form(
+    sharing: Literal["common", "shifted", "independent"], estimator: Estimator, long_short: PricingProblem
+) -> None:
+    spec = LabelSpec(
+        samples=8,
+        paths=256,
+        replicates=16,
+        draws=Draws(sharing=sharing, rotation="none"),
+        estimator=estimator,
+        sampler=MoneynessSampler(bound=1.5),
+        direction_law="random",
+    )
+    x = sample_features(long_short, spec, seed=8)
+    labels, exact = make_labels(long_short, x, spec, seed=8), greeks(long_short, x.numpy())
+    hv = np.einsum("nij,nkj->nki", exact.gamma, label(labels, "directions").numpy())
+    for name, truth in (("value", exact.value), ("gradient", exact.delta), ("curvature", hv)):
+        error = label(labels, f"{name}_error").numpy()
+        assert (np.abs(label(labels, name).numpy() - truth) < 4.0 * error + 1e-5 * np.abs(truth)).all(), name
+
+
+def test_default_labels_of_the_seven_asset_case(seven: PricingProblem) -> None:
+    """8192 paths and a pilot, shared by every sample: 1e-4 of the value's scale, 1e-3 of a delta, 1 % of gamma."""
+    spec = LabelSpec(samples=64, paths=1024)
+    x = sample_features(seven, spec, seed=0)
+    labels, exact = make_labels(seven, x, spec, seed=0), greeks(seven, x.numpy())
+    np.testing.assert_allclose(labels.value, exact.value, atol=1e-4 * 0.2)
+    np.testing.assert_allclose(label(labels, "gradient"), exact.delta, atol=1e-3)
+    hv = np.einsum("nij,nkj->nki", exact.gamma, label(labels, "directions").numpy())
+    np.testing.assert_allclose(label(labels, "curvature"), hv, atol=0.01 * np.abs(hv).max())
+
+
+def test_the_seed_decides_every_bit(seven: PricingProblem, spots: Tensor) -> None:
+    spec = LabelSpec(paths=64, replicates=2, direction_law="random")
+    first, again, other = (make_labels(seven, spots, spec, seed=seed) for seed in (1, 1, 2))
+    for name in ("value", "gradient", "directions", "curvature", "value_error", "gradient_error", "curvature_error"):
+        assert torch.equal(label(first, name), label(again, name))
+        assert not torch.equal(label(first, name), label(other, name))
+
+
+def test_samples_do_not_depend_on_their_neighbours(seven: PricingProblem, spots: Tensor) -> None:
+    spec = LabelSpec(paths=64, draws=FIXED, order=1)
+    whole, part = make_labels(seven, spots, spec, seed=1), make_labels(seven, spots[:5], spec, seed=1)
+    torch.testing.assert_close(whole.value[:5], part.value, rtol=1e-14, atol=0)
+    torch.testing.assert_close(label(whole, "gradient")[:5], label(part, "gradient"), rtol=1e-14, atol=0)
+
+
+def test_order_decides_what_is_labelled(seven: PricingProblem, spots: Tensor) -> None:
+    names = ("value", "gradient", "curvature")
+    for order in range(3):
+        spec = msgspec.convert({"paths": 8, "replicates": 1, "order": order}, LabelSpec)
+        labels = make_labels(seven, spots, spec, seed=0)
+        for degree, name in enumerate(names):
+            assert (getattr(labels, name) is not None) == (degree <= order)
+            assert getattr(labels, f"{name}_error") is None  # one replicate measures no error
+        assert (labels.directions is not None) == (order == 2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "paths", "payoffs"),
+    [
+        ({}, 4 * 8 + 16, 16 * 8 * 4 + 16),
+        ({"draws": Draws(sharing="shifted", rotation="none")}, 16 * 4 * 8, 16 * 8 * 4),
+        ({"draws": Draws(sharing="independent", rotation="none")}, 16 * 4 * 8, 16 * 8 * 4),
+        ({"order": 2}, 4 * 8 + 16, 16 * 8 * 5 + 16),
+        ({"order": 2, "direction_law": "random"}, 4 * 8 + 16, 16 * 8 * 4 + 16),
+    ],
+)
+def test_budget(changes: dict[str, object], paths: int, payoffs: int, seven: PricingProblem, spots: Tensor) -> None:
+    spec = msgspec.structs.replace(LabelSpec(paths=8, replicates=4, order=1, draws=Draws(pilot=16)), **changes)
+    labels = make_labels(seven, spots, spec, seed=0)
+    assert (labels.paths, labels.payoffs) == (paths, payoffs)
+
+
+def test_principal_direction_of_a_basket_is_its_weights(seven: PricingProblem, spots: Tensor) -> None:
+    directions = label(make_labels(seven, spots, LabelSpec(paths=8, directions=7), seed=0), "directions")
+    w = torch.tensor(seven.payoff.weights, dtype=torch.float64)
+    torch.testing.assert_close(directions[:, 0], (w / w.norm()).expand(16, -1), rtol=0, atol=1e-12)
+    gram = directions @ directions.transpose(1, 2)
+    torch.testing.assert_close(gram, torch.eye(7, dtype=torch.float64).expand(16, -1, -1), rtol=0, atol=1e-12)
+
+
+def test_random_directions_have_unit_second_moment(single: PricingProblem) -> None:
+    x = torch.full((4096, 1), 1.0, dtype=torch.float64)
+    spec = LabelSpec(paths=1, replicates=1, direction_law="random", directions=2)
+    v = label(make_labels(single, x, spec, seed=0), "directions")[..., 0]
+    moments = (v.T @ v / len(v)).numpy()
+    np.testing.assert_allclose(moments, np.eye(2), atol=4.0 * np.sqrt(2.0 / 4096))
+
+
+def test_progress_rises_to_one(seven: PricingProblem, spots: Tensor) -> None:
+    seen: list[float] = []
+    make_labels(seven, spots, LabelSpec(paths=1 << 15, replicates=2, order=0), seed=0, progress=seen.append)
+    assert seen == sorted(seen)
+    assert len(seen) > 2
+    assert seen[-1] == 1.0
+
+
+def test_no_time_left(single: PricingProblem) -> None:
+    """Labels at maturity are the payoff: its value and slope, and no curvature off the kink."""
+    x = torch.tensor([[0.9], [1.3]], dtype=torch.float64)
+    for estimator in (Smoothed(), Conditional()):
+        labels = make_labels(
+            msgspec.structs.replace(single, maturity=0.0), x, LabelSpec(paths=4, estimator=estimator), seed=0
+        )
+        np.testing.assert_allclose(labels.value, [0.2, 0.0], atol=1e-15)
+        assert label(labels, "gradient").ravel().tolist() == [-1.0, 0.0]
+        assert label(labels, "curvature").ravel().tolist() == [0.0, 0.0]
+
+
+def test_labels_that_overflow_name_the_sample(seven: PricingProblem, spots: Tensor) -> None:
+    problem = msgspec.structs.replace(seven, payoff=Call(weights=(10.0,) * 7, strike=1.1))
+    spots[3, 2] = 1e308
+    with pytest.raises(NonFiniteLabels, match=r"sample 3: value is inf at features \["):
+        make_labels(problem, spots, LabelSpec(paths=4), seed=0)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_features_that_are_not_finite_are_refused(bad: float, seven: PricingProblem, spots: Tensor) -> None:
+    spots[3, 2] = bad
+    with pytest.raises(OutOfDomain, match="sample 3: features must be finite"):
+        make_labels(seven, spots, LabelSpec(paths=4), seed=0)
+
+
+def test_more_principal_directions_than_features(seven: PricingProblem, spots: Tensor) -> None:
+    with pytest.raises(InvalidSpec, match="at most 7 "):
+        make_labels(seven, spots, LabelSpec(paths=4, directions=8), seed=0)
+
+
+def sampled(problem: PricingProblem, sampler: Sampler, samples: int = 4096) -> Tensor:
+    return sample_features(problem, LabelSpec(samples=samples, sampler=sampler), seed=6)
+
+
+def test_uniform_features_fill_the_box(long_short: PricingProblem) -> None:
+    spec = LabelSpec(samples=1024, sampler=UniformSampler())
+    x = sample_features(long_short, spec, seed=0).numpy()
+    assert long_short.box.contains(x).all()
+    share = (x - long_short.box.lower) / (long_short.box.upper - long_short.box.lower)
+    for column in share.T:
+        assert kstest(column, "uniform").statistic < 2.0 / 1024
+    assert np.abs(np.corrcoef(share.T) - np.eye(3)).max() < 0.05
+
+
+def test_diffused_features_have_the_law_of_the_process(seven: PricingProblem) -> None:
+    """Basket standard deviation multiplier sigma_B sqrt(horizon) around the initial basket."""
+    x = sampled(seven, DiffusedSampler(initial=(1.0,) * 7, horizon=1.0, multiplier=1.5)).numpy()
+    w = np.array(seven.payoff.weights)
+    z = (x @ w - w.sum()) / (1.5 * 0.2)
+    assert kstest(z, "norm").statistic < 1.95 / np.sqrt(4096)
+    sigma = np.array(seven.process.volatilities)
+    covariance = np.cov(x.T) / 1.5**2 / np.outer(sigma, sigma)
+    np.testing.assert_allclose(covariance, np.array(seven.process.correlation), atol=0.05)
+
+
+@pytest.mark.parametrize("kind", [Call, Put])
+def test_moneyness_features_spread_the_forward_inside_the_box(kind: type[Call | Put], seven: PricingProblem) -> None:
+    problem = msgspec.structs.replace(seven, payoff=kind(weights=seven.payoff.weights, strike=1.1))
+    x = sampled(problem, MoneynessSampler(bound=2.0)).numpy()
+    assert problem.box.contains(x).all()
+    d = greeks(problem, x).moneyness
+    assert kstest(d / 4.0 + 0.5, "uniform").statistic < 2.0 / 4096
+    assert x.std(axis=0).min() > 0.1  # no coordinate collapses onto the line of the basket
+
+
+def test_moneyness_targets_end_where_the_box_ends(long_short: PricingProblem) -> None:
+    x = sampled(long_short, MoneynessSampler(bound=50.0)).numpy()
+    assert long_short.box.contains(x).all()
+    d = greeks(long_short, x).moneyness
+    corners = np.array([[50.0, 40.0, 150.0], [150.0, 140.0, 50.0]])
+    low, high = greeks(long_short, corners).moneyness
+    assert kstest((d - low) / (high - low), "uniform").statistic < 2.0 / 4096
+
+
+@pytest.mark.parametrize(("strike", "maturity"), [(50.0, 1.0), (1.1, 0.0)])
+def test_moneyness_out_of_reach(strike: float, maturity: float, seven: PricingProblem) -> None:
+    payoff = Call(weights=seven.payoff.weights, strike=strike)
+    problem = msgspec.structs.replace(seven, payoff=payoff, maturity=maturity)
+    with pytest.raises(InvalidSpec, match="within 5 terminal standard deviations"):
+        sampled(problem, MoneynessSampler())
+
+
+def test_diffused_initial_of_the_wrong_size(seven: PricingProblem) -> None:
+    with pytest.raises(InvalidSpec, match="initial must have 7 spots, got 2"):
+        sampled(seven, DiffusedSampler(initial=(1.0, 1.0)))
+
+
+def test_unused_feature_is_left_alone() -> None:
+    """A weight of zero gives the moneyness sampler no reason to move that asset."""
+    problem = PricingProblem(
+        process=Bachelier(volatilities=(0.2, 0.3), correlation=((1.0, 0.0), (0.0, 1.0))),
+        payoff=Call(weights=(1.0, 0.0), strike=1.0),
+        maturity=1.0,
+        features=(Feature(name="spot", lower=(0.5, 0.5), upper=(1.5, 1.5)),),
+    )
+    x = sampled(problem, MoneynessSampler()).numpy()
+    assert kstest(x[:, 1] - 0.5, "uniform").statistic < 2.0 / 4096

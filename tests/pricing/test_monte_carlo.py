@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from pricing.analytic import greeks
+from pricing.bachelier import factor
+from pricing.errors import InvalidSpec
+from pricing.labels import sample_features
+from pricing.monte_carlo import average, driving_gradient, expectation, find_rotation, prepare, value
+from pricing.smoothing import value_bias
+from pricing.spec import Conditional, Draws, Estimator, LabelSpec, MoneynessSampler, Pathwise, PricingProblem, Smoothed
+from pricing.types import Array
+
+Sharing = Literal["common", "shifted", "independent"]
+SOURCES = ("pseudo", "antithetic", "sobol")
+RAW = LabelSpec(paths=256, replicates=16, order=0, estimator=Pathwise())
+
+
+def drawn(source: str, sharing: Sharing = "common", *, rotation: str = "none") -> Draws:
+    return msgspec.convert({"source": source, "sharing": sharing, "rotation": rotation}, Draws)
+
+
+def deviations(problem: PricingProblem, x: Tensor, spec: LabelSpec) -> Array:
+    """(estimate - closed form) / standard error."""
+    estimate = value(problem, x, spec, seed=11)
+    assert estimate.standard_error is not None
+    return np.asarray((estimate.value.numpy() - greeks(problem, x.numpy()).value) / estimate.standard_error.numpy())
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("sharing", ["common", "shifted", "independent"])
+@pytest.mark.parametrize("rotation", ["none", "gradient_pca"])
+def test_four_standard_errors(
+    source: str, sharing: Sharing, rotation: str, seven: PricingProblem, spots: Tensor
+) -> None:
+    if sharing == "shifted" and source != "sobol":
+        with pytest.raises(msgspec.ValidationError, match="shifted"):
+            drawn(source, sharing)
+        return
+    spec = msgspec.structs.replace(RAW, draws=drawn(source, sharing, rotation=rotation))
+    assert np.abs(deviations(seven, spots, spec)).max() < 4.0
+
+
+@pytest.mark.parametrize("estimator", [Pathwise(), Smoothed(), Conditional(normal="first")])
+def test_every_estimator_with_carry(estimator: Estimator, long_short: PricingProblem) -> None:
+    spec = msgspec.structs.replace(
+        RAW, samples=8, estimator=estimator, draws=drawn("pseudo"), sampler=MoneynessSampler(bound=1.5)
+    )
+    x = sample_features(long_short, spec, seed=0)
+    assert np.abs(deviations(long_short, x, spec)).max() < 4.0
+
+
+@pytest.mark.parametrize(("source", "sharing"), [("pseudo", "independent"), ("sobol", "shifted"), ("sobol", "common")])
+def test_error_bars_are_calibrated(source: str, sharing: Sharing, seven: PricingProblem) -> None:
+    """With 16 replicates the ratio is Student's t: root mean square sqrt(15 / 13) over independent samples."""
+    x = 1.1 + 0.2 * (torch.rand((256, 7), dtype=torch.float64, generator=torch.Generator().manual_seed(3)) - 0.5)
+    spec = msgspec.structs.replace(RAW, paths=64, draws=drawn(source, sharing))
+    ratio = deviations(seven, x, spec)
+    if sharing == "common":  # one path set: one error shared by all samples, only its size can be checked
+        assert np.abs(ratio).max() < 4.0
+    else:
+        assert np.sqrt((ratio**2).mean()) == pytest.approx(np.sqrt(15.0 / 13.0), rel=0.15)
+
+
+def rate(problem: PricingProblem, x: Tensor, draws: Draws) -> float:
+    """Exponent p of an error M^-p between 64 and 4096 paths."""
+    errors = []
+    for paths in (64, 4096):
+        estimate = value(problem, x, msgspec.structs.replace(RAW, paths=paths, replicates=32, draws=draws), seed=2)
+        assert estimate.standard_error is not None
+        errors.append(float(estimate.standard_error.square().mean().sqrt()))
+    return float(np.log(errors[0] / errors[1]) / np.log(64.0))
+
+
+def test_convergence_rates(seven: PricingProblem, spots: Tensor) -> None:
+    """1 / sqrt(M) for pseudo-random paths, near 1 / M for rotated Sobol, between them in the Cholesky order."""
+    assert rate(seven, spots, drawn("pseudo")) == pytest.approx(0.5, abs=0.08)
+    assert rate(seven, spots, drawn("antithetic")) == pytest.approx(0.5, abs=0.08)
+    cholesky, rotated = (rate(seven, spots, drawn("sobol", rotation=r)) for r in ("none", "gradient_pca"))
+    assert 0.6 < cholesky < rotated
+    assert rotated > 0.9
+
+
+def test_antithetic_halves_the_variance_at_the_money(seven: PricingProblem) -> None:
+    """Pair variance 0.0908 against 0.1704 of the mean of two independent paths (units of s^2)."""
+    x = torch.full((32, 7), 1.1, dtype=torch.float64) / sum(seven.payoff.weights)
+    errors = []
+    for source in ("pseudo", "antithetic"):
+        spec = msgspec.structs.replace(RAW, paths=128, replicates=32, draws=drawn(source, "independent"))
+        estimate = value(seven, x, spec, seed=5)
+        assert estimate.standard_error is not None
+        errors.append(float(estimate.standard_error.square().mean()))
+    assert errors[0] / errors[1] == pytest.approx(0.1704 / 0.0908, rel=0.15)
+
+
+@pytest.mark.parametrize("kernel", ["silu", "softplus", "gaussian"])
+def test_bias_of_smoothing_is_as_stated(kernel: Literal["silu", "softplus", "gaussian"], seven: PricingProblem) -> None:
+    x = torch.full((1, 7), 1.1, dtype=torch.float64)
+    spec = msgspec.structs.replace(
+        RAW, paths=4096, draws=drawn("sobol", rotation="gradient_pca"), estimator=Smoothed(kernel=kernel, width=0.05)
+    )
+    exact = greeks(seven, x.numpy())
+    bias = float(value(seven, x, spec, seed=1).value[0]) - exact.value[0]
+    assert bias == pytest.approx(0.2 * value_bias(kernel, 0.05, float(exact.moneyness[0])), rel=0.1)
+
+
+def test_rotation_finds_the_direction_of_the_basket(problem: PricingProblem) -> None:
+    """For a Bachelier basket gradient PCA is the linear transformation of Imai & Tan (2006): A^T w first."""
+    x = torch.from_numpy(problem.box.from_uniforms(np.random.default_rng(1).random((8, problem.box.dimension))))
+    Q = find_rotation(problem, x, Draws(pilot=64), seed=0).numpy()
+    direction = factor(problem.process, problem.maturity).T @ np.array(problem.payoff.weights)
+    np.testing.assert_allclose(Q @ Q.T, np.eye(len(Q)), atol=1e-13)
+    assert abs(Q[:, 0] @ direction) == pytest.approx(np.linalg.norm(direction), rel=1e-12)
+    assert np.abs(direction @ Q[:, 1:]).max(initial=0.0) < 1e-12 * np.linalg.norm(direction)
+
+
+def test_rotation_keeps_the_expectation(long_short: PricingProblem) -> None:
+    """The rotated problem on turned-back normals is the same number, path by path."""
+    x = torch.tensor([[100.0, 90.0, 95.0]], dtype=torch.float64)
+    plain, turned = (
+        prepare(long_short, x, msgspec.structs.replace(RAW, draws=drawn("sobol", rotation=r)), seed=0)
+        for r in ("none", "gradient_pca")
+    )
+    z = torch.randn((1, 32, 3), dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    back = z @ turned.rotation
+    torch.testing.assert_close(expectation(plain, x, z), expectation(turned, x, back), rtol=1e-13, atol=0)
+
+
+def test_driving_gradient_is_the_terminal_deviation(seven: PricingProblem, spots: Tensor) -> None:
+    torch.testing.assert_close(
+        driving_gradient(seven, spots).norm(dim=1), torch.full((16,), 0.2, dtype=torch.float64), rtol=1e-12, atol=0
+    )
+
+
+def test_average_of_replicates() -> None:
+    estimate = average(torch.tensor([[1.0, 4.0], [3.0, 4.0]]))
+    assert estimate.value.tolist() == [2.0, 4.0]
+    assert estimate.standard_error is not None
+    assert estimate.standard_error.tolist() == pytest.approx([1.0, 0.0])
+    assert average(torch.ones(1, 2)).standard_error is None
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 6), (0, 7)])
+def test_shape_of_features(shape: tuple[int, ...], seven: PricingProblem) -> None:
+    with pytest.raises(InvalidSpec, match=r"\(samples, 7\)"):
+        value(seven, torch.zeros(shape, dtype=torch.float64), RAW, seed=0)

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from pricing.errors import InvalidSpec
+from pricing.spec import (
+    Conditional,
+    DiffusedSampler,
+    Draws,
+    LabelSpec,
+    MoneynessSampler,
+    Pathwise,
+    PricingProblem,
+    Smoothed,
+    Spec,
+    UniformSampler,
+    dump,
+    load,
+    require_correlation,
+)
+
+
+@pytest.fixture
+def plain(long_short: PricingProblem) -> dict[str, Any]:
+    return dump(long_short)
+
+
+def changed(plain: dict[str, Any], path: str, value: object) -> dict[str, Any]:
+    """A copy with the entry at a dotted path replaced."""
+    result = copy.deepcopy(plain)
+    *parents, last = path.split(".")
+    node: Any = result
+    for key in parents:
+        node = node[int(key) if isinstance(node, list | tuple) else key]
+    node[last] = value
+    return result
+
+
+def test_problems_survive_json(problem: PricingProblem) -> None:
+    assert load(PricingProblem, json.loads(json.dumps(dump(problem)))) == problem
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        LabelSpec(),
+        LabelSpec(estimator=Pathwise(), order=1, sampler=DiffusedSampler(initial=(1.0, 2.0))),
+        LabelSpec(estimator=Conditional(normal="last"), sampler=MoneynessSampler(bound=3.0)),
+        LabelSpec(estimator=Smoothed(kernel="silu", width=0.025), sampler=UniformSampler()),
+        LabelSpec(draws=Draws(source="antithetic", rotation="none", sharing="independent"), replicates=1),
+    ],
+)
+def test_label_specs_survive_json(spec: LabelSpec) -> None:
+    assert load(LabelSpec, json.loads(json.dumps(dump(spec)))) == spec
+
+
+def test_specs_are_frozen(problem: PricingProblem) -> None:
+    assert isinstance(problem, Spec)
+    with pytest.raises(AttributeError, match="immutable"):
+        problem.maturity = 2.0  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("maturity", "1.5", "Expected `float`, got `str` - at `maturity`"),
+        ("maturity", -1.0, "maturity must be finite and >= 0"),
+        ("maturity", float("inf"), "maturity must be finite"),
+        ("tenor", 1.0, "unknown field `tenor`"),
+        ("process.kind", "heston", "Invalid value 'heston'"),
+        ("process.volatilities", [8.0, -1.0, 5.0], r"volatilities\[1\] must be >= 0 .* got -1.0"),
+        ("process.volatilities", [8.0, float("nan"), 5.0], r"volatilities\[1\] must be finite"),
+        ("process.volatilities", [], "give 1 to 1000 of them, got 0"),
+        ("process.correlation", [[1.0, 0.3], [0.3, 1.0]], "must have 3 rows of 3 entries"),
+        ("process.dividend_yields", [0.1], "give none or 3, got 1"),
+        ("process.convention", "forward", "rate and dividend_yields need convention = 'carry'"),
+        ("process.rate", float("nan"), "rate"),
+        ("process.rate", -1e3, r"process.rate times maturity must be in \[-10, 10\], got -1000.0 per year"),
+        ("process.dividend_yields", [0.0, 0.0, 1e3], r"process.dividend_yields times maturity must be in"),
+        ("payoff.weights", [1.0, 1.0], r"one weight per asset \(3\), got 2"),
+        ("payoff.weights", [0.0, 0.0, 0.0], "must not all be zero"),
+        ("payoff.strike", float("inf"), "strike"),
+        ("features", [], "single feature 'spot'"),
+        ("features", [{"name": "vol", "lower": [0.0], "upper": [1.0]}], r"single feature 'spot', got \['vol'\]"),
+        ("features", [{"name": "spot", "lower": [0.0], "upper": [1.0]}], r"one coordinate per asset \(3\), got 1"),
+    ],
+)
+def test_problems_that_make_no_sense(plain: dict[str, Any], path: str, value: object, message: str) -> None:
+    with pytest.raises(InvalidSpec, match=message):
+        load(PricingProblem, changed(plain, path, value))
+
+
+@pytest.mark.parametrize(
+    ("matrix", "message"),
+    [
+        ([[1.0, 1.0], [1.0, 1.0]], "smallest eigenvalue"),
+        ([[1.0, 1.2], [1.2, 1.0]], "positive definite: its smallest eigenvalue is -0.2"),
+        ([[1.0, 0.5], [0.4, 1.0]], "symmetric"),
+        ([[1.0, 0.5], [0.5, 0.9]], "ones on its diagonal"),
+        ([[1.0, float("nan")], [0.5, 1.0]], "finite"),
+        ([[1.0, 0.5], [0.5]], "2 rows of 2"),
+    ],
+)
+def test_correlations_that_make_no_sense(matrix: list[list[float]], message: str) -> None:
+    with pytest.raises(InvalidSpec, match=message):
+        require_correlation(matrix, 2)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("samples", 100, "samples must be a power of two"),
+        ("samples", 0, "samples must be a power of two"),
+        ("paths", 1 << 25, "paths must be a power of two from 1 to 16777216"),
+        ("replicates", 0, "replicates must be 1 to 64"),
+        ("replicates", 65, "replicates must be 1 to 64"),
+        ("order", 3, "Invalid enum value 3"),
+        ("directions", 0, "directions must be at least 1"),
+        ("estimator", {"kind": "pathwise"}, "order = 2 needs a smooth estimator"),
+        ("estimator", {"kind": "smoothed", "width": 1.5}, "width must be 0"),
+        ("estimator", {"kind": "smoothed", "gamma_bias": 0.0}, "gamma_bias must be in"),
+        ("estimator", {"kind": "smoothed", "kernel": "relu"}, "Invalid enum value 'relu'"),
+        ("draws.pilot", 3, "pilot must be a power of two"),
+        ("draws", {"sharing": "shifted", "source": "pseudo"}, "needs source = 'sobol'"),
+        ("sampler", {"kind": "diffused", "initial": [1.0], "horizon": 0.0}, "horizon must be positive"),
+        ("sampler", {"kind": "diffused"}, "missing required field `initial`"),
+        ("sampler", {"kind": "moneyness", "bound": -1.0}, "bound must be positive"),
+    ],
+)
+def test_label_specs_that_make_no_sense(path: str, value: object, message: str) -> None:
+    with pytest.raises(InvalidSpec, match=message):
+        load(LabelSpec, changed(dump(LabelSpec()), path, value))
+
+
+def test_antithetic_needs_a_pair() -> None:
+    with pytest.raises(InvalidSpec, match="at least 2 for antithetic"):
+        LabelSpec(paths=1, draws=Draws(source="antithetic"))
+
+
+def test_direct_construction_validates_too() -> None:
+    with pytest.raises(InvalidSpec, match="bound must be positive"):
+        MoneynessSampler(bound=0.0)
+    with pytest.raises(InvalidSpec, match="pilot"):
+        msgspec.structs.replace(Draws(), pilot=0)
