@@ -1,0 +1,112 @@
+"""An exported surrogate on disk: model bytes, manifest, report, card and hashes. Torch-free.
+
+A version folder holds ``model.onnx``, ``manifest.json``, ``report.json``, ``README.md`` (the model card), optionally
+``model.float32.onnx``, and ``SHA256SUMS`` over all of them in the format of the sha256sum command.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from surrogate.errors import CorruptArtifact
+
+MODEL = "model.onnx"
+MODEL_FLOAT32 = "model.float32.onnx"
+MANIFEST = "manifest.json"
+REPORT = "report.json"
+CARD = "README.md"
+SUMS = "SHA256SUMS"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """Everything that is published of one surrogate.
+
+    manifest: problem (plain spec), features (Box with units), network (widths, activation, parameters), accuracy (by
+    Greek and bucket), provenance (spec, seed, library versions, data hash, job), hashes (sha256 of the model bytes).
+    """
+
+    model: bytes
+    manifest: Mapping[str, Any]
+    report: Mapping[str, Any]
+    card: str
+    model_float32: bytes | None = None
+
+
+def to_json(data: Mapping[str, Any]) -> bytes:
+    """Canonical JSON: sorted keys, two spaces, no NaN or infinity, newline at the end."""
+    return (json.dumps(data, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
+def show_r2(r2: float) -> str:
+    """Seven decimals, rounded down, so that nothing short of 1 is shown as 1.
+
+    >>> show_r2(0.99999998)
+    '0.9999999'
+    """
+    return f"{math.floor(r2 * 1e7) / 1e7:.7f}"
+
+
+def files(artifact: Artifact) -> dict[str, bytes]:
+    """File name to content, SHA256SUMS last."""
+    content = {
+        MODEL: artifact.model,
+        MANIFEST: to_json(artifact.manifest),
+        REPORT: to_json(artifact.report),
+        CARD: artifact.card.encode(),
+    }
+    if artifact.model_float32 is not None:
+        content[MODEL_FLOAT32] = artifact.model_float32
+    content[SUMS] = "".join(
+        f"{hashlib.sha256(content[name]).hexdigest()}  {name}\n" for name in sorted(content)
+    ).encode()
+    return content
+
+
+def write(artifact: Artifact, folder: Path) -> None:
+    """Write every file of the artifact into an existing, empty folder."""
+    for name, content in files(artifact).items():
+        (folder / name).write_bytes(content)
+
+
+def verify(folder: Path) -> dict[str, str]:
+    """Check every hash of SHA256SUMS and return file name to hash.
+
+    Raises:
+        CorruptArtifact: a file is missing, or its bytes are not those that were published.
+    """
+    try:
+        lines = (folder / SUMS).read_text().splitlines()
+        sums = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
+        for name, digest in sums.items():
+            if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
+                raise CorruptArtifact(f"{folder / name} differs from its hash in {SUMS}; restore it or publish again")
+    except (OSError, ValueError) as error:
+        if isinstance(error, CorruptArtifact):
+            raise
+        raise CorruptArtifact(f"{folder} is not a complete version folder: {error}") from error
+    if MODEL not in sums or MANIFEST not in sums:
+        raise CorruptArtifact(f"{folder / SUMS} does not list {MODEL} and {MANIFEST}")
+    return sums
+
+
+def read(folder: Path) -> Artifact:
+    """Read and verify a version folder.
+
+    Raises:
+        CorruptArtifact: see `verify`.
+    """
+    sums = verify(folder)
+    return Artifact(
+        model=(folder / MODEL).read_bytes(),
+        manifest=json.loads((folder / MANIFEST).read_bytes()),
+        report=json.loads((folder / REPORT).read_bytes()),
+        card=(folder / CARD).read_text(),
+        model_float32=(folder / MODEL_FLOAT32).read_bytes() if MODEL_FLOAT32 in sums else None,
+    )

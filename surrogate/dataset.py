@@ -1,0 +1,86 @@
+"""Labelled samples as tensors, in raw or normalised units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pricing.labels import Labels
+from surrogate.scaling import Scaling
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """Features with labels; what the labels do not hold is None.
+
+    Shape: x (batch, feature); y (batch,); gradient (batch, feature); directions and curvature (batch, direction,
+    feature), where curvature[n, k] = H(x_n) directions[n, k].
+    """
+
+    x: Tensor
+    y: Tensor
+    gradient: Tensor | None = None
+    directions: Tensor | None = None
+    curvature: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def rows(self, index: Tensor | slice) -> Dataset:
+        """The samples that ``index`` selects."""
+
+        def pick(part: Tensor | None) -> Tensor | None:
+            return None if part is None else part[index]
+
+        return Dataset(
+            x=self.x[index],
+            y=self.y[index],
+            gradient=pick(self.gradient),
+            directions=pick(self.directions),
+            curvature=pick(self.curvature),
+        )
+
+
+FIELDS = tuple(field.name for field in fields(Dataset))
+
+
+def normalise(dataset: Dataset, scaling: Scaling) -> Dataset:
+    """The same samples in normalised units; a direction v in raw units becomes v / sigma_x."""
+    ratio = scaling.x_scale / scaling.y_scale
+    return replace(
+        dataset,
+        x=(dataset.x - scaling.x_mean) / scaling.x_scale,
+        y=(dataset.y - scaling.y_mean) / scaling.y_scale,
+        gradient=None if dataset.gradient is None else dataset.gradient * ratio,
+        directions=None if dataset.directions is None else dataset.directions / scaling.x_scale,
+        curvature=None if dataset.curvature is None else dataset.curvature * ratio,
+    )
+
+
+def from_labels(labels: Labels) -> Dataset:
+    """The samples of simulated labels, without their errors."""
+    return Dataset(
+        x=labels.features,
+        y=labels.value,
+        gradient=labels.gradient,
+        directions=labels.directions,
+        curvature=labels.curvature,
+    )
+
+
+def save(dataset: Dataset, path: Path) -> None:
+    """Write the dataset as an uncompressed npz archive; the same samples give the same bytes."""
+    parts = {name: getattr(dataset, name) for name in FIELDS}
+    arrays = {name: part.numpy() for name, part in parts.items() if part is not None}
+    with path.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+
+
+def load(path: Path) -> Dataset:
+    """Read what `save` wrote."""
+    with np.load(path, allow_pickle=False) as archive:
+        return Dataset(**{name: torch.from_numpy(archive[name]) for name in archive.files})

@@ -1,0 +1,226 @@
+"""One ONNX graph with value, delta and gamma of a network, as plain operators any runtime has.
+
+The graph is the explicit sweeps of `surrogate.network` node by node. Products of two constants are taken at export:
+the second layer's tangent is phi'(a_1) @ M with M[k, (j, i)] = W2[i, k] W1[k, j], and the first layer's share of the
+Hessian is c_1 @ M with M[k, (i, j)] = W1[k, i] W1[k, j]. Where the first layer is narrower than the features, the
+Hessian is built with respect to a_1 and mapped out once: H = W1^T G W1, in one product with the constant W1 x W1 where
+that is small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+from pricing.domain import Box
+from surrogate.errors import CorruptArtifact
+from surrogate.network import Network
+
+# Operator set 17 and IR 8 are read by every onnxruntime since 1.12 (2022), in any language.
+OPSET = 17
+IR_VERSION = 8
+FORMAT = "1"
+
+# Largest W1 x W1 that is written to the file; 3 neurons and 7 features take 441 numbers, 64 and 100 would take 300 MB.
+OUTER_ENTRIES = 1 << 16
+
+NumpyArray = npt.NDArray[np.floating]
+
+
+class _Graph:
+    """Collects nodes and constants; every method returns the name of the tensor it makes."""
+
+    def __init__(self, dtype: npt.DTypeLike) -> None:
+        self.dtype = np.dtype(dtype)
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: dict[str, onnx.TensorProto] = {}
+
+    def node(self, operator: str, *inputs: str, name: str | None = None, **attributes: Any) -> str:
+        output = name or f"{operator.lower()}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, list(inputs), [output], **attributes))
+        return output
+
+    def constant(self, name: str, array: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> str:
+        if name not in self.constants:
+            self.constants[name] = numpy_helper.from_array(np.ascontiguousarray(array, dtype or self.dtype), name)
+        return name
+
+    def integers(self, values: Sequence[int]) -> str:
+        return self.constant("shape_" + "_".join(map(str, values)).replace("-", "m"), list(values), np.int64)
+
+    def one(self) -> str:
+        return self.constant("one", 1.0)
+
+    def logistic(self, a: str) -> str:
+        """1 / (1 + e^-a): exact in the tail, where onnxruntime's float64 Sigmoid flushes to 0, and faster."""
+        return self.node("Reciprocal", self.node("Add", self.one(), self.node("Exp", self.node("Neg", a))))
+
+
+def _silu(graph: _Graph, a: str) -> tuple[str, str, str]:
+    """phi = a s, phi' = s + a k, phi'' = k (2 + a (1 - 2 s)) with k = s (1 - s)."""
+    s = graph.logistic(a)
+    k = graph.node("Mul", s, graph.node("Sub", graph.one(), s))
+    slant = graph.node("Sub", graph.one(), graph.node("Add", s, s))
+    two = graph.constant("two", 2.0)
+    bend = graph.node("Mul", k, graph.node("Add", two, graph.node("Mul", a, slant)))
+    return graph.node("Mul", a, s), graph.node("Add", s, graph.node("Mul", a, k)), bend
+
+
+def _softplus(graph: _Graph, a: str) -> tuple[str, str, str]:
+    """phi = max(a, 0) + log(1 + e^-|a|), which unlike the Softplus operator does not overflow; phi' = s, phi'' = k."""
+    tail = graph.node("Exp", graph.node("Neg", graph.node("Abs", a)))
+    phi = graph.node("Add", graph.node("Relu", a), graph.node("Log", graph.node("Add", graph.one(), tail)))
+    s = graph.logistic(a)
+    return phi, s, graph.node("Mul", s, graph.node("Sub", graph.one(), s))
+
+
+def _tanh(graph: _Graph, a: str) -> tuple[str, str, str]:
+    """phi = t, phi' = 1 - t^2, phi'' = -2 t (1 - t^2)."""
+    t = graph.node("Tanh", a)
+    slope = graph.node("Sub", graph.one(), graph.node("Mul", t, t))
+    return t, slope, graph.node("Mul", graph.constant("minus_two", -2.0), graph.node("Mul", t, slope))
+
+
+_ACTIVATIONS = {"silu": _silu, "softplus": _softplus, "tanh": _tanh}
+
+
+def to_onnx(network: Network, *, box: Box, metadata: Mapping[str, str], dtype: torch.dtype = torch.float64) -> bytes:
+    """The graph: ``features`` [n, d] -> ``value`` [n], ``delta`` [n, d], ``gamma`` [n, d, d], all in raw units.
+
+    Args:
+        network: single output, raw units.
+        box: names, units and bounds of the features, written to the file's metadata.
+        metadata: further properties, e.g. the hash of the specification.
+        dtype: torch.float64 or torch.float32.
+    """
+    number = np.dtype(np.float64 if dtype == torch.float64 else np.float32)
+    graph = _Graph(number)
+    _sweeps(graph, [w.numpy() for w in network.weights], [b.numpy() for b in network.biases], network.activation)
+    kind = TensorProto.DOUBLE if dtype == torch.float64 else TensorProto.FLOAT
+    d = box.dimension
+    model = helper.make_model(
+        helper.make_graph(
+            graph.nodes,
+            "sobolite",
+            [helper.make_tensor_value_info("features", kind, ["n", d])],
+            [
+                helper.make_tensor_value_info("value", kind, ["n"]),
+                helper.make_tensor_value_info("delta", kind, ["n", d]),
+                helper.make_tensor_value_info("gamma", kind, ["n", d, d]),
+            ],
+            list(graph.constants.values()),
+        ),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="sobolite",
+    )
+    helper.set_model_props(model, {**_describe(box, network), **metadata})
+    onnx.checker.check_model(model, full_check=True)
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def _describe(box: Box, network: Network) -> dict[str, str]:
+    """Metadata that every file carries; lists are comma-separated, one entry per coordinate."""
+    units = [feature.unit for feature in box.features for _ in range(feature.size)]
+    return {
+        "format": FORMAT,
+        "activation": network.activation,
+        "feature_names": ",".join(box.labels),
+        "feature_units": ",".join(units),
+        "lower": ",".join(map(repr, box.lower.tolist())),
+        "upper": ",".join(map(repr, box.upper.tolist())),
+    }
+
+
+def _sweeps(graph: _Graph, weights: list[NumpyArray], biases: list[NumpyArray], activation: str) -> None:
+    """Forward, adjoint and Hessian sweeps; weights[l] is (out, in)."""
+    names = [graph.constant(f"weight_{layer}", w) for layer, w in enumerate(weights, 1)]
+    offsets = [graph.constant(f"bias_{layer}", b) for layer, b in enumerate(biases, 1)]
+    h, hidden = "features", []
+    for weight, bias in zip(names[:-1], offsets[:-1], strict=True):
+        phi, slope, bend = _ACTIVATIONS[activation](graph, graph.node("Gemm", h, weight, bias, transB=1))
+        hidden.append((slope, bend))
+        h = phi
+    y = graph.node("Gemm", h, names[-1], offsets[-1], transB=1)
+    graph.node("Reshape", y, graph.integers([-1]), name="value")
+
+    # q_{L-1} = phi'(a_L) @ (diag(w) W_L): the product of constants is taken here, because onnxruntime would fuse the
+    # one weight of a one-neuron layer into the matrix product as a float32 factor.
+    last = len(hidden) - 1
+    through = graph.constant("last_adjoint", weights[-1][0][:, None] * weights[-2])
+    adjoint = graph.node("MatMul", hidden[last][0], through, name="delta" if last == 0 else None)
+    curvature = [hidden[last][1] if last == 0 else graph.node("Mul", hidden[last][1], names[-1])]
+    for layer in range(last - 1, -1, -1):
+        slope, bend = hidden[layer]
+        curvature.insert(0, graph.node("Mul", adjoint, bend))
+        bent = graph.node("Mul", adjoint, slope)
+        adjoint = graph.node("MatMul", bent, names[layer], name="delta" if layer == 0 else None)
+    _hessian(graph, weights, [slope for slope, _ in hidden], curvature)
+
+
+def _hessian(graph: _Graph, weights: list[NumpyArray], slopes: list[str], curvature: list[str]) -> None:
+    """gamma = sum_l J_l^T diag(q_l o phi''(a_l)) J_l, in the narrower of feature space and first-layer space."""
+    d = weights[0].shape[1]
+    narrow = weights[0].shape[0] < d
+    seed = np.eye(weights[0].shape[0]) if narrow else weights[0]
+    size = seed.shape[1]
+    squares = np.einsum("ki,kj->kij", seed, seed).reshape(len(seed), -1)
+    if len(slopes) == 1:
+        squares = weights[-1][0][:, None] * squares
+    flat = graph.node("MatMul", curvature[0], graph.constant("seed_squares", squares))
+    if len(slopes) > 1:
+        products = np.einsum("ik,kj->kji", weights[1], seed).reshape(len(seed), -1)
+        tangent = graph.node("MatMul", slopes[0], graph.constant("seed_products", products))
+        tangent = graph.node("Reshape", tangent, graph.integers([-1, size, weights[1].shape[0]]))  # J^T
+        for layer in range(1, len(slopes)):
+            if layer > 1:
+                bent = graph.node("Mul", tangent, graph.node("Unsqueeze", slopes[layer - 1], graph.integers([1])))
+                tangent = graph.node("MatMul", bent, graph.constant(f"transposed_{layer + 1}", weights[layer].T))
+            weighted = graph.node("Mul", tangent, graph.node("Unsqueeze", curvature[layer], graph.integers([1])))
+            term = graph.node("MatMul", weighted, graph.node("Transpose", tangent, perm=[0, 2, 1]))
+            flat = graph.node("Add", flat, graph.node("Reshape", term, graph.integers([-1, size * size])))
+    if narrow:
+        flat = _mapped_out(graph, weights[0], flat)
+    graph.node("Reshape", flat, graph.integers([-1, d, d]), name="gamma")
+
+
+def _mapped_out(graph: _Graph, weight: NumpyArray, flat: str) -> str:
+    """W1^T G W1 of a symmetric G, all flattened.
+
+    The long way are two products of plain matrices: onnxruntime multiplies no empty batch of transposed ones.
+    """
+    width, d = weight.shape
+    if width * width * d * d <= OUTER_ENTRIES:
+        outer = np.einsum("ai,bj->abij", weight, weight).reshape(width * width, d * d)
+        return graph.node("MatMul", flat, graph.constant("first_layer_outer", outer))
+    half = graph.node("MatMul", graph.node("Reshape", flat, graph.integers([-1, width])), "weight_1")
+    turned = graph.node("Transpose", graph.node("Reshape", half, graph.integers([-1, width, d])), perm=[0, 2, 1])
+    return graph.node("MatMul", graph.node("Reshape", turned, graph.integers([-1, width])), "weight_1")
+
+
+def read_network(model: bytes) -> Network:
+    """The network that `to_onnx` wrote; exact in float64.
+
+    Raises:
+        CorruptArtifact: the bytes are not such a file.
+    """
+    try:
+        proto = onnx.load_from_string(model)
+    except Exception as error:  # protobuf raises its own DecodeError type, which moved between releases
+        raise CorruptArtifact(f"these bytes are not an ONNX file: {error}") from error
+    constants = {c.name: torch.from_numpy(numpy_helper.to_array(c).copy()) for c in proto.graph.initializer}
+    properties = {p.key: p.value for p in proto.metadata_props}
+    layers = sum(name.startswith("weight_") for name in constants)
+    if not layers or properties.get("activation") not in _ACTIVATIONS:
+        raise CorruptArtifact("this ONNX file was not written by Sobolite: it has no weight_1 or no known activation")
+    return Network(
+        weights=tuple(constants[f"weight_{layer}"] for layer in range(1, layers + 1)),
+        biases=tuple(constants[f"bias_{layer}"] for layer in range(1, layers + 1)),
+        activation=properties["activation"],
+    )

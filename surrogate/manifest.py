@@ -1,0 +1,107 @@
+"""From a network and its report to an Artifact: graph, parity, manifest, model card."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import onnx
+import torch
+
+from pricing.spec import PricingProblem, dump
+from surrogate.artifact import MODEL, MODEL_FLOAT32, Artifact, show_r2, to_json
+from surrogate.export import to_onnx
+from surrogate.network import Network
+from surrogate.parity import check_parity
+
+
+def make_artifact(
+    network: Network,
+    *,
+    name: str,
+    problem: PricingProblem,
+    report: Mapping[str, Any],
+    provenance: Mapping[str, Any],
+    float32: bool = False,
+) -> Artifact:
+    """Export the network and describe it; nothing here depends on the clock, so the same inputs give the same bytes.
+
+    Args:
+        network: single output, raw units.
+        report: what `surrogate.evaluation.evaluate` returned.
+        provenance: build specification, seed, paths, data hash, libraries, parent version.
+        float32: also export in single precision and measure its loss.
+
+    Raises:
+        ParityFailure: a graph does not reproduce the network.
+    """
+    spec_hash = hashlib.sha256(to_json(provenance["build"])).hexdigest()
+    metadata = {"name": name, "spec_sha256": spec_hash}
+    model = to_onnx(network, box=problem.box, metadata=metadata)
+    parity = {MODEL: check_parity(model, network, problem.box)}
+    single = None
+    if float32:
+        single = to_onnx(network, box=problem.box, metadata=metadata, dtype=torch.float32)
+        parity[MODEL_FLOAT32] = check_parity(single, network, problem.box)
+    hashes = {MODEL: hashlib.sha256(model).hexdigest(), "spec": spec_hash}
+    if single is not None:
+        hashes[MODEL_FLOAT32] = hashlib.sha256(single).hexdigest()
+    unit = problem.features[0].unit
+    manifest = {
+        "name": name,
+        "problem": dump(problem),
+        "features": [dump(feature) for feature in problem.features],
+        "outputs": {"value": "currency", "delta": f"currency per {unit}", "gamma": f"currency per {unit} squared"},
+        "network": {
+            "widths": list(network.widths),
+            "activation": network.activation,
+            "parameters": network.parameters,
+            "nodes": len(onnx.load_from_string(model).graph.node),
+        },
+        "accuracy": report["accuracy"],
+        "parity": parity,
+        "provenance": dict(provenance),
+        "hashes": hashes,
+    }
+    return Artifact(model=model, manifest=manifest, report=report, card=card(manifest), model_float32=single)
+
+
+def card(manifest: Mapping[str, Any]) -> str:
+    """The model card: what the file prices, where, how well and from what, in Markdown."""
+    accuracy, network = manifest["accuracy"], manifest["network"]
+    problem, provenance = manifest["problem"], manifest["provenance"]
+    rows = "\n".join(
+        f"| {greek} | {show_r2(scores['r2'])} | {scores['rmse']:.2e} | {scores['max_error']:.2e} |"
+        for greek, scores in ((greek, accuracy[greek]) for greek in ("value", "delta", "gamma"))
+    )
+    parallel = accuracy["gamma"]["parallel_r2"]
+    parallel_gamma = "vanishes for these weights" if parallel is None else f"has an R2 of {show_r2(parallel)}"
+    bounds = "\n".join(
+        f"| {feature['name']} ({len(feature['lower'])}) | {min(feature['lower']):g} | {max(feature['upper']):g} | "
+        f"{feature['unit']} |"
+        for feature in manifest["features"]
+    )
+    return f"""# {manifest["name"]}
+
+A {problem["payoff"]["kind"]} under the {problem["process"]["kind"]} process, maturity {problem["maturity"]:g} years:
+an MLP of widths {"-".join(map(str, network["widths"]))} ({network["activation"]}), {network["parameters"]} parameters,
+{network["nodes"]} ONNX nodes.
+
+`model.onnx` takes `features` float64 [n, d] in raw units and returns `value` [n], `delta` [n, d], `gamma` [n, d, d].
+
+| output | R2 | RMSE | largest error |
+|---|---|---|---|
+{rows}
+
+Gamma's R2 is over all entries of the Hessian; the parallel gamma 1'H1 {parallel_gamma}.
+Measured on {accuracy["samples"]} points of the Box against an independent reference; buckets, noise floor and shape
+checks are in `report.json`.
+
+| feature (coordinates) | lowest | highest | unit |
+|---|---|---|---|
+{bounds}
+
+Outside these bounds the network extrapolates and nothing is claimed. Trained on {provenance["simulated_paths"]}
+simulated paths, seed {provenance["seed"]}; `manifest.json` holds the whole specification, `SHA256SUMS` the hashes.
+"""

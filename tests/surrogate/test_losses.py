@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+import pytest
+import torch
+
+from surrogate.dataset import Dataset, normalise
+from surrogate.errors import SurrogateError
+from surrogate.losses import Objective, free_coordinates, loss_weights, residuals
+from surrogate.network import Network, flatten
+from surrogate.scaling import fit_scaling, to_normalised
+from surrogate.spec import SobolevLoss
+
+
+@pytest.mark.parametrize("order", [0, 1, 2])
+def test_the_teacher_has_no_residual(order: Literal[0, 1, 2], network: Network, dataset: Dataset) -> None:
+    weights = loss_weights(dataset, SobolevLoss(order=order))
+    rows = residuals(network, dataset, weights)
+    assert rows.shape == (128, (1, 1 + 3, 1 + 3 + 2 * 3)[order])
+    torch.testing.assert_close(rows, torch.zeros_like(rows))
+
+
+def test_every_differential_gets_unit_second_moment(dataset: Dataset, network: Network) -> None:
+    """The zero network leaves the labels as residuals; then each term's loss is its share of the weights."""
+    scaling = fit_scaling(dataset.x, dataset.y)
+    data = normalise(dataset, scaling)
+    zero = replace(
+        network,
+        weights=tuple(torch.zeros_like(w) for w in network.weights),
+        biases=tuple(torch.zeros_like(b) for b in network.biases),
+    )
+    loss = SobolevLoss(order=2, delta_weight=1.0, curvature_weight=0.5)
+    rows = residuals(zero, data, loss_weights(data, loss)).square().mean(dim=0)
+    shares = torch.stack([rows[:1].sum(), rows[1:4].sum(), rows[4:].sum()])
+    torch.testing.assert_close(shares, torch.tensor([1.0, 3.0, 1.5], dtype=torch.float64) / 5.5)
+    torch.testing.assert_close(rows[1:4], rows[1].expand(3))  # each delta the same weight
+
+
+def test_missing_labels_are_named(dataset: Dataset) -> None:
+    values = Dataset(x=dataset.x, y=dataset.y)
+    with pytest.raises(SurrogateError, match="order 1 needs delta labels"):
+        loss_weights(values, SobolevLoss(order=1))
+    with pytest.raises(SurrogateError, match="order 2 needs curvature labels"):
+        loss_weights(replace(values, gradient=dataset.gradient), SobolevLoss(order=2))
+
+
+def test_objective_moves_only_free_coordinates(network: Network, dataset: Dataset) -> None:
+    masks = [torch.ones_like(w, dtype=torch.bool) for w in network.weights]
+    masks[0][0] = False
+    free = free_coordinates(network, masks)
+    objective = Objective(
+        network=network, dataset=dataset, weights=loss_weights(dataset, SobolevLoss(order=1)), free=free
+    )
+    assert len(objective.start()) == len(flatten(network)) - 3
+    moved = objective.at(objective.start() + 1.0)
+    assert torch.equal(moved.weights[0][0], network.weights[0][0])
+    torch.testing.assert_close(moved.weights[0][1:], network.weights[0][1:] + 1.0)
+    torch.testing.assert_close(moved.biases[2], network.biases[2] + 1.0)
+
+
+def test_loss_is_the_mean_over_rows(network: Network, dataset: Dataset) -> None:
+    scaled = to_normalised(network, fit_scaling(dataset.x, 2.0 * dataset.y))
+    objective = Objective(
+        network=scaled,
+        dataset=dataset,
+        weights=loss_weights(dataset, SobolevLoss(order=1)),
+        free=free_coordinates(network, None),
+    )
+    theta = objective.start()
+    halves = [objective.loss(theta, slice(0, 64)), objective.loss(theta, slice(64, 128))]
+    torch.testing.assert_close(objective.loss(theta), (halves[0] + halves[1]) / 2.0)

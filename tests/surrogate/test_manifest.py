@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import pytest
+
+from pricing.domain import Box
+from pricing.spec import Bachelier, Call, PricingProblem, load
+from surrogate.artifact import MODEL, MODEL_FLOAT32, Artifact, files, show_r2
+from surrogate.evaluation import evaluate
+from surrogate.export import read_network
+from surrogate.manifest import make_artifact
+from surrogate.network import Network, flatten
+from surrogate.spec import EvaluationSpec
+
+
+@pytest.fixture
+def problem(box: Box) -> PricingProblem:
+    identity = tuple(tuple(float(i == j) for j in range(3)) for i in range(3))
+    return PricingProblem(
+        process=Bachelier(volatilities=(0.2, 0.2, 0.3), correlation=identity),
+        payoff=Call(weights=(0.5, 0.3, 0.2), strike=1.0),
+        maturity=1.0,
+        features=box.features,
+    )
+
+
+def build(network: Network, problem: PricingProblem, **changes: Any) -> Artifact:
+    provenance = {"build": {}, "seed": 1, "simulated_paths": 1024, **changes}
+    report = evaluate(network, problem, EvaluationSpec(samples=64), seed=1)
+    return make_artifact(network, name="basket", problem=problem, report=report, provenance=provenance, float32=True)
+
+
+def test_artifact_describes_its_network(network: Network, problem: PricingProblem) -> None:
+    artifact = build(network, problem)
+    manifest = json.loads(files(artifact)["manifest.json"])
+    assert load(PricingProblem, manifest["problem"]) == problem
+    assert manifest["network"]["widths"] == [3, 5, 4, 1]
+    assert manifest["network"]["parameters"] == network.parameters
+    assert manifest["hashes"][MODEL] == hashlib.sha256(artifact.model).hexdigest()
+    assert set(manifest["parity"]) == {MODEL, MODEL_FLOAT32}
+    assert manifest["accuracy"] == artifact.report["accuracy"]
+    assert (flatten(read_network(artifact.model)) == flatten(network)).all()
+
+
+def test_model_bytes_follow_the_specification_and_nothing_else(network: Network, problem: PricingProblem) -> None:
+    first = build(network, problem, job="a")
+    assert files(build(network, problem, job="a")) == files(first)
+    assert build(network, problem, job="b").model == first.model
+    other = build(network, problem, build={"seed": 2})
+    assert other.manifest["hashes"]["spec"] != first.manifest["hashes"]["spec"]
+    assert other.model != first.model
+
+
+def test_card_states_the_figures(network: Network, problem: PricingProblem) -> None:
+    artifact = build(network, problem)
+    assert show_r2(artifact.report["accuracy"]["gamma"]["r2"]) in artifact.card
+    assert "1024\nsimulated paths" in artifact.card
