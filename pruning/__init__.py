@@ -1,0 +1,1 @@
+"""Shrink: pruning methods judged by the Greeks."""

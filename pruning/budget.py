@@ -1,0 +1,64 @@
+"""From a specification to the budgets of all stages, with impossible targets refused before any work."""
+
+from __future__ import annotations
+
+from pruning.errors import ImpossibleSparsity
+from pruning.masks import kept_count
+from pruning.methods import PruningMethod
+from pruning.schedules import schedule
+from pruning.spec import PruningSpec
+from pruning.stage import Budget, Unit
+from surrogate.network import Network
+
+
+def budgets(network: Network, spec: PruningSpec, method: PruningMethod) -> tuple[Budget, ...]:
+    """One budget a stage along the schedule; the last is the target itself.
+
+    Raises:
+        ImpossibleSparsity: the target or the start of the schedule leaves no network.
+    """
+    unit, total, target = _target(network, spec, method)
+    least = _least(network, spec, method, unit)
+    if target < least:
+        wanted = f"sparsity = {spec.sparsity}" if spec.parameters is None else f"parameters = {spec.parameters}"
+        raise ImpossibleSparsity(
+            f"{wanted} would leave {target} {unit} of a {'-'.join(map(str, network.widths))} network, but "
+            f"{spec.method} keeps at least {least}; ask for less pruning or for another method"
+        )
+    end = max(0.0, 1.0 - target / total)
+    if spec.initial_sparsity > end:
+        raise ImpossibleSparsity(
+            f"initial_sparsity = {spec.initial_sparsity} is beyond the target sparsity {end:.6g}; start below it"
+        )
+    path = schedule(spec.schedule, spec.initial_sparsity, end, spec.stages)
+    counts = [max(target, kept_count(total, sparsity)) for sparsity in path[:-1]]
+    return tuple(Budget(unit=unit, count=count) for count in (*counts, target))
+
+
+def _target(network: Network, spec: PruningSpec, method: PruningMethod) -> tuple[Unit, int, int]:
+    """What is counted, how much of it there is, and how much may stay."""
+    weights = sum(weight.numel() for weight in network.weights)
+    if spec.sparsity is not None:
+        inputs = 0 if spec.protect_inputs else network.widths[0]
+        total = weights if method.granularity == "weights" else sum(network.widths[1:-1]) + inputs
+        return method.granularity, total, kept_count(total, spec.sparsity)
+    assert spec.parameters is not None
+    biases = sum(bias.numel() for bias in network.biases)
+    if method.granularity == "weights":
+        # Biases are not pruned: what is left of the target after them goes to weights.
+        return "weights", weights, spec.parameters - biases
+    return "parameters", weights + biases, spec.parameters
+
+
+def _least(network: Network, spec: PruningSpec, method: PruningMethod, unit: Unit) -> int:
+    """What the method keeps at least: one weight a layer, or one node a layer."""
+    hidden, outputs = len(network.weights) - 1, network.widths[-1]
+    inputs = network.widths[0] if spec.protect_inputs else 1
+    match unit:
+        case "weights":
+            return len(network.weights)
+        case "nodes":
+            return hidden if spec.protect_inputs else hidden + 1
+        case "parameters":
+            layers = 1 if method.merges_layers else hidden
+            return (inputs + 1) + 2 * (layers - 1) + 2 * outputs

@@ -1,0 +1,107 @@
+"""Interval arithmetic in float64, rounded outward.
+
+Every operation returns an interval that holds the exact result for all real operands in the given ones. torch rounds to
+nearest, so each result is widened by a bound on its rounding error: gamma_n = n u / (1 - n u) times the sum of absolute
+terms for a product with a matrix (Higham 2002, 3.1), a few units in the last place for an activation. The second is an
+assumption on the platform's exp, sigmoid and tanh, not a theorem.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from surrogate.activations import ACTIVATIONS, ActivationName
+
+EPSILON = torch.finfo(torch.float64).eps
+# Guards a product that underflows, whose relative error has no bound.
+TINY = torch.finfo(torch.float64).tiny
+# Units in the last place of max(1, |phi|) granted to an activation: a handful of operations, each good to about one.
+ACTIVATION_ULPS = 16
+# Stationary points (z, value there) of phi and phi': the only places besides end points where a range has its ends.
+STATIONARY: Mapping[ActivationName, tuple[tuple[tuple[float, float], ...], ...]] = {
+    "silu": (
+        ((-1.2784645427610738, -0.2784645427610738),),
+        ((-2.3993572805154677, -0.0998393201288669), (2.3993572805154677, 1.0998393201288670)),
+    ),
+    "softplus": ((), ()),
+    "tanh": ((), ((0.0, 1.0),)),
+    "relu": ((), ()),
+}
+
+
+@dataclass(frozen=True)
+class Interval:
+    """All tensors between two bounds, the bounds included. Shape: both bounds the same."""
+
+    lower: Tensor
+    upper: Tensor
+
+    @property
+    def width(self) -> Tensor:
+        """upper - lower."""
+        return self.upper - self.lower
+
+    @property
+    def middle(self) -> Tensor:
+        """A point inside, half way up to rounding."""
+        return torch.minimum(self.lower + 0.5 * self.width, self.upper)
+
+    @property
+    def radius(self) -> Tensor:
+        """Largest distance from `middle`, rounded up."""
+        distance = torch.maximum(self.middle - self.lower, self.upper - self.middle)
+        return torch.nextafter(distance, distance.new_full((), torch.inf))
+
+    @property
+    def magnitude(self) -> Tensor:
+        """Largest absolute value."""
+        return torch.maximum(self.lower.abs(), self.upper.abs())
+
+    def widen(self, by: Tensor) -> Interval:
+        """Both bounds moved outward."""
+        return Interval(self.lower - by, self.upper + by)
+
+
+def rounding(weight: Tensor, magnitude: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Bound on the rounding error of x W^T + b for |x| <= magnitude. Shape: out in, ... in -> ... out."""
+    absolute = magnitude @ weight.abs().T
+    if bias is not None:
+        absolute = absolute + bias.abs()
+    # Two halves of n products, their sum and the bias round n + 2 times by half an EPSILON. Four times that covers this
+    # line's own rounding, and leaves room in an enclosure for the bias that `compact.fold` rounds once.
+    return 2 * (weight.shape[1] + 2) * EPSILON * absolute + TINY
+
+
+def affine(weight: Tensor, x: Interval, bias: Tensor | None = None) -> Interval:
+    """x W^T + b, the positive part of W on one bound and its negative part on the other. Shape: ... in -> ... out."""
+    positive, negative = weight.clamp(min=0.0).T, weight.clamp(max=0.0).T
+    lower = x.lower @ positive + x.upper @ negative
+    upper = x.upper @ positive + x.lower @ negative
+    if bias is not None:
+        lower, upper = lower + bias, upper + bias
+    return Interval(lower, upper).widen(rounding(weight, x.magnitude, bias))
+
+
+def multiply(a: Interval, b: Interval) -> Interval:
+    """Elementwise product: the least and the largest of the four products of the bounds."""
+    products = torch.stack([a.lower * b.lower, a.lower * b.upper, a.upper * b.lower, a.upper * b.upper])
+    product = Interval(products.amin(dim=0), products.amax(dim=0))
+    return product.widen(EPSILON * product.magnitude + TINY)
+
+
+def activation_range(name: ActivationName, order: int, z: Interval) -> Interval:
+    """Exact range of phi (order 0) or phi' (order 1) on z, rounded outward."""
+    phi = ACTIVATIONS[name]
+    at_lower, at_upper = phi(z.lower)[order], phi(z.upper)[order]
+    lower, upper = torch.minimum(at_lower, at_upper), torch.maximum(at_lower, at_upper)
+    for place, value in STATIONARY[name][order]:
+        inside = (z.lower <= place) & (place <= z.upper)
+        lower = lower.where(~inside, lower.clamp(max=value))
+        upper = upper.where(~inside, upper.clamp(min=value))
+    return Interval(lower, upper).widen(
+        ACTIVATION_ULPS * EPSILON * torch.maximum(lower.abs(), upper.abs()).clamp(min=1.0)
+    )

@@ -1,0 +1,61 @@
+"""Masks and exact-k selection. A weight that is 0 is pruned, so the masks of a network are read off its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from pruning.errors import PruningError
+from surrogate.network import Network
+
+# (1 - s) p in floating point may fall short of an integer by rounding: 0.1 * 100 must keep 10 weights, not 9.
+COUNT_TOLERANCE = 1e-6
+
+
+def masks_of(network: Network) -> tuple[Tensor, ...]:
+    """One mask per weight matrix, True = kept. Shape: -> out in, per layer."""
+    return tuple(weight != 0 for weight in network.weights)
+
+
+def apply(network: Network, masks: Sequence[Tensor]) -> Network:
+    """The network with the weights that are not kept set to 0; the others keep their bits."""
+    return replace(
+        network, weights=tuple(w.where(mask, w.new_zeros(())) for w, mask in zip(network.weights, masks, strict=True))
+    )
+
+
+def kept_count(total: int, sparsity: float) -> int:
+    """floor((1 - s) total), safe against rounding."""
+    return int((1.0 - sparsity) * total + COUNT_TOLERANCE)
+
+
+def top(scores: Tensor, count: int) -> Tensor:
+    """Mask of the ``count`` largest scores; of equal ones the first, so ties keep the count. Shape: any -> same."""
+    order = torch.sort(scores.flatten(), descending=True, stable=True).indices[:count]
+    mask = torch.zeros(scores.numel(), dtype=torch.bool)
+    mask[order] = True
+    return mask.view_as(scores)
+
+
+def select(scores: Sequence[Tensor], alive: Sequence[Tensor], count: int) -> tuple[Tensor, ...]:
+    """Masks of the ``count`` best of the living over all groups (layers), at least one in each group.
+
+    Nested: with the same scores, a smaller count selects a subset.
+
+    Raises:
+        PruningError: a score is NaN or infinite.
+    """
+    if not all(torch.isfinite(score).all() for score in scores):
+        raise PruningError("a pruning score is not finite; the network or its data has diverged")
+    ranked = []
+    for score, lives in zip(scores, alive, strict=True):
+        score = score.where(lives, -torch.inf).flatten()
+        if lives.any():
+            score[score.argmax()] = torch.inf
+        ranked.append(score)
+    count = min(count, int(sum(lives.sum() for lives in alive)))
+    chosen = torch.split(top(torch.cat(ranked), count), [score.numel() for score in ranked])
+    return tuple(mask.view_as(score) for mask, score in zip(chosen, scores, strict=True))

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from pricing.domain import Box, Feature
+from pruning.interval import Interval
+from surrogate.dataset import Dataset
+from surrogate.network import Network
+from surrogate.spec import LBFGS, NetworkSpec, SobolevLoss, TrainingSpec
+from surrogate.training import fit
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(7)
+
+
+@pytest.fixture(scope="session")
+def box() -> Box:
+    return Box(features=(Feature(name="spot", lower=(0.5, 0.4, 0.3), upper=(1.5, 1.6, 1.7)),))
+
+
+@pytest.fixture(scope="session")
+def interval(box: Box) -> Interval:
+    return Interval(torch.from_numpy(box.lower.copy()), torch.from_numpy(box.upper.copy()))
+
+
+@pytest.fixture(scope="session")
+def dataset(box: Box) -> Dataset:
+    """A smooth ramp of a basket of three, its third weight small, with exact deltas."""
+    generator = torch.Generator().manual_seed(1)
+    uniforms = torch.rand(256, 3, generator=generator, dtype=torch.float64)
+    x = torch.from_numpy(box.from_uniforms(uniforms.numpy()))
+    weights = torch.tensor([0.6, 0.35, 0.05], dtype=torch.float64)
+    moneyness = 8.0 * (x @ weights - 1.0)
+    return Dataset(
+        x=x, y=torch.nn.functional.softplus(moneyness) / 8.0, gradient=torch.sigmoid(moneyness)[:, None] * weights
+    )
+
+
+@pytest.fixture(scope="session")
+def trained(dataset: Dataset) -> Network:
+    """An oversized network fitted to the dataset, raw units."""
+    spec = TrainingSpec(loss=SobolevLoss(order=1), optimisers=(LBFGS(iterations=60),))
+    generator = torch.Generator().manual_seed(2)
+    return fit(dataset, NetworkSpec(hidden=(10, 8)), spec, generator=generator).network

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+import torch
+
+from pruning.interval import STATIONARY, Interval, activation_range, affine, multiply
+from surrogate.activations import ACTIVATIONS, ActivationName
+
+
+def random_intervals(count: int, generator: torch.Generator) -> Interval:
+    ends = 4.0 * torch.randn(2, count, generator=generator, dtype=torch.float64)
+    return Interval(ends.amin(dim=0), ends.amax(dim=0))
+
+
+@pytest.mark.parametrize("activation", list(ACTIVATIONS))
+@pytest.mark.parametrize("order", [0, 1])
+def test_activation_ranges_hold_every_value_and_hardly_more(
+    activation: ActivationName, order: int, generator: torch.Generator
+) -> None:
+    z = random_intervals(200, generator)
+    grid = torch.lerp(z.lower, z.upper, torch.linspace(0.0, 1.0, 4001, dtype=torch.float64)[:, None])
+    values = ACTIVATIONS[activation](grid)[order]
+    found = activation_range(activation, order, z)
+    assert (found.lower <= values).all()
+    assert (values <= found.upper).all()
+    assert (found.width - (values.amax(dim=0) - values.amin(dim=0))).max() < 1e-5
+
+
+@pytest.mark.parametrize("activation", list(ACTIVATIONS))
+@pytest.mark.parametrize("order", [0, 1])
+def test_the_stationary_points_are_stationary(activation: ActivationName, order: int) -> None:
+    for place, value in STATIONARY[activation][order]:
+        derivatives = ACTIVATIONS[activation](torch.tensor(place, dtype=torch.float64))
+        assert abs(float(derivatives[order + 1])) < 1e-14
+        assert float(derivatives[order]) == pytest.approx(value, abs=1e-15)
+
+
+def test_affine_and_product_hold_what_they_enclose(generator: torch.Generator) -> None:
+    x, y = random_intervals(6, generator), random_intervals(6, generator)
+    weight = torch.randn(4, 6, generator=generator, dtype=torch.float64)
+    bias = torch.randn(4, generator=generator, dtype=torch.float64)
+    uniforms = torch.rand(2, 5000, 6, generator=generator, dtype=torch.float64).round(decimals=1)
+    points, others = x.lower + x.width * uniforms[0], y.lower + y.width * uniforms[1]
+    for found, values in (
+        (affine(weight, x, bias), points @ weight.T + bias),
+        (multiply(x, y), points * others),
+    ):
+        assert (found.lower <= values).all()
+        assert (values <= found.upper).all()
+
+
+def test_a_point_stays_a_point_to_rounding(generator: torch.Generator) -> None:
+    point = torch.randn(6, generator=generator, dtype=torch.float64)
+    weight = torch.randn(4, 6, generator=generator, dtype=torch.float64)
+    found = affine(weight, Interval(point, point))
+    for i, row in enumerate(weight.tolist()):
+        exact = sum(Fraction(w) * Fraction(x) for w, x in zip(row, point.tolist(), strict=True))
+        assert float(found.lower[i]) <= exact <= float(found.upper[i])
+    assert found.width.max() < 1e-13
+
+
+def test_middle_and_radius_cover_the_interval(generator: torch.Generator) -> None:
+    x = random_intervals(200, generator)
+    for lower, middle, upper, radius in zip(
+        *(part.tolist() for part in (x.lower, x.middle, x.upper, x.radius)), strict=True
+    ):
+        assert lower <= middle <= upper
+        assert Fraction(middle) - Fraction(radius) <= Fraction(lower)
+        assert Fraction(middle) + Fraction(radius) >= Fraction(upper)

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from pricing.domain import Box, Feature
+from pruning.errors import ImpossibleSparsity, PruningError
+from pruning.masks import masks_of
+from pruning.prune import prune
+from pruning.spec import MethodName, PruningSpec
+from surrogate.dataset import Dataset
+from surrogate.network import Network, initialise, outputs, value
+from surrogate.scaling import fit_scaling, to_raw
+from surrogate.spec import LBFGS, Adam, LevenbergMarquardt, Optimiser, SobolevLoss, TrainingSpec
+
+TUNING = TrainingSpec(loss=SobolevLoss(order=1), optimisers=(LBFGS(iterations=15),))
+
+
+def error(network: Network, dataset: Dataset) -> float:
+    return float((value(network, dataset.x) - dataset.y).square().mean().sqrt())
+
+
+@pytest.mark.parametrize("method", ["significance", "magnitude_neuron", "random_neuron"])
+@pytest.mark.parametrize("fold", ["middle", "mean"])
+@pytest.mark.parametrize("protect", [True, False])
+def test_the_reported_bound_holds_over_the_box(
+    method: MethodName,
+    fold: str,
+    protect: bool,
+    trained: Network,
+    dataset: Dataset,
+    box: Box,
+    generator: torch.Generator,
+) -> None:
+    uniforms = torch.rand(20_000, 3, generator=generator, dtype=torch.float64)
+    uniforms[:2000] = uniforms[:2000].round()
+    x = torch.from_numpy(box.from_uniforms(uniforms.numpy()))
+    for target in ({"sparsity": 0.4}, {"parameters": 40}):
+        spec = PruningSpec(method=method, fold=fold, protect_inputs=protect, stages=2, **target)  # type: ignore[arg-type]
+        pruned = prune(trained, dataset, spec, box=box, generator=generator)
+        worst = float((outputs(pruned.network, x) - outputs(trained, x)).abs().max())
+        assert 0.0 < worst <= pruned.report["bound"]
+
+
+def test_a_target_in_parameters_is_met_and_layers_merge(
+    trained: Network, dataset: Dataset, generator: torch.Generator
+) -> None:
+    for parameters in (100, 40, 16, 6):
+        spec = PruningSpec(method="significance", parameters=parameters)
+        pruned = prune(trained, dataset, spec, generator=generator)
+        assert pruned.network.parameters <= parameters
+        assert pruned.report["parameters"]["after"] == pruned.network.parameters
+    assert pruned.network.widths == (3, 1, 1)
+    nodes_only = PruningSpec(method="magnitude_neuron", parameters=16)
+    assert prune(trained, dataset, nodes_only, generator=generator).network.widths[3:] == (1,)
+
+
+def test_weights_share_a_target_in_parameters_with_the_biases(
+    trained: Network, dataset: Dataset, generator: torch.Generator
+) -> None:
+    pruned = prune(trained, dataset, PruningSpec(method="magnitude", parameters=60), generator=generator)
+    assert pruned.report["stages"][-1]["kept"] == 60 - 19
+    assert pruned.network.parameters <= 60
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (PruningSpec(method="magnitude", sparsity=0.99), "sparsity = 0.99 would leave 1 weights .* at least 3"),
+        (
+            PruningSpec(method="magnitude_neuron", sparsity=0.99),
+            "would leave 0 nodes of a 3-10-8-1 network, but magnitude_neuron keeps at least 2",
+        ),
+        (PruningSpec(method="chita", parameters=20), "parameters = 20 would leave 1 weights"),
+        (PruningSpec(method="random_neuron", parameters=7), "would leave 7 parameters .* at least 8"),
+        (PruningSpec(method="significance", parameters=5), "would leave 5 parameters .* at least 6"),
+        (PruningSpec(method="magnitude", sparsity=0.5, initial_sparsity=0.6), "initial_sparsity = 0.6 is beyond"),
+    ],
+)
+def test_impossible_targets_are_refused(
+    spec: PruningSpec, message: str, trained: Network, dataset: Dataset, generator: torch.Generator
+) -> None:
+    with pytest.raises(ImpossibleSparsity, match=message):
+        prune(trained, dataset, spec, generator=generator)
+
+
+def test_a_box_of_another_dimension_is_refused(trained: Network, dataset: Dataset, generator: torch.Generator) -> None:
+    box = Box(features=(Feature(name="spot", lower=(0.0,), upper=(1.0,)),))
+    with pytest.raises(PruningError, match="1 coordinates, the dataset 3"):
+        prune(trained, dataset, PruningSpec(method="significance", sparsity=0.5), box=box, generator=generator)
+
+
+@pytest.mark.parametrize(
+    "optimiser",
+    [Adam(epochs=2, batch=64), LBFGS(iterations=5), LevenbergMarquardt(starts=2, short=3, finalists=1, long=3)],
+)
+def test_fine_tuning_keeps_pruned_weights_at_zero(
+    optimiser: Optimiser, trained: Network, dataset: Dataset, generator: torch.Generator
+) -> None:
+    spec = PruningSpec(
+        method="magnitude",
+        sparsity=0.6,
+        fine_tuning=TrainingSpec(loss=SobolevLoss(order=1), optimisers=(optimiser,)),
+    )
+    bare = prune(trained, dataset, PruningSpec(method="magnitude", sparsity=0.6), generator=generator)
+    tuned = prune(trained, dataset, spec, generator=generator)
+    for before, after in zip(bare.masks, masks_of(tuned.network), strict=True):
+        assert torch.equal(before, after)
+    assert error(tuned.network, dataset) < error(bare.network, dataset)
+    assert tuned.report["bound"] is None
+
+
+def test_stages_follow_the_schedule_and_beat_one_shot(trained: Network, dataset: Dataset) -> None:
+    seen: list[float] = []
+    spec = PruningSpec(method="magnitude", sparsity=0.8, stages=4, schedule="geometric", fine_tuning=TUNING)
+    gradual = prune(
+        trained, dataset, spec, generator=torch.Generator().manual_seed(0), progress=lambda done: seen.append(done)
+    )
+    kept = [stage["kept"] for stage in gradual.report["stages"]]
+    assert kept == [stage["budget"] for stage in gradual.report["stages"]]
+    assert kept == sorted(kept, reverse=True)
+    assert kept[-1] == 23
+    assert seen == sorted(seen)
+    assert seen[-1] == 1.0
+    once = prune(
+        trained,
+        dataset,
+        PruningSpec(method="magnitude", sparsity=0.8, fine_tuning=TUNING),
+        generator=torch.Generator().manual_seed(0),
+    )
+    assert error(gradual.network, dataset) < error(once.network, dataset)
+
+
+def test_an_input_without_influence_goes_first(dataset: Dataset, box: Box, generator: torch.Generator) -> None:
+    network = to_raw(initialise((3, 4, 1), "silu", generator=generator), fit_scaling(dataset.x, dataset.y))
+    weight = network.weights[0].clone()
+    weight[:, 1] *= 1e-6
+    network = replace(network, weights=(weight, network.weights[1]))
+    spec = PruningSpec(method="significance", sparsity=1.0 / 7.0, protect_inputs=False)
+    pruned = prune(network, dataset, spec, box=box, generator=generator)
+    assert pruned.report["inputs_removed"] == [1]
+    assert not pruned.masks[0][:, 1].any()
+    assert pruned.network.widths == (3, 4, 1)
+
+
+def test_the_report_is_json(trained: Network, dataset: Dataset, generator: torch.Generator) -> None:
+    spec = PruningSpec(method="significance", sparsity=0.5, stages=2, fine_tuning=TUNING)
+    report = prune(trained, dataset, spec, generator=generator).report
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
+    assert report["widths"]["before"] == [3, 10, 8, 1]
+    assert sum(report["widths"]["after"][1:-1]) == 9

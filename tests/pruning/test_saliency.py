@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from pruning import saliency
+from pruning.interval import Interval
+from pruning.masks import masks_of, select
+from pruning.spec import PruningSpec
+from pruning.stage import Evidence
+from surrogate.dataset import Dataset, normalise
+from surrogate.network import Network, initialise, value
+from surrogate.scaling import fit_scaling, to_normalised
+
+
+@pytest.fixture
+def evidence(dataset: Dataset, interval: Interval, generator: torch.Generator) -> Evidence:
+    scaling = fit_scaling(dataset.x, dataset.y)
+    return Evidence(
+        dataset=normalise(dataset, scaling),
+        scaling=scaling,
+        box=interval,
+        spec=PruningSpec(method="magnitude", sparsity=0.5),
+        generator=generator,
+    )
+
+
+def test_salience_is_the_change_of_a_loss_that_is_linear_in_the_weight(
+    evidence: Evidence, generator: torch.Generator
+) -> None:
+    network = initialise((3, 1), "silu", generator=generator)
+    data = evidence.dataset
+
+    def slope_loss(candidate: Network) -> float:
+        # With the residuals frozen, the loss sum r_n y_n is linear in the weights of the last layer.
+        return float(((value(network, data.x) - data.y) * value(candidate, data.x)).mean())
+
+    (scores,) = saliency.salience(network, evidence)
+    for i in range(3):
+        weight = network.weights[0].clone()
+        weight[0, i] = 0.0
+        change = slope_loss(network) - slope_loss(replace(network, weights=(weight,)))
+        assert abs(change) == pytest.approx(float(scores[0, i]), rel=1e-10)
+
+
+def test_salience_cancels_over_samples_and_its_per_sample_variant_does_not(
+    evidence: Evidence, trained: Network
+) -> None:
+    network = to_normalised(trained, evidence.scaling)
+    means, absolutes = saliency.salience(network, evidence), saliency.salience_per_sample(network, evidence)
+    assert all((mean <= absolute + 1e-15).all() for mean, absolute in zip(means, absolutes, strict=True))
+    # At a trained optimum the mean gradient is close to 0.
+    assert sum(float(part.sum()) for part in means) < 0.2 * sum(float(part.sum()) for part in absolutes)
+
+
+def test_layerwise_magnitude_takes_the_same_share_of_every_layer(evidence: Evidence, trained: Network) -> None:
+    chosen = select(saliency.magnitude_layerwise(trained, evidence), masks_of(trained), 59)
+    for mask in chosen:
+        assert mask.sum() == pytest.approx(mask.numel() / 2, abs=1.0)
+
+
+def test_layerwise_and_global_magnitude_agree_on_one_layer(evidence: Evidence, generator: torch.Generator) -> None:
+    network = initialise((20, 1), "silu", generator=generator)
+    for count in (1, 7, 19):
+        layerwise = select(saliency.magnitude_layerwise(network, evidence), masks_of(network), count)
+        everywhere = select(saliency.magnitude(network, evidence), masks_of(network), count)
+        assert torch.equal(layerwise[0], everywhere[0])
+
+
+def test_node_magnitude_orders_each_layer_by_its_row_norms(evidence: Evidence, trained: Network) -> None:
+    scores = saliency.node_magnitude(trained, evidence)
+    assert [len(part) for part in scores] == [3, 10, 8]
+    norms = to_normalised(trained, evidence.scaling).weights[1].norm(dim=1)
+    assert torch.equal(scores[2].argsort(), norms.argsort())
+    assert [float(part.max()) for part in scores] == [0.0, 0.0, 0.0]
