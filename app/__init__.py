@@ -1,0 +1,1 @@
+"""Serve and run jobs: registry, HTTP routes, durable jobs and the command line."""

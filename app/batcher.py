@@ -1,0 +1,103 @@
+"""Requests merged into calls of the runtime: small ones of one event-loop turn together, large ones in chunks.
+
+A request of fewer than `LARGE_ROWS` rows waits for no timer: every request whose parsing ended in the same turn of the
+event loop is answered by one call at the turn's end. A larger one runs alone, in chunks on a thread pool, so that it
+delays the small ones by at most the interpreter's lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+
+from app.predictor import Answer, Predictor
+from app.telemetry import Metrics
+from pricing.types import Array
+
+# Below this a call costs less than handing it to a thread; from here on it is worth a thread of its own.
+LARGE_ROWS = 256
+# The runtime scales best over threads with calls of 256 to 512 rows.
+CHUNK_ROWS = 512
+
+Result = TypeVar("Result")
+# Makes what the route wants of a part of the answer; the number is the part's first row in the request.
+Finish = Callable[[Answer, int], Result]
+
+
+class _Waiting(NamedTuple):
+    features: Array
+    future: asyncio.Future[Answer]
+    since: float
+
+
+class Batcher:
+    """Merges calls; used from one event loop."""
+
+    def __init__(self, metrics: Metrics, *, threads: int, batch_rows: int) -> None:
+        self._metrics = metrics
+        self._batch_rows = batch_rows
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="price")
+        self._waiting: dict[Predictor, list[_Waiting]] = {}
+
+    def close(self) -> None:
+        """Finish what runs and end the threads."""
+        self._pool.shutdown()
+
+    async def run(self, predictor: Predictor, features: Array, finish: Finish[Result]) -> list[Result]:
+        """What ``finish`` makes of the answer's parts, in order: one part, or one per chunk, made on the pool."""
+        start = time.perf_counter()
+        if len(features) < LARGE_ROWS:
+            return [finish(await self._together(predictor, features, start), 0)]
+        loop = asyncio.get_running_loop()
+
+        def chunk(first: int) -> Result:
+            self._metrics.queue.observe(time.perf_counter() - start)
+            return finish(self._call(predictor, features[first : first + CHUNK_ROWS], 1), first)
+
+        firsts = range(0, len(features), CHUNK_ROWS)
+        return await asyncio.gather(*(loop.run_in_executor(self._pool, chunk, first) for first in firsts))
+
+    def _together(self, predictor: Predictor, features: Array, since: float) -> asyncio.Future[Answer]:
+        loop = asyncio.get_running_loop()
+        waiting = self._waiting.setdefault(predictor, [])
+        if not waiting:
+            loop.call_soon(self._flush, predictor)
+        waiting.append(_Waiting(features, loop.create_future(), since))
+        return waiting[-1].future
+
+    def _flush(self, predictor: Predictor) -> None:
+        """Answer the first ``batch_rows`` rows that wait; the rest in the next turn."""
+        waiting = self._waiting.pop(predictor)
+        ends = np.cumsum([len(one.features) for one in waiting])
+        count = max(1, int(np.searchsorted(ends, self._batch_rows, side="right")))
+        batch, rest = waiting[:count], waiting[count:]
+        if rest:
+            self._waiting[predictor] = rest
+            asyncio.get_running_loop().call_soon(self._flush, predictor)
+        now = time.perf_counter()
+        for one in batch:
+            self._metrics.queue.observe(now - one.since)
+        try:
+            features = batch[0].features if count == 1 else np.concatenate([one.features for one in batch])
+            answer = self._call(predictor, features, count)
+        except Exception as error:  # noqa: BLE001  the failure belongs to every request of the batch
+            for one in batch:
+                if not one.future.done():
+                    one.future.set_exception(error)
+            return
+        for one, end in zip(batch, ends, strict=False):
+            if not one.future.done():  # its client may have gone
+                one.future.set_result(answer.rows(slice(end - len(one.features), end)))
+
+    def _call(self, predictor: Predictor, features: Array, requests: int) -> Answer:
+        start = time.perf_counter()
+        answer = predictor.run(features)
+        self._metrics.compute.observe(time.perf_counter() - start)
+        self._metrics.batch_rows.observe(len(features))
+        self._metrics.batch_requests.observe(requests)
+        return answer

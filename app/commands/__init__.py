@@ -1,0 +1,1 @@
+"""The commands of `sobolite`, one module per group."""

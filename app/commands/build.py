@@ -1,0 +1,148 @@
+"""``sobolite build``, ``train``, ``prune``, ``evaluate``, ``methods``: the work that needs torch, in this process.
+
+Torch is imported when a command runs, so that ``sobolite --help`` and the other commands do not wait for it.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import typer
+from msgspec.structs import replace
+
+from app.commands.models import read_manifest, show_accuracy
+from app.commands.terminal import (
+    JsonOption,
+    ModelArgument,
+    RegistryOption,
+    find_version,
+    open_registry,
+    progress_bar,
+    read_settings,
+    show_json,
+    show_table,
+    split_reference,
+)
+from app.errors import InvalidRequest
+from app.plan import JobSpec, model_name
+from app.spec import BuildSpec, PruneJobSpec, read_build_spec
+from pricing.spec import load
+from surrogate.artifact import MODEL, Artifact, write
+
+SpecArgument = Annotated[Path, typer.Argument(metavar="SPEC.toml", help="See examples/ for one per product.")]
+OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="Also write the files to this new folder.")]
+SeedOption = Annotated[int, typer.Option(help="Seed of every random number.")]
+
+
+def build(
+    spec: SpecArgument, registry: RegistryOption = None, output: OutputOption = None, as_json: JsonOption = False
+) -> None:
+    """Label, train, prune, evaluate, export and publish a new version."""
+    run(read_build_spec(spec), registry, output, as_json)
+
+
+def train(
+    spec: SpecArgument, registry: RegistryOption = None, output: OutputOption = None, as_json: JsonOption = False
+) -> None:
+    """Build, but leave out the pruning."""
+    run(replace(read_build_spec(spec), pruning=None), registry, output, as_json)
+
+
+def prune(
+    model: ModelArgument,
+    method: Annotated[str, typer.Option(help="See `sobolite methods`.")],
+    sparsity: Annotated[float | None, typer.Option(help="Share of the weights to remove, 0 to 1.")] = None,
+    parameters: Annotated[int | None, typer.Option(help="Or: most weights and biases to keep.")] = None,
+    stages: Annotated[int, typer.Option(help="Prune in so many steps.")] = 1,
+    fine_tuning: Annotated[bool, typer.Option(help="Train again after each step, as the model was trained.")] = True,
+    seed: SeedOption = 0,
+    registry: RegistryOption = None,
+    output: OutputOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Prune a published version and publish the result as the next version of its name."""
+    name, version = split_reference(model)
+    parent = find_version(open_registry(read_settings(registry)), model)
+    training = read_manifest(parent)["provenance"]["build"]["training"] if fine_tuning else None
+    target = {"method": method, "sparsity": sparsity, "parameters": parameters, "stages": stages}
+    given = {"model": name, "version": version, "seed": seed, "pruning": {**target, "fine_tuning": training}}
+    run(load(PruneJobSpec, given), registry, output, as_json)
+
+
+def run(spec: JobSpec, registry: Path | None, output: Path | None, as_json: bool) -> None:
+    """Build, publish and show."""
+    if output is not None and output.exists():
+        raise InvalidRequest(f"{output} exists; give a folder that does not")
+    settings = read_settings(registry)
+    os.environ["OMP_NUM_THREADS"] = str(settings.job_threads)  # read when torch is imported
+    from app import pipeline
+
+    opened = open_registry(settings)
+    with TemporaryDirectory() as folder, progress_bar() as progress:
+        artifact = pipeline.build(spec, Path(folder), progress, registry=settings.registry)
+    name = model_name(spec)
+    number = opened.publish(name, artifact, job_id=f"command-{uuid.uuid4().hex}")
+    if output is not None:
+        output.mkdir(parents=True)
+        write(artifact, output)
+    show_published(name, number, artifact, opened.folder(name, number), as_json)
+
+
+def show_published(name: str, number: int, artifact: Artifact, folder: Path, as_json: bool) -> None:
+    """What was published, where, and how good it is."""
+    if as_json:
+        summary = {key: artifact.manifest[key] for key in ("network", "accuracy", "hashes")}
+        show_json({"model": name, "version": number, "folder": str(folder), **summary})
+        return
+    typer.echo(f"published {name}@{number} ({artifact.manifest['network']['parameters']} parameters) in {folder}")
+    show_accuracy(artifact.manifest["accuracy"])
+
+
+def evaluate(
+    model: ModelArgument,
+    samples: Annotated[int | None, typer.Option(help="Points; default as in the model's specification.")] = None,
+    seed: SeedOption = 0,
+    registry: RegistryOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure a published version against an independent reference, on fresh points."""
+    from surrogate.evaluation import evaluate as evaluate_network
+    from surrogate.export import read_network
+
+    folder = find_version(open_registry(read_settings(registry)), model)
+    origin = load(BuildSpec, read_manifest(folder)["provenance"]["build"])
+    spec = origin.evaluation if samples is None else replace(origin.evaluation, samples=samples)
+    network = read_network((folder / MODEL).read_bytes())
+    report = evaluate_network(network, origin.problem, spec, seed=seed)
+    if as_json:
+        show_json(report)
+        return
+    show_accuracy(report["accuracy"])
+    show_table(
+        ("shape statement", "holds", "worst violation"),
+        [
+            (check["statement"], "yes" if check["holds"] else "no", f"{check['worst_violation']:.2e}")
+            for check in report["shape"]
+        ],
+    )
+
+
+def methods(as_json: JsonOption = False) -> None:
+    """The pruning methods with their papers and options."""
+    from pruning.methods import METHODS
+
+    found: list[dict[str, Any]] = [
+        {"method": name, "summary": method.summary, "paper": method.paper, "options": list(method.options)}
+        for name, method in METHODS.items()
+    ]
+    if as_json:
+        show_json(found)
+        return
+    show_table(
+        ("method", "summary", "paper", "options"),
+        [(row["method"], row["summary"], row["paper"], ", ".join(row["options"])) for row in found],
+    )

@@ -1,0 +1,110 @@
+"""``sobolite models``: list, show, pull, alias."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from app.commands.terminal import (
+    JsonOption,
+    ModelArgument,
+    RegistryOption,
+    find_version,
+    open_registry,
+    read_settings,
+    show_json,
+    show_table,
+)
+from app.errors import InvalidRequest
+from surrogate.artifact import MANIFEST, show_r2, verify
+
+app = typer.Typer(help="Published models.", no_args_is_help=True)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a version folder."""
+    manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
+    return manifest
+
+
+@app.command("list")
+def list_models(registry: RegistryOption = None, as_json: JsonOption = False) -> None:
+    """Every model with its versions and aliases."""
+    opened = open_registry(read_settings(registry))
+    models = {name: opened.model(name) for name in opened.names()}
+    if as_json:
+        show_json([{"name": name, **asdict(model)} for name, model in models.items()])
+        return
+    show_table(
+        ("model", "versions", "aliases"),
+        [
+            (name, len(model.versions), ", ".join(f"{alias} = {n}" for alias, n in sorted(model.aliases.items())))
+            for name, model in models.items()
+        ],
+    )
+
+
+@app.command()
+def show(model: ModelArgument, registry: RegistryOption = None, as_json: JsonOption = False) -> None:
+    """Size, domain and accuracy of a version; with --json its whole manifest."""
+    folder = find_version(open_registry(read_settings(registry)), model)
+    manifest = read_manifest(folder)
+    if as_json:
+        show_json({"version": int(folder.name), **manifest})
+        return
+    network = manifest["network"]
+    show_table(
+        (f"{manifest['name']}@{folder.name}", ""),
+        [
+            ("network", f"{'-'.join(map(str, network['widths']))} {network['activation']}"),
+            ("parameters", network["parameters"]),
+            ("simulated paths", manifest["provenance"]["simulated_paths"]),
+            *((feature["name"], f"{len(feature['lower'])} in {feature['unit']}") for feature in manifest["features"]),
+            ("folder", folder),
+        ],
+    )
+    show_accuracy(manifest["accuracy"])
+
+
+def show_accuracy(accuracy: dict[str, Any]) -> None:
+    """R2, RMSE and largest error of each output."""
+    show_table(
+        ("output", "R2", "RMSE", "largest error"),
+        [
+            (greek, show_r2(part["r2"]), f"{part['rmse']:.2e}", f"{part['max_error']:.2e}")
+            for greek in ("value", "delta", "gamma")
+            for part in (accuracy[greek],)
+        ],
+    )
+
+
+@app.command()
+def pull(
+    model: ModelArgument,
+    output: Annotated[Path, typer.Option("--output", "-o", help="New folder for the files.")],
+    registry: RegistryOption = None,
+) -> None:
+    """Copy a version's files into a folder and check them against their hashes."""
+    folder = find_version(open_registry(read_settings(registry)), model)
+    if output.exists():
+        raise InvalidRequest(f"{output} exists; give a folder that does not")
+    shutil.copytree(folder, output)
+    verify(output)
+    typer.echo(f"{folder.parent.name}@{folder.name} -> {output}")
+
+
+@app.command()
+def alias(
+    model: Annotated[str, typer.Argument(help="Name of the model.")],
+    name: Annotated[str, typer.Argument(metavar="ALIAS")],
+    version: Annotated[str, typer.Argument(help="A number, or another alias such as latest.")],
+    registry: RegistryOption = None,
+) -> None:
+    """Make an alias stand for a version from now on."""
+    number = open_registry(read_settings(registry)).set_alias(model, name, version)
+    typer.echo(f"{model}@{name} = {number}")

@@ -1,0 +1,85 @@
+"""What every command shares: its options, the registry, and how answers are shown."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from app.errors import InvalidRequest
+from app.plan import JobProgress
+from app.registry import CHAMPION, Registry
+from app.settings import Settings
+
+# Columns of a table that goes to a file or another program.
+FILE_WIDTH = 160
+
+RegistryOption = Annotated[
+    Path | None, typer.Option("--registry", help="Folder of models and jobs [$SOBOLITE_REGISTRY].")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL[@VERSION]", help="VERSION: a number or an alias.")]
+
+
+def read_settings(registry: Path | None) -> Settings:
+    """Settings from the environment; ``registry`` goes into it, so that processes started from here agree."""
+    if registry is not None:
+        os.environ["SOBOLITE_REGISTRY"] = str(registry)
+    return Settings()
+
+
+def open_registry(settings: Settings) -> Registry:
+    """The registry with the bundled models in it."""
+    registry = Registry(settings.registry)
+    registry.seed(settings.bundled)
+    return registry
+
+
+def split_reference(reference: str) -> tuple[str, str]:
+    """Name and version or alias of ``MODEL[@VERSION]``."""
+    name, at, version = reference.partition("@")
+    if not name or (at and not version):
+        raise InvalidRequest(f"write MODEL or MODEL@VERSION, got {reference!r}")
+    return name, version or CHAMPION
+
+
+def find_version(registry: Registry, reference: str) -> Path:
+    """The folder of ``MODEL[@VERSION]``.
+
+    Raises:
+        InvalidRequest, UnknownModel, UnknownVersion: it names nothing.
+    """
+    name, version = split_reference(reference)
+    return registry.folder(name, registry.resolve(name, version))
+
+
+def show_json(data: Any) -> None:
+    """Plain data on stdout."""
+    typer.echo(json.dumps(data, indent=2))
+
+
+def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table on stdout, its first column (names and ids) never cut; None is left blank."""
+    table = Table(*columns, box=None)
+    table.columns[0].no_wrap = True
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    Console(width=None if sys.stdout.isatty() else FILE_WIDTH).print(table)
+
+
+@contextmanager
+def progress_bar() -> Iterator[JobProgress]:
+    """A bar on stderr with the running step."""
+    columns = (TextColumn("{task.description:9}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("starting", total=1.0)
+        yield lambda step, share: bar.update(task, description=step, completed=share)

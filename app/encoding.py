@@ -1,0 +1,69 @@
+"""The numbers of a price answer as JSON bytes, part by part, so that parts can be made on several threads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import orjson
+
+from app.errors import NonFiniteAnswer
+from app.parsing import Query
+from app.predictor import Answer
+from app.schemas import GammaForm
+from pricing.types import Array, BoolArray
+
+# The longest float64 in JSON, -2.2250738585072014e-308, with its comma and the most brackets a number can have: 24 + 5.
+NUMBER_BYTES = 29
+
+
+def answer_bytes(query: Query) -> int:
+    """An upper bound on the answer's size."""
+    rows: int = len(query.features)
+    width: int = query.features.shape[1]
+    gamma = {"full": width * width, "diagonal": width, "parallel": 1}[query.gamma]
+    numbers = {"value": 1, "delta": width, "gamma": gamma}
+    return rows * NUMBER_BYTES * sum(numbers[name] for name in query.outputs)
+
+
+def encode(query: Query, answer: Answer, first: int) -> tuple[bytes, ...]:
+    """The outputs asked for as JSON lists without their outer brackets; ``first`` is the part's first row.
+
+    Raises:
+        NonFiniteAnswer: names the first row that is not finite.
+    """
+    arrays = {"value": answer.value, "delta": answer.delta, "gamma": gamma_form(answer.gamma, query.gamma)}
+    parts = tuple(orjson.dumps(arrays[name], option=orjson.OPT_SERIALIZE_NUMPY)[1:-1] for name in query.outputs)
+    if any(b"null" in part for part in parts):  # how JSON spells NaN and infinity
+        finite = [np.isfinite(arrays[name]).reshape(len(answer.value), -1).all(axis=1) for name in query.outputs]
+        row = first + int(np.argmin(np.all(finite, axis=0)))
+        raise NonFiniteAnswer(
+            f"row {row}: the surrogate is not finite there, far outside its Box", path=f"inputs[{row}]"
+        )
+    return parts
+
+
+def gamma_form(gamma: Array, form: GammaForm) -> Array:
+    """H, its diagonal, or 1'H 1. Shape: batch feature feature -> batch feature feature, batch feature or batch."""
+    if form == "full":
+        return gamma
+    if form == "diagonal":
+        return np.ascontiguousarray(np.einsum("nii->ni", gamma))
+    with np.errstate(over="ignore", invalid="ignore"):  # `encode` refuses the row
+        parallel: Array = gamma.sum(axis=(1, 2))
+    return parallel
+
+
+def assemble(
+    name: str, version: int, query: Query, parts: Sequence[tuple[bytes, ...]], *, in_domain: BoolArray
+) -> list[bytes]:
+    """The whole answer as pieces to send in order: one if it is small, else those that were encoded, uncopied."""
+    pieces = [f'{{"model":"{name}","version":{version}'.encode()]
+    for i, key in enumerate(query.outputs):
+        opening = b',"%b":[' % key.encode()
+        for part in parts:
+            pieces += opening, part[i]
+            opening = b","
+        pieces.append(b"]")
+    pieces.append(b',"in_domain":%b}' % orjson.dumps(in_domain, option=orjson.OPT_SERIALIZE_NUMPY))
+    return pieces if len(parts) > 1 else [b"".join(pieces)]

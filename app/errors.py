@@ -1,0 +1,84 @@
+"""Errors of the app package, and the one table from an exception of any package to its HTTP status."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pricing.errors import InvalidSpec, OutOfDomain, PricingError
+from pruning.errors import ImpossibleSparsity, PruningError
+from surrogate.errors import CorruptArtifact, SurrogateError
+
+
+class AppError(Exception):
+    """Anything that the app refuses to do; ``fields`` (path, bound, ...) are added to the problem document."""
+
+    def __init__(self, detail: str, **fields: Any) -> None:
+        super().__init__(detail)
+        self.fields = fields
+
+
+class UnknownModel(AppError, LookupError):
+    """A model name that is not in the registry."""
+
+
+class UnknownVersion(AppError, LookupError):
+    """A version, alias or file that the model does not have."""
+
+
+class UnknownJob(AppError, LookupError):
+    """A job id that was never submitted."""
+
+
+class JobConflict(AppError):
+    """A request that does not fit the state of its job."""
+
+
+class NotJson(AppError, ValueError):
+    """A request body that is not JSON at all."""
+
+
+class InvalidRequest(AppError, ValueError):
+    """A request that the route does not take; ``path`` names the place."""
+
+
+class UnsupportedBody(AppError):
+    """A content type or encoding that the route does not read."""
+
+
+class TooLarge(AppError):
+    """A body, or the answer that it asks for, beyond its limit."""
+
+
+class NonFiniteAnswer(AppError, ArithmeticError):
+    """A surrogate that is not finite at the features given, far outside its Box."""
+
+
+class Overloaded(AppError):
+    """More work waiting than the queue holds."""
+
+
+class DeadlineExceeded(AppError, TimeoutError):
+    """The client's deadline passed before its answer was ready."""
+
+
+# What says by itself what is wrong: a command or a job tells it in its one sentence, without a traceback.
+EXPECTED = (AppError, PricingError, SurrogateError, PruningError, OSError)
+
+STATUS: Mapping[type[Exception], int] = {
+    NotJson: 400,
+    UnknownModel: 404,
+    UnknownVersion: 404,
+    UnknownJob: 404,
+    JobConflict: 409,
+    TooLarge: 413,
+    UnsupportedBody: 415,
+    InvalidRequest: 422,
+    NonFiniteAnswer: 422,
+    InvalidSpec: 422,
+    OutOfDomain: 422,
+    ImpossibleSparsity: 422,
+    CorruptArtifact: 500,
+    Overloaded: 503,
+    DeadlineExceeded: 504,
+}

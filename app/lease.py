@@ -1,0 +1,33 @@
+"""Which workers are alive, and what becomes of the jobs of a dead one.
+
+A worker holds a lock on a file named after it; the kernel frees the lock when the process dies, however it dies.
+Whoever gets the lock of another worker has proof of its death and puts that worker's jobs back into the queue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+
+def lease(folder: Path, worker: str) -> FileLock:
+    """The lock of a worker, not yet taken."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / f"{worker}.lock")
+
+
+def bury(folder: Path, worker: str, requeue: Callable[[str], None]) -> bool:
+    """Call ``requeue(worker)`` if the worker is dead, under its lock so that one witness acts at a time.
+
+    Returns:
+        whether it was dead.
+    """
+    lock = lease(folder, worker)
+    try:
+        with lock.acquire(blocking=False):
+            requeue(worker)
+            return True
+    except Timeout:
+        return False

@@ -1,0 +1,69 @@
+"""The HTTP application: ``uvicorn --factory app.main:create_app``. Torch-free.
+
+A price request takes three hops: `routes.prices` -> `registry` (inside `predictor.Predictors`) -> `batcher`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from functools import partial
+
+import structlog
+from fastapi import FastAPI
+
+from app import problems
+from app.batcher import Batcher
+from app.drain import Drain
+from app.jobs import Jobs
+from app.limits import Admission, BodyLimit
+from app.openapi import describe
+from app.predictor import Predictors
+from app.registry import Registry
+from app.routes import health, jobs, models, prices
+from app.settings import Settings
+from app.telemetry import Metrics, Observe, configure_logging
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The application, by default with `Settings` from the environment."""
+    settings = settings or Settings()
+    configure_logging(settings.log_level)
+    app = FastAPI(
+        title="Sobolite",
+        summary="Option-pricing surrogates with value, delta and gamma.",
+        version="1",
+        lifespan=lifespan,
+    )
+    app.state.settings = settings
+    app.state.metrics = Metrics()
+    app.state.drain = Drain(settings.drain_seconds)
+    app.state.admission = Admission(requests=settings.queue_requests, size=settings.queue_bytes)
+    app.add_middleware(BodyLimit, limit=settings.body_bytes)
+    app.add_middleware(Observe, metrics=app.state.metrics, drain=app.state.drain)
+    app.router.routes.insert(0, prices.ROUTE)  # first, so that the hot route is matched first
+    for part in (health, models, jobs):
+        app.include_router(part.router)
+    problems.install(app)
+    app.openapi = partial(describe, app)  # type: ignore[method-assign]  # the way FastAPI documents
+    return app
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Open the registry, load a first model, serve, close."""
+    state, settings = app.state, app.state.settings
+    state.registry = await asyncio.to_thread(Registry, settings.registry)
+    await asyncio.to_thread(state.registry.seed, settings.bundled)
+    state.predictors = Predictors(state.registry, provider=settings.provider, capacity=settings.loaded_models)
+    state.batcher = Batcher(state.metrics, threads=settings.chunk_threads, batch_rows=settings.batch_rows)
+    state.jobs = Jobs(settings)
+    with closing(state.registry), closing(state.batcher), closing(state.jobs):
+        reason = await health.unready(state)
+        structlog.get_logger().info("serving", registry=str(settings.registry), ready=reason or True)
+        state.drain.install()
+        gc.collect()
+        gc.freeze()  # what start-up made lives until the end: no collection need look at it again
+        yield

@@ -1,0 +1,64 @@
+"""The OpenAPI document: FastAPI's own, and the price route, which FastAPI does not see."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic.json_schema import models_json_schema
+
+from app.problems import MEDIA_TYPE
+from app.routes.prices import PATH, TIMEOUT
+from app.schemas import PriceAnswer, PriceRequest, Problem
+
+REFERENCE = "#/components/schemas/"
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """The document with the price route and its schemas added."""
+    document = FastAPI.openapi(app)
+    _, schemas = models_json_schema(
+        [(PriceRequest, "validation"), (PriceAnswer, "serialization"), (Problem, "serialization")],
+        ref_template=REFERENCE + "{model}",
+    )
+    document["components"]["schemas"] |= schemas["$defs"]
+    document["paths"][PATH] = {"post": operation()}
+    return document
+
+
+def operation() -> dict[str, Any]:
+    """POST price."""
+    return {
+        "tags": ["prices"],
+        "summary": "Value, delta and gamma at many feature vectors in one call.",
+        "description": "A malformed, ragged or non-finite body and rows outside the Box are refused naming the place. "
+        "No NaN or infinity is ever answered.",
+        "operationId": "price",
+        "parameters": [
+            parameter("name", "path", "a model name", {"type": "string"}),
+            parameter("version", "query", "a version number or an alias", {"type": "string", "default": "champion"}),
+            parameter(
+                TIMEOUT,
+                "header",
+                "seconds after which the answer is of no use",
+                {"type": "number", "exclusiveMinimum": 0},
+            ),
+        ],
+        "requestBody": {"required": True, "content": content("application/json", PriceRequest)},
+        "responses": {
+            "200": {"description": "one entry per row", "content": content("application/json", PriceAnswer)},
+            "4XX": {"description": "what is wrong with the request", "content": content(MEDIA_TYPE, Problem)},
+            "503": {"description": "too much in progress; see Retry-After", "content": content(MEDIA_TYPE, Problem)},
+            "504": {"description": f"not answered within the {TIMEOUT}", "content": content(MEDIA_TYPE, Problem)},
+        },
+    }
+
+
+def parameter(name: str, place: str, text: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """One parameter of an operation."""
+    return {"name": name, "in": place, "required": place == "path", "description": text, "schema": schema}
+
+
+def content(media_type: str, model: type) -> dict[str, Any]:
+    """A body of one media type."""
+    return {media_type: {"schema": {"$ref": REFERENCE + model.__name__}}}

@@ -1,0 +1,122 @@
+"""One ONNX Runtime session a model version, loaded when first asked for. Torch-free."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import onnxruntime
+
+from app.registry import Registry
+from pricing.domain import Box
+from pricing.spec import load
+from pricing.types import Array
+from surrogate.artifact import MANIFEST, MODEL, verify
+
+Provider = Literal["auto", "cpu", "cuda"]
+CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
+# Severity 3 is "error": the runtime's warnings about graph placement are not for the log of a service.
+LOG_ERRORS = 3
+
+
+class Answer(NamedTuple):
+    """Shape: value (batch,), delta (batch, feature), gamma (batch, feature, feature)."""
+
+    value: Array
+    delta: Array
+    gamma: Array
+
+    def rows(self, part: slice) -> Answer:
+        """Some of the rows, as views."""
+        return Answer(self.value[part], self.delta[part], self.gamma[part])
+
+
+@dataclass(frozen=True, eq=False)
+class Predictor:
+    """A loaded model version; ``features`` outside ``box`` are extrapolated."""
+
+    name: str
+    version: int
+    box: Box
+    session: onnxruntime.InferenceSession
+
+    @property
+    def provider(self) -> str:
+        """The execution provider that the runtime chose."""
+        return str(self.session.get_providers()[0])
+
+    def run(self, features: Array) -> Answer:
+        """Value, delta and gamma. Shape: batch feature -> see `Answer`. Safe to call from several threads."""
+        return Answer(*self.session.run(("value", "delta", "gamma"), {"features": features}))
+
+
+def load_predictor(folder: Path, *, provider: Provider) -> Predictor:
+    """Verify a version folder and open its model.
+
+    Raises:
+        CorruptArtifact: files are missing or differ from their hashes.
+        ValueError: ``provider="cuda"`` where the runtime cannot use it.
+    """
+    verify(folder)
+    box = load(Box, {"features": json.loads((folder / MANIFEST).read_bytes())["features"]})
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # parallelism comes from chunks and processes (measured: it scales better)
+    options.inter_op_num_threads = 1
+    options.log_severity_level = LOG_ERRORS
+    session = onnxruntime.InferenceSession(str(folder / MODEL), options, providers=execution_providers(provider))
+    if provider == "cuda" and CUDA not in session.get_providers():
+        raise ValueError("provider 'cuda': the runtime found no CUDA device that it can use; use 'auto' or 'cpu'")
+    return Predictor(folder.parent.name, int(folder.name), box, session)
+
+
+def execution_providers(provider: Provider) -> list[str]:
+    """The providers to offer the runtime, best first.
+
+    Raises:
+        ValueError: ``"cuda"`` where the runtime has no CUDA.
+    """
+    has_cuda = CUDA in onnxruntime.get_available_providers()
+    if provider == "cuda" and not has_cuda:
+        raise ValueError("provider 'cuda' needs the onnxruntime-gpu package and a CUDA device; use 'auto' or 'cpu'")
+    return [CUDA, CPU] if has_cuda and provider != "cpu" else [CPU]
+
+
+class Predictors:
+    """The most recently used model versions, at most ``capacity`` of them."""
+
+    def __init__(self, registry: Registry, *, provider: Provider, capacity: int) -> None:
+        execution_providers(provider)
+        self._registry = registry
+        self._provider = provider
+        self._capacity = capacity
+        self._tasks: OrderedDict[tuple[str, int], asyncio.Task[Predictor]] = OrderedDict()
+
+    async def get(self, name: str, version: int | str) -> Predictor:
+        """The predictor of a version or alias; concurrent first requests load it once.
+
+        Raises:
+            UnknownModel, UnknownVersion, CorruptArtifact: see the registry and `load_predictor`.
+        """
+        key = (name, self._registry.resolve(name, version))
+        task = self._tasks.get(key)
+        if task is None:
+            folder = self._registry.folder(*key)
+            task = asyncio.create_task(asyncio.to_thread(load_predictor, folder, provider=self._provider))
+            self._tasks[key] = task
+            if len(self._tasks) > self._capacity:
+                self._tasks.popitem(last=False)
+        self._tasks.move_to_end(key)
+        try:
+            return await asyncio.shield(task)
+        except Exception:
+            self._tasks.pop(key, None)
+            raise
+
+    def loaded(self) -> list[Predictor]:
+        """The predictors ready to answer."""
+        done = (task for task in self._tasks.values() if task.done() and not task.cancelled())
+        return [task.result() for task in done if task.exception() is None]

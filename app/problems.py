@@ -1,0 +1,73 @@
+"""Every error answer as ``application/problem+json`` (RFC 9457)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from app.errors import STATUS, InvalidRequest, TooLarge
+
+MEDIA_TYPE = "application/problem+json"
+# Seconds after which a client refused for overload may come back: a full queue drains in about a second.
+RETRY_AFTER = {"retry-after": "1"}
+
+
+def problem(
+    kind: type[Exception], status: int, detail: str, *, fields: Mapping[str, Any], headers: Mapping[str, str] | None
+) -> Response:
+    """The problem document of an error class."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind.__name__).lower()
+    document = {
+        "type": f"urn:sobolite:problem:{words.replace(' ', '-')}",
+        "title": words.capitalize(),
+        "status": status,
+        "detail": detail,
+        **fields,
+    }
+    return Response(orjson.dumps(document, default=str), status, headers, MEDIA_TYPE)
+
+
+async def _known(_: Request, error: Exception) -> Response:
+    status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+    headers = RETRY_AFTER if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    return problem(type(error), status, str(error), fields=getattr(error, "fields", {}), headers=headers)
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    phrase = HTTPStatus(error.status_code).phrase
+    kind = (
+        TooLarge if error.status_code == STATUS[TooLarge] else type(phrase.title().replace(" ", ""), (Exception,), {})
+    )
+    detail = error.detail if error.detail != phrase else f"{request.method} {request.url.path}: {phrase.lower()}"
+    return problem(kind, error.status_code, detail, fields={}, headers=error.headers)
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    """FastAPI's validation error: one sentence for each field, the first one's path as ``path``."""
+    assert isinstance(error, RequestValidationError)
+    found = [{"path": ".".join(map(str, e["loc"])), "message": e["msg"]} for e in error.errors()]
+    detail = "; ".join(f"{e['path']}: {e['message']}" for e in found)
+    return problem(InvalidRequest, 422, detail, fields={"path": found[0]["path"], "errors": found}, headers=None)
+
+
+def unexpected() -> Response:
+    """The answer to a failure of ours, which tells nothing of its reason."""
+    detail = "the server failed; its log has the reason under this answer's X-Request-ID"
+    return problem(RuntimeError, 500, detail, fields={}, headers=None)
+
+
+def install(app: FastAPI) -> None:
+    """Answer what ``app`` foresees with problem documents; the rest is for `app.telemetry.Observe`."""
+    for kind in STATUS:
+        app.add_exception_handler(kind, _known)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _invalid)

@@ -1,0 +1,130 @@
+"""POST /v1/models/{name}/price: the hot route, plain ASGI. Its OpenAPI page is in `app.openapi`."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from functools import partial
+
+from starlette.datastructures import QueryParams, State
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from app.encoding import answer_bytes, assemble, encode
+from app.errors import DeadlineExceeded, InvalidRequest, NotJson, TooLarge, UnsupportedBody
+from app.limits import Ticket
+from app.parsing import Query, parse
+from app.registry import CHAMPION
+from app.settings import Settings
+from pricing.domain import Box
+from pricing.types import BoolArray
+
+PATH = "/v1/models/{name}/price"
+TIMEOUT = "request-timeout"
+# Below this a body is read sooner than it is handed to a thread; one of many megabytes would hold up the event loop.
+INLINE_BYTES = 1 << 16
+JSON = (b"content-type", b"application/json")
+
+
+class Price:
+    """ASGI endpoint; an object rather than a function so that the answer counts as held until it is sent."""
+
+    __name__ = "price"  # what metrics and logs call it
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        headers = dict(scope["headers"])
+        if headers.get(b"content-encoding", b"identity") != b"identity":
+            raise UnsupportedBody(
+                "send the body without content-encoding: compressing numbers costs more than it saves"
+            )
+        seconds = timeout(headers[b"request-timeout"]) if b"request-timeout" in headers else None
+        state = scope["app"].state
+        with state.admission.enter() as ticket:
+            try:
+                async with asyncio.timeout(seconds):
+                    pieces = await price(scope, receive, state, ticket)
+            except TimeoutError as error:
+                raise DeadlineExceeded(f"not answered within the {TIMEOUT} of {seconds} s") from error
+            length = (b"content-length", b"%d" % sum(map(len, pieces)))
+            await send({"type": "http.response.start", "status": 200, "headers": [JSON, length]})
+            for piece in pieces[:-1]:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": pieces[-1]})
+
+
+ROUTE = Route(PATH, Price(), methods=["POST"], name="price")
+
+
+async def price(scope: Scope, receive: Receive, state: State, ticket: Ticket) -> list[bytes]:
+    """Registry, body, domain, batch, answer in pieces.
+
+    Raises:
+        AppError, OutOfDomain: see `app.errors.STATUS`.
+    """
+    name, query_string = scope["path_params"]["name"], scope["query_string"]
+    version = QueryParams(query_string).get("version", CHAMPION) if query_string else CHAMPION
+    predictor = await state.predictors.get(name, version)
+    body = await read(receive, ticket)
+    if len(body) < INLINE_BYTES:
+        query, in_domain = understand(body, predictor.box, state.settings)
+    else:
+        query, in_domain = await asyncio.to_thread(understand, body, predictor.box, state.settings)
+    ticket.charge(answer_bytes(query))
+    parts = await state.batcher.run(predictor, query.features, partial(encode, query))
+    return assemble(name, predictor.version, query, parts, in_domain=in_domain)
+
+
+def understand(body: bytes, box: Box, settings: Settings) -> tuple[Query, BoolArray]:
+    """The query and which of its rows lie in the Box. Shape: -> query; batch.
+
+    Raises:
+        NotJson, InvalidRequest, TooLarge: see `parse`; also TooLarge for too large an answer.
+        OutOfDomain: rows lie outside and the request does not say ``outside="flag"``.
+    """
+    query = parse(body, box, max_rows=settings.max_rows)
+    if answer_bytes(query) > settings.response_bytes:
+        raise TooLarge(
+            f"{len(query.features)} rows of these outputs make an answer of up to {answer_bytes(query)} bytes, the "
+            f"limit is {settings.response_bytes}; send fewer rows or ask for fewer outputs",
+            path="inputs",
+            bound=settings.response_bytes,
+        )
+    in_domain = box.contains(query.features)
+    if query.outside == "error" and not in_domain.all():
+        box.check(query.features)
+    return query, in_domain
+
+
+async def read(receive: Receive, ticket: Ticket) -> bytes:
+    """The whole body, charged as it comes in.
+
+    Raises:
+        NotJson: the client left before its end.
+    """
+    chunks, more = [], True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise NotJson("the client left before the end of the body")
+        chunks.append(message.get("body", b""))
+        ticket.charge(len(chunks[-1]))
+        more = message.get("more_body", False)
+    return b"".join(chunks)
+
+
+def timeout(given: bytes) -> float:
+    """Seconds of the client's deadline.
+
+    Raises:
+        InvalidRequest: not a positive number.
+    """
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = math.nan
+    if not 0.0 < seconds < math.inf:
+        raise InvalidRequest(
+            f"{TIMEOUT} must be a positive number of seconds, got {given.decode('latin-1')!r}", path=TIMEOUT
+        )
+    return seconds

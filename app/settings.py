@@ -1,0 +1,61 @@
+"""Deployment settings from the environment, as in ``SOBOLITE_REGISTRY=/srv/models``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from platformdirs import user_data_path
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MEBIBYTE = 1 << 20
+
+
+def bundled_models() -> Path:
+    """The models that come with the package: ``app/bundled`` if installed, ``models`` beside ``app`` in a checkout."""
+    package = Path(__file__).parent
+    installed = package / "bundled"
+    return installed if installed.is_dir() else package.parent / "models"
+
+
+class Settings(BaseSettings):
+    """All that differs between deployments; defaults suit one machine with two cores and more."""
+
+    model_config = SettingsConfigDict(env_prefix="SOBOLITE_", frozen=True, extra="forbid")
+
+    registry: Path = Field(
+        default_factory=lambda: user_data_path("sobolite"), description="folder of models, metadata and jobs"
+    )
+    bundled: Path = Field(default_factory=bundled_models, description="models imported into the registry at start")
+    provider: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto takes CUDA where it is present")
+    loaded_models: int = Field(default=32, ge=1, description="model versions kept in memory")
+    chunk_threads: int = Field(
+        default_factory=lambda: os.cpu_count() or 1, ge=1, description="threads for requests of many rows"
+    )
+    batch_rows: int = Field(default=1024, ge=1, description="most rows of one merged call on the event loop")
+    max_rows: int = Field(default=1 << 16, ge=1, description="most rows of one request")
+    body_bytes: int = Field(default=16 * MEBIBYTE, ge=1024, description="largest request body")
+    response_bytes: int = Field(
+        default=128 * MEBIBYTE, ge=1024, description="largest answer, estimated before it is computed"
+    )
+    queue_requests: int = Field(default=1024, ge=1, description="price requests in progress before 503")
+    queue_bytes: int = Field(default=512 * MEBIBYTE, ge=1024, description="bodies and answers in progress before 503")
+    drain_seconds: float = Field(
+        default=1.0,
+        ge=0.0,
+        le=600.0,
+        description="after SIGTERM: time not ready but answering, for load balancers to notice",
+    )
+    jobs_at_once: int = Field(default=1, ge=1, description="jobs that one worker runs at the same time")
+    job_threads: int = Field(
+        default=1, ge=1, description="threads of a job's step; another number may change a model's last bits"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @model_validator(mode="after")
+    def _queue_holds_one_request(self) -> Settings:
+        if self.queue_bytes < self.body_bytes + self.response_bytes:
+            raise ValueError("queue_bytes must hold at least one body_bytes and one response_bytes")
+        return self

@@ -1,0 +1,71 @@
+"""Whole-job specifications: what `sobolite build` and a train or prune job run. Torch-free."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+from pricing.errors import InvalidSpec
+from pricing.spec import LabelSpec, PricingProblem, Spec, load, require_range
+from pruning.spec import PruningSpec
+from surrogate.spec import EvaluationSpec, ExportSpec, NetworkSpec, TrainingSpec
+
+# A model name is a folder name and a URL segment; without a dot it is the name of no file of the registry.
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+
+
+def require_name(name: str) -> None:
+    """Raise InvalidSpec unless ``name`` may name a model."""
+    if not NAME.fullmatch(name):
+        raise InvalidSpec(f"name must be 1 to 64 of a-z, 0-9, '_', '-' and start with a letter or digit, got {name!r}")
+
+
+class BuildSpec(Spec, frozen=True, kw_only=True):
+    """label -> train -> prune -> fine-tune -> evaluate -> export -> publish, all from one seed."""
+
+    name: str
+    seed: int
+    problem: PricingProblem
+    labels: LabelSpec = LabelSpec()
+    network: NetworkSpec = NetworkSpec()
+    training: TrainingSpec = TrainingSpec()
+    pruning: PruningSpec | None = None
+    evaluation: EvaluationSpec = EvaluationSpec()
+    export: ExportSpec = ExportSpec()
+
+    def __post_init__(self) -> None:
+        require_name(self.name)
+        require_range("seed", self.seed, 0, (1 << 63) - 1)
+
+
+class PruneJobSpec(Spec, frozen=True, kw_only=True):
+    """Prune a published version and publish the result as a new version of the same name.
+
+    Labels, evaluation and export follow the specification in the version's manifest unless given here.
+    """
+
+    model: str
+    pruning: PruningSpec
+    version: int | str = "champion"
+    seed: int = 0
+    labels: LabelSpec | None = None
+
+    def __post_init__(self) -> None:
+        require_name(self.model)
+        require_range("seed", self.seed, 0, (1 << 63) - 1)
+
+
+def read_build_spec(path: Path) -> BuildSpec:
+    """A BuildSpec from a TOML file.
+
+    Raises:
+        InvalidSpec: the file is missing, is not TOML, or does not describe a build.
+    """
+    try:
+        data = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise InvalidSpec(f"cannot read {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidSpec(f"{path} is not valid TOML: {error}") from error
+    return load(BuildSpec, data)

@@ -1,0 +1,210 @@
+"""Requests a second and latency of the price route, beside a constant answer of the same size from the same server.
+
+    python benchmarks/serving.py [--json] [--smoke]
+
+The model is a 7-32-32-1 SiLU network with value, delta and full gamma in float64. Each case runs against our server and
+against a bare ASGI callable that reads the body and answers fixed bytes, in alternating rounds on the same machine; the
+ratio of the two says how much of what uvicorn can do is left after pricing. The client is wrk where it is installed,
+otherwise asyncio in this process, which then is the slower side for one-row requests.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import re
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from app.registry import Registry
+from pricing.domain import Box, Feature
+from pricing.spec import dump
+from surrogate.artifact import Artifact
+from surrogate.export import to_onnx
+from surrogate.network import initialise
+
+WIDTHS = (7, 32, 32, 1)
+CASES = {"1 row x 32 connections": (1, 32), "1024 rows x 4 connections": (1024, 4)}
+ROUNDS = 3
+START_SECONDS = 60.0
+ROUTE = "/v1/models/benchmark/price"
+PERCENTILES = re.compile(r"(50|99)%\s+([\d.]+)(us|ms|s)")
+MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
+
+Result = dict[str, float]
+
+
+async def constant(scope: Any, receive: Any, send: Any) -> None:
+    """The ASGI callable to compare with: read the body, answer ANSWER_BYTES zeros."""
+    if scope["type"] != "http":
+        return
+    while (await receive()).get("more_body", False):
+        pass
+    size = int(os.environ["ANSWER_BYTES"])
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % size)]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": bytes(size)})
+
+
+def publish(root: Path) -> None:
+    """A registry that holds one untrained network: its speed is that of a trained one."""
+    box = Box(features=(Feature(name="spot", lower=(50.0,) * WIDTHS[0], upper=(150.0,) * WIDTHS[0]),))
+    network = initialise(WIDTHS, "silu", generator=torch.Generator().manual_seed(0))
+    manifest = {"features": [dump(feature) for feature in box.features]}
+    artifact = Artifact(model=to_onnx(network, box=box, metadata={}), manifest=manifest, report={}, card="")
+    Registry(root).publish("benchmark", artifact, job_id="benchmark")
+
+
+@contextmanager
+def server(*arguments: str, **environment: str) -> Iterator[int]:
+    """A uvicorn process on a free port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    command = [sys.executable, "-m", "uvicorn", *arguments, "--port", str(port), "--log-level", "warning"]
+    process = subprocess.Popen([*command, "--no-access-log"], env=os.environ | environment)
+    try:
+        wait_for(port)
+        yield port
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def wait_for(port: int) -> None:
+    """Return as soon as the port takes connections."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise TimeoutError(f"no server on port {port} after {START_SECONDS} s")
+
+
+async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> bytes:
+    """One request and the body of its answer."""
+    writer.write(request)
+    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    if not head.startswith(b"http/1.1 200"):
+        raise RuntimeError(head.decode())
+    return await reader.readexactly(int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0]))
+
+
+async def load(port: int, request: bytes, connections: int, seconds: float) -> Result:
+    """Keep every connection busy and time each exchange."""
+    latencies: list[float] = []
+    end = time.perf_counter() + seconds
+
+    async def client() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 24)
+        while (start := time.perf_counter()) < end:
+            await exchange(reader, writer, request)
+            latencies.append(time.perf_counter() - start)
+        writer.close()
+
+    await asyncio.gather(*(client() for _ in range(connections)))
+    p50, p99 = np.percentile(latencies, (50, 99)) * 1e3
+    return {"requests_per_second": len(latencies) / seconds, "p50_ms": float(p50), "p99_ms": float(p99)}
+
+
+def wrk(port: int, body: bytes, connections: int, seconds: float) -> Result:
+    """The same load by wrk."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "body").write_bytes(body)
+        script = Path(folder) / "post.lua"
+        script.write_text(f'wrk.method = "POST"\nwrk.body = io.open("{folder}/body"):read("*a")\n')
+        url = f"http://127.0.0.1:{port}{ROUTE}"
+        command = [
+            "wrk",
+            "-t1",
+            f"-c{connections}",
+            f"-d{max(1, round(seconds))}s",
+            "--latency",
+            "-s",
+            str(script),
+            url,
+        ]
+        text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    percentile = {match[1]: float(match[2]) * MILLISECONDS[match[3]] for match in PERCENTILES.finditer(text)}
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", text)
+    if rate is None or "Non-2xx" in text:
+        raise RuntimeError(text)
+    return {"requests_per_second": float(rate[1]), "p50_ms": percentile["50"], "p99_ms": percentile["99"]}
+
+
+def measure(port: int, body: bytes, connections: int, seconds: float) -> Result:
+    """Load one server by the best client there is."""
+    if shutil.which("wrk"):
+        return wrk(port, body, connections, seconds)
+    return asyncio.run(load(port, http(body), connections, seconds))
+
+
+def http(body: bytes) -> bytes:
+    """A whole POST request."""
+    return b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%b" % (ROUTE.encode(), len(body), body)
+
+
+async def first_answer(port: int, body: bytes) -> bytes:
+    """One answer, outside of the measurement: it loads the model and tells the size."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 24)
+    answer = await exchange(reader, writer, http(body))
+    writer.close()
+    return answer
+
+
+def compare(port: int, rows: int, connections: int, seconds: float) -> dict[str, Any]:
+    """Medians of alternating rounds against our server and the constant one."""
+    features = np.random.default_rng(0).uniform(60.0, 140.0, (rows, WIDTHS[0]))
+    body = json.dumps({"inputs": features.tolist()}).encode()
+    size = len(asyncio.run(first_answer(port, body)))
+    ours, theirs = [], []
+    with server("serving:constant", "--app-dir", str(Path(__file__).parent), ANSWER_BYTES=str(size)) as other:
+        for _ in range(ROUNDS):
+            ours.append(measure(port, body, connections, seconds))
+            theirs.append(measure(other, body, connections, seconds))
+    result: dict[str, Any] = {key: statistics.median(one[key] for one in ours) for key in ours[0]}
+    result["rows_per_second"] = rows * result["requests_per_second"]
+    result["constant"] = {key: statistics.median(one[key] for one in theirs) for key in theirs[0]}
+    result["share_of_constant"] = result["requests_per_second"] / result["constant"]["requests_per_second"]
+    return result
+
+
+def main() -> None:
+    """Measure every case and print it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--smoke", action="store_true", help="a fraction of a second a round, to see that it runs")
+    options = parser.parse_args()
+    seconds = 0.2 if options.smoke else 5.0
+    with tempfile.TemporaryDirectory() as root:
+        publish(Path(root))
+        with server("--factory", "app.main:create_app", SOBOLITE_REGISTRY=root, SOBOLITE_DRAIN_SECONDS="0") as port:
+            cases = {name: compare(port, *case, seconds) for name, case in CASES.items()}
+    if options.json:
+        print(json.dumps({"client": "wrk" if shutil.which("wrk") else "asyncio", "cases": cases}))
+        return
+    for name, case in cases.items():
+        print(
+            f"{name}: {case['requests_per_second']:,.0f} requests/s, {case['rows_per_second']:,.0f} rows/s, "
+            f"p50 {case['p50_ms']:.2f} ms, p99 {case['p99_ms']:.2f} ms; "
+            f"{case['share_of_constant']:.0%} of a constant answer's rate"
+        )
+
+
+if __name__ == "__main__":
+    main()

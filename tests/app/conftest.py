@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import shutil
+import tomllib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import torch
+from fastapi import FastAPI
+
+from app.jobs import open_database
+from app.main import create_app
+from app.registry import Registry
+from app.settings import Settings
+from pricing.domain import Feature
+from pricing.spec import Bachelier, Call, PricingProblem
+from surrogate.artifact import Artifact
+from surrogate.evaluation import evaluate
+from surrogate.manifest import make_artifact
+from surrogate.network import Network, initialise
+from surrogate.spec import EvaluationSpec
+
+# Runs in about a second: a call on two assets, a network of three neurons.
+TINY = """
+name = "tiny"
+seed = 1
+
+[problem]
+maturity = 1.0
+process = { kind = "bachelier", volatilities = [0.2, 0.3], correlation = [[1.0, 0.5], [0.5, 1.0]] }
+payoff = { kind = "call", weights = [0.5, 0.5], strike = 1.0 }
+features = [{ name = "spot", lower = [0.5, 0.5], upper = [1.5, 1.5] }]
+
+[labels]
+samples = 32
+paths = 32
+replicates = 2
+draws = { pilot = 32 }
+
+[network]
+hidden = [3]
+
+[training]
+optimisers = [{ kind = "levenberg_marquardt", starts = 1, short = 3, finalists = 1, long = 3 }]
+
+[evaluation]
+samples = 64
+"""
+
+
+@pytest.fixture
+def tiny_file(tmp_path: Path) -> Path:
+    """A build specification as a file."""
+    path = tmp_path / "tiny.toml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture
+def tiny() -> dict[str, Any]:
+    """A build specification as plain data."""
+    return tomllib.loads(TINY)
+
+
+@pytest.fixture
+def job_settings(tmp_path: Path) -> Settings:
+    """Settings of an empty registry without bundled models."""
+    return Settings(registry=tmp_path / "registry", bundled=tmp_path / "bundled")
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def problem() -> PricingProblem:
+    """A call on three assets with spots from 0.5 to 1.5."""
+    return PricingProblem(
+        process=Bachelier(
+            volatilities=(0.2, 0.2, 0.3), correlation=((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+        ),
+        payoff=Call(weights=(0.5, 0.3, 0.2), strike=1.0),
+        maturity=1.0,
+        features=(Feature(name="spot", lower=(0.5,) * 3, upper=(1.5,) * 3),),
+    )
+
+
+@pytest.fixture(scope="session")
+def network() -> Network:
+    """An untrained network on the problem's features: serving does not care how well it prices."""
+    return initialise((3, 5, 4, 1), "silu", generator=torch.Generator().manual_seed(20))
+
+
+@pytest.fixture(scope="session")
+def artifact(network: Network, problem: PricingProblem) -> Artifact:
+    """The network as it is published, without a float32 variant."""
+    report = evaluate(network, problem, EvaluationSpec(samples=64), seed=1)
+    provenance = {"build": {}, "seed": 1, "simulated_paths": 1024}
+    return make_artifact(network, name="basket", problem=problem, report=report, provenance=provenance)
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory, artifact: Artifact) -> Path:
+    """A registry that holds version 1 of the model ``basket``; a copy is quicker than its making."""
+    root = tmp_path_factory.mktemp("template")
+    registry = Registry(root)
+    registry.publish("basket", artifact, job_id="first")
+    registry.close()
+    open_database(root)
+    return root
+
+
+@pytest.fixture
+def settings(tmp_path: Path, template: Path) -> Settings:
+    """Settings of a registry that holds version 1 of the model ``basket``."""
+    shutil.copytree(template, tmp_path / "registry")
+    return Settings(registry=tmp_path / "registry", bundled=tmp_path / "bundled", drain_seconds=0.0)
+
+
+@pytest.fixture
+async def served(settings: Settings) -> AsyncIterator[FastAPI]:
+    """The running application."""
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@pytest.fixture
+async def client(served: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the running application; a failure of the server is an answer, not an exception."""
+    transport = httpx.ASGITransport(served, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        yield client

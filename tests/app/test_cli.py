@@ -1,0 +1,264 @@
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import numpy as np
+import pytest
+
+from app import cli
+from app.registry import Registry
+from surrogate.artifact import verify
+
+PATIENCE_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Result:
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command line in this process, in an empty registry without bundled models."""
+    monkeypatch.setenv("SOBOLITE_REGISTRY", str(tmp_path / "registry"))
+    monkeypatch.setenv("SOBOLITE_BUNDLED", str(tmp_path / "bundled"))
+
+    def run(*arguments: object) -> Result:
+        monkeypatch.setattr(sys, "argv", ["sobolite", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        captured = capsys.readouterr()
+        return Result(int(stop.value.code or 0), captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def built(run: Run, tiny_file: Path) -> Any:
+    """The answer of a build of the tiny model."""
+    result = run("build", tiny_file, "--json")
+    assert result.code == 0, result.err
+    return json.loads(result.out)
+
+
+def test_a_build_publishes_and_writes_the_same_files(run: Run, tiny_file: Path, tmp_path: Path) -> None:
+    result = run("build", tiny_file, "--output", tmp_path / "models" / "tiny" / "1", "--json")
+    assert result.code == 0, result.err
+    answer = json.loads(result.out)
+    assert (answer["model"], answer["version"]) == ("tiny", 1)
+    assert verify(tmp_path / "models" / "tiny" / "1") == verify(Path(answer["folder"]))
+    assert answer["accuracy"]["value"]["r2"] > 0.9
+    again = run("build", tiny_file, "--output", tmp_path / "models" / "tiny" / "1")
+    assert (again.code, "exists" in again.err) == (2, True)
+
+
+def test_train_leaves_the_pruning_out(run: Run, tiny_file: Path) -> None:
+    tiny_file.write_text(tiny_file.read_text() + '\n[pruning]\nmethod = "magnitude"\nsparsity = 0.5\n')
+    pruned, whole = (json.loads(run(command, tiny_file, "--json").out) for command in ("build", "train"))
+    assert pruned["network"]["parameters"] < whole["network"]["parameters"]
+    assert (pruned["version"], whole["version"]) == (1, 2)
+
+
+def test_pruning_makes_a_smaller_next_version(run: Run, built: Any) -> None:
+    result = run("prune", "tiny@champion", "--method", "magnitude", "--sparsity", 0.3, "--json")
+    assert result.code == 0, result.err
+    pruned = json.loads(result.out)
+    assert pruned["version"] == 2
+    assert pruned["network"]["parameters"] < built["network"]["parameters"]
+
+
+def test_price_agrees_with_the_network(run: Run, built: Any, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.csv"
+    rows.write_text("spot[1],spot[0]\n1.1,0.9\n1.2,0.8\n")
+    answer = json.loads(run("price", "tiny@1", "--input", rows, "--json").out)
+    table = list(csv.reader(run("price", "tiny", "--input", rows).out.splitlines()))
+    assert table[0][:3] == ["value", "delta spot[0]", "delta spot[1]"]
+    assert np.allclose([float(row[0]) for row in table[1:]], answer["value"], rtol=0.0, atol=0.0)
+    rows.write_text("0.9,1.1\n0.8,1.2\n")  # without a header, in the order of the domain
+    assert json.loads(run("price", "tiny@1", "--input", rows, "--json").out) == answer
+    assert answer["in_domain"] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "has no rows"),
+        ("spot[0],spot[1]\n", "has no rows"),
+        ("spot[0],price\n1,1\n", "the header must name spot[0], spot[1]"),
+        ("1.0\n", "line 1: need 2 columns"),
+        ("1.0,1.0\n1.0,nan\n", "line 2, column 2: need a finite number"),
+        ("1.0,1e999\n", "line 1, column 2: need a finite number"),
+        ("1.0,high\n", "line 1, column 2: need a finite number, got 'high'"),
+        ("1.0,1.0\n1.0,7.0\n", "row 1: spot[1] = 7 is outside its upper bound 1.5"),
+    ],
+)
+def test_bad_rows_are_refused_in_a_sentence(run: Run, built: Any, tmp_path: Path, text: str, reason: str) -> None:
+    rows = tmp_path / "rows.csv"
+    rows.write_text(text)
+    result = run("price", "tiny", "--input", rows)
+    assert (result.code, result.out) == (2, "")
+    assert reason in result.err
+    assert len(result.err.splitlines()) == 1
+
+
+def test_a_row_outside_may_be_flagged(run: Run, built: Any, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.csv"
+    rows.write_text("1.0,1.0\n1.0,1.6\n")
+    answer = json.loads(run("price", "tiny", "--input", rows, "--outside", "flag", "--json").out)
+    assert answer["in_domain"] == [True, False]
+
+
+def test_models_are_listed_shown_pulled_and_renamed(run: Run, built: Any, tmp_path: Path) -> None:
+    assert json.loads(run("models", "list", "--json").out)[0]["aliases"] == {"champion": 1, "latest": 1}
+    assert json.loads(run("models", "show", "tiny@latest", "--json").out)["version"] == 1
+    assert "2-3-1 silu" in run("models", "show", "tiny").out
+    assert run("models", "alias", "tiny", "stable", "1").code == 0
+    assert run("models", "pull", "tiny@stable", "--output", tmp_path / "copy").code == 0
+    assert verify(tmp_path / "copy")
+
+
+def test_evaluate_measures_on_points_of_its_own(run: Run, built: Any) -> None:
+    first, second = (
+        json.loads(run("evaluate", "tiny", "--samples", 128, "--seed", seed, "--json").out) for seed in (1, 2)
+    )
+    assert first["accuracy"]["samples"] == 128
+    assert first["accuracy"]["value"] != second["accuracy"]["value"]
+
+
+def test_methods_have_papers(run: Run) -> None:
+    found = {row["method"]: row for row in json.loads(run("methods", "--json").out)}
+    assert {"magnitude", "significance", "chita"} <= set(found)
+    assert all(row["paper"] and row["summary"] for row in found.values())
+
+
+def test_jobs_without_a_worker(run: Run) -> None:
+    assert json.loads(run("jobs", "list", "--json").out) == []
+    for command in ("show", "watch", "cancel", "resume"):
+        result = run("jobs", command, "nobody")
+        assert (result.code, result.out) == (2, "")
+        assert result.err.startswith("error: no job 'nobody'")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (("seed = 1", "seed = one"), "not valid TOML"),
+        (("samples = 32", "samples = 33"), "power of two"),
+        (("samples = 32", 'samples = "many"'), "labels.samples"),
+        (("volatilities = [0.2", "volatilities = [-0.2"), "volatilities[0] must be >= 0"),
+        (("[1.0, 0.5], [0.5, 1.0]", "[1.0, 2.0], [2.0, 1.0]"), "positive definite"),
+        (("[evaluation]", "[evaluatoin]"), "evaluatoin"),
+    ],
+)
+def test_a_bad_specification_publishes_nothing(
+    run: Run, tiny_file: Path, tmp_path: Path, change: tuple[str, str], reason: str
+) -> None:
+    tiny_file.write_text(tiny_file.read_text().replace(*change))
+    result = run("build", tiny_file)
+    assert (result.code, result.out) == (2, "")
+    assert reason in result.err
+    assert "Traceback" not in result.err
+    assert Registry(tmp_path / "registry").names() == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("build", "absent.toml"),
+        ("build",),
+        ("price", "tiny", "--input", "rows.csv"),
+        ("prune", "tiny", "--method", "magnitude", "--sparsity", "0.5"),
+        ("models", "show", "tiny@"),
+        ("sell",),
+    ],
+)
+def test_bad_usage_is_code_2(run: Run, arguments: tuple[str, ...]) -> None:
+    result = run(*arguments)
+    assert (result.code, result.out) == (2, "")
+    assert result.err
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        ("--method", "magic", "--sparsity", "0.5"),
+        ("--method", "magnitude", "--sparsity", "1.5"),
+        ("--method", "magnitude"),
+        ("--method", "significance", "--parameters", "1"),
+    ],
+)
+def test_an_impossible_target_publishes_nothing(run: Run, built: Any, target: tuple[str, ...]) -> None:
+    result = run("prune", "tiny", *target)
+    assert result.code == 2, result.err
+    assert "error: " in result.err
+    assert json.loads(run("models", "list", "--json").out)[0]["aliases"]["latest"] == 1
+
+
+def test_only_commands_that_learn_import_torch() -> None:
+    code = (
+        "import app.cli, app.worker, app.routes.jobs, sys; sys.exit(bool({'torch', 'scipy', 'onnx'} & {*sys.modules}))"
+    )
+    assert subprocess.run([sys.executable, "-P", "-c", code], check=False).returncode == 0
+
+
+def worker_of(server: int) -> int | None:
+    """Process id of a server's worker."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            if parent == server and b"app.worker" in (entry / "cmdline").read_bytes():
+                return int(entry.name)
+        except OSError:  # it ended while we looked
+            continue
+    return None
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for a condition."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.05)
+
+
+def answers(url: str) -> bool:
+    try:
+        with urlopen(url) as response:
+            return bool(response.status == 200)
+    except OSError:
+        return False
+
+
+def test_serve_replaces_a_dead_worker_and_takes_it_along_when_it_stops(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-P", "-m", "app.cli", "serve", "--port", str(port), "--registry", str(tmp_path)]
+    environment = {**os.environ, "SOBOLITE_BUNDLED": str(tmp_path / "none"), "SOBOLITE_DRAIN_SECONDS": "0"}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as server:
+        until(lambda: answers(f"http://127.0.0.1:{port}/healthz") and worker_of(server.pid))
+        first = worker_of(server.pid)
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        until(lambda: worker_of(server.pid) not in (None, first))
+        second = worker_of(server.pid)
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(PATIENCE_SECONDS) == 0
+    assert not Path(f"/proc/{second}").exists()
