@@ -23,13 +23,17 @@ from app.plan import JobProgress, JobSpec, done, order, place, plan, read_order,
 from app.registry import Registry
 from app.spec import BuildSpec, PruneJobSpec
 from pricing.draws import stream
-from pricing.labels import Labels, make_labels, sample_features
+from pricing.labels import Labels, make_labels
+from pricing.labels import load as load_labels
+from pricing.labels import save as save_labels
+from pricing.sampling import sample_features
 from pricing.smoothing import stated_bias
 from pricing.spec import dump, load
 from pricing.types import Progress
 from pruning.prune import prune as prune_network
-from surrogate import artifact, dataset
+from surrogate import artifact
 from surrogate.artifact import Artifact
+from surrogate.dataset import from_labels
 from surrogate.evaluation import evaluate as evaluate_network
 from surrogate.export import read_network, to_onnx
 from surrogate.manifest import make_artifact
@@ -71,7 +75,7 @@ def label(folder: Path, progress: Progress) -> None:
     features = sample_features(build.problem, build.labels, seed=build.seed)
     labels = make_labels(build.problem, features, build.labels, seed=build.seed, progress=progress)
     with replacing(folder / "labels.npz") as partial:
-        dataset.save(dataset.from_labels(labels), partial)
+        save_labels(labels, partial)
     facts = {
         "simulated_paths": labels.paths,
         "payoff_evaluations": labels.payoffs,
@@ -84,7 +88,7 @@ def label(folder: Path, progress: Progress) -> None:
 def train(folder: Path, progress: Progress) -> None:
     """Fit a randomly initialised network to the labels."""
     build = read_build(folder)
-    data = dataset.load(folder / "labels.npz")
+    data = from_labels(load_labels(folder / "labels.npz"))
     trained = fit(
         data, build.network, build.training, generator=generator("training", seed=build.seed), progress=progress
     )
@@ -97,7 +101,7 @@ def prune(folder: Path, progress: Progress) -> None:
     assert build.pruning is not None
     pruned = prune_network(
         read_network((folder / "trained.onnx").read_bytes()),
-        dataset.load(folder / "labels.npz"),
+        from_labels(load_labels(folder / "labels.npz")),
         build.pruning,
         box=build.problem.box,
         generator=generator("pruning", seed=build.seed),

@@ -21,6 +21,20 @@ def require_name(name: str) -> None:
         raise InvalidSpec(f"name must be 1 to 64 of a-z, 0-9, '_', '-' and start with a letter or digit, got {name!r}")
 
 
+def require_order(field: str, order: int, labels: LabelSpec) -> None:
+    """Raise InvalidSpec unless the labels have the derivatives that a loss or rows of ``order`` compare."""
+    if order > labels.order:
+        raise InvalidSpec(f"{field} needs labels of order {order}, labels.order is {labels.order}; raise that one")
+
+
+def require_labels(pruning: PruningSpec, labels: LabelSpec) -> None:
+    """Raise InvalidSpec unless the labels hold what pruning and its fine-tuning need."""
+    if pruning.rows == "sobolev":
+        require_order("pruning.rows = 'sobolev'", 1, labels)
+    if pruning.fine_tuning is not None:
+        require_order("pruning.fine_tuning.loss", pruning.fine_tuning.loss.order, labels)
+
+
 class BuildSpec(Spec, frozen=True, kw_only=True):
     """label -> train -> prune -> fine-tune -> evaluate -> export -> publish, all from one seed."""
 
@@ -37,6 +51,9 @@ class BuildSpec(Spec, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         require_name(self.name)
         require_range("seed", self.seed, 0, (1 << 63) - 1)
+        require_order("training.loss", self.training.loss.order, self.labels)
+        if self.pruning is not None:
+            require_labels(self.pruning, self.labels)
 
 
 class PruneJobSpec(Spec, frozen=True, kw_only=True):
@@ -54,6 +71,8 @@ class PruneJobSpec(Spec, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         require_name(self.model)
         require_range("seed", self.seed, 0, (1 << 63) - 1)
+        if self.labels is not None:
+            require_labels(self.pruning, self.labels)
 
 
 def read_build_spec(path: Path) -> BuildSpec:

@@ -1,19 +1,20 @@
-"""Training data: features to label; values with pathwise gradients and curvature; their measured error."""
+"""Training labels: values with pathwise gradients and curvature along directions, and their measured error."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import assert_never
+from pathlib import Path
+from typing import Any, assert_never
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from pricing.draws import principal_axes, stream, to_normals, uniforms
+from pricing.draws import principal_axes, stream
 from pricing.errors import InvalidSpec, NonFiniteLabels
-from pricing.monte_carlo import Expectation, Simulation, average, driving_gradient, prepare, replicate, simulate
-from pricing.payoffs import moneyness
-from pricing.spec import DiffusedSampler, LabelSpec, MoneynessSampler, PricingProblem, UniformSampler
+from pricing.monte_carlo import Expectation, Simulation, average, prepare, replicate
+from pricing.spec import LabelSpec, PricingProblem
 from pricing.types import Progress
 
 # The labels by order of differentiation.
@@ -42,76 +43,6 @@ class Labels:
     curvature_error: Tensor | None = None
     paths: int
     payoffs: int
-
-
-def sample_features(problem: PricingProblem, spec: LabelSpec, *, seed: int) -> Tensor:
-    """The N features to label, from one scrambled Sobol set. Shape: -> batch feature, float64.
-
-    Raises:
-        InvalidSpec: a sampler that does not fit the problem.
-    """
-    generator = stream("features", seed=seed)
-    dimension = problem.box.dimension
-    points = uniforms("sobol", spec.samples, dimension + 1, generator=generator)
-    match spec.sampler:
-        case UniformSampler():
-            return torch.from_numpy(problem.box.from_uniforms(points[:, :dimension]))
-        case DiffusedSampler():
-            return diffuse(problem, spec.sampler, torch.from_numpy(to_normals(points[:, :dimension])))
-        case MoneynessSampler(bound=bound):
-            features = torch.from_numpy(problem.box.from_uniforms(points[:, :dimension]))
-            return spread_moneyness(problem, features, torch.from_numpy(points[:, dimension]), bound=bound)
-        case _:
-            assert_never(spec.sampler)
-
-
-def diffuse(problem: PricingProblem, sampler: DiffusedSampler, normals: Tensor) -> Tensor:
-    """Spots at the horizon with their random part inflated; a Gaussian law, so some lie outside the Box.
-
-    Without carry this is S = initial + multiplier sqrt(horizon) L z (Huge & Savine 2020).
-
-    Shape: batch asset -> batch asset.
-    """
-    if len(sampler.initial) != problem.process.assets:
-        raise InvalidSpec(f"initial must have {problem.process.assets} spots, got {len(sampler.initial)}")
-    initial = normals.new_tensor(sampler.initial).expand(1, 1, -1)
-    terminal = simulate(problem.process, initial, normals[None], sampler.horizon)
-    return (terminal.forward + sampler.multiplier * terminal.increments)[0]
-
-
-def spread_moneyness(problem: PricingProblem, features: Tensor, levels: Tensor, *, bound: float) -> Tensor:
-    """Move features inside the Box so that the standardised moneyness of the forward is uniform.
-
-    Each point moves straight towards the corner of the Box where the moneyness is largest, or smallest, until it meets
-    its target: the Box is convex, so the point stays inside, and none is clipped or thrown away. Targets are uniform in
-    the part of [-bound, bound] that the Box reaches.
-
-    Shape: features batch feature, levels (uniforms) batch -> batch feature.
-    """
-
-    def forward_moneyness(spots: Tensor) -> Tensor:
-        terminal = simulate(problem.process, spots[:, None, :], torch.zeros_like(spots)[:, None, :], problem.maturity)
-        return moneyness(problem.payoff, terminal)[:, 0]
-
-    x = features.clone().requires_grad_()
-    start = forward_moneyness(x)
-    (slope,) = torch.autograd.grad(start.sum(), x)
-    start = start.detach()
-    lower, upper = torch.from_numpy(problem.box.lower), torch.from_numpy(problem.box.upper)
-    top = features.where(slope == 0, upper.where(slope > 0, lower))
-    bottom = features.where(slope == 0, lower.where(slope > 0, upper))
-    deviation = driving_gradient(problem, features).norm(dim=1)
-    low = torch.maximum(-bound * deviation, forward_moneyness(bottom))
-    high = torch.minimum(bound * deviation, forward_moneyness(top))
-    if not (low < high).all():
-        raise InvalidSpec(
-            f"sampler: no point of the Box lies within {bound:g} terminal standard deviations of the strike; move the "
-            "Box or the strike, raise bound, or sample 'uniform'"
-        )
-    target = low + (high - low) * levels
-    corner = top.where((target > start)[:, None], bottom)
-    share = (target - start) / (forward_moneyness(corner) - start)
-    return torch.clamp(features + share[:, None] * (corner - features), lower, upper)
 
 
 def make_labels(
@@ -159,6 +90,22 @@ def make_labels(
         paths=paths,
         payoffs=payoffs,
     )
+
+
+def save(labels: Labels, path: Path) -> None:
+    """Write the labels with their errors as an uncompressed npz archive; the same labels give the same bytes."""
+    parts = {name: part for name, part in vars(labels).items() if part is not None}
+    with path.open("wb") as file:
+        np.savez(file, allow_pickle=False, **{name: np.asarray(part) for name, part in parts.items()})
+
+
+def load(path: Path) -> Labels:
+    """Read what `save` wrote."""
+    with np.load(path, allow_pickle=False) as archive:
+        parts: dict[str, Any] = {name: archive[name] for name in archive.files}
+    for name, part in parts.items():
+        parts[name] = torch.from_numpy(part) if part.ndim else int(part)
+    return Labels(**parts)
 
 
 def derivatives(

@@ -19,8 +19,9 @@ from surrogate.activations import ACTIVATIONS, ActivationName
 EPSILON = torch.finfo(torch.float64).eps
 # Guards a product that underflows, whose relative error has no bound.
 TINY = torch.finfo(torch.float64).tiny
-# Units in the last place of max(1, |phi|) granted to an activation: a handful of operations, each good to about one.
-ACTIVATION_ULPS = 16
+# EPSILONs of max(1, |phi|) granted to an activation: a handful of operations, each good to about one. The worst is the
+# slope of SiLU near a = 37, the last place where s is not 1: it multiplies the rounding of 1 - s by a.
+ACTIVATION_ULPS = 64
 # Stationary points (z, value there) of phi and phi': the only places besides end points where a range has its ends.
 STATIONARY: Mapping[ActivationName, tuple[tuple[tuple[float, float], ...], ...]] = {
     "silu": (

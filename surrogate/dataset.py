@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from pricing.labels import Labels
@@ -70,17 +67,3 @@ def from_labels(labels: Labels) -> Dataset:
         directions=labels.directions,
         curvature=labels.curvature,
     )
-
-
-def save(dataset: Dataset, path: Path) -> None:
-    """Write the dataset as an uncompressed npz archive; the same samples give the same bytes."""
-    parts = {name: getattr(dataset, name) for name in FIELDS}
-    arrays = {name: part.numpy() for name, part in parts.items() if part is not None}
-    with path.open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
-
-
-def load(path: Path) -> Dataset:
-    """Read what `save` wrote."""
-    with np.load(path, allow_pickle=False) as archive:
-        return Dataset(**{name: torch.from_numpy(archive[name]) for name in archive.files})

@@ -153,6 +153,8 @@ def shape_checks(
     D F by 1 (the put mirrored): V >= max(D (F - K), 0); 0 <= delta u <= 1; u'Hu >= 0; and parity, V minus the exact
     value of the opposite option, equals D (F - K). One network prices one side, so parity is its largest error.
 
+    Each violation is a share of its statement's own scale: the largest value, 1 for delta, the largest gamma.
+
     Shape: batch feature ->.
     """
     exact, opposite = analytic.greeks(problem, features), analytic.greeks(other_side(problem), features)
@@ -163,12 +165,14 @@ def shape_checks(
     convexity = np.einsum("nij,i,j->n", predicted.gamma, along, along)
     intrinsic = np.maximum(forward, 0.0)
     parity = np.abs(predicted.value - opposite.value - forward)
+    largest_value = float(exact.value.max()) or 1.0
+    largest_gamma = float(np.einsum("nij,i,j->n", exact.gamma, along, along).max()) or 1.0
     statements = {
-        "value >= intrinsic": (intrinsic - predicted.value).max(),
+        "value >= intrinsic": (intrinsic - predicted.value).max() / largest_value,
         "delta along the basket >= 0": (-delta).max(),
         "delta along the basket <= 1": (delta - 1.0).max(),
-        "gamma along the basket >= 0 (convex)": (-convexity).max(),
-        "put-call parity": parity.max(),
+        "gamma along the basket >= 0 (convex)": (-convexity).max() / largest_gamma,
+        "put-call parity": parity.max() / largest_value,
     }
     return [
         {"statement": name, "worst_violation": max(float(worst), 0.0), "holds": bool(worst <= tolerance)}

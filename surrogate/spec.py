@@ -110,7 +110,8 @@ class TrainingSpec(Spec, frozen=True, kw_only=True):
 class EvaluationSpec(Spec, frozen=True, kw_only=True):
     """How a surrogate is judged: samples in the Box against an independent reference.
 
-    tolerance: accepted violation of shape statements, in currency (values) or per unit (Greeks).
+    tolerance: accepted violation of a shape statement, as a share of the largest value, of 1 (delta) or of the largest
+        gamma.
     """
 
     samples: int = 4096

@@ -15,10 +15,12 @@ from starlette.templating import Jinja2Templates
 from app.dependencies import PROBLEMS, RegistryPart, Version
 from app.errors import UnknownVersion
 from app.schemas import AliasState, AliasTarget, FileEntry, ModelList, ModelSummary, VersionManifest
-from surrogate.artifact import MANIFEST, MODEL, MODEL_FLOAT32, REPORT, verify
+from surrogate.artifact import MANIFEST, MODEL, MODEL_FLOAT32, REPORT, show_r2, verify
 
 router = APIRouter(prefix="/v1/models", tags=["models"], responses=PROBLEMS)
 templates = Jinja2Templates(Path(__file__).parent.parent / "templates")
+templates.env.filters["r2"] = show_r2
+FILE = "/{name}/versions/{version}/model.onnx"
 RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 QUALITY = re.compile(r"q\s*=\s*(\d(?:\.\d*)?)")
 
@@ -54,8 +56,9 @@ def show_version(name: str, version: Version, registry: RegistryPart) -> Version
     )
 
 
+@router.head(FILE, include_in_schema=False)
 @router.get(
-    "/{name}/versions/{version}/model.onnx",
+    FILE,
     response_class=FileResponse,
     responses={
         206: {"description": "the byte range asked for"},

@@ -12,7 +12,7 @@ import pytest
 from app.registry import Registry
 from app.routes.models import prefers_html
 from app.settings import Settings
-from surrogate.artifact import MODEL, REPORT, Artifact
+from surrogate.artifact import MODEL, REPORT, Artifact, show_r2
 
 pytestmark = pytest.mark.anyio
 
@@ -68,6 +68,13 @@ async def test_download_is_the_published_model(client: httpx.AsyncClient, artifa
     assert [output.name for output in session.get_outputs()] == ["value", "delta", "gamma"]
 
 
+async def test_head_tells_size_and_hash_without_the_bytes(client: httpx.AsyncClient, artifact: Artifact) -> None:
+    answer = await client.head(DOWNLOAD)
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["content-length"] == str(len(artifact.model))
+    assert answer.headers["etag"] == f'"{hashlib.sha256(artifact.model).hexdigest()}"'
+
+
 async def test_only_a_number_is_cached_for_ever(client: httpx.AsyncClient) -> None:
     assert "immutable" in (await client.get(DOWNLOAD)).headers["cache-control"]
     aliased = await client.get("/v1/models/basket/versions/champion/model.onnx")
@@ -119,8 +126,9 @@ async def test_report_as_json_and_as_a_page(client: httpx.AsyncClient, artifact:
     assert answer.json()["accuracy"] == artifact.report["accuracy"]
     page = await client.get(f"{VERSION}/report", headers={"accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
     assert page.headers["content-type"].startswith("text/html")
+    assert page.text.count("whole Box") == 1
     assert "basket, version 1" in page.text
-    assert f"{artifact.report['accuracy']['gamma']['r2']:.7g}" in page.text
+    assert show_r2(artifact.report["accuracy"]["gamma"]["r2"]) in page.text
     assert "http" not in page.text  # nothing is fetched from elsewhere
     assert answer.headers["vary"] == page.headers["vary"] == "accept"
 

@@ -1,33 +1,28 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 import msgspec
 import numpy as np
 import pytest
 import torch
-from scipy.stats import kstest
 from torch import Tensor
 
 from pricing.analytic import greeks
-from pricing.domain import Feature
 from pricing.errors import InvalidSpec, NonFiniteLabels, OutOfDomain
-from pricing.labels import Labels, make_labels, sample_features
+from pricing.labels import Labels, load, make_labels, save
+from pricing.sampling import sample_features
 from pricing.spec import (
-    Bachelier,
     Call,
     Conditional,
-    DiffusedSampler,
     Draws,
     Estimator,
     LabelSpec,
     MoneynessSampler,
     Pathwise,
     PricingProblem,
-    Put,
-    Sampler,
     Smoothed,
-    UniformSampler,
 )
 
 # Draws that do not depend on the features, so that bumped features meet the same normals.
@@ -193,70 +188,15 @@ def test_more_principal_directions_than_features(seven: PricingProblem, spots: T
         make_labels(seven, spots, LabelSpec(paths=4, directions=8), seed=0)
 
 
-def sampled(problem: PricingProblem, sampler: Sampler, samples: int = 4096) -> Tensor:
-    return sample_features(problem, LabelSpec(samples=samples, sampler=sampler), seed=6)
-
-
-def test_uniform_features_fill_the_box(long_short: PricingProblem) -> None:
-    spec = LabelSpec(samples=1024, sampler=UniformSampler())
-    x = sample_features(long_short, spec, seed=0).numpy()
-    assert long_short.box.contains(x).all()
-    share = (x - long_short.box.lower) / (long_short.box.upper - long_short.box.lower)
-    for column in share.T:
-        assert kstest(column, "uniform").statistic < 2.0 / 1024
-    assert np.abs(np.corrcoef(share.T) - np.eye(3)).max() < 0.05
-
-
-def test_diffused_features_have_the_law_of_the_process(seven: PricingProblem) -> None:
-    """Basket standard deviation multiplier sigma_B sqrt(horizon) around the initial basket."""
-    x = sampled(seven, DiffusedSampler(initial=(1.0,) * 7, horizon=1.0, multiplier=1.5)).numpy()
-    w = np.array(seven.payoff.weights)
-    z = (x @ w - w.sum()) / (1.5 * 0.2)
-    assert kstest(z, "norm").statistic < 1.95 / np.sqrt(4096)
-    sigma = np.array(seven.process.volatilities)
-    covariance = np.cov(x.T) / 1.5**2 / np.outer(sigma, sigma)
-    np.testing.assert_allclose(covariance, np.array(seven.process.correlation), atol=0.05)
-
-
-@pytest.mark.parametrize("kind", [Call, Put])
-def test_moneyness_features_spread_the_forward_inside_the_box(kind: type[Call | Put], seven: PricingProblem) -> None:
-    problem = msgspec.structs.replace(seven, payoff=kind(weights=seven.payoff.weights, strike=1.1))
-    x = sampled(problem, MoneynessSampler(bound=2.0)).numpy()
-    assert problem.box.contains(x).all()
-    d = greeks(problem, x).moneyness
-    assert kstest(d / 4.0 + 0.5, "uniform").statistic < 2.0 / 4096
-    assert x.std(axis=0).min() > 0.1  # no coordinate collapses onto the line of the basket
-
-
-def test_moneyness_targets_end_where_the_box_ends(long_short: PricingProblem) -> None:
-    x = sampled(long_short, MoneynessSampler(bound=50.0)).numpy()
-    assert long_short.box.contains(x).all()
-    d = greeks(long_short, x).moneyness
-    corners = np.array([[50.0, 40.0, 150.0], [150.0, 140.0, 50.0]])
-    low, high = greeks(long_short, corners).moneyness
-    assert kstest((d - low) / (high - low), "uniform").statistic < 2.0 / 4096
-
-
-@pytest.mark.parametrize(("strike", "maturity"), [(50.0, 1.0), (1.1, 0.0)])
-def test_moneyness_out_of_reach(strike: float, maturity: float, seven: PricingProblem) -> None:
-    payoff = Call(weights=seven.payoff.weights, strike=strike)
-    problem = msgspec.structs.replace(seven, payoff=payoff, maturity=maturity)
-    with pytest.raises(InvalidSpec, match="within 5 terminal standard deviations"):
-        sampled(problem, MoneynessSampler())
-
-
-def test_diffused_initial_of_the_wrong_size(seven: PricingProblem) -> None:
-    with pytest.raises(InvalidSpec, match="initial must have 7 spots, got 2"):
-        sampled(seven, DiffusedSampler(initial=(1.0, 1.0)))
-
-
-def test_unused_feature_is_left_alone() -> None:
-    """A weight of zero gives the moneyness sampler no reason to move that asset."""
-    problem = PricingProblem(
-        process=Bachelier(volatilities=(0.2, 0.3), correlation=((1.0, 0.0), (0.0, 1.0))),
-        payoff=Call(weights=(1.0, 0.0), strike=1.0),
-        maturity=1.0,
-        features=(Feature(name="spot", lower=(0.5, 0.5), upper=(1.5, 1.5)),),
-    )
-    x = sampled(problem, MoneynessSampler()).numpy()
-    assert kstest(x[:, 1] - 0.5, "uniform").statistic < 2.0 / 4096
+def test_labels_and_their_errors_survive_a_file(seven: PricingProblem, spots: Tensor, tmp_path: Path) -> None:
+    for replicates in (1, 3):
+        labels = make_labels(seven, spots, LabelSpec(paths=16, replicates=replicates), seed=1)
+        save(labels, tmp_path / "a.npz")
+        again = load(tmp_path / "a.npz")
+        assert (again.paths, again.payoffs) == (labels.paths, labels.payoffs)
+        for name, part in vars(labels).items():
+            if isinstance(part, Tensor):
+                assert torch.equal(vars(again)[name], part)
+        assert (again.curvature_error is None) == (replicates == 1)
+        save(again, tmp_path / "b.npz")
+        assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()

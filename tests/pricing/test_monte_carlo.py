@@ -11,8 +11,8 @@ from torch import Tensor
 from pricing.analytic import greeks
 from pricing.bachelier import factor
 from pricing.errors import InvalidSpec
-from pricing.labels import sample_features
 from pricing.monte_carlo import average, driving_gradient, expectation, find_rotation, prepare, value
+from pricing.sampling import sample_features
 from pricing.smoothing import value_bias
 from pricing.spec import Conditional, Draws, Estimator, LabelSpec, MoneynessSampler, Pathwise, PricingProblem, Smoothed
 from pricing.types import Array

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from decimal import Decimal, localcontext
 from fractions import Fraction
 
 import pytest
@@ -26,6 +27,18 @@ def test_activation_ranges_hold_every_value_and_hardly_more(
     assert (found.lower <= values).all()
     assert (values <= found.upper).all()
     assert (found.width - (values.amax(dim=0) - values.amin(dim=0))).max() < 1e-5
+
+
+def test_the_slope_of_silu_is_held_where_float64_rounds_it_most() -> None:
+    """At 36.7 the computed s (1 - s) is a rounding error times a; exact values by 40-digit decimals."""
+    points = torch.linspace(30.0, 38.0, 2000, dtype=torch.float64)
+    found = activation_range("silu", 1, Interval(points, points))
+    with localcontext() as context:
+        context.prec = 40
+        for i, a in enumerate(map(Decimal, points.tolist())):
+            s = 1 / (1 + (-a).exp())
+            exact = s + a * s * (1 - s)
+            assert Decimal(float(found.lower[i])) <= exact <= Decimal(float(found.upper[i]))
 
 
 @pytest.mark.parametrize("activation", list(ACTIVATIONS))

@@ -1,24 +1,32 @@
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
 
 import torch
 
-from surrogate.dataset import FIELDS, Dataset, load, save
+from pricing.labels import Labels
+from surrogate.dataset import FIELDS, Dataset, from_labels
 
 
-def test_round_trip_is_exact_and_its_bytes_repeat(dataset: Dataset, tmp_path: Path) -> None:
-    save(dataset, tmp_path / "a.npz")
-    again = load(tmp_path / "a.npz")
+def test_rows_are_taken_of_every_label_there_is(dataset: Dataset) -> None:
+    part = dataset.rows(slice(3, 6))
+    assert len(part) == 3
     for name in FIELDS:
-        assert torch.equal(getattr(again, name), getattr(dataset, name))
-    save(again, tmp_path / "b.npz")
-    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+        assert torch.equal(getattr(part, name), getattr(dataset, name)[3:6])
+    assert replace(dataset, curvature=None).rows(slice(3)).curvature is None
 
 
-def test_missing_labels_stay_missing(dataset: Dataset, tmp_path: Path) -> None:
-    save(Dataset(x=dataset.x, y=dataset.y), tmp_path / "values.npz")
-    values = load(tmp_path / "values.npz")
-    assert values.gradient is None
-    assert values.rows(slice(3)).curvature is None
-    assert len(values.rows(slice(3))) == 3
+def test_labels_become_a_dataset_without_their_errors(dataset: Dataset) -> None:
+    labels = Labels(
+        features=dataset.x,
+        value=dataset.y,
+        gradient=dataset.gradient,
+        value_error=torch.ones_like(dataset.y),
+        paths=1,
+        payoffs=1,
+    )
+    made = from_labels(labels)
+    assert torch.equal(made.x, dataset.x)
+    assert torch.equal(made.y, dataset.y)
+    assert made.gradient is dataset.gradient
+    assert made.curvature is None
