@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from bisect import bisect_right
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -73,15 +75,13 @@ class Batcher:
     def _flush(self, predictor: Predictor) -> None:
         """Answer the first ``batch_rows`` rows that wait; the rest in the next turn."""
         waiting = self._waiting.pop(predictor)
-        ends = np.cumsum([len(one.features) for one in waiting])
-        count = max(1, int(np.searchsorted(ends, self._batch_rows, side="right")))
+        ends = list(accumulate(len(one.features) for one in waiting))
+        count = max(1, bisect_right(ends, self._batch_rows))
         batch, rest = waiting[:count], waiting[count:]
         if rest:
             self._waiting[predictor] = rest
             asyncio.get_running_loop().call_soon(self._flush, predictor)
-        now = time.perf_counter()
-        for one in batch:
-            self._metrics.queue.observe(now - one.since)
+        self._metrics.queue.observe(time.perf_counter() - batch[0].since)
         try:
             features = batch[0].features if count == 1 else np.concatenate([one.features for one in batch])
             answer = self._call(predictor, features, count)

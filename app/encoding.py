@@ -34,7 +34,8 @@ def encode(query: Query, answer: Answer, first: int) -> tuple[bytes, ...]:
     """
     arrays = {"value": answer.value, "delta": answer.delta, "gamma": gamma_form(answer.gamma, query.gamma)}
     parts = tuple(orjson.dumps(arrays[name], option=orjson.OPT_SERIALIZE_NUMPY)[1:-1] for name in query.outputs)
-    if any(b"null" in part for part in parts):  # how JSON spells NaN and infinity
+    # NaN and infinity are spelt null, the only n there can be; one letter is searched for ten times faster than a word
+    if any(b"n" in part for part in parts):
         finite = [np.isfinite(arrays[name]).reshape(len(answer.value), -1).all(axis=1) for name in query.outputs]
         row = first + int(np.argmin(np.all(finite, axis=0)))
         raise NonFiniteAnswer(

@@ -41,7 +41,10 @@ class BodyLimit:
 
 def announced(scope: Scope) -> int:
     """Content-Length, 0 where the body comes in pieces of unknown length."""
-    return next((int(value) for name, value in scope["headers"] if name == b"content-length"), 0)
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            return int(value)
+    return 0
 
 
 class Admission:

@@ -8,7 +8,7 @@ columns numbers, and the body has no opening bracket beyond those of the rows. W
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence, Sized
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from typing import Any, NamedTuple, NoReturn, TypeVar, cast, get_args
 
 import numpy as np
@@ -53,12 +53,14 @@ def parse(body: bytes, box: Box, *, max_rows: int) -> Query:
         _explain_unreadable(body, box, error)
     if not isinstance(document, simdjson.Object):
         raise InvalidRequest(f"the body must be an object with the key 'inputs', got {shown(document)}", path="")
-    _check_keys("the body", list(document), KEYS)
-    if "inputs" not in document:
+    keys = list(document)
+    _check_keys("the body", keys, KEYS)
+    asked = {key: document[key] for key in keys}  # for a missing key simdjson's own object throws inside, slowly
+    if "inputs" not in asked:
         raise InvalidRequest("inputs is missing: give rows of features", path="inputs")
-    gamma, outside = _choice(document, "gamma", GAMMA_FORMS), _choice(document, "outside", OUTSIDES)
-    outputs, brackets = _outputs(document)
-    inputs = document["inputs"]
+    gamma, outside = _choice(asked, "gamma", GAMMA_FORMS), _choice(asked, "outside", OUTSIDES)
+    outputs, brackets = _outputs(asked)
+    inputs = asked["inputs"]
     try:
         features, opened = _features(inputs, box, max_rows)
         if body.count(b"[") != brackets + opened:
@@ -77,20 +79,20 @@ def _check_keys(where: str, keys: Sequence[str], known: Sequence[str]) -> None:
         raise InvalidRequest(f"{where} must not have a key twice", path="")
 
 
-def _choice(document: simdjson.Object, key: str, allowed: tuple[Word, ...]) -> Word:
+def _choice(asked: Mapping[str, Any], key: str, allowed: tuple[Word, ...]) -> Word:
     """The value of ``key``, by default the first allowed word."""
-    value = document.get(key, allowed[0])
+    value = asked.get(key, allowed[0])
     for word in allowed:
         if value == word:
             return word
     raise InvalidRequest(f"{key} must be one of {', '.join(allowed)}, got {shown(value)}", path=key)
 
 
-def _outputs(document: simdjson.Object) -> tuple[Sequence[OutputName], int]:
+def _outputs(asked: Mapping[str, Any]) -> tuple[Sequence[OutputName], int]:
     """The outputs asked for, in our order, and the opening brackets that this took."""
-    if "outputs" not in document:
+    if "outputs" not in asked:
         return OUTPUTS, 0
-    given = document["outputs"]
+    given = asked["outputs"]
     names = given.as_list() if isinstance(given, simdjson.Array) else [None]
     wrong = [name for name in names if name not in OUTPUTS]
     if wrong or not names:

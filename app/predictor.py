@@ -94,6 +94,7 @@ class Predictors:
         self._provider = provider
         self._capacity = capacity
         self._tasks: OrderedDict[tuple[str, int], asyncio.Task[Predictor]] = OrderedDict()
+        self._asked: dict[tuple[str, int | str], asyncio.Task[Predictor]] = {}
 
     async def get(self, name: str, version: int | str) -> Predictor:
         """The predictor of a version or alias; concurrent first requests load it once.
@@ -101,20 +102,23 @@ class Predictors:
         Raises:
             UnknownModel, UnknownVersion, CorruptArtifact: see the registry and `load_predictor`.
         """
+        task = self._asked.get((name, version)) or self._ask(name, version)
+        return task.result() if task.done() else await asyncio.shield(task)
+
+    def _ask(self, name: str, version: int | str) -> asyncio.Task[Predictor]:
+        """The task that loads or has loaded a version; what the registry says is good for this turn of the loop."""
         key = (name, self._registry.resolve(name, version))
-        task = self._tasks.get(key)
-        if task is None:
+        task = self._tasks.pop(key, None)
+        if task is None or (task.done() and (task.cancelled() or task.exception())):
             folder = self._registry.folder(*key)
             task = asyncio.create_task(asyncio.to_thread(load_predictor, folder, provider=self._provider))
-            self._tasks[key] = task
-            if len(self._tasks) > self._capacity:
-                self._tasks.popitem(last=False)
-        self._tasks.move_to_end(key)
-        try:
-            return await asyncio.shield(task)
-        except Exception:
-            self._tasks.pop(key, None)
-            raise
+        self._tasks[key] = task  # at the end, where the most recently used is
+        if len(self._tasks) > self._capacity:
+            self._tasks.popitem(last=False)
+        if not self._asked:
+            asyncio.get_running_loop().call_soon(self._asked.clear)
+        self._asked[name, version] = task
+        return task
 
     def loaded(self) -> list[Predictor]:
         """The predictors ready to answer."""

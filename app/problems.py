@@ -35,14 +35,16 @@ def problem(
     return Response(orjson.dumps(document, default=str), status, headers, MEDIA_TYPE)
 
 
-async def _known(_: Request, error: Exception) -> Response:
+async def answer(request: Request, error: Exception) -> Response:
+    """The problem document of an exception that `app.errors.STATUS` or the framework foresees."""
+    if isinstance(error, HTTPException):
+        return _http(request, error)
     status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
     headers = RETRY_AFTER if status == HTTPStatus.SERVICE_UNAVAILABLE else None
     return problem(type(error), status, str(error), fields=getattr(error, "fields", {}), headers=headers)
 
 
-async def _http(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
+def _http(request: Request, error: HTTPException) -> Response:
     phrase = HTTPStatus(error.status_code).phrase
     kind = (
         TooLarge if error.status_code == STATUS[TooLarge] else type(phrase.title().replace(" ", ""), (Exception,), {})
@@ -67,7 +69,6 @@ def unexpected() -> Response:
 
 def install(app: FastAPI) -> None:
     """Answer what ``app`` foresees with problem documents; the rest is for `app.telemetry.Observe`."""
-    for kind in STATUS:
-        app.add_exception_handler(kind, _known)
-    app.add_exception_handler(HTTPException, _http)
+    for kind in (*STATUS, HTTPException):
+        app.add_exception_handler(kind, answer)
     app.add_exception_handler(RequestValidationError, _invalid)

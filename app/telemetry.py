@@ -42,7 +42,9 @@ class Metrics:
         )
         self.seconds = self._histogram("request_seconds", "First byte to last", SECONDS, ["handler"])
         self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
-        self.queue = self._histogram("price_queue_seconds", "Parsed to start of computation", SECONDS)
+        self.queue = self._histogram(
+            "price_queue_seconds", "Parsed to start of computation, longest of one call", SECONDS
+        )
         self.compute = self._histogram("price_compute_seconds", "One call of the runtime", SECONDS)
         self.batch_rows = self._histogram("price_batch_rows", "Rows of one call of the runtime", ROWS)
         self.batch_requests = self._histogram("price_batch_requests", "Requests that share one call", ROWS)
@@ -128,5 +130,7 @@ class Observe:
 
 
 def _request_id(scope: Scope) -> str:
-    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-    return given.decode() if REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and REQUEST_ID.fullmatch(value):
+            return str(value, "ascii")
+    return secrets.token_hex(8)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Coroutine
 from functools import partial
+from typing import Any
 
 from starlette.datastructures import QueryParams, State
 from starlette.routing import Route
@@ -41,16 +43,26 @@ class Price:
         seconds = timeout(headers[b"request-timeout"]) if b"request-timeout" in headers else None
         state = scope["app"].state
         with state.admission.enter() as ticket:
-            try:
-                async with asyncio.timeout(seconds):
-                    pieces = await price(scope, receive, state, ticket)
-            except TimeoutError as error:
-                raise DeadlineExceeded(f"not answered within the {TIMEOUT} of {seconds} s") from error
+            work = price(scope, receive, state, ticket)
+            pieces = await (work if seconds is None else within(seconds, work))
             length = (b"content-length", b"%d" % sum(map(len, pieces)))
             await send({"type": "http.response.start", "status": 200, "headers": [JSON, length]})
             for piece in pieces[:-1]:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
             await send({"type": "http.response.body", "body": pieces[-1]})
+
+
+async def within(seconds: float, work: Coroutine[Any, Any, list[bytes]]) -> list[bytes]:
+    """The result of ``work``.
+
+    Raises:
+        DeadlineExceeded: it was not there in time.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            return await work
+    except TimeoutError as error:
+        raise DeadlineExceeded(f"not answered within the {TIMEOUT} of {seconds} s") from error
 
 
 ROUTE = Route(PATH, Price(), methods=["POST"], name="price")
@@ -67,25 +79,26 @@ async def price(scope: Scope, receive: Receive, state: State, ticket: Ticket) ->
     predictor = await state.predictors.get(name, version)
     body = await read(receive, ticket)
     if len(body) < INLINE_BYTES:
-        query, in_domain = understand(body, predictor.box, state.settings)
+        query, in_domain, size = understand(body, predictor.box, state.settings)
     else:
-        query, in_domain = await asyncio.to_thread(understand, body, predictor.box, state.settings)
-    ticket.charge(answer_bytes(query))
+        query, in_domain, size = await asyncio.to_thread(understand, body, predictor.box, state.settings)
+    ticket.charge(size)
     parts = await state.batcher.run(predictor, query.features, partial(encode, query))
     return assemble(name, predictor.version, query, parts, in_domain=in_domain)
 
 
-def understand(body: bytes, box: Box, settings: Settings) -> tuple[Query, BoolArray]:
-    """The query and which of its rows lie in the Box. Shape: -> query; batch.
+def understand(body: bytes, box: Box, settings: Settings) -> tuple[Query, BoolArray, int]:
+    """The query, which of its rows lie in the Box, and a bound on the answer's bytes. Shape: -> query; batch; size.
 
     Raises:
         NotJson, InvalidRequest, TooLarge: see `parse`; also TooLarge for too large an answer.
         OutOfDomain: rows lie outside and the request does not say ``outside="flag"``.
     """
     query = parse(body, box, max_rows=settings.max_rows)
-    if answer_bytes(query) > settings.response_bytes:
+    size = answer_bytes(query)
+    if size > settings.response_bytes:
         raise TooLarge(
-            f"{len(query.features)} rows of these outputs make an answer of up to {answer_bytes(query)} bytes, the "
+            f"{len(query.features)} rows of these outputs make an answer of up to {size} bytes, the "
             f"limit is {settings.response_bytes}; send fewer rows or ask for fewer outputs",
             path="inputs",
             bound=settings.response_bytes,
@@ -93,7 +106,7 @@ def understand(body: bytes, box: Box, settings: Settings) -> tuple[Query, BoolAr
     in_domain = box.contains(query.features)
     if query.outside == "error" and not in_domain.all():
         box.check(query.features)
-    return query, in_domain
+    return query, in_domain, size
 
 
 async def read(receive: Receive, ticket: Ticket) -> bytes:

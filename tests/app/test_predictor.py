@@ -57,6 +57,17 @@ async def test_a_later_version_is_found_and_the_oldest_used_goes(registry: Regis
     assert await predictors.get("basket", 1) is first
 
 
+async def test_the_registry_is_asked_again_in_the_next_turn_of_the_loop(registry: Registry, artifact: Artifact) -> None:
+    predictors = Predictors(registry, provider="auto", capacity=2)
+    first = await predictors.get("basket", "latest")
+    await asyncio.sleep(0)
+    assert await predictors.get("basket", "latest") is first
+    Registry(registry.root).publish("basket", artifact, job_id="second")
+    assert await predictors.get("basket", "latest") is first  # the turn in which it was asked goes on
+    await asyncio.sleep(0)
+    assert (await predictors.get("basket", "latest")).version == 2
+
+
 async def test_altered_files_are_refused_until_restored(registry: Registry) -> None:
     predictors = Predictors(registry, provider="auto", capacity=2)
     model = registry.folder("basket", 1) / MODEL
