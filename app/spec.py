@@ -9,7 +9,14 @@ from pathlib import Path
 from pricing.errors import InvalidSpec
 from pricing.spec import LabelSpec, PricingProblem, Spec, load, require_range
 from pruning.spec import PruningSpec
-from surrogate.spec import EvaluationSpec, ExportSpec, NetworkSpec, TrainingSpec
+from surrogate.spec import (
+    MAXIMUM_SECOND_ORDER,
+    EvaluationSpec,
+    ExportSpec,
+    LevenbergMarquardt,
+    NetworkSpec,
+    TrainingSpec,
+)
 
 # A model name is a folder name and a URL segment; without a dot it is the name of no file of the registry.
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -54,6 +61,13 @@ class BuildSpec(Spec, frozen=True, kw_only=True):
         require_order("training.loss", self.training.loss.order, self.labels)
         if self.pruning is not None:
             require_labels(self.pruning, self.labels)
+        parameters = self.network.parameters(self.problem.box.dimension)
+        second_order = any(isinstance(optimiser, LevenbergMarquardt) for optimiser in self.training.optimisers)
+        if second_order and parameters > MAXIMUM_SECOND_ORDER:
+            raise InvalidSpec(
+                f"training.optimisers: levenberg_marquardt takes up to {MAXIMUM_SECOND_ORDER} parameters and this "
+                f"network has {parameters}; use lbfgs or adam"
+            )
 
 
 class PruneJobSpec(Spec, frozen=True, kw_only=True):

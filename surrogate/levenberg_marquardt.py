@@ -18,10 +18,8 @@ from pricing.types import Progress
 from surrogate.errors import SurrogateError
 from surrogate.losses import Objective
 from surrogate.network import flatten, initialise
-from surrogate.spec import LevenbergMarquardt
+from surrogate.spec import MAXIMUM_SECOND_ORDER, LevenbergMarquardt
 
-# J^T J of more parameters than this costs more than it gains.
-MAXIMUM_PARAMETERS = 1500
 # Samples a block of J, fewer where they have many residuals: at most 32 MB, so that 30 assets and 1,000 parameters fit.
 ROWS, ENTRIES = 2048, 1 << 22
 INITIAL_DAMPING = 1e-2
@@ -106,11 +104,11 @@ def minimise(
     Shape: free -> free.
 
     Raises:
-        SurrogateError: more trainable parameters than MAXIMUM_PARAMETERS.
+        SurrogateError: more trainable parameters than MAXIMUM_SECOND_ORDER.
     """
-    if len(theta) > MAXIMUM_PARAMETERS:
+    if len(theta) > MAXIMUM_SECOND_ORDER:
         raise SurrogateError(
-            f"levenberg_marquardt takes up to {MAXIMUM_PARAMETERS} trainable parameters, got {len(theta)}; "
+            f"levenberg_marquardt takes up to {MAXIMUM_SECOND_ORDER} trainable parameters, got {len(theta)}; "
             "use lbfgs or adam"
         )
     total = spec.starts * spec.short + spec.finalists * spec.long

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal
 
 from pricing.errors import InvalidSpec
@@ -9,6 +10,8 @@ from pricing.spec import Spec, require_finite, require_range
 
 MAXIMUM_WIDTH = 4096
 MAXIMUM_DEPTH = 32
+# Levenberg-Marquardt solves for all parameters together: the J^T J of more of them costs more than it gains.
+MAXIMUM_SECOND_ORDER = 1500
 
 
 class NetworkSpec(Spec, frozen=True, kw_only=True):
@@ -23,6 +26,10 @@ class NetworkSpec(Spec, frozen=True, kw_only=True):
         for i, width in enumerate(self.hidden):
             if not 1 <= width <= MAXIMUM_WIDTH:
                 raise InvalidSpec(f"hidden[{i}] must be 1 to {MAXIMUM_WIDTH} neurons, got {width}")
+
+    def parameters(self, inputs: int) -> int:
+        """Weights and biases of the network on that many inputs."""
+        return sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise((inputs, *self.hidden, 1)))
 
 
 class SobolevLoss(Spec, frozen=True, kw_only=True):
@@ -73,7 +80,7 @@ class LBFGS(Spec, frozen=True, kw_only=True, tag_field="kind", tag="lbfgs"):
 
 
 class LevenbergMarquardt(Spec, frozen=True, kw_only=True, tag_field="kind", tag="levenberg_marquardt"):
-    """Damped Gauss-Newton on all residuals (Marquardt 1963) from several starts, for up to about 500 parameters.
+    """Damped Gauss-Newton on all residuals (Marquardt 1963) from several starts, for small networks.
 
     Args:
         starts: random starts; the given network is the first unless it is to be initialised.

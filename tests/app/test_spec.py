@@ -48,3 +48,11 @@ def test_a_prune_job_with_labels_of_its_own_is_held_to_them() -> None:
     assert load(PruneJobSpec, {"model": "m", "pruning": pruning}).labels is None
     with pytest.raises(InvalidSpec, match="raise that one"):
         load(PruneJobSpec, {"model": "m", "pruning": pruning, "labels": VALUES_ONLY})
+
+
+def test_a_network_too_large_for_its_optimiser_is_refused_before_any_work(tiny: dict[str, Any]) -> None:
+    large = {"hidden": [64, 64]}
+    with pytest.raises(InvalidSpec, match="this network has 4417; use lbfgs or adam"):
+        load(BuildSpec, tiny | {"network": large})
+    training = {"optimisers": [{"kind": "lbfgs"}]}
+    assert load(BuildSpec, tiny | {"network": large, "training": training}).network.parameters(2) == 4417
