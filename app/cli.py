@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 from pydantic import ValidationError
 
 from app.commands import build, jobs, models, price, serve
-from app.errors import EXPECTED, STATUS
+from app.errors import EXPECTED, INSTALL_TRAINING, STATUS
 
 FAILED, BAD_INPUT = 1, 2
+# What a shell says of a command that SIGTERM has ended.
+TERMINATED = 128 + signal.SIGTERM
 
 app = typer.Typer(
-    help="Option-pricing surrogates: simulate, train, prune, serve.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -30,15 +34,33 @@ app.add_typer(models.app, name="models")
 app.add_typer(jobs.app, name="jobs")
 
 
+def show_version(wanted: bool) -> None:
+    """Print the version, if wanted, and exit."""
+    if wanted:
+        typer.echo(version("sobolite"))
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=show_version)
+    ] = False,
+) -> None:
+    """Option-pricing surrogates: simulate, train, prune, serve."""
+
+
 def main() -> None:
     """Entry point of the console script."""
+    # Leaving the blocks removes temporary folders; the long-running processes replace this by stops of their own.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     try:
         app()
     except ValidationError as error:
         settings = "; ".join(f"SOBOLITE_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
         fail(settings, BAD_INPUT)
     except ModuleNotFoundError as error:
-        fail(f"{error}: this command needs pip install 'sobolite[train]'", FAILED)
+        fail(f"{error}: this command needs {INSTALL_TRAINING}", FAILED)
     except EXPECTED as error:
         fail(str(error), exit_code(error))
 

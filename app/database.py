@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
 from filelock import FileLock
+
+from app.errors import RegistryUnavailable
 
 DATABASE = "registry.sqlite"
 # The newest migration in `app/migrations/versions`; a test holds the two equal.
@@ -48,6 +51,23 @@ def open_database(root: Path) -> sa.Engine:
         if not sa.inspect(connection).has_table("alembic_version") or _revision(connection) != HEAD:
             _upgrade(engine)
     return engine
+
+
+@contextmanager
+def available(path: Path) -> Iterator[None]:
+    """Use the database at ``path``.
+
+    Raises:
+        RegistryUnavailable: the disk or SQLite refuses.
+    """
+    try:
+        yield
+    except (OSError, sqlite3.Error, sa.exc.DBAPIError) as error:
+        reason = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+        raise RegistryUnavailable(
+            f"cannot use {path}: {reason}; the registry (--registry or SOBOLITE_REGISTRY) must be a writable folder "
+            "with its databases intact"
+        ) from error
 
 
 @contextmanager

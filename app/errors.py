@@ -54,6 +54,14 @@ class NonFiniteAnswer(AppError, ArithmeticError):
     """A surrogate that is not finite at the features given, far outside its Box."""
 
 
+class Unavailable(AppError):
+    """What this machine or installation does not have: CUDA, torch, a free port."""
+
+
+class RegistryUnavailable(Unavailable):
+    """A registry folder that cannot be read or written."""
+
+
 class Overloaded(AppError):
     """More work waiting than the queue holds."""
 
@@ -62,6 +70,8 @@ class DeadlineExceeded(AppError, TimeoutError):
     """The client's deadline passed before its answer was ready."""
 
 
+# What adds the parts that jobs need to an installation that only serves.
+INSTALL_TRAINING = "pip install -c constraints.txt '.[train]'"
 # What says by itself what is wrong: a command or a job tells it in its one sentence, without a traceback.
 EXPECTED = (AppError, PricingError, SurrogateError, PruningError, OSError)
 
@@ -79,6 +89,8 @@ STATUS: Mapping[type[Exception], int] = {
     OutOfDomain: 422,
     ImpossibleSparsity: 422,
     CorruptArtifact: 500,
+    Unavailable: 503,
+    RegistryUnavailable: 503,
     Overloaded: 503,
     DeadlineExceeded: 504,
 }

@@ -17,6 +17,7 @@ from typing import Any, Literal, cast
 
 from dbos import DBOS, DBOSClient, EnqueueOptions, WorkflowStatus
 
+from app.database import available
 from app.errors import InvalidRequest, JobConflict, UnknownJob
 from app.plan import JobKind, JobSpec, load_spec, model_name, order
 from app.serializer import JsonSerializer
@@ -90,14 +91,19 @@ def job_folder(root: Path, job: str) -> Path:
 
 
 def open_database(root: Path) -> str:
-    """Create or upgrade the job database below the registry's root and return its URL."""
-    root.mkdir(parents=True, exist_ok=True)
+    """Create or upgrade the job database below the registry's root and return its URL.
+
+    Raises:
+        RegistryUnavailable: the root or the database cannot be made, opened or written.
+    """
     path = root / "jobs.sqlite"
-    with closing(sqlite3.connect(path)) as connection:
-        # Readers and the writer do not wait for each other, and a step costs a fifth of the time.
-        connection.execute("PRAGMA journal_mode=WAL")
     url = f"sqlite:///{path}"
-    DBOS.migrate(url)
+    with available(path):
+        root.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(path)) as connection:
+            # Readers and the writer do not wait for each other, and a step costs a fifth of the time.
+            connection.execute("PRAGMA journal_mode=WAL")
+        DBOS.migrate(url)
     return url
 
 
@@ -177,12 +183,14 @@ class Jobs:
             UnknownJob: no such job.
             JobConflict: it has succeeded or failed.
         """
-        found = await self.get(job)
-        if found.state in ("succeeded", "failed"):
-            raise JobConflict(f"job {job} has {found.state}; only a queued or running job can be cancelled")
-        if found.state == "cancelled":
-            return found
-        await self._client.cancel_workflow_async(job)
+        found = await self._status(job)
+        state = STATES[found.status]
+        if state in ("succeeded", "failed"):
+            raise JobConflict(f"job {job} has {state}; only a queued or running job can be cancelled")
+        if state != "cancelled":
+            if found.dequeued_at is not None:  # cancelling forgets when the job started
+                await self._client.update_workflow_attributes_async(job, {"started": found.dequeued_at}, merge=True)
+            await self._client.cancel_workflow_async(job)
         return await self.get(job)
 
     async def resume(self, job: str) -> Job:
@@ -221,7 +229,8 @@ class Jobs:
         return tuple(
             StepTime(name=step["function_name"], seconds=(finished - started) / 1000)
             for step in steps
-            if (started := step["started_at_epoch_ms"]) is not None
+            if step["error"] is None
+            and (started := step["started_at_epoch_ms"]) is not None
             and (finished := step["completed_at_epoch_ms"]) is not None
         )
 
@@ -243,7 +252,7 @@ def _view(status: WorkflowStatus, steps: tuple[StepTime, ...] = ()) -> Job:
         step=attributes["step"],
         progress=1.0 if state == "succeeded" else attributes["progress"],
         created_at=_time(status.created_at),
-        started_at=_time(status.dequeued_at),
+        started_at=_time(status.dequeued_at or attributes.get("started")),
         finished_at=_time(status.completed_at),
         steps=steps,
         error=str(status.error) if state == "failed" else None,

@@ -19,7 +19,7 @@ def lease(folder: Path, worker: str) -> FileLock:
 
 
 def bury(folder: Path, worker: str, requeue: Callable[[str], None]) -> bool:
-    """Call ``requeue(worker)`` if the worker is dead, under its lock so that one witness acts at a time.
+    """If the worker is dead, call ``requeue(worker)`` and remove its lock, so that one witness acts at a time.
 
     Returns:
         whether it was dead.
@@ -28,6 +28,7 @@ def bury(folder: Path, worker: str, requeue: Callable[[str], None]) -> bool:
     try:
         with lock.acquire(blocking=False):
             requeue(worker)
+            (folder / f"{worker}.lock").unlink(missing_ok=True)  # whoever opened it meanwhile finds out and tries again
             return True
     except Timeout:
         return False

@@ -71,10 +71,12 @@ def parse(body: bytes, box: Box, *, max_rows: int) -> Query:
     return Query(features, outputs, gamma, outside)
 
 
-def _check_keys(where: str, keys: Sequence[str], known: Sequence[str]) -> None:
+def _check_keys(where: str, keys: Sequence[str], known: Sequence[str], *, prefix: str = "") -> None:
     for key in keys:
         if key not in known:
-            raise InvalidRequest(f"{where} has no key {shown(key)}; the keys are {', '.join(known)}", path=key[:SHOWN])
+            raise InvalidRequest(
+                f"{where} has no key {shown(key)}; the keys are {', '.join(known)}", path=prefix + key[:SHOWN]
+            )
     if len(set(keys)) < len(keys):
         raise InvalidRequest(f"{where} must not have a key twice", path="")
 
@@ -107,7 +109,7 @@ def _features(inputs: Any, box: Box, max_rows: int) -> tuple[Array, int]:
     """The features matrix and the opening brackets that it took."""
     if isinstance(inputs, simdjson.Object):
         names = [feature.name for feature in box.features]
-        _check_keys("inputs", list(inputs), names)
+        _check_keys("inputs", list(inputs), names, prefix="inputs.")
         if missing := [name for name in names if name not in inputs]:
             raise InvalidRequest(f"inputs lacks {', '.join(missing)}", path=f"inputs.{missing[0]}")
         blocks = [_block(inputs[f.name], f.size, flat=f.size == 1, max_rows=max_rows) for f in box.features]

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import onnxruntime
-
+from app.errors import Unavailable
 from app.registry import Registry
 from pricing.domain import Box
 from pricing.spec import load
 from pricing.types import Array
 from surrogate.artifact import MANIFEST, MODEL, verify
+from surrogate.errors import CorruptArtifact
+from surrogate.runtime import onnxruntime
 
 Provider = Literal["auto", "cpu", "cuda"]
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
@@ -58,8 +59,8 @@ def load_predictor(folder: Path, *, provider: Provider) -> Predictor:
     """Verify a version folder and open its model.
 
     Raises:
-        CorruptArtifact: files are missing or differ from their hashes.
-        ValueError: ``provider="cuda"`` where the runtime cannot use it.
+        CorruptArtifact: files are missing, differ from their hashes, or are no graph that the runtime takes.
+        Unavailable: ``provider="cuda"`` where the runtime cannot use it.
     """
     verify(folder)
     box = load(Box, {"features": json.loads((folder / MANIFEST).read_bytes())["features"]})
@@ -67,9 +68,13 @@ def load_predictor(folder: Path, *, provider: Provider) -> Predictor:
     options.intra_op_num_threads = 1  # parallelism comes from chunks and processes (measured: it scales better)
     options.inter_op_num_threads = 1
     options.log_severity_level = LOG_ERRORS
-    session = onnxruntime.InferenceSession(str(folder / MODEL), options, providers=execution_providers(provider))
+    providers = execution_providers(provider)
+    try:
+        session = onnxruntime.InferenceSession(str(folder / MODEL), options, providers=providers)
+    except Exception as error:  # the runtime's own exceptions have no common base
+        raise CorruptArtifact(f"onnxruntime cannot load {folder / MODEL}: {error}") from error
     if provider == "cuda" and CUDA not in session.get_providers():
-        raise ValueError("provider 'cuda': the runtime found no CUDA device that it can use; use 'auto' or 'cpu'")
+        raise Unavailable("provider 'cuda': the runtime found no CUDA device that it can use; use 'auto' or 'cpu'")
     return Predictor(folder.parent.name, int(folder.name), box, session)
 
 
@@ -77,11 +82,11 @@ def execution_providers(provider: Provider) -> list[str]:
     """The providers to offer the runtime, best first.
 
     Raises:
-        ValueError: ``"cuda"`` where the runtime has no CUDA.
+        Unavailable: ``"cuda"`` where the runtime has no CUDA.
     """
     has_cuda = CUDA in onnxruntime.get_available_providers()
     if provider == "cuda" and not has_cuda:
-        raise ValueError("provider 'cuda' needs the onnxruntime-gpu package and a CUDA device; use 'auto' or 'cpu'")
+        raise Unavailable("provider 'cuda' needs the onnxruntime-gpu package and a CUDA device; use 'auto' or 'cpu'")
     return [CUDA, CPU] if has_cuda and provider != "cpu" else [CPU]
 
 

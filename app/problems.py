@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from app.errors import STATUS, InvalidRequest, TooLarge
+from app.errors import STATUS, InvalidRequest, NotJson, TooLarge
 
 MEDIA_TYPE = "application/problem+json"
 # Seconds after which a client refused for overload may come back: a full queue drains in about a second.
@@ -56,6 +56,9 @@ def _http(request: Request, error: HTTPException) -> Response:
 async def _invalid(_: Request, error: Exception) -> Response:
     """FastAPI's validation error: one sentence for each field, the first one's path as ``path``."""
     assert isinstance(error, RequestValidationError)
+    if error.errors()[0]["type"] == "json_invalid":
+        detail = f"the body is not valid JSON: {error.errors()[0]['ctx']['error']}"
+        return problem(NotJson, STATUS[NotJson], detail, fields={}, headers=None)
     found = [{"path": ".".join(map(str, e["loc"])), "message": e["msg"]} for e in error.errors()]
     detail = "; ".join(f"{e['path']}: {e['message']}" for e in found)
     return problem(InvalidRequest, 422, detail, fields={"path": found[0]["path"], "errors": found}, headers=None)

@@ -24,7 +24,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
-from app.database import ALIASES, DATABASE, VERSIONS, open_database, writing
+from app.database import ALIASES, DATABASE, VERSIONS, available, open_database, writing
 from app.errors import InvalidRequest, UnknownModel, UnknownVersion
 from app.spec import require_name
 from surrogate.artifact import MODEL, SUMS, Artifact, files, verify
@@ -45,14 +45,19 @@ class Model:
 
 
 class Registry:
-    """The registry at ``root``; safe to share between threads, and between processes on one machine."""
+    """The registry at ``root``; safe to share between threads, and between processes on one machine.
+
+    Raises:
+        RegistryUnavailable: ``root`` cannot be made, opened or written.
+    """
 
     def __init__(self, root: Path) -> None:
-        root.mkdir(parents=True, exist_ok=True)
         self.root = root
-        self._engine = open_database(root)
-        # SQLite counts the commits of every *other* connection here: reading this number costs microseconds.
-        self._watch = sqlite3.connect(root / DATABASE, isolation_level=None, check_same_thread=False)
+        with available(root / DATABASE):
+            root.mkdir(parents=True, exist_ok=True)
+            self._engine = open_database(root)
+            # SQLite counts the commits of every *other* connection here: reading this number costs microseconds.
+            self._watch = sqlite3.connect(root / DATABASE, isolation_level=None, check_same_thread=False)
         self._seen: tuple[object, dict[str, Model]] = (None, {})
 
     def close(self) -> None:
@@ -144,7 +149,7 @@ class Registry:
             )
         number = self.resolve(name, version)
         row = {"name": name, "alias": alias, "version": number}
-        with writing(self._engine) as connection:
+        with available(self.root / DATABASE), writing(self._engine) as connection:
             connection.execute(
                 insert(ALIASES).values(row).on_conflict_do_update(["name", "alias"], set_={"version": number})
             )
@@ -170,7 +175,7 @@ class Registry:
 
     def _publish(self, name: str, content: Mapping[str, bytes], job_id: str) -> int:
         require_name(name)
-        with writing(self._engine) as connection:
+        with available(self.root / DATABASE), writing(self._engine) as connection:
             known = connection.scalar(sa.select(VERSIONS.c.version).filter_by(name=name, job_id=job_id))
             if known is not None:
                 return int(known)

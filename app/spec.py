@@ -22,22 +22,28 @@ from surrogate.spec import (
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
-def require_name(name: str) -> None:
+def require_name(name: str, field: str = "name") -> None:
     """Raise InvalidSpec unless ``name`` may name a model."""
     if not NAME.fullmatch(name):
-        raise InvalidSpec(f"name must be 1 to 64 of a-z, 0-9, '_', '-' and start with a letter or digit, got {name!r}")
+        raise InvalidSpec(
+            f"{field} must be 1 to 64 of a-z, 0-9, '_', '-' and start with a letter or digit, got {name!r}", path=field
+        )
 
 
 def require_order(field: str, order: int, labels: LabelSpec) -> None:
     """Raise InvalidSpec unless the labels have the derivatives that a loss or rows of ``order`` compare."""
     if order > labels.order:
-        raise InvalidSpec(f"{field} needs labels of order {order}, labels.order is {labels.order}; raise that one")
+        raise InvalidSpec(
+            f"{field} needs labels of order {order}, labels.order is {labels.order}; raise that one",
+            path=field,
+            bound=labels.order,
+        )
 
 
 def require_labels(pruning: PruningSpec, labels: LabelSpec) -> None:
     """Raise InvalidSpec unless the labels hold what pruning and its fine-tuning need."""
     if pruning.rows == "sobolev":
-        require_order("pruning.rows = 'sobolev'", 1, labels)
+        require_order("pruning.rows", 1, labels)
     if pruning.fine_tuning is not None:
         require_order("pruning.fine_tuning.loss", pruning.fine_tuning.loss.order, labels)
 
@@ -66,7 +72,9 @@ class BuildSpec(Spec, frozen=True, kw_only=True):
         if second_order and parameters > MAXIMUM_SECOND_ORDER:
             raise InvalidSpec(
                 f"training.optimisers: levenberg_marquardt takes up to {MAXIMUM_SECOND_ORDER} parameters and this "
-                f"network has {parameters}; use lbfgs or adam"
+                f"network has {parameters}; use lbfgs or adam",
+                path="training.optimisers",
+                bound=MAXIMUM_SECOND_ORDER,
             )
 
 
@@ -83,7 +91,7 @@ class PruneJobSpec(Spec, frozen=True, kw_only=True):
     labels: LabelSpec | None = None
 
     def __post_init__(self) -> None:
-        require_name(self.model)
+        require_name(self.model, "model")
         require_range("seed", self.seed, 0, (1 << 63) - 1)
         if self.labels is not None:
             require_labels(self.pruning, self.labels)

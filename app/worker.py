@@ -7,6 +7,7 @@ which is safe because steps write under a temporary name and publishing is idemp
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
 import logging
 import os
@@ -25,6 +26,8 @@ from typing import Any
 import structlog
 from dbos import DBOS, error
 
+from app.database import available
+from app.errors import INSTALL_TRAINING, Unavailable
 from app.jobs import APPLICATION, APPLICATION_VERSION, QUEUE, STREAM, WORKFLOW, job_folder, open_database
 from app.lease import bury, lease
 from app.plan import JobKind, done, load_spec, order, place, plan
@@ -41,6 +44,16 @@ REAP_SECONDS = 1.0
 
 Report = Callable[[float], Awaitable[None]]
 log = structlog.get_logger()
+
+
+def require_training() -> None:
+    """Refuse where jobs could only fail; asks without the second that importing torch takes.
+
+    Raises:
+        Unavailable: this installation has no torch.
+    """
+    if importlib.util.find_spec("torch") is None:
+        raise Unavailable(f"jobs need torch: {INSTALL_TRAINING}, or start with --no-worker")
 
 
 def define_workflow(settings: Settings) -> None:
@@ -141,7 +154,7 @@ async def stop_if_cancelled() -> None:
 
 
 def reap(workers: Path, me: str) -> None:
-    """Requeue the running jobs of workers that have died."""
+    """Requeue the running jobs of workers that have died, and remove their locks."""
 
     def requeue(worker: str) -> None:
         for job in DBOS.list_workflows(status="PENDING", executor_id=worker, load_input=False):
@@ -150,7 +163,8 @@ def reap(workers: Path, me: str) -> None:
             DBOS.resume_workflow(job.workflow_id, queue_name=QUEUE)
 
     running = DBOS.list_workflows(status="PENDING", load_input=False)
-    for worker in {job.executor_id for job in running if job.executor_id} - {me}:
+    known = {job.executor_id for job in running if job.executor_id} | {lock.stem for lock in workers.glob("*.lock")}
+    for worker in known - {me}:
         bury(workers, worker, requeue)
 
 
@@ -190,7 +204,11 @@ def run(settings: Settings, *, attached: bool = False) -> None:
     """Work until SIGTERM or SIGINT, or, if ``attached``, until stdin ends because the parent process has died.
 
     A job in progress is left as it is; the next worker continues it from its last finished step.
+
+    Raises:
+        Unavailable: this installation has no torch, or the registry cannot be used.
     """
+    require_training()
     configure_logging(settings.log_level)
     os.environ["OMP_NUM_THREADS"] = str(settings.job_threads)  # for the children
     stop = threading.Event()
@@ -201,7 +219,7 @@ def run(settings: Settings, *, attached: bool = False) -> None:
     me = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
     workers = settings.registry / ".workers"
     # Taken before the launch, so that there is no moment in which this worker looks dead.
-    with lease(workers, me):
+    with available(settings.registry), lease(workers, me):
         launch(settings, me)
         log.info("worker ready", worker=me)
         reap(workers, me)

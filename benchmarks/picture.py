@@ -12,10 +12,10 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
-import onnxruntime
 
 from pricing.analytic import greeks
 from pricing.spec import PricingProblem, load
+from surrogate.runtime import onnxruntime
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt

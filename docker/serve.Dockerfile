@@ -20,6 +20,7 @@ WORKDIR /home/sobolite
 # Large answers are allocated and freed all the time: keep their memory in the process rather than give it back each time.
 ENV PATH="/opt/sobolite/bin:$PATH" \
     SOBOLITE_REGISTRY=/registry \
+    ORT_DISABLE_TELEMETRY=1 \
     MALLOC_MMAP_THRESHOLD_=134217728 \
     MALLOC_TRIM_THRESHOLD_=268435456
 VOLUME /registry

@@ -19,7 +19,8 @@ RUN useradd --uid 10001 --create-home sobolite \
 USER 10001
 WORKDIR /home/sobolite
 ENV PATH="/opt/sobolite/bin:$PATH" \
-    SOBOLITE_REGISTRY=/registry
+    SOBOLITE_REGISTRY=/registry \
+    ORT_DISABLE_TELEMETRY=1
 VOLUME /registry
 # A worker that dies ends its container; this notices a registry that cannot be reached.
 HEALTHCHECK --interval=60s --timeout=20s --start-period=20s --retries=3 \

@@ -25,15 +25,20 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
-            raise InvalidSpec(f"feature name {self.name!r} must be an identifier such as 'spot'")
+            raise InvalidSpec(f"feature name {self.name!r} must be an identifier such as 'spot'", path="name")
         if not self.lower or len(self.lower) != len(self.upper):
             raise InvalidSpec(
                 f"feature {self.name}: lower has {len(self.lower)} bounds and upper {len(self.upper)}; "
-                "give both, one per coordinate"
+                "give both, one per coordinate",
+                path="upper",
             )
         for i, (low, high) in enumerate(zip(self.lower, self.upper, strict=True)):
             if not (math.isfinite(low) and math.isfinite(high) and low < high):
-                raise InvalidSpec(f"feature {self.name}[{i}]: need finite lower < upper, got {low!r} and {high!r}")
+                raise InvalidSpec(
+                    f"feature {self.name}[{i}]: need finite lower < upper, got {low!r} and {high!r}",
+                    path=f"lower[{i}]",
+                    bound=high,
+                )
 
     @property
     def size(self) -> int:
@@ -49,9 +54,9 @@ class Box(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
     def __post_init__(self) -> None:
         names = [feature.name for feature in self.features]
         if not names:
-            raise InvalidSpec("features: give at least one feature")
+            raise InvalidSpec("features: give at least one feature", path="features")
         if len(set(names)) < len(names):
-            raise InvalidSpec(f"features: names must differ, got {names}")
+            raise InvalidSpec(f"features: names must differ, got {names}", path="features")
 
     @cached_property
     def lower(self) -> Array:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class PricingError(Exception):
     """Anything that pricing refuses to do."""
 
 
 class InvalidSpec(PricingError, ValueError):
-    """A specification that cannot describe a problem."""
+    """A specification that cannot describe a problem; ``fields`` holds the path and bound of the field if known."""
+
+    def __init__(self, message: str, *, path: str | None = None, bound: object = None) -> None:
+        super().__init__(message)
+        given = {"path": path, "bound": bound}
+        self.fields: dict[str, Any] = {name: part for name, part in given.items() if part is not None}
 
 
 class OutOfDomain(PricingError, ValueError):

@@ -73,6 +73,12 @@ def spread_moneyness(problem: PricingProblem, features: Tensor, levels: Tensor, 
     deviation = driving_gradient(problem, features).norm(dim=1)
     low = torch.maximum(-bound * deviation, forward_moneyness(bottom))
     high = torch.minimum(bound * deviation, forward_moneyness(top))
+    if not deviation.min() > 0.0:
+        raise InvalidSpec(
+            "sampler: 'moneyness' needs a random payoff, but volatilities or maturity leave it a standard deviation of "
+            "0; sample 'uniform'",
+            path="labels.sampler",
+        )
     if not (low < high).all():
         raise InvalidSpec(
             f"sampler: no point of the Box lies within {bound:g} terminal standard deviations of the strike; move the "

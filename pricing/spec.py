@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 import numpy as np
 
+from pricing.conversion import explain
 from pricing.domain import Box, Feature
 from pricing.errors import InvalidSpec
 
@@ -27,6 +28,8 @@ MAXIMUM_ASSETS = 1_000
 # More paths a replicate than this is a typing error rather than a wish.
 MAXIMUM_PATHS = 1 << 24
 MAXIMUM_SAMPLES = 1 << 22
+# Payoffs on paths of one data set: a million million take hours; who asks for more has misplaced a digit.
+MAXIMUM_EVALUATIONS = 1 << 40
 
 # Largest |rate| times maturity: e^10 is a growth that no market has, and squares of it stay far from overflow.
 MAXIMUM_EXPONENT = 10.0
@@ -47,7 +50,7 @@ def load(kind: type[SpecType], data: object) -> SpecType:
     try:
         return msgspec.convert(data, kind)
     except msgspec.ValidationError as error:
-        raise InvalidSpec(str(error).replace("`$.", "`").replace("`$`", "the top level")) from error
+        raise explain(error, kind, data) from error
 
 
 def dump(spec: msgspec.Struct) -> dict[str, Any]:
@@ -61,19 +64,21 @@ def require_finite(name: str, values: Sequence[float]) -> None:
     """Raise InvalidSpec unless every value is finite."""
     for i, value in enumerate(values):
         if not math.isfinite(value):
-            raise InvalidSpec(f"{name}[{i}] must be finite, got {value!r}")
+            raise InvalidSpec(f"{name}[{i}] must be finite, got {value!r}", path=f"{name}[{i}]")
 
 
 def require_range(name: str, value: float, low: float, high: float) -> None:
     """Raise InvalidSpec unless low <= value <= high and value is finite."""
     if not (math.isfinite(value) and low <= value <= high):
-        raise InvalidSpec(f"{name} must be in [{low:g}, {high:g}], got {value!r}")
+        raise InvalidSpec(f"{name} must be in [{low:g}, {high:g}], got {value!r}", path=name, bound=[low, high])
 
 
 def require_power_of_two(name: str, value: int, maximum: int) -> None:
     """Raise InvalidSpec unless value is a power of two from 1 to maximum: Sobol sets are balanced only then."""
     if not 1 <= value <= maximum or value & (value - 1):
-        raise InvalidSpec(f"{name} must be a power of two from 1 to {maximum}, got {value}")
+        raise InvalidSpec(
+            f"{name} must be a power of two from 1 to {maximum}, got {value}", path=name, bound=[1, maximum]
+        )
 
 
 class Bachelier(Spec, frozen=True, kw_only=True, tag_field="kind", tag="bachelier"):
@@ -100,15 +105,26 @@ class Bachelier(Spec, frozen=True, kw_only=True, tag_field="kind", tag="bachelie
         require_finite("rate", (self.rate,))
         require_finite("dividend_yields", self.dividend_yields)
         if not 1 <= self.assets <= MAXIMUM_ASSETS:
-            raise InvalidSpec(f"volatilities: give 1 to {MAXIMUM_ASSETS} of them, got {self.assets}")
+            raise InvalidSpec(
+                f"volatilities: give 1 to {MAXIMUM_ASSETS} of them, got {self.assets}",
+                path="volatilities",
+                bound=[1, MAXIMUM_ASSETS],
+            )
         for i, volatility in enumerate(self.volatilities):
             if volatility < 0.0:
-                raise InvalidSpec(f"volatilities[{i}] must be >= 0 (currency per sqrt(year)), got {volatility!r}")
+                raise InvalidSpec(
+                    f"volatilities[{i}] must be >= 0 (currency per sqrt(year)), got {volatility!r}",
+                    path=f"volatilities[{i}]",
+                    bound=0.0,
+                )
         if len(self.dividend_yields) not in (0, self.assets):
-            raise InvalidSpec(f"dividend_yields: give none or {self.assets}, got {len(self.dividend_yields)}")
+            raise InvalidSpec(
+                f"dividend_yields: give none or {self.assets}, got {len(self.dividend_yields)}", path="dividend_yields"
+            )
         if self.convention == "forward" and (self.rate or any(self.dividend_yields)):
             raise InvalidSpec(
-                "rate and dividend_yields need convention = 'carry'; 'forward' is driftless, undiscounted"
+                "rate and dividend_yields need convention = 'carry'; 'forward' is driftless, undiscounted",
+                path="convention",
             )
         require_correlation(self.correlation, self.assets)
 
@@ -121,19 +137,25 @@ class Bachelier(Spec, frozen=True, kw_only=True, tag_field="kind", tag="bachelie
 def require_correlation(correlation: Sequence[Sequence[float]], assets: int) -> None:
     """Raise InvalidSpec unless the matrix is a positive definite correlation matrix of ``assets`` assets."""
     if len(correlation) != assets or any(len(row) != assets for row in correlation):
-        raise InvalidSpec(f"correlation must have {assets} rows of {assets} entries, one per volatility")
+        raise InvalidSpec(
+            f"correlation must have {assets} rows of {assets} entries, one per volatility", path="correlation"
+        )
     matrix = np.array(correlation)
     if not np.isfinite(matrix).all():
-        raise InvalidSpec("correlation must be finite")
+        raise InvalidSpec("correlation must be finite", path="correlation")
     if np.abs(np.diag(matrix) - 1.0).max() > CORRELATION_TOLERANCE:
-        raise InvalidSpec(f"correlation must have ones on its diagonal, got {np.diag(matrix).tolist()}")
+        raise InvalidSpec(
+            f"correlation must have ones on its diagonal, got {np.diag(matrix).tolist()}", path="correlation"
+        )
     if np.abs(matrix - matrix.T).max() > CORRELATION_TOLERANCE:
-        raise InvalidSpec("correlation must be symmetric")
+        raise InvalidSpec("correlation must be symmetric", path="correlation")
     smallest = float(np.linalg.eigvalsh(matrix)[0])
     if smallest < MINIMUM_EIGENVALUE:
         raise InvalidSpec(
             f"correlation must be positive definite: its smallest eigenvalue is {smallest:.3g}, the bound is "
-            f"{MINIMUM_EIGENVALUE:g}; move it towards the identity matrix"
+            f"{MINIMUM_EIGENVALUE:g}; move it towards the identity matrix",
+            path="correlation",
+            bound=MINIMUM_EIGENVALUE,
         )
 
 
@@ -147,7 +169,7 @@ class BasketPayoff(Spec, frozen=True, kw_only=True, tag_field="kind"):
         require_finite("weights", self.weights)
         require_finite("strike", (self.strike,))
         if not any(self.weights):
-            raise InvalidSpec("weights must not all be zero")
+            raise InvalidSpec("weights must not all be zero", path="weights")
 
 
 class Call(BasketPayoff, frozen=True, kw_only=True, tag="call"):
@@ -177,10 +199,14 @@ class PricingProblem(Spec, frozen=True, kw_only=True, dict=True):
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.maturity) and self.maturity >= 0.0):
-            raise InvalidSpec(f"maturity must be finite and >= 0 years, got {self.maturity!r}")
+            raise InvalidSpec(
+                f"maturity must be finite and >= 0 years, got {self.maturity!r}", path="maturity", bound=0.0
+            )
         if len(self.payoff.weights) != self.process.assets:
             raise InvalidSpec(
-                f"payoff.weights must have one weight per asset ({self.process.assets}), got {len(self.payoff.weights)}"
+                f"payoff.weights must have one weight per asset ({self.process.assets}), "
+                f"got {len(self.payoff.weights)}",
+                path="payoff.weights",
             )
         for name, rate in (
             ("rate", self.process.rate),
@@ -189,14 +215,17 @@ class PricingProblem(Spec, frozen=True, kw_only=True, dict=True):
             if not abs(rate) * self.maturity <= MAXIMUM_EXPONENT:
                 raise InvalidSpec(
                     f"process.{name} times maturity must be in [-{MAXIMUM_EXPONENT:g}, {MAXIMUM_EXPONENT:g}], got "
-                    f"{rate!r} per year over {self.maturity!r} years"
+                    f"{rate!r} per year over {self.maturity!r} years",
+                    path=f"process.{name}",
+                    bound=MAXIMUM_EXPONENT,
                 )
         names = [feature.name for feature in self.features]
         if names != ["spot"]:
-            raise InvalidSpec(f"features: this process takes the single feature 'spot', got {names}")
+            raise InvalidSpec(f"features: this process takes the single feature 'spot', got {names}", path="features")
         if self.box.dimension != self.process.assets:
             raise InvalidSpec(
-                f"features: spot must have one coordinate per asset ({self.process.assets}), got {self.box.dimension}"
+                f"features: spot must have one coordinate per asset ({self.process.assets}), got {self.box.dimension}",
+                path="features",
             )
 
     @cached_property
@@ -224,7 +253,7 @@ class Draws(Spec, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         require_power_of_two("pilot", self.pilot, MAXIMUM_PATHS)
         if self.sharing == "shifted" and self.source != "sobol":
-            raise InvalidSpec(f"sharing = 'shifted' needs source = 'sobol', got {self.source!r}")
+            raise InvalidSpec(f"sharing = 'shifted' needs source = 'sobol', got {self.source!r}", path="sharing")
 
 
 Kernel = Literal["silu", "softplus", "average", "gaussian"]
@@ -249,9 +278,15 @@ class Smoothed(Spec, frozen=True, kw_only=True, tag_field="kind", tag="smoothed"
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.width) and 0.0 <= self.width <= 1.0):
-            raise InvalidSpec(f"width must be 0 (automatic) to 1 terminal standard deviations, got {self.width!r}")
+            raise InvalidSpec(
+                f"width must be 0 (automatic) to 1 terminal standard deviations, got {self.width!r}",
+                path="width",
+                bound=[0.0, 1.0],
+            )
         if not 0.0 < self.gamma_bias <= 0.1:
-            raise InvalidSpec(f"gamma_bias must be in (0, 0.1], got {self.gamma_bias!r}")
+            raise InvalidSpec(
+                f"gamma_bias must be in (0, 0.1], got {self.gamma_bias!r}", path="gamma_bias", bound=[0.0, 0.1]
+            )
 
 
 class Conditional(Spec, frozen=True, kw_only=True, tag_field="kind", tag="conditional"):
@@ -282,7 +317,7 @@ class DiffusedSampler(Spec, frozen=True, kw_only=True, tag_field="kind", tag="di
         require_finite("initial", self.initial)
         for name, value in (("horizon", self.horizon), ("multiplier", self.multiplier)):
             if not (math.isfinite(value) and value > 0.0):
-                raise InvalidSpec(f"{name} must be positive, got {value!r}")
+                raise InvalidSpec(f"{name} must be positive, got {value!r}", path=name, bound=0.0)
 
 
 class MoneynessSampler(Spec, frozen=True, kw_only=True, tag_field="kind", tag="moneyness"):
@@ -292,7 +327,7 @@ class MoneynessSampler(Spec, frozen=True, kw_only=True, tag_field="kind", tag="m
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.bound) and self.bound > 0.0):
-            raise InvalidSpec(f"bound must be positive, got {self.bound!r}")
+            raise InvalidSpec(f"bound must be positive, got {self.bound!r}", path="bound", bound=0.0)
 
 
 Sampler = UniformSampler | DiffusedSampler | MoneynessSampler
@@ -325,12 +360,23 @@ class LabelSpec(Spec, frozen=True, kw_only=True):
         require_power_of_two("samples", self.samples, MAXIMUM_SAMPLES)
         require_power_of_two("paths", self.paths, MAXIMUM_PATHS)
         if not 1 <= self.replicates <= 64:
-            raise InvalidSpec(f"replicates must be 1 to 64, got {self.replicates}")
+            raise InvalidSpec(f"replicates must be 1 to 64, got {self.replicates}", path="replicates", bound=[1, 64])
+        evaluations = self.samples * self.paths * self.replicates
+        if evaluations > MAXIMUM_EVALUATIONS:
+            raise InvalidSpec(
+                f"samples times paths times replicates must be at most {MAXIMUM_EVALUATIONS}, got {evaluations}; more "
+                "replicates of fewer samples say as much",
+                path="samples",
+                bound=MAXIMUM_EVALUATIONS,
+            )
         if self.draws.source == "antithetic" and self.paths < 2:
-            raise InvalidSpec("paths must be at least 2 for antithetic draws")
+            raise InvalidSpec("paths must be at least 2 for antithetic draws", path="paths", bound=2)
         if self.order == 2 and isinstance(self.estimator, Pathwise):
             raise InvalidSpec(
-                "order = 2 needs a smooth estimator: the kink of a raw payoff has no curvature on any path"
+                "order = 2 needs a smooth estimator: the kink of a raw payoff has no curvature on any path",
+                path="order",
             )
         if self.order == 2 and not self.directions >= 1:
-            raise InvalidSpec(f"directions must be at least 1 for order = 2, got {self.directions}")
+            raise InvalidSpec(
+                f"directions must be at least 1 for order = 2, got {self.directions}", path="directions", bound=1
+            )

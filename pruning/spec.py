@@ -56,9 +56,13 @@ class PruningSpec(Spec, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if (self.sparsity is None) == (self.parameters is None):
-            raise InvalidSpec("give either sparsity or parameters, not both and not neither")
+            raise InvalidSpec("give either sparsity or parameters, not both and not neither", path="sparsity")
         if self.sparsity is not None and not 0.0 <= self.sparsity < 1.0:
-            raise InvalidSpec(f"sparsity must be in [0, 1), got {self.sparsity!r}; 0.9 removes nine weights of ten")
+            raise InvalidSpec(
+                f"sparsity must be in [0, 1), got {self.sparsity!r}; 0.9 removes nine weights of ten",
+                path="sparsity",
+                bound=[0.0, 1.0],
+            )
         if self.parameters is not None:
             require_range("parameters", self.parameters, 1, 1 << 30)
         require_range("stages", self.stages, 1, 1000)

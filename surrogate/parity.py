@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from itertools import product
 
 import numpy as np
-import onnxruntime
 import torch
 
 from pricing.domain import Box
 from pricing.types import Array
 from surrogate.errors import ParityFailure
 from surrogate.network import Network, value_gradient_hessian
+from surrogate.runtime import onnxruntime
 
 POINTS = 10_000
 # All 2^d corners up to this many features; beyond, as many random corners.

@@ -22,10 +22,18 @@ class NetworkSpec(Spec, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.hidden) <= MAXIMUM_DEPTH:
-            raise InvalidSpec(f"hidden: give 1 to {MAXIMUM_DEPTH} layers, got {len(self.hidden)}")
+            raise InvalidSpec(
+                f"hidden: give 1 to {MAXIMUM_DEPTH} layers, got {len(self.hidden)}",
+                path="hidden",
+                bound=[1, MAXIMUM_DEPTH],
+            )
         for i, width in enumerate(self.hidden):
             if not 1 <= width <= MAXIMUM_WIDTH:
-                raise InvalidSpec(f"hidden[{i}] must be 1 to {MAXIMUM_WIDTH} neurons, got {width}")
+                raise InvalidSpec(
+                    f"hidden[{i}] must be 1 to {MAXIMUM_WIDTH} neurons, got {width}",
+                    path=f"hidden[{i}]",
+                    bound=[1, MAXIMUM_WIDTH],
+                )
 
     def parameters(self, inputs: int) -> int:
         """Weights and biases of the network on that many inputs."""
@@ -46,7 +54,7 @@ class SobolevLoss(Spec, frozen=True, kw_only=True):
         require_finite("delta_weight", (self.delta_weight,))
         require_finite("curvature_weight", (self.curvature_weight,))
         if self.delta_weight < 0.0 or self.curvature_weight < 0.0:
-            raise InvalidSpec("delta_weight and curvature_weight must be >= 0")
+            raise InvalidSpec("delta_weight and curvature_weight must be >= 0", path="delta_weight", bound=0.0)
 
 
 class Adam(Spec, frozen=True, kw_only=True, tag_field="kind", tag="adam"):
@@ -111,7 +119,7 @@ class TrainingSpec(Spec, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if not self.optimisers:
-            raise InvalidSpec("optimisers: give at least one")
+            raise InvalidSpec("optimisers: give at least one", path="optimisers")
 
 
 class EvaluationSpec(Spec, frozen=True, kw_only=True):

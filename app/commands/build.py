@@ -55,7 +55,7 @@ def train(
 def prune(
     model: ModelArgument,
     method: Annotated[str, typer.Option(help="See `sobolite methods`.")],
-    sparsity: Annotated[float | None, typer.Option(help="Share of the weights to remove, 0 to 1.")] = None,
+    sparsity: Annotated[float | None, typer.Option(help="Share of what the method removes, weights or nodes.")] = None,
     parameters: Annotated[int | None, typer.Option(help="Or: most weights and biases to keep.")] = None,
     stages: Annotated[int, typer.Option(help="Prune in so many steps.")] = 1,
     fine_tuning: Annotated[bool, typer.Option(help="Train again after each step, as the model was trained.")] = True,

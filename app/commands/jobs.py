@@ -80,6 +80,7 @@ async def follow(jobs: Jobs, job: str) -> Job:
     with progress_bar() as bar:
         async for event in jobs.events(job):
             if isinstance(event.data, Job):
+                bar(event.data.state, event.data.progress)
                 return event.data
             bar(event.data["step"], event.data["progress"])
     return await jobs.get(job)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
@@ -38,7 +38,17 @@ def list_models(registry: RegistryOption = None, as_json: JsonOption = False) ->
     opened = open_registry(read_settings(registry))
     models = {name: opened.model(name) for name in opened.names()}
     if as_json:
-        show_json([{"name": name, **asdict(model)} for name, model in models.items()])
+        show_json(
+            [
+                {
+                    "name": name,
+                    "latest": max(model.versions),
+                    "versions": sorted(model.versions),
+                    "aliases": model.aliases,
+                }
+                for name, model in models.items()
+            ]
+        )
         return
     show_table(
         ("model", "versions", "aliases"),
@@ -93,8 +103,12 @@ def pull(
     folder = find_version(open_registry(read_settings(registry)), model)
     if output.exists():
         raise InvalidRequest(f"{output} exists; give a folder that does not")
-    shutil.copytree(folder, output)
-    verify(output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=output.parent) as temporary:
+        copy = Path(temporary) / "copy"
+        shutil.copytree(folder, copy)
+        verify(copy)
+        copy.rename(output)
     typer.echo(f"{folder.parent.name}@{folder.name} -> {output}")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -21,13 +21,17 @@ from app.commands.terminal import (
     read_settings,
     show_json,
 )
+from app.encoding import gamma_form
 from app.errors import InvalidRequest, NonFiniteAnswer
 from app.predictor import load_predictor
+from app.schemas import GammaForm
 from pricing.domain import Box
+from pricing.errors import OutOfDomain
 from pricing.types import Array
 
 INPUT_HELP = "CSV, one row a line; '-' reads stdin. A header with feature names is optional."
 InputOption = Annotated[Path, typer.Option("--input", "-i", help=INPUT_HELP)]
+GammaOption = Annotated[GammaForm, typer.Option(help="Whole matrices, their diagonals, or the sums of their entries.")]
 OutsideOption = Annotated[Literal["error", "flag"], typer.Option(help="What to do with rows outside the domain.")]
 
 
@@ -36,34 +40,45 @@ def price(
     source: InputOption,
     registry: RegistryOption = None,
     outside: OutsideOption = "error",
+    gamma: GammaOption = "full",
     as_json: JsonOption = False,
 ) -> None:
     """Value, delta and gamma of every row: CSV on stdout, or JSON."""
     settings = read_settings(registry)
     predictor = load_predictor(find_version(open_registry(settings), model), provider=settings.provider)
     features = read_features(source, predictor.box)
-    if outside == "error":
-        predictor.box.check(features)
     inside = predictor.box.contains(features).tolist()
+    if outside == "error" and not all(inside):
+        refuse_outside(predictor.box, features)
     answer = predictor.run(features)
-    rows = np.column_stack([answer.value, answer.delta, answer.gamma.reshape(len(features), -1)])
+    gammas = gamma_form(answer.gamma, gamma)
+    rows = np.column_stack([answer.value, answer.delta, gammas.reshape(len(features), -1)])
     finite = np.isfinite(rows).all(axis=1)
     if not finite.all():
         raise NonFiniteAnswer(f"row {np.argmin(finite)}: too far outside the domain for a finite answer")
     if as_json:
-        numbers = {"value": answer.value.tolist(), "delta": answer.delta.tolist(), "gamma": answer.gamma.tolist()}
+        numbers = {"value": answer.value.tolist(), "delta": answer.delta.tolist(), "gamma": gammas.tolist()}
         show_json({"model": predictor.name, "version": predictor.version, **numbers, "in_domain": inside})
     else:
-        write_rows(predictor.box.labels, rows, inside)
+        writer = csv.writer(sys.stdout)
+        writer.writerow(header(predictor.box.labels, gamma))
+        writer.writerows([*row, known] for row, known in zip(rows.tolist(), inside, strict=True))
 
 
-def write_rows(labels: Sequence[str], rows: Array, inside: Sequence[bool]) -> None:
-    """A header and one line a row: value, every delta, every gamma, in_domain."""
-    writer = csv.writer(sys.stdout)
-    deltas = [f"delta {label}" for label in labels]
-    gammas = [f"gamma {left} {right}" for left in labels for right in labels]
-    writer.writerow(["value", *deltas, *gammas, "in_domain"])
-    writer.writerows([*row, known] for row, known in zip(rows.tolist(), inside, strict=True))
+def refuse_outside(box: Box, features: Array) -> None:
+    """Raise OutOfDomain for the first row outside, in this command's words."""
+    try:
+        box.check(features)
+    except OutOfDomain as error:
+        place = str(error).partition(";")[0]
+        raise OutOfDomain(f"{place} (rows counted from 0, without header); or give --outside flag") from error
+
+
+def header(labels: Sequence[str], gamma: GammaForm) -> list[str]:
+    """Names of the columns: value, every delta, the gammas, in_domain."""
+    pairs = [f"gamma {left} {right}" for left in labels for right in labels]
+    gammas = {"full": pairs, "diagonal": [f"gamma {label}" for label in labels], "parallel": ["gamma parallel"]}
+    return ["value", *(f"delta {label}" for label in labels), *gammas[gamma], "in_domain"]
 
 
 def read_features(source: Path, box: Box) -> Array:
@@ -83,12 +98,13 @@ def read_features(source: Path, box: Box) -> Array:
 
 def read_lines(source: Path) -> list[tuple[int, list[str]]]:
     """The lines that are not empty, with their numbers from 1."""
-    with ExitStack() as stack:
-        file = sys.stdin if str(source) == "-" else stack.enter_context(source.open(newline="", encoding="utf-8-sig"))
-        try:
+    try:
+        with nullcontext(sys.stdin) if str(source) == "-" else source.open(newline="", encoding="utf-8-sig") as file:
             return [(number, row) for number, row in enumerate(csv.reader(file), 1) if row]
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise InvalidRequest(f"{source} is not CSV text: {error}") from error
+    except OSError as error:
+        raise InvalidRequest(f"cannot read {source}: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InvalidRequest(f"{source} is not CSV text: {error}") from error
 
 
 def column_order(header: Sequence[str], box: Box) -> list[int]:

@@ -1,21 +1,32 @@
-"""``sobolite serve`` and ``sobolite worker``: the long-running processes."""
+"""``sobolite serve`` and ``sobolite worker``: the long-running processes.
+
+What they alone need of this package is imported when they run: the other commands need not wait for it.
+"""
 
 from __future__ import annotations
 
+import errno
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Annotated
 
 import structlog
 import typer
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
 
-from app.commands.terminal import RegistryOption, read_settings
+from app.commands.terminal import RegistryOption, open_registry, read_settings
+from app.errors import Unavailable
+from app.jobs import open_database
+from app.predictor import execution_providers
+from app.settings import Settings
 
 # A worker that keeps dying is started again after 1, 2, 4, ... seconds, at most half a minute.
 FIRST_PAUSE_SECONDS = 1.0
@@ -36,20 +47,70 @@ def serve(
     worker: Annotated[bool, typer.Option(help="Also run a job worker process.")] = True,
 ) -> None:
     """Serve the API and, unless --no-worker, run jobs."""
-    read_settings(registry)
+    settings = read_settings(registry)
+    if worker:
+        from app.worker import require_training
+
+        require_training()
+    check(settings)
+    listener = listen(host, port)
     # uvicorn raises the signal that stopped it once more when it has drained; this process still has a worker to stop.
     signal.signal(signal.SIGTERM, lambda *_: None)
     signal.signal(signal.SIGINT, lambda *_: None)
-    if not worker:
-        run_api(host, port, workers)
+    config = uvicorn.Config("app.main:create_app", factory=True, workers=workers, log_config=None)
+    with job_worker() if worker else nullcontext():
+        run_api(config, listener)
+
+
+def check(settings: Settings) -> None:
+    """Start nothing that could not serve.
+
+    Raises:
+        Unavailable: the registry, its job database or the execution provider.
+        CorruptArtifact: a bundled model.
+    """
+    from app.telemetry import configure_logging
+
+    configure_logging(settings.log_level)
+    execution_providers(settings.provider)
+    open_registry(settings).close()
+    open_database(settings.registry)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """The socket to serve on.
+
+    Raises:
+        Unavailable: the port is taken.
+        OSError: the host is no address of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise Unavailable(f"port {port} is in use; give --port") from error
+    log.info("listening", host=host, port=listener.getsockname()[1])
+    return listener
+
+
+def run_api(config: uvicorn.Config, listener: socket.socket) -> None:
+    """Answer requests until SIGTERM or SIGINT; requests in flight are answered first.
+
+    Raises:
+        typer.Exit: the API did not start; the log says why.
+    """
+    if config.workers == 1:
+        try:
+            uvicorn.Server(config).run([listener])
+        except SystemExit as stop:  # with an exit code that is none of ours
+            raise typer.Exit(1) from stop
         return
-    with job_worker():
-        run_api(host, port, workers)
-
-
-def run_api(host: str, port: int, workers: int) -> None:
-    """Answer requests until SIGTERM or SIGINT; requests in flight are answered first."""
-    uvicorn.run("app.main:create_app", factory=True, host=host, port=port, workers=workers, log_config=None)
+    supervisor = Multiprocess(config, [listener])
+    supervisor.run()
+    if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
+        raise typer.Exit(1)
 
 
 def work(registry: RegistryOption = None) -> None:

@@ -18,12 +18,14 @@ from surrogate.errors import CorruptArtifact
 router = APIRouter(tags=["health"])
 
 
+@router.head("/healthz", include_in_schema=False)
 @router.get("/healthz")
 async def healthz() -> dict[str, str]:
     """The process answers."""
     return {"status": "live"}
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", responses={503: {"description": "draining, or no model can be priced"}})
 async def readyz(request: Request) -> JSONResponse:
     """Whether to send requests here, by which execution provider they are answered, and the models in memory."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import AsyncIterator
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -20,8 +19,6 @@ from pricing.errors import InvalidSpec
 
 # A comment line this often keeps proxies from closing a quiet stream.
 PING_SECONDS = 15
-# msgspec ends a message with the place of the field.
-PLACE = re.compile(r" - at `(?P<path>[^`]+)`$")
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -54,8 +51,8 @@ async def submit(
     try:
         spec = load_spec(body.kind, body.spec)
     except InvalidSpec as error:
-        place = PLACE.search(str(error))
-        raise InvalidRequest(str(error), path=f"spec.{place['path']}" if place else "spec") from error
+        place = {"path": ".".join(part for part in ("spec", error.fields.get("path")) if part)}
+        raise InvalidRequest(str(error), **error.fields | place) from error
     if isinstance(spec, PruneJobSpec):
         request.app.state.registry.resolve(spec.model, spec.version)
     job = await jobs_of(request).submit(spec, key=idempotency_key)

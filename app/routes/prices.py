@@ -52,6 +52,19 @@ class Price:
             await send({"type": "http.response.body", "body": pieces[-1]})
 
 
+def asked_version(query_string: bytes) -> str:
+    """The one parameter of the query string.
+
+    Raises:
+        InvalidRequest: it has another one, which would silently price the champion.
+    """
+    query = QueryParams(query_string)
+    for name in query:
+        if name != "version":
+            raise InvalidRequest(f"the query takes the parameter 'version', got {name!r}", path=name)
+    return query.get("version", CHAMPION)
+
+
 async def within(seconds: float, work: Coroutine[Any, Any, list[bytes]]) -> list[bytes]:
     """The result of ``work``.
 
@@ -75,7 +88,7 @@ async def price(scope: Scope, receive: Receive, state: State, ticket: Ticket) ->
         AppError, OutOfDomain: see `app.errors.STATUS`.
     """
     name, query_string = scope["path_params"]["name"], scope["query_string"]
-    version = QueryParams(query_string).get("version", CHAMPION) if query_string else CHAMPION
+    version = asked_version(query_string) if query_string else CHAMPION
     predictor = await state.predictors.get(name, version)
     body = await read(receive, ticket)
     if len(body) < INLINE_BYTES:

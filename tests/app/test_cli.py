@@ -4,24 +4,26 @@ import csv
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import numpy as np
 import pytest
 
 from app import cli
 from app.registry import Registry
-from surrogate.artifact import verify
+from surrogate.artifact import MODEL, verify
 
 PATIENCE_SECONDS = 60.0
+# The tiny model's optimiser, and one that somebody has to stop.
+QUICK = '{ kind = "levenberg_marquardt", starts = 1, short = 3, finalists = 1, long = 3 }'
+ENDLESS = '{ kind = "adam", epochs = 1_000_000 }'
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,25 @@ def test_bad_rows_are_refused_in_a_sentence(run: Run, built: Any, tmp_path: Path
     assert len(result.err.splitlines()) == 1
 
 
+def test_a_file_that_cannot_be_read_is_bad_input(run: Run, built: Any, tmp_path: Path) -> None:
+    for source in (tmp_path / "absent.csv", tmp_path):
+        result = run("price", "tiny", "--input", source)
+        assert (result.code, f"cannot read {source}" in result.err) == (2, True)
+
+
+def test_gamma_forms(run: Run, built: Any, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.csv"
+    rows.write_text("0.9,1.1\n0.8,1.2\n")
+    full, diagonal, parallel = (
+        list(csv.reader(run("price", "tiny", "--input", rows, "--gamma", form).out.splitlines()))
+        for form in ("full", "diagonal", "parallel")
+    )
+    assert [len(table[0]) for table in (full, diagonal, parallel)] == [8, 6, 5]
+    gamma = np.array([row[3:7] for row in full[1:]], dtype=float)
+    assert np.allclose(np.array([row[3:5] for row in diagonal[1:]], dtype=float), gamma[:, [0, 3]])
+    assert np.allclose([float(row[3]) for row in parallel[1:]], gamma.sum(axis=1))
+
+
 def test_a_row_outside_may_be_flagged(run: Run, built: Any, tmp_path: Path) -> None:
     rows = tmp_path / "rows.csv"
     rows.write_text("1.0,1.0\n1.0,1.6\n")
@@ -132,6 +153,65 @@ def test_models_are_listed_shown_pulled_and_renamed(run: Run, built: Any, tmp_pa
     assert run("models", "alias", "tiny", "stable", "1").code == 0
     assert run("models", "pull", "tiny@stable", "--output", tmp_path / "copy").code == 0
     assert verify(tmp_path / "copy")
+
+
+def test_the_list_of_models_has_the_shape_of_the_routes(run: Run, built: Any) -> None:
+    assert json.loads(run("models", "list", "--json").out) == [
+        {"name": "tiny", "latest": 1, "versions": [1], "aliases": {"champion": 1, "latest": 1}}
+    ]
+
+
+def test_a_corrupt_version_is_not_pulled(run: Run, built: Any, tmp_path: Path) -> None:
+    (Path(built["folder"]) / MODEL).write_bytes(b"other")
+    result = run("models", "pull", "tiny", "--output", tmp_path / "new" / "copy")
+    assert (result.code, result.out, MODEL in result.err) == (1, "", True)
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+@pytest.fixture(params=["file", "garbage", "read-only"])
+def broken(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A registry of the commands' that cannot be used."""
+    root = tmp_path / "registry"
+    if request.param == "file":
+        root.touch()
+        return root
+    root.mkdir()
+    if request.param == "garbage":
+        for name in ("registry.sqlite", "jobs.sqlite"):
+            (root / name).write_text("no database")
+    else:
+        root.chmod(0o555)
+        if os.access(root, os.W_OK):
+            pytest.skip("root may write everywhere")
+    return root
+
+
+@pytest.mark.parametrize("command", [("models", "list"), ("jobs", "list"), ("price", "tiny", "--input", "-")])
+def test_a_broken_registry_is_one_sentence(run: Run, broken: Path, command: tuple[str, ...]) -> None:
+    result = run(*command)
+    assert (result.code, result.out) == (1, "")
+    (line,) = result.err.splitlines()
+    assert line.startswith(f"error: cannot use {broken}")
+    assert "must be a writable folder" in line
+
+
+def test_a_terminated_build_leaves_no_files(tiny_file: Path, tmp_path: Path) -> None:
+    tiny_file.write_text(tiny_file.read_text().replace(QUICK, ENDLESS))
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    command = [sys.executable, "-P", "-m", "app.cli", "build", str(tiny_file), "--registry", str(tmp_path / "registry")]
+    with subprocess.Popen(command, env={**os.environ, "TMPDIR": str(temporary)}, stderr=subprocess.DEVNULL) as build:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not list(temporary.glob("*/labels.json")):
+            assert time.monotonic() < deadline, "waited too long"
+            time.sleep(0.05)
+        build.send_signal(signal.SIGTERM)
+        assert build.wait(PATIENCE_SECONDS) == 128 + signal.SIGTERM
+    assert list(temporary.iterdir()) == []
+
+
+def test_the_version_is_the_packages(run: Run) -> None:
+    assert run("--version").out.strip() == version("sobolite")
 
 
 def test_evaluate_measures_on_points_of_its_own(run: Run, built: Any) -> None:
@@ -216,49 +296,3 @@ def test_only_commands_that_learn_import_torch() -> None:
         "import app.cli, app.worker, app.routes.jobs, sys; sys.exit(bool({'torch', 'scipy', 'onnx'} & {*sys.modules}))"
     )
     assert subprocess.run([sys.executable, "-P", "-c", code], check=False).returncode == 0
-
-
-def worker_of(server: int) -> int | None:
-    """Process id of a server's worker."""
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
-            if parent == server and b"app.worker" in (entry / "cmdline").read_bytes():
-                return int(entry.name)
-        except OSError:  # it ended while we looked
-            continue
-    return None
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Wait for a condition."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.05)
-
-
-def answers(url: str) -> bool:
-    try:
-        with urlopen(url) as response:
-            return bool(response.status == 200)
-    except OSError:
-        return False
-
-
-def test_serve_replaces_a_dead_worker_and_takes_it_along_when_it_stops(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-P", "-m", "app.cli", "serve", "--port", str(port), "--registry", str(tmp_path)]
-    environment = {**os.environ, "SOBOLITE_BUNDLED": str(tmp_path / "none"), "SOBOLITE_DRAIN_SECONDS": "0"}
-    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as server:
-        until(lambda: answers(f"http://127.0.0.1:{port}/healthz") and worker_of(server.pid))
-        first = worker_of(server.pid)
-        assert first is not None
-        os.kill(first, signal.SIGKILL)
-        until(lambda: worker_of(server.pid) not in (None, first))
-        second = worker_of(server.pid)
-        server.send_signal(signal.SIGTERM)
-        assert server.wait(PATIENCE_SECONDS) == 0
-    assert not Path(f"/proc/{second}").exists()

@@ -23,6 +23,12 @@ async def test_live_and_ready(client: httpx.AsyncClient) -> None:
     }
 
 
+async def test_health_answers_head(client: httpx.AsyncClient) -> None:
+    for path in ("/healthz", "/readyz"):
+        answer = await client.head(path)
+        assert (answer.status_code, answer.content) == (200, b"")
+
+
 async def test_not_ready_while_draining(client: httpx.AsyncClient, served: FastAPI) -> None:
     served.state.drain.draining = True
     answer = await client.get("/readyz")

@@ -103,6 +103,11 @@ async def test_a_job_over_http(http: httpx.AsyncClient, tiny: dict[str, Any]) ->
     assert (resumed.status_code, resumed.json()["state"]) == (202, "queued")
 
 
+async def test_a_body_that_is_not_json_is_told_so(http: httpx.AsyncClient) -> None:
+    answer = await http.post("/v1/jobs", content=b"{kind", headers={"content-type": "application/json"})
+    assert (answer.status_code, answer.json()["type"]) == (400, "urn:sobolite:problem:not-json")
+
+
 async def test_a_prune_job_needs_its_model(http: httpx.AsyncClient) -> None:
     spec = {"model": "absent", "pruning": {"method": "magnitude", "sparsity": 0.5}}
     answer = await http.post("/v1/jobs", json={"kind": "prune", "spec": spec})
@@ -118,15 +123,15 @@ async def test_a_specification_survives_its_own_dump(tiny: dict[str, Any]) -> No
 @pytest.mark.parametrize(
     ("change", "path"),
     [
-        ({"name": "../up"}, "spec"),
+        ({"name": "../up"}, "spec.name"),
         ({"surprise": 1}, "spec"),
-        ({"labels": {"samples": 3}}, "spec.labels"),
+        ({"labels": {"samples": 3}}, "spec.labels.samples"),
         ({"labels": {"samples": "many"}}, "spec.labels.samples"),
-        ({"problem": {"maturity": float("1e400")}}, "spec.problem"),
-        ({"problem": {"process": {"volatilities": [-0.2, 0.3]}}}, "spec.problem.process"),
-        ({"problem": {"process": {"correlation": [[1.0, 2.0], [2.0, 1.0]]}}}, "spec.problem.process"),
-        ({"pruning": {"method": "magnitude"}}, "spec.pruning"),
-        ({"pruning": {"method": "magnitude", "sparsity": 1.5}}, "spec.pruning"),
+        ({"problem": {"maturity": float("1e400")}}, "spec.problem.maturity"),
+        ({"problem": {"process": {"volatilities": [-0.2, 0.3]}}}, "spec.problem.process.volatilities[0]"),
+        ({"problem": {"process": {"correlation": [[1.0, 2.0], [2.0, 1.0]]}}}, "spec.problem.process.correlation"),
+        ({"pruning": {"method": "magnitude"}}, "spec.pruning.sparsity"),
+        ({"pruning": {"method": "magnitude", "sparsity": 1.5}}, "spec.pruning.sparsity"),
         ({"pruning": {"method": "magic", "sparsity": 0.5}}, "spec.pruning.method"),
     ],
 )

@@ -11,3 +11,4 @@ def test_only_the_dead_are_buried(tmp_path: Path) -> None:
         assert not bury(tmp_path, "alive", buried.append)
     assert bury(tmp_path, "dead", buried.append)
     assert buried == ["dead"]
+    assert [lock.stem for lock in tmp_path.iterdir()] == ["alive"]

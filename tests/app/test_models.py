@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 import httpx
-import onnxruntime
 import pytest
 
 from app.registry import Registry
 from app.routes.models import prefers_html
 from app.settings import Settings
 from surrogate.artifact import MODEL, REPORT, Artifact, show_r2
+from surrogate.runtime import onnxruntime
 
 pytestmark = pytest.mark.anyio
 

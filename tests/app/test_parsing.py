@@ -68,7 +68,11 @@ def test_defaults_and_choices() -> None:
         ([ROW, [1.0, 2.0, float("inf")]], "inputs[1][2]", "must be finite"),
         ([[-float("inf"), 2.0, 3.0]], "inputs[0][0]", "must be finite"),
         ({"spot": [[1.0, 2.0]]}, "inputs.volatility", "lacks volatility"),
-        ({"spot": [[1.0, 2.0]], "volatility": [0.1], "rate": [0.0]}, "rate", "no key 'rate'; the keys are spot, vol"),
+        (
+            {"spot": [[1.0, 2.0]], "volatility": [0.1], "rate": [0.0]},
+            "inputs.rate",
+            "no key 'rate'; the keys are spot, vol",
+        ),
         ({"spot": [[1.0, 2.0]], "volatility": [0.1, 0.2]}, "inputs", "same number of rows, got spot 1, volatility 2"),
         ({"spot": [[1.0, 2.0]], "volatility": [[0.1]]}, "inputs.volatility[0]", "a number, got a list"),
         ({"spot": [1.0, 2.0], "volatility": [0.1]}, "inputs.spot[0]", r"2 numbers \(spot\[0\], spot\[1\]\), got 1.0"),

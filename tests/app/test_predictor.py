@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from app.errors import UnknownVersion
+from app.errors import Unavailable, UnknownVersion
 from app.predictor import CPU, Predictors, execution_providers, load_predictor
 from app.registry import Registry
 from app.settings import Settings
@@ -81,12 +82,18 @@ async def test_altered_files_are_refused_until_restored(registry: Registry) -> N
     assert (await predictors.get("basket", 1)).version == 1
 
 
+async def test_a_whole_file_that_is_no_graph_is_refused(registry: Registry, artifact: Artifact) -> None:
+    number = registry.publish("broken", replace(artifact, model=b"whole, hashed, and no graph"), job_id="broken")
+    with pytest.raises(CorruptArtifact, match="onnxruntime cannot load"):
+        load_predictor(registry.folder("broken", number), provider="cpu")
+
+
 def test_providers() -> None:
     """`auto` ends in the processor everywhere; CUDA is asked for by name only where it exists."""
     assert execution_providers("cpu") == [CPU]
     assert execution_providers("auto")[-1] == CPU
     if len(execution_providers("auto")) == 1:
-        with pytest.raises(ValueError, match="onnxruntime-gpu"):
+        with pytest.raises(Unavailable, match="onnxruntime-gpu"):
             execution_providers("cuda")
     else:
         assert execution_providers("cuda") == execution_providers("auto")

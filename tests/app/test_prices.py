@@ -116,6 +116,11 @@ async def test_a_version_published_later_is_priced_at_once(
     assert (await client.post(PRICE, json={"inputs": [INSIDE]})).json()["version"] == 2
 
 
+async def test_a_misspelt_query_does_not_price_the_champion(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/v1/models/basket/price?verson=2", json={"inputs": [[1.0, 1.0, 1.0]]})
+    assert (answer.status_code, answer.json()["path"]) == (422, "verson")
+
+
 async def test_unknown_models_and_methods(client: httpx.AsyncClient) -> None:
     answer = await client.post("/v1/models/other/price", json={"inputs": [INSIDE]})
     assert (answer.status_code, answer.json()["type"]) == (404, "urn:sobolite:problem:unknown-model")

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from app.commands.jobs import follow
 from app.errors import UnknownModel
 from app.jobs import Job, Jobs, job_folder
 from app.plan import load_spec, plan
@@ -119,7 +120,11 @@ def versions(settings: Settings, name: str) -> list[int]:
 
 
 async def test_a_worker_killed_in_every_step_publishes_once_and_redoes_no_finished_step(
-    jobs: Jobs, start: Callable[[], Worker], job_settings: Settings, tiny: dict[str, Any]
+    jobs: Jobs,
+    start: Callable[[], Worker],
+    job_settings: Settings,
+    tiny: dict[str, Any],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     spec = load_spec("train", tiny | {"pruning": {"method": "magnitude", "sparsity": 0.3}})
     job, steps = (await jobs.submit(spec)).id, plan(spec)
@@ -136,6 +141,9 @@ async def test_a_worker_killed_in_every_step_publishes_once_and_redoes_no_finish
     start()
     assert ((end := await end_of(jobs, job)).state, end.version) == ("succeeded", 1)
     assert [step.name for step in end.steps] == list(steps)
+    assert await follow(jobs, job) == end
+    assert "100%" in capsys.readouterr().err
+    await until(lambda: len(list((job_settings.registry / ".workers").iterdir())) == 1)  # of the one that lives
     assert versions(job_settings, "tiny") == [1]
 
 
@@ -147,7 +155,10 @@ async def test_cancel_stops_the_step_and_resume_continues_steps_and_events(
     seen = -1
     for expected in (["label", "train"], ["label", "train", "train"]):
         await until(lambda: children(job, job_settings, "train"))
-        assert (await jobs.cancel(job)).state == "cancelled"
+        started = (await jobs.get(job)).started_at
+        cancelled = await jobs.cancel(job)
+        assert (cancelled.state, cancelled.started_at) == ("cancelled", started)
+        assert started is not None
         await until(lambda: not children(job, job_settings))
         *progress, done = [event async for event in jobs.events(job, after=seen)]
         assert [event.id for event in progress] == list(range(seen + 1, seen + 1 + len(progress)))
@@ -170,7 +181,7 @@ async def test_a_failed_job_says_why_and_can_be_resumed(
     worker = start()
     for attempts in (1, 2):
         end = await end_of(jobs, job)
-        assert (end.state, end.version) == ("failed", None)
+        assert (end.state, end.version, end.steps) == ("failed", None, ())
         assert end.error == "directions must be at most 2 (features) for 'pca', got 5"
         assert worker.started_steps() == ["label"] * attempts
         await jobs.resume(job)

@@ -72,11 +72,14 @@ def test_moneyness_targets_end_where_the_box_ends(long_short: PricingProblem) ->
     assert kstest((d - low) / (high - low), "uniform").statistic < 2.0 / 4096
 
 
-@pytest.mark.parametrize(("strike", "maturity"), [(50.0, 1.0), (1.1, 0.0)])
-def test_moneyness_out_of_reach(strike: float, maturity: float, seven: PricingProblem) -> None:
+@pytest.mark.parametrize(
+    ("strike", "maturity", "reason"),
+    [(50.0, 1.0, "within 5 terminal standard deviations"), (1.1, 0.0, "needs a random payoff")],
+)
+def test_moneyness_out_of_reach(strike: float, maturity: float, reason: str, seven: PricingProblem) -> None:
     payoff = Call(weights=seven.payoff.weights, strike=strike)
     problem = msgspec.structs.replace(seven, payoff=payoff, maturity=maturity)
-    with pytest.raises(InvalidSpec, match="within 5 terminal standard deviations"):
+    with pytest.raises(InvalidSpec, match=reason):
         sampled(problem, MoneynessSampler())
 
 

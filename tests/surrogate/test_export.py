@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
 
@@ -12,6 +11,7 @@ from surrogate.errors import CorruptArtifact
 from surrogate.export import read_network, to_onnx
 from surrogate.network import Network, flatten, initialise, value_gradient_hessian
 from surrogate.parity import check_parity
+from surrogate.runtime import onnxruntime
 
 SMOOTH: list[ActivationName] = ["silu", "softplus", "tanh"]
 # One neuron in the last layer once lost half its digits to a float32 fusion; 3 < d and 8 > d take both Hessian paths.
