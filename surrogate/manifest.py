@@ -64,16 +64,20 @@ def make_artifact(
         "provenance": dict(provenance),
         "hashes": hashes,
     }
-    return Artifact(model=model, manifest=manifest, report=report, card=card(manifest), model_float32=single)
+    return Artifact(model=model, manifest=manifest, report=report, card=card(manifest, report), model_float32=single)
 
 
-def card(manifest: Mapping[str, Any]) -> str:
+def card(manifest: Mapping[str, Any], report: Mapping[str, Any]) -> str:
     """The model card: what the file prices, where, how well and from what, in Markdown."""
+    floor, reference = report["noise_floor"] or {}, report["reference"]
     accuracy, network = manifest["accuracy"], manifest["network"]
     problem, provenance = manifest["problem"], manifest["provenance"]
     rows = "\n".join(
-        f"| {greek} | {show_r2(scores['r2'])} | {scores['rmse']:.2e} | {scores['max_error']:.2e} |"
-        for greek, scores in ((greek, accuracy[greek]) for greek in ("value", "delta", "gamma"))
+        f"| {greek} | {show_r2(scores['r2'])} | {scores['rmse']:.2e} | {scores['max_error']:.2e} | {label} |"
+        for greek, scores, label in (
+            (greek, accuracy[greek], f"{floor[greek]:.2e}" if greek in floor else "-")
+            for greek in ("value", "delta", "gamma")
+        )
     )
     parallel = accuracy["gamma"]["parallel_r2"]
     parallel_gamma = "vanishes for these weights" if parallel is None else f"has an R2 of {show_r2(parallel)}"
@@ -90,13 +94,14 @@ an MLP of widths {"-".join(map(str, network["widths"]))} ({network["activation"]
 
 `model.onnx` takes `features` float64 [n, d] in raw units and returns `value` [n], `delta` [n, d], `gamma` [n, d, d].
 
-| output | R2 | RMSE | largest error |
-|---|---|---|---|
+| output | R2 | RMSE | largest error | label error |
+|---|---|---|---|---|
 {rows}
 
 Gamma's R2 is over all entries of the Hessian; the parallel gamma 1'H1 {parallel_gamma}.
-Measured on {accuracy["samples"]} points of the Box against an independent reference; buckets, noise floor and shape
-checks are in `report.json`.
+Measured on {accuracy["samples"]} points of the Box against an independent reference ({reference["kind"]},
+relative error {reference["relative_error"]:.0e}); label error is the root mean square standard error of the training
+labels. Buckets, the stated bias of the labels and shape checks are in `report.json`.
 
 | feature (coordinates) | lowest | highest | unit |
 |---|---|---|---|

@@ -5,6 +5,7 @@ Torch is imported when a command runs, so that ``sobolite --help`` and the other
 
 from __future__ import annotations
 
+import json
 import os
 import uuid
 from pathlib import Path
@@ -31,7 +32,7 @@ from app.errors import InvalidRequest
 from app.plan import JobSpec, model_name
 from app.spec import BuildSpec, PruneJobSpec, read_build_spec
 from pricing.spec import load
-from surrogate.artifact import MODEL, Artifact, write
+from surrogate.artifact import MODEL, REPORT, Artifact, write
 
 SpecArgument = Annotated[Path, typer.Argument(metavar="SPEC.toml", help="See examples/ for one per product.")]
 OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="Also write the files to this new folder.")]
@@ -99,7 +100,7 @@ def show_published(name: str, number: int, artifact: Artifact, folder: Path, as_
         show_json({"model": name, "version": number, "folder": str(folder), **summary})
         return
     typer.echo(f"published {name}@{number} ({artifact.manifest['network']['parameters']} parameters) in {folder}")
-    show_accuracy(artifact.manifest["accuracy"])
+    show_accuracy(artifact.report)
 
 
 def evaluate(
@@ -117,11 +118,12 @@ def evaluate(
     origin = load(BuildSpec, read_manifest(folder)["provenance"]["build"])
     spec = origin.evaluation if samples is None else replace(origin.evaluation, samples=samples)
     network = read_network((folder / MODEL).read_bytes())
-    report = evaluate_network(network, origin.problem, spec, seed=seed)
+    published = json.loads((folder / REPORT).read_text())
+    report = evaluate_network(network, origin.problem, spec, seed=seed, label_error=published["noise_floor"])
     if as_json:
         show_json(report)
         return
-    show_accuracy(report["accuracy"])
+    show_accuracy(report)
     show_table(
         ("shape statement", "holds", "worst violation"),
         [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -21,7 +22,7 @@ from app.commands.terminal import (
     show_table,
 )
 from app.errors import InvalidRequest
-from surrogate.artifact import MANIFEST, show_r2, verify
+from surrogate.artifact import MANIFEST, REPORT, show_r2, verify
 
 app = typer.Typer(help="Published models.", no_args_is_help=True)
 
@@ -78,19 +79,22 @@ def show(model: ModelArgument, registry: RegistryOption = None, as_json: JsonOpt
             ("folder", folder),
         ],
     )
-    show_accuracy(manifest["accuracy"])
+    show_accuracy(json.loads((folder / REPORT).read_text()))
 
 
-def show_accuracy(accuracy: dict[str, Any]) -> None:
-    """R2, RMSE and largest error of each output."""
-    show_table(
-        ("output", "R2", "RMSE", "largest error"),
-        [
-            (greek, show_r2(part["r2"]), f"{part['rmse']:.2e}", f"{part['max_error']:.2e}")
-            for greek in ("value", "delta", "gamma")
-            for part in (accuracy[greek],)
-        ],
-    )
+def show_accuracy(report: Mapping[str, Any]) -> None:
+    """R2, RMSE and largest error of each output, overall and by bucket, beside the errors of labels and reference."""
+    accuracy, floor = report["accuracy"], report["noise_floor"] or {}
+    rows: list[tuple[object, ...]] = []
+    for name, part in (("whole Box", accuracy), *((part["bucket"], part) for part in accuracy["buckets"])):
+        for greek in ("value", "delta", "gamma"):
+            scores = part[greek]
+            label = f"{floor[greek]:.2e}" if greek in floor and part is accuracy else None
+            errors = (f"{scores['rmse']:.2e}", f"{scores['max_error']:.2e}", label)
+            rows.append((name if greek == "value" else "", greek, show_r2(scores["r2"]), *errors))
+    show_table(("where", "output", "R2", "RMSE", "largest error", "label error"), rows)
+    reference = report["reference"]
+    typer.echo(f"reference: {reference['kind']}, relative error {reference['relative_error']:.0e}")
 
 
 @app.command()
