@@ -10,6 +10,7 @@ that is small.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -126,10 +127,11 @@ def to_onnx(network: Network, *, box: Box, metadata: Mapping[str, str], dtype: t
 
 
 def _describe(box: Box, network: Network) -> dict[str, str]:
-    """Metadata that every file carries; lists are comma-separated, one entry per coordinate."""
+    """Metadata that every file carries; ``version`` is the library's, lists have one entry per coordinate."""
     units = [feature.unit for feature in box.features for _ in range(feature.size)]
     return {
         "format": FORMAT,
+        "version": version("sobolite"),
         "activation": network.activation,
         "feature_names": ",".join(box.labels),
         "feature_units": ",".join(units),

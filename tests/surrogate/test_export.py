@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from importlib.metadata import version
+
 import numpy as np
 import onnx
 import pytest
@@ -56,6 +58,7 @@ def test_file_describes_itself(network: Network, box: Box) -> None:
     assert properties["feature_units"] == "currency,currency,currency"
     assert [float(bound) for bound in properties["upper"].split(",")] == box.upper.tolist()
     assert properties["provenance_sha256"] == "abc"
+    assert properties["version"] == version("sobolite")
     assert [o.name for o in model.graph.output] == ["value", "delta", "gamma"]
     assert {node.domain for node in model.graph.node} == {""}
     assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "n"
