@@ -8,7 +8,6 @@ from the specification's seed, and nothing depends on the clock.
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
@@ -19,7 +18,7 @@ from typing import Any
 import torch
 from msgspec.structs import replace
 
-from app.plan import JobProgress, JobSpec, done, order, place, plan, read_order, replacing, write_json
+from app.plan import JobProgress, JobSpec, done, order, place, plan, read_json, read_order, replacing, write_json
 from app.registry import Registry
 from app.spec import BuildSpec, PruneJobSpec
 from pricing.draws import stream
@@ -194,12 +193,6 @@ def build(
         run_step(step, folder, report)
         report(1.0)
     return artifact.read(folder / "artifact")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Plain data that `write_json` wrote."""
-    data: dict[str, Any] = json.loads(path.read_text())
-    return data
 
 
 def read_build(folder: Path) -> BuildSpec:

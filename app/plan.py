@@ -91,6 +91,12 @@ def write_json(path: Path, data: object) -> None:
         partial.write_text(json.dumps(data, sort_keys=True, allow_nan=False))
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """An object in a JSON file."""
+    data: dict[str, Any] = json.loads(path.read_bytes())
+    return data
+
+
 def place(given: Order, folder: Path) -> None:
     """Write the order into its folder."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -99,4 +105,4 @@ def place(given: Order, folder: Path) -> None:
 
 def read_order(folder: Path) -> Order:
     """The order in a folder."""
-    return load(Order, json.loads((folder / ORDER).read_text()))
+    return load(Order, read_json(folder / ORDER))

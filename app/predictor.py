@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from app.errors import Unavailable
+from app.plan import read_json
 from app.registry import Registry
 from pricing.domain import Box
 from pricing.spec import load
@@ -63,7 +63,7 @@ def load_predictor(folder: Path, *, provider: Provider) -> Predictor:
         Unavailable: ``provider="cuda"`` where the runtime cannot use it.
     """
     verify(folder)
-    box = load(Box, {"features": json.loads((folder / MANIFEST).read_bytes())["features"]})
+    box = load(Box, {"features": read_json(folder / MANIFEST)["features"]})
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1  # parallelism comes from chunks and processes (measured: it scales better)
     options.inter_op_num_threads = 1

@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
@@ -68,6 +69,13 @@ class Registry:
     def names(self) -> list[str]:
         """Every model name, sorted."""
         return sorted(self._models())
+
+    def catalogue(self) -> list[dict[str, Any]]:
+        """Name, latest version, versions and aliases of every model, sorted by name, as plain data."""
+        return [
+            {"name": name, "latest": max(model.versions), "versions": sorted(model.versions), "aliases": model.aliases}
+            for name, model in sorted(self._models().items())
+        ]
 
     def model(self, name: str) -> Model:
         """Versions and aliases of a name.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -59,7 +59,7 @@ def prune(
         PruningError: the box does not fit, scores are not finite, or the row matrix would not fit.
     """
     method, dtype = METHODS[spec.method], network.dtype
-    given, dataset = network.to(torch.float64), _double(dataset)
+    given, dataset = network.to(torch.float64), dataset.to(torch.float64)
     path = budgets(given, spec, method)
     evidence = _evidence(dataset, spec, box, generator)
     smaller, stages = given, list[dict[str, Any]]()
@@ -77,11 +77,6 @@ def prune(
         bound = None
     final = smaller.to(dtype)
     return Pruned(network=final, masks=masks_of(final), report=_report(given, final, spec, bound, stages))
-
-
-def _double(dataset: Dataset) -> Dataset:
-    """The dataset in float64."""
-    return replace(dataset, **{name: part.double() for name, part in vars(dataset).items() if part is not None})
 
 
 def _evidence(dataset: Dataset, spec: PruningSpec, box: Box | None, generator: torch.Generator) -> Evidence:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
+import torch
 from torch import Tensor
 
 from pricing.labels import Labels
@@ -29,17 +31,14 @@ class Dataset:
 
     def rows(self, index: Tensor | slice) -> Dataset:
         """The samples that ``index`` selects."""
+        return self._each(lambda part: part[index])
 
-        def pick(part: Tensor | None) -> Tensor | None:
-            return None if part is None else part[index]
+    def to(self, dtype: torch.dtype) -> Dataset:
+        """The same samples in another precision."""
+        return self._each(lambda part: part.to(dtype))
 
-        return Dataset(
-            x=self.x[index],
-            y=self.y[index],
-            gradient=pick(self.gradient),
-            directions=pick(self.directions),
-            curvature=pick(self.curvature),
-        )
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Dataset:
+        return Dataset(**{name: change(part) for name, part in vars(self).items() if part is not None})
 
 
 FIELDS = tuple(field.name for field in fields(Dataset))

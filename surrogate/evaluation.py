@@ -92,7 +92,11 @@ def accuracy(predicted: Prediction, reference: Prediction) -> dict[str, Any]:
 
 def reference(problem: PricingProblem, features: Array) -> Prediction:
     """The independent closed form. Shape: batch feature ->."""
-    exact = analytic.greeks(problem, features)
+    return as_prediction(analytic.greeks(problem, features))
+
+
+def as_prediction(exact: analytic.Greeks) -> Prediction:
+    """The part of the closed form that a network predicts."""
     return Prediction(value=exact.value, delta=exact.delta, gamma=exact.gamma)
 
 
@@ -113,8 +117,8 @@ def evaluate(
     """
     generator = stream("evaluation", seed=seed)
     features = problem.box.from_uniforms(uniforms("sobol", spec.samples, problem.box.dimension, generator=generator))
-    predicted, exact = predict(network, features), reference(problem, features)
-    distance = np.abs(analytic.greeks(problem, features).moneyness)
+    predicted, closed_form = predict(network, features), analytic.greeks(problem, features)
+    exact, distance = as_prediction(closed_form), np.abs(closed_form.moneyness)
     buckets = []
     for low, high in BUCKETS:
         index = (distance >= low) & (distance < high)
@@ -126,7 +130,7 @@ def evaluate(
         "accuracy": {**overall, "buckets": buckets},
         "reference": {"kind": "closed form", "relative_error": REFERENCE_ERROR},
         "noise_floor": None if label_error is None else dict(label_error),
-        "shape": shape_checks(predicted, problem, features, spec.tolerance),
+        "shape": shape_checks(predicted, closed_form, problem=problem, features=features, tolerance=spec.tolerance),
         "evaluation": {"samples": spec.samples, "seed": seed, "points": "scrambled Sobol in the Box"},
     }
 
@@ -145,7 +149,7 @@ def other_side(problem: PricingProblem) -> PricingProblem:
 
 
 def shape_checks(
-    predicted: Prediction, problem: PricingProblem, features: Array, tolerance: float
+    predicted: Prediction, exact: analytic.Greeks, *, problem: PricingProblem, features: Array, tolerance: float
 ) -> list[dict[str, Any]]:
     """No-arbitrage statements on a set of points: how far the worst point is from obeying each, and whether all do.
 
@@ -157,7 +161,7 @@ def shape_checks(
 
     Shape: batch feature ->.
     """
-    exact, opposite = analytic.greeks(problem, features), analytic.greeks(other_side(problem), features)
+    opposite = analytic.greeks(other_side(problem), features)
     forward = exact.value - opposite.value  # +-D (F - K)
     slope = (exact.delta - opposite.delta)[0]  # +-D g w, the same at every point
     along = slope / np.dot(slope, slope)

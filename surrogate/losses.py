@@ -128,14 +128,10 @@ class Objective:
 
     def to(self, dtype: torch.dtype) -> Objective:
         """The same objective in another precision."""
-        data = self.dataset
-        cast = [None if t is None else t.to(dtype) for t in (data.gradient, data.directions, data.curvature)]
         return replace(
             self,
             network=self.network.to(dtype),
-            dataset=Dataset(
-                x=data.x.to(dtype), y=data.y.to(dtype), gradient=cast[0], directions=cast[1], curvature=cast[2]
-            ),
+            dataset=self.dataset.to(dtype),
             weights=replace(
                 self.weights, gradient=self.weights.gradient.to(dtype), curvature=self.weights.curvature.to(dtype)
             ),

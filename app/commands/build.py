@@ -5,7 +5,6 @@ Torch is imported when a command runs, so that ``sobolite --help`` and the other
 
 from __future__ import annotations
 
-import json
 import os
 import uuid
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from msgspec.structs import replace
 
-from app.commands.models import read_manifest, show_accuracy
+from app.commands.models import show_accuracy
 from app.commands.terminal import (
     JsonOption,
     ModelArgument,
@@ -29,10 +28,10 @@ from app.commands.terminal import (
     split_reference,
 )
 from app.errors import InvalidRequest
-from app.plan import JobSpec, model_name
+from app.plan import JobSpec, model_name, read_json
 from app.spec import BuildSpec, PruneJobSpec, read_build_spec
 from pricing.spec import load
-from surrogate.artifact import MODEL, REPORT, Artifact, write
+from surrogate.artifact import MANIFEST, MODEL, REPORT, Artifact, write
 
 SpecArgument = Annotated[Path, typer.Argument(metavar="SPEC.toml", help="See examples/ for one per product.")]
 OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="Also write the files to this new folder.")]
@@ -68,7 +67,7 @@ def prune(
     """Prune a published version and publish the result as the next version of its name."""
     name, version = split_reference(model)
     parent = find_version(open_registry(read_settings(registry)), model)
-    training = read_manifest(parent)["provenance"]["build"]["training"] if fine_tuning else None
+    training = read_json(parent / MANIFEST)["provenance"]["build"]["training"] if fine_tuning else None
     target = {"method": method, "sparsity": sparsity, "parameters": parameters, "stages": stages}
     given = {"model": name, "version": version, "seed": seed, "pruning": {**target, "fine_tuning": training}}
     run(load(PruneJobSpec, given), registry, output, as_json)
@@ -115,10 +114,10 @@ def evaluate(
     from surrogate.export import read_network
 
     folder = find_version(open_registry(read_settings(registry)), model)
-    origin = load(BuildSpec, read_manifest(folder)["provenance"]["build"])
+    origin = load(BuildSpec, read_json(folder / MANIFEST)["provenance"]["build"])
     spec = origin.evaluation if samples is None else replace(origin.evaluation, samples=samples)
     network = read_network((folder / MODEL).read_bytes())
-    published = json.loads((folder / REPORT).read_text())
+    published = read_json(folder / REPORT)
     report = evaluate_network(network, origin.problem, spec, seed=seed, label_error=published["noise_floor"])
     if as_json:
         show_json(report)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,40 +21,29 @@ from app.commands.terminal import (
     show_table,
 )
 from app.errors import InvalidRequest
+from app.plan import read_json
 from surrogate.artifact import MANIFEST, REPORT, show_r2, verify
 
 app = typer.Typer(help="Published models.", no_args_is_help=True)
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a version folder."""
-    manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
-    return manifest
 
 
 @app.command("list")
 def list_models(registry: RegistryOption = None, as_json: JsonOption = False) -> None:
     """Every model with its versions and aliases."""
     opened = open_registry(read_settings(registry))
-    models = {name: opened.model(name) for name in opened.names()}
+    models = opened.catalogue()
     if as_json:
-        show_json(
-            [
-                {
-                    "name": name,
-                    "latest": max(model.versions),
-                    "versions": sorted(model.versions),
-                    "aliases": model.aliases,
-                }
-                for name, model in models.items()
-            ]
-        )
+        show_json(models)
         return
     show_table(
         ("model", "versions", "aliases"),
         [
-            (name, len(model.versions), ", ".join(f"{alias} = {n}" for alias, n in sorted(model.aliases.items())))
-            for name, model in models.items()
+            (
+                model["name"],
+                len(model["versions"]),
+                ", ".join(f"{alias} = {n}" for alias, n in sorted(model["aliases"].items())),
+            )
+            for model in models
         ],
     )
 
@@ -64,7 +52,7 @@ def list_models(registry: RegistryOption = None, as_json: JsonOption = False) ->
 def show(model: ModelArgument, registry: RegistryOption = None, as_json: JsonOption = False) -> None:
     """Size, domain and accuracy of a version; with --json its whole manifest."""
     folder = find_version(open_registry(read_settings(registry)), model)
-    manifest = read_manifest(folder)
+    manifest = read_json(folder / MANIFEST)
     if as_json:
         show_json({"version": int(folder.name), **manifest})
         return
@@ -79,7 +67,7 @@ def show(model: ModelArgument, registry: RegistryOption = None, as_json: JsonOpt
             ("folder", folder),
         ],
     )
-    show_accuracy(json.loads((folder / REPORT).read_text()))
+    show_accuracy(read_json(folder / REPORT))
 
 
 def show_accuracy(report: Mapping[str, Any]) -> None:

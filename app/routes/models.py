@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import base64
-import json
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from fastapi import APIRouter, HTTPException, Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
@@ -14,6 +13,7 @@ from starlette.templating import Jinja2Templates
 
 from app.dependencies import PROBLEMS, RegistryPart, Version
 from app.errors import UnknownVersion
+from app.plan import read_json
 from app.schemas import AliasState, AliasTarget, FileEntry, ModelList, ModelSummary, VersionManifest
 from surrogate.artifact import MANIFEST, MODEL, MODEL_FLOAT32, REPORT, show_r2, verify
 
@@ -28,13 +28,7 @@ QUALITY = re.compile(r"q\s*=\s*(\d(?:\.\d*)?)")
 @router.get("")
 def list_models(registry: RegistryPart) -> ModelList:
     """Every name with its latest version and aliases."""
-    models = [(name, registry.model(name)) for name in registry.names()]
-    return ModelList(
-        models=[
-            ModelSummary(name=name, latest=max(model.versions), versions=sorted(model.versions), aliases=model.aliases)
-            for name, model in models
-        ]
-    )
+    return ModelList(models=[ModelSummary(**model) for model in registry.catalogue()])
 
 
 @router.get("/{name}/versions/{version}")
@@ -44,7 +38,7 @@ def show_version(name: str, version: Version, registry: RegistryPart) -> Version
     folder, model = registry.folder(name, number), registry.model(name)
     sums = verify(folder)
     return VersionManifest(
-        **json.loads((folder / MANIFEST).read_bytes())
+        **read_json(folder / MANIFEST)
         | {
             "name": name,
             "version": number,
@@ -107,7 +101,7 @@ def report(name: str, version: Version, registry: RegistryPart, request: Request
     number = registry.resolve(name, version)
     folder = registry.folder(name, number)
     verify(folder)
-    content: dict[str, Any] = json.loads((folder / REPORT).read_bytes())
+    content = read_json(folder / REPORT)
     if prefers_html(request.headers.get("accept", "")):
         page: HTMLResponse = templates.TemplateResponse(
             request, "report.html", {"name": name, "version": number, "report": content}

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import shutil
 import tomllib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 import torch
 from fastapi import FastAPI
 
-from app.jobs import open_database
+from app.jobs import Jobs, open_database
 from app.main import create_app
 from app.registry import Registry
 from app.settings import Settings
@@ -69,6 +69,14 @@ def tiny() -> dict[str, Any]:
 def job_settings(tmp_path: Path) -> Settings:
     """Settings of an empty registry without bundled models."""
     return Settings(registry=tmp_path / "registry", bundled=tmp_path / "bundled")
+
+
+@pytest.fixture
+def jobs(job_settings: Settings) -> Iterator[Jobs]:
+    """The job database with nobody working on it."""
+    opened = Jobs(job_settings)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -19,19 +19,6 @@ from app.settings import Settings
 from pricing.spec import dump
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
-def jobs(job_settings: Settings) -> Iterator[Jobs]:
-    """The job database with nobody working on it."""
-    opened = Jobs(job_settings)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -27,18 +27,6 @@ PATIENCE_SECONDS = 60.0
 ENDLESS = {"kind": "adam", "epochs": 1_000_000}
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
-def jobs(job_settings: Settings) -> Iterator[Jobs]:
-    opened = Jobs(job_settings)
-    yield opened
-    opened.close()
-
-
 class Worker:
     """A worker process and its log."""
 

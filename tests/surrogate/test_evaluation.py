@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from pricing.analytic import greeks
 from pricing.domain import Feature
 from pricing.spec import Bachelier, Call, PricingProblem, Put
 from surrogate.evaluation import Prediction, accuracy, evaluate, predict, r2, reference, shape_checks
@@ -46,7 +47,8 @@ def test_the_reference_scores_perfectly_and_obeys_every_statement(kind: type[Cal
     )
     assert scores["gamma"]["parallel_r2"] == 1.0
     assert scores["gamma"]["frobenius_error"] == 0.0
-    statements = shape_checks(exact, problem, features, 1e-12)
+    closed_form = greeks(problem, features)
+    statements = shape_checks(exact, closed_form, problem=problem, features=features, tolerance=1e-12)
     assert len(statements) == 5
     assert all(statement["holds"] for statement in statements)
 
@@ -112,9 +114,9 @@ def test_shape_checks_find_each_violation(student: Network) -> None:
     features = np.random.default_rng(6).uniform(0.6, 1.4, (200, 2))
 
     def broken(network: Network) -> set[str]:
-        return {
-            c["statement"] for c in shape_checks(predict(network, features), problem, features, 1e-9) if not c["holds"]
-        }
+        predicted, exact = predict(network, features), greeks(problem, features)
+        checks = shape_checks(predicted, exact, problem=problem, features=features, tolerance=1e-9)
+        return {check["statement"] for check in checks if not check["holds"]}
 
     sunk = replace(student, biases=(student.biases[0], student.biases[1] - 100.0))
     assert {"value >= intrinsic", "put-call parity"} <= broken(sunk)
