@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from app.commands import build, jobs, models, price, serve
+from app.commands import build, jobs, models, price, serve, sweep
 from app.errors import EXPECTED, INSTALL_TRAINING, STATUS
 
 FAILED, BAD_INPUT = 1, 2
@@ -27,6 +27,7 @@ app.command("worker")(serve.work)
 app.command()(build.build)
 app.command()(build.train)
 app.command()(build.prune)
+app.command()(sweep.sweep)
 app.command()(price.price)
 app.command()(build.evaluate)
 app.command()(build.methods)

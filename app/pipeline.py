@@ -1,4 +1,4 @@
-"""The paper as a pipeline: label -> train -> prune and fine-tune -> evaluate -> export -> publish.
+"""The paper as a pipeline: label -> train -> prune and fine-tune -> certify -> evaluate -> export -> publish.
 
 A step is a function of a job's folder: it reads the files of earlier steps and leaves its own, all or nothing, so that
 running it again after a crash does no harm. The same order in a folder gives the same bytes: every random number comes
@@ -17,30 +17,42 @@ from typing import Any
 
 import torch
 from msgspec.structs import replace
+from torch import Tensor
 
 from app.plan import JobProgress, JobSpec, done, order, place, plan, read_json, read_order, replacing, write_json
 from app.registry import Registry
-from app.spec import BuildSpec, PruneJobSpec
+from app.spec import BuildSpec, PruneJobSpec, flow_pruning
 from pricing.draws import stream
 from pricing.labels import Labels, make_labels
 from pricing.labels import load as load_labels
 from pricing.labels import save as save_labels
-from pricing.sampling import sample_features
+from pricing.sampling import sample_features, sample_inside
 from pricing.smoothing import stated_bias
-from pricing.spec import dump, load
+from pricing.spec import TableSampler, dump, load
+from pricing.tables import states_sha256
 from pricing.types import Progress
+from pruning.certificate import ARITHMETIC
+from pruning.certificate import certify as bound_difference
+from pruning.compact import compact
+from pruning.intervals.interval import interval_of
+from pruning.methods import METHODS
 from pruning.prune import prune as prune_network
+from pruning.shape import prove_shape
+from pruning.sparse_flow import learn_states
 from surrogate import artifact
 from surrogate.artifact import Artifact
-from surrogate.dataset import from_labels
+from surrogate.dataset import Dataset, from_labels
 from surrogate.evaluation import evaluate as evaluate_network
 from surrogate.export import read_network, to_onnx
+from surrogate.flow import transport
 from surrogate.manifest import make_artifact
 from surrogate.network import Network
-from surrogate.training import fit
+from surrogate.training import draw, fit
 
 # Distributions whose version can change the numbers.
 LIBRARIES = ("sobolite", "torch", "numpy", "scipy", "onnx")
+# Share of the label step that a flow takes to learn a table, where there is one: a minute beside simulated labels.
+FLOW_SHARE = 0.5
 
 Step = Callable[[Path, Progress], Any]
 
@@ -71,7 +83,7 @@ def load_parent(folder: Path, _: Progress) -> None:
 def label(folder: Path, progress: Progress) -> None:
     """Simulate features with value, delta and curvature labels."""
     build = read_build(folder)
-    features = sample_features(build.problem, build.labels, seed=build.seed)
+    features, table, progress = draw_features(build, progress)
     labels = make_labels(build.problem, features, build.labels, seed=build.seed, progress=progress)
     with replacing(folder / "labels.npz") as partial:
         save_labels(labels, partial)
@@ -81,33 +93,72 @@ def label(folder: Path, progress: Progress) -> None:
         "standard_error": label_error(labels),
         "bias": stated_bias(build.labels.estimator),
     }
-    write_json(folder / "labels.json", facts)
+    write_json(folder / "labels.json", facts | table)
+
+
+def draw_features(build: BuildSpec, progress: Progress) -> tuple[Tensor, dict[str, Any], Progress]:
+    """The features to label, what a table sampler has to say of them, and who is told the progress of the labels."""
+    sampler = build.labels.sampler
+    if not isinstance(sampler, TableSampler):
+        return sample_features(build.problem, build.labels, seed=build.seed), {}, progress
+    flow = learn_states(
+        torch.tensor(sampler.states, dtype=torch.float64),
+        sampler.flow,
+        flow_pruning(sampler.flow),
+        generator=generator("flow", seed=build.seed),
+        progress=lambda done: progress(FLOW_SHARE * done),
+    )
+    found = sample_inside(
+        build.problem.box, lambda normals: transport(flow, normals), build.labels.samples, seed=build.seed
+    )
+    facts = {"states": len(sampler.states), "inside": found.share, "states_sha256": states_sha256(sampler.states)}
+    return found.features, {"table": facts}, lambda done: progress(FLOW_SHARE + (1.0 - FLOW_SHARE) * done)
 
 
 def train(folder: Path, progress: Progress) -> None:
-    """Fit a randomly initialised network to the labels."""
+    """Fit a randomly initialised network to the labels; only draw it if it is pruned before or while it is trained."""
     build = read_build(folder)
     data = from_labels(load_labels(folder / "labels.npz"))
-    trained = fit(
-        data, build.network, build.training, generator=generator("training", seed=build.seed), progress=progress
-    )
-    write_network(folder / "trained.onnx", trained.network, build)
+    if build.pruning is not None and METHODS[build.pruning.method].phase != "after":
+        network = initial(build, data)
+    else:
+        seeded = generator("training", seed=build.seed)
+        network = fit(data, build.network, build.training, generator=seeded, progress=progress).network
+    write_network(folder / "trained.onnx", network, build)
 
 
 def prune(folder: Path, progress: Progress) -> None:
-    """Prune the network and fine-tune what is left."""
+    """Prune the network and fine-tune what is left; what was only drawn is trained now, as the network would be."""
     build = read_build(folder)
-    assert build.pruning is not None
+    spec, data = build.pruning, from_labels(load_labels(folder / "labels.npz"))
+    assert spec is not None
+    if METHODS[spec.method].phase == "before" and spec.fine_tuning is None and read_order(folder).kind == "train":
+        spec = replace(spec, fine_tuning=build.training)
     pruned = prune_network(
         read_network((folder / "trained.onnx").read_bytes()),
-        from_labels(load_labels(folder / "labels.npz")),
-        build.pruning,
+        data,
+        spec,
         box=build.problem.box,
+        start=initial(build, data) if spec.retraining == "rewind" else None,
         generator=generator("pruning", seed=build.seed),
         progress=progress,
     )
     write_json(folder / "pruning.json", pruned.report)
-    write_network(folder / "pruned.onnx", pruned.network, build)
+    # What a bound is proven for is exported as it is; a node method leaves nothing dead anyway.
+    network = pruned.network if pruned.report["bound"] is not None else compact(pruned.network)
+    write_network(folder / "pruned.onnx", network, build)
+
+
+def certify(folder: Path, progress: Progress) -> None:
+    """Prove what can be proven of the exported weights: the shape, and how far pruning moved what it was given."""
+    build, network = read_build(folder), final_network(folder)
+    shape = prove_shape(network, build.problem, tolerance=build.evaluation.tolerance, seed=build.seed)
+    progress(0.5)
+    pruning = None
+    if build.pruning is not None and METHODS[build.pruning.method].phase == "after":
+        dense = read_network((folder / "trained.onnx").read_bytes())
+        pruning = bound_difference(dense, network, interval_of(build.problem.box))
+    write_json(folder / "certificate.json", {"shape": shape, "pruning": pruning, "arithmetic": ARITHMETIC})
 
 
 def evaluate(folder: Path, _: Progress) -> None:
@@ -133,6 +184,7 @@ def export(folder: Path, _: Progress) -> None:
         name=build.name,
         problem=build.problem,
         report=read_json(folder / "report.json"),
+        certificate=read_json(folder / "certificate.json"),
         provenance=provenance(folder),
         float32=build.export.float32,
     )
@@ -156,6 +208,7 @@ STEPS: Mapping[str, Step] = {
     "label": label,
     "train": train,
     "prune": prune,
+    "certify": certify,
     "evaluate": evaluate,
     "export": export,
     "publish": publish,
@@ -215,6 +268,11 @@ def final_network(folder: Path) -> Network:
     return read_network((pruned if pruned.exists() else folder / "trained.onnx").read_bytes())
 
 
+def initial(build: BuildSpec, data: Dataset) -> Network:
+    """The random network that training starts from."""
+    return draw(data, build.network, generator=generator("training", seed=build.seed))
+
+
 def generator(name: str, *, seed: int) -> torch.Generator:
     """The torch generator of one named use."""
     return torch.Generator().manual_seed(int(stream(name, seed=seed).integers(1 << 63)))
@@ -230,10 +288,12 @@ def provenance(folder: Path) -> dict[str, Any]:
     """All that it takes to make the same bytes again, and where the network comes from."""
     given, build = read_order(folder), read_build(folder)
     parent = read_json(folder / "parent.json") if given.kind == "prune" else {"simulated_paths": 0, "parent": None}
+    table = read_json(folder / "labels.json").get("table")
     return {
         "build": dump(build),
         "seed": build.seed,
         "simulated_paths": parent["simulated_paths"] + read_json(folder / "labels.json")["simulated_paths"],
+        **({"states_sha256": table["states_sha256"]} if table else {}),
         "data_sha256": hashlib.sha256((folder / "labels.npz").read_bytes()).hexdigest(),
         "libraries": {library: version(library) for library in LIBRARIES},
         "parent": parent["parent"],

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from app.spec import BuildSpec, PruneJobSpec
+from app.spec import BuildSpec, PruneJobSpec, refuse_table
 from pricing.spec import Spec, dump, load
 
 JobKind = Literal["train", "prune"]
@@ -18,7 +18,7 @@ JobSpec = BuildSpec | PruneJobSpec
 JobProgress = Callable[[str, float], None]
 ORDER = "order.json"
 # Rough share of a job's time by step, from the seven-asset example; it only makes the progress bar move evenly.
-WEIGHTS = {"load": 1, "label": 10, "train": 50, "prune": 40, "evaluate": 8, "export": 4, "publish": 1}
+WEIGHTS = {"load": 1, "label": 10, "train": 50, "prune": 40, "certify": 4, "evaluate": 8, "export": 4, "publish": 1}
 
 
 class Order(Spec, frozen=True, kw_only=True):
@@ -42,6 +42,7 @@ def load_spec(kind: JobKind, spec: object) -> JobSpec:
     Raises:
         InvalidSpec: names the path of what is wrong.
     """
+    refuse_table(spec)
     return load(PruneJobSpec, spec) if kind == "prune" else load(BuildSpec, spec)
 
 
@@ -63,9 +64,9 @@ def model_name(spec: JobSpec) -> str:
 def plan(spec: JobSpec) -> tuple[str, ...]:
     """Names of the steps in order; each is a function in `app.pipeline.STEPS`."""
     if isinstance(spec, PruneJobSpec):
-        return ("load", "label", "prune", "evaluate", "export", "publish")
+        return ("load", "label", "prune", "certify", "evaluate", "export", "publish")
     prune = () if spec.pruning is None else ("prune",)
-    return ("label", "train", *prune, "evaluate", "export", "publish")
+    return ("label", "train", *prune, "certify", "evaluate", "export", "publish")
 
 
 def done(steps: Sequence[str], step: str, share: float) -> float:
@@ -88,7 +89,7 @@ def replacing(path: Path) -> Iterator[Path]:
 def write_json(path: Path, data: object) -> None:
     """Plain data to a file, all or nothing."""
     with replacing(path) as partial:
-        partial.write_text(json.dumps(data, sort_keys=True, allow_nan=False))
+        partial.write_text(json.dumps(data, sort_keys=True, allow_nan=False), encoding="utf-8")
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -52,6 +52,13 @@ class Settings(BaseSettings):
     job_threads: int = Field(
         default=1, ge=1, description="threads of a job's step; another number may change a model's last bits"
     )
+    sweep_workers: int = Field(
+        default_factory=lambda: os.cpu_count() or 1, ge=1, description="cases of a sweep that run at the same time"
+    )
+    dask: str | None = Field(
+        default=None,
+        description="scheduler of a Dask cluster for sweeps, tcp://host:port; its workers see the sweep's folder",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @model_validator(mode="after")

@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
+from app.errors import InvalidRequest
+from app.tables import read_archive, read_features
+from pricing.domain import Box
 from pricing.errors import InvalidSpec
-from pricing.spec import LabelSpec, PricingProblem, Spec, load, require_range
+from pricing.spec import FlowSpec, LabelSpec, PricingProblem, Spec, TableSampler, load, require_range
 from pruning.spec import PruningSpec
 from surrogate.spec import (
     MAXIMUM_SECOND_ORDER,
@@ -20,6 +24,9 @@ from surrogate.spec import (
 
 # A model name is a folder name and a URL segment; without a dot it is the name of no file of the registry.
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+
+# Steps from the dense to the sparse flow of a table sampler; it is trained again after each.
+FLOW_STAGES = 3
 
 
 def require_name(name: str, field: str = "name") -> None:
@@ -40,6 +47,35 @@ def require_order(field: str, order: int, labels: LabelSpec) -> None:
         )
 
 
+def flow_pruning(flow: FlowSpec) -> PruningSpec | None:
+    """How the flow of a table sampler is pruned, None for a dense one, whose method must be one all the same.
+
+    Raises:
+        InvalidSpec: a method or sparsity that no pruning has.
+    """
+    sparsity = 0.0 if flow.sparsity is None else flow.sparsity
+    try:
+        pruning = load(PruningSpec, {"method": flow.method, "sparsity": sparsity, "stages": FLOW_STAGES})
+    except InvalidSpec as error:
+        place = {"path": f"labels.sampler.flow.{error.fields['path']}", "bound": error.fields.get("bound")}
+        raise InvalidSpec(str(error).partition(" - at ")[0], **place) from error
+    return None if flow.sparsity is None else pruning
+
+
+def require_table(labels: LabelSpec, box: Box | None) -> None:
+    """Raise InvalidSpec unless the states of a table sampler have the columns of the Box and its flow a pruning."""
+    if not isinstance(labels.sampler, TableSampler):
+        return
+    flow_pruning(labels.sampler.flow)
+    columns = len(labels.sampler.states[0])
+    if box is not None and columns != box.dimension:
+        raise InvalidSpec(
+            f"labels.sampler.states must have the columns {', '.join(box.labels)}, got {columns}",
+            path="labels.sampler.states",
+            bound=box.dimension,
+        )
+
+
 def require_labels(pruning: PruningSpec, labels: LabelSpec) -> None:
     """Raise InvalidSpec unless the labels hold what pruning and its fine-tuning need."""
     if pruning.rows == "sobolev":
@@ -49,7 +85,7 @@ def require_labels(pruning: PruningSpec, labels: LabelSpec) -> None:
 
 
 class BuildSpec(Spec, frozen=True, kw_only=True):
-    """label -> train -> prune -> fine-tune -> evaluate -> export -> publish, all from one seed."""
+    """label -> train -> prune -> fine-tune -> certify -> evaluate -> export -> publish, all from one seed."""
 
     name: str
     seed: int
@@ -67,6 +103,7 @@ class BuildSpec(Spec, frozen=True, kw_only=True):
         require_order("training.loss", self.training.loss.order, self.labels)
         if self.pruning is not None:
             require_labels(self.pruning, self.labels)
+        require_table(self.labels, self.problem.box)
         parameters = self.network.parameters(self.problem.box.dimension)
         second_order = any(isinstance(optimiser, LevenbergMarquardt) for optimiser in self.training.optimisers)
         if second_order and parameters > MAXIMUM_SECOND_ORDER:
@@ -93,7 +130,14 @@ class PruneJobSpec(Spec, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         require_name(self.model, "model")
         require_range("seed", self.seed, 0, (1 << 63) - 1)
+        if self.pruning.retraining == "rewind":
+            raise InvalidSpec(
+                "pruning.retraining: 'rewind' needs the network that training started from, which only a build has; "
+                "use 'random' or another",
+                path="pruning.retraining",
+            )
         if self.labels is not None:
+            require_table(self.labels, None)
             require_labels(self.pruning, self.labels)
 
 
@@ -103,10 +147,54 @@ def read_build_spec(path: Path) -> BuildSpec:
     Raises:
         InvalidSpec: the file is missing, is not TOML, or does not describe a build.
     """
+    return load(BuildSpec, with_states(read_toml(path), path.parent))
+
+
+def with_states(data: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """A build whose sampler names a table file, relative to ``folder``, with the rows of the file in its place.
+
+    Raises:
+        InvalidSpec: the file is missing or does not fit the Box, or something else does not describe a build.
+    """
+    if not names_table(data):
+        return data
+    labels, sampler = data["labels"], dict(data["labels"]["sampler"])
+    source = folder / str(sampler.pop("table"))
+    other = {name: part for name, part in labels.items() if name != "sampler"}
+    box = load(BuildSpec, data | {"labels": other}).problem.box
     try:
-        data = tomllib.loads(path.read_text())
+        rows = (read_archive if source.suffix == ".npz" else read_features)(source, box)
+    except InvalidRequest as error:
+        raise InvalidSpec(f"labels.sampler.table: {error}", path="labels.sampler.table") from error
+    return data | {"labels": other | {"sampler": sampler | {"states": rows.tolist()}}}
+
+
+def refuse_table(data: object) -> None:
+    """Raise InvalidSpec for a sampler that names a file: a client must not make the server read one."""
+    if names_table(data):
+        raise InvalidSpec(
+            "labels.sampler.table: only the command line reads a file; send its rows as states = [[...], ...], columns "
+            "in the order of the Box",
+            path="labels.sampler.table",
+        )
+
+
+def names_table(data: object) -> bool:
+    """Whether the sampler of a build or prune job in plain data names a file."""
+    for key in ("labels", "sampler"):
+        data = data.get(key) if isinstance(data, dict) else None
+    return isinstance(data, dict) and "table" in data
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file.
+
+    Raises:
+        InvalidSpec: the file is missing or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InvalidSpec(f"cannot read {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidSpec(f"{path} is not valid TOML: {error}") from error
-    return load(BuildSpec, data)

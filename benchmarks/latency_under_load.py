@@ -25,6 +25,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+# The folder of this script holds a pruning.py, which would hide the package of that name.
+sys.path[0] = str(Path(__file__).parent.parent)
+
 import numpy as np
 
 from app.pipeline import build

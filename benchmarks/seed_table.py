@@ -18,10 +18,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
+
+# The folder of this script holds a pruning.py, which would hide the package of that name.
+sys.path[0] = str(Path(__file__).parent.parent)
 
 import numpy as np
 import torch

@@ -27,6 +27,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+# The folder of this script holds a pruning.py, which would hide the package of that name.
+sys.path[0] = str(Path(__file__).parent.parent)
+
 import numpy as np
 import torch
 

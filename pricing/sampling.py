@@ -1,17 +1,25 @@
-"""Where labels are made: feature vectors from one scrambled Sobol set by the law that a specification names."""
+"""Where labels are made: feature vectors from scrambled Sobol sets by the law that a specification names."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import assert_never
 
 import torch
 from torch import Tensor
 
+from pricing.domain import Box
 from pricing.draws import stream, to_normals, uniforms
 from pricing.errors import InvalidSpec
 from pricing.monte_carlo import driving_gradient, simulate
 from pricing.payoffs import moneyness
-from pricing.spec import DiffusedSampler, LabelSpec, MoneynessSampler, PricingProblem, UniformSampler
+from pricing.spec import DiffusedSampler, LabelSpec, MoneynessSampler, PricingProblem, TableSampler, UniformSampler
+
+# A law with less than this share of its mass in the Box is one of another market than the Box was made for.
+LEAST_SHARE = 0.01
+# Least number of points of one set, so that the share inside is known well enough to judge by it.
+LEAST_POINTS = 1024
 
 
 def sample_features(problem: PricingProblem, spec: LabelSpec, *, seed: int) -> Tensor:
@@ -31,8 +39,46 @@ def sample_features(problem: PricingProblem, spec: LabelSpec, *, seed: int) -> T
         case MoneynessSampler(bound=bound):
             features = torch.from_numpy(problem.box.from_uniforms(points[:, :dimension]))
             return spread_moneyness(problem, features, torch.from_numpy(points[:, dimension]), bound=bound)
+        case TableSampler():
+            raise InvalidSpec(
+                "sampler: 'table' needs a flow that has learnt its states; give that one to sample_inside",
+                path="labels.sampler",
+            )
         case _:
             assert_never(spec.sampler)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inside:
+    """Features in the Box, and the share of what was drawn that they are. Shape: batch feature."""
+
+    features: Tensor
+    share: float
+
+
+def sample_inside(box: Box, law: Callable[[Tensor], Tensor], samples: int, *, seed: int) -> Inside:
+    """States of a law that lie in the Box; those outside are drawn again, from the next scrambled Sobol set.
+
+    Args:
+        law: from standard normals to states. Shape: batch feature -> batch feature, float64.
+
+    Raises:
+        InvalidSpec: less than `LEAST_SHARE` of the states lie in the Box.
+    """
+    generator = stream("features", seed=seed)
+    points, drawn, kept = max(samples, LEAST_POINTS), 0, torch.empty(0, box.dimension, dtype=torch.float64)
+    while len(kept) < samples:
+        states = law(torch.from_numpy(to_normals(uniforms("sobol", points, box.dimension, generator=generator))))
+        kept = torch.cat([kept, states[torch.from_numpy(box.contains(states.numpy()))]])
+        drawn += points
+        if len(kept) < LEAST_SHARE * drawn:
+            raise InvalidSpec(
+                f"sampler: {len(kept)} of {drawn} states drawn lie in the Box, at least {LEAST_SHARE:.0%} must; widen "
+                "the Box to where the states are, or look at their units",
+                path="labels.sampler",
+                bound=LEAST_SHARE,
+            )
+    return Inside(features=kept[:samples], share=len(kept) / drawn)
 
 
 def diffuse(problem: PricingProblem, sampler: DiffusedSampler, normals: Tensor) -> Tensor:

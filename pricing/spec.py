@@ -12,17 +12,13 @@ from functools import cached_property
 from typing import Any, Literal, TypeVar
 
 import msgspec
-import numpy as np
 
 from pricing.conversion import explain
+from pricing.correlation import require_correlation
 from pricing.domain import Box, Feature
 from pricing.errors import InvalidSpec
+from pricing.tables import require_states
 
-# Smallest eigenvalue of a correlation matrix that still counts as positive definite: 1e-10 leaves the Cholesky factor
-# five correct digits in float64.
-MINIMUM_EIGENVALUE = 1e-10
-# A correlation matrix typed with ten decimals is symmetric with unit diagonal to this tolerance.
-CORRELATION_TOLERANCE = 1e-9
 # The Hessian of this many assets has a million entries a sample.
 MAXIMUM_ASSETS = 1_000
 # More paths a replicate than this is a typing error rather than a wish.
@@ -30,6 +26,8 @@ MAXIMUM_PATHS = 1 << 24
 MAXIMUM_SAMPLES = 1 << 22
 # Payoffs on paths of one data set: a million million take hours; who asks for more has misplaced a digit.
 MAXIMUM_EVALUATIONS = 1 << 40
+# Solver steps through a table of states: 12,500 epochs of the 8 steps that a flow has if nothing is said.
+MAXIMUM_FLOW_STEPS = 100_000
 
 # Largest |rate| times maturity: e^10 is a growth that no market has, and squares of it stay far from overflow.
 MAXIMUM_EXPONENT = 10.0
@@ -132,31 +130,6 @@ class Bachelier(Spec, frozen=True, kw_only=True, tag_field="kind", tag="bachelie
     def assets(self) -> int:
         """Number of assets."""
         return len(self.volatilities)
-
-
-def require_correlation(correlation: Sequence[Sequence[float]], assets: int) -> None:
-    """Raise InvalidSpec unless the matrix is a positive definite correlation matrix of ``assets`` assets."""
-    if len(correlation) != assets or any(len(row) != assets for row in correlation):
-        raise InvalidSpec(
-            f"correlation must have {assets} rows of {assets} entries, one per volatility", path="correlation"
-        )
-    matrix = np.array(correlation)
-    if not np.isfinite(matrix).all():
-        raise InvalidSpec("correlation must be finite", path="correlation")
-    if np.abs(np.diag(matrix) - 1.0).max() > CORRELATION_TOLERANCE:
-        raise InvalidSpec(
-            f"correlation must have ones on its diagonal, got {np.diag(matrix).tolist()}", path="correlation"
-        )
-    if np.abs(matrix - matrix.T).max() > CORRELATION_TOLERANCE:
-        raise InvalidSpec("correlation must be symmetric", path="correlation")
-    smallest = float(np.linalg.eigvalsh(matrix)[0])
-    if smallest < MINIMUM_EIGENVALUE:
-        raise InvalidSpec(
-            f"correlation must be positive definite: its smallest eigenvalue is {smallest:.3g}, the bound is "
-            f"{MINIMUM_EIGENVALUE:g}; move it towards the identity matrix",
-            path="correlation",
-            bound=MINIMUM_EIGENVALUE,
-        )
 
 
 class BasketPayoff(Spec, frozen=True, kw_only=True, tag_field="kind"):
@@ -330,7 +303,53 @@ class MoneynessSampler(Spec, frozen=True, kw_only=True, tag_field="kind", tag="m
             raise InvalidSpec(f"bound must be positive, got {self.bound!r}", path="bound", bound=0.0)
 
 
-Sampler = UniformSampler | DiffusedSampler | MoneynessSampler
+class FlowSpec(Spec, frozen=True, kw_only=True):
+    """The normalising flow that learns a table of states (`surrogate.flow`, `pruning.sparse_flow`).
+
+    Args:
+        hidden: widths of its field, a tanh network.
+        steps: of the solver, between the Gaussian and the states.
+        epochs: passes over the table; as many again after every step of the pruning.
+        sparsity, method: what of the field to remove, and by which pruning method; none keeps it dense.
+    """
+
+    hidden: tuple[int, ...] = (32, 32)
+    steps: int = 8
+    epochs: int = 100
+    sparsity: float | None = None
+    method: str = "magnitude"
+
+    def __post_init__(self) -> None:
+        require_range("hidden", len(self.hidden), 1, 8)
+        for width in self.hidden:
+            require_range("hidden", width, 1, 512)
+        require_range("steps", self.steps, 1, 1000)
+        require_range("epochs", self.epochs, 1, MAXIMUM_FLOW_STEPS)
+        if self.epochs * self.steps > MAXIMUM_FLOW_STEPS:
+            raise InvalidSpec(
+                f"epochs times steps must be at most {MAXIMUM_FLOW_STEPS}, got {self.epochs * self.steps}; a smooth "
+                "law needs few steps",
+                path="epochs",
+                bound=MAXIMUM_FLOW_STEPS,
+            )
+
+
+class TableSampler(Spec, frozen=True, kw_only=True, tag_field="kind", tag="table"):
+    """Where the market goes: features by the law of historical states, those outside the Box drawn again.
+
+    Args:
+        states: one row a date, one column per coordinate of the Box, in its order and units. In a TOML file,
+            ``table = "history.csv"`` (or .npz) beside it stands for them.
+    """
+
+    states: tuple[tuple[float, ...], ...]
+    flow: FlowSpec = FlowSpec()
+
+    def __post_init__(self) -> None:
+        require_states(self.states)
+
+
+Sampler = UniformSampler | DiffusedSampler | MoneynessSampler | TableSampler
 
 
 class LabelSpec(Spec, frozen=True, kw_only=True):

@@ -18,6 +18,8 @@ def budgets(network: Network, spec: PruningSpec, method: PruningMethod) -> tuple
         ImpossibleSparsity: the target or the start of the schedule leaves no network.
     """
     unit, total, target = _target(network, spec, method)
+    if total == 0:
+        raise ImpossibleSparsity(f"{spec.method} removes nodes and this network has no hidden ones; use another method")
     least = _least(network, spec, method, unit)
     if target < least:
         wanted = f"sparsity = {spec.sparsity}" if spec.parameters is None else f"parameters = {spec.parameters}"
@@ -44,21 +46,28 @@ def _target(network: Network, spec: PruningSpec, method: PruningMethod) -> tuple
         return method.granularity, total, kept_count(total, spec.sparsity)
     assert spec.parameters is not None
     biases = sum(bias.numel() for bias in network.biases)
-    if method.granularity == "weights":
-        # Biases are not pruned: what is left of the target after them goes to weights.
+    if method.phase == "during":
+        # They train at one number of weights: what is left of the target after the biases.
         return "weights", weights, spec.parameters - biases
     return "parameters", weights + biases, spec.parameters
 
 
+def least_weights(network: Network, method: PruningMethod) -> int:
+    """The fewest weights that a method can keep: one a layer unless it says otherwise."""
+    return len(network.weights) if method.least is None else method.least(network)
+
+
 def _least(network: Network, spec: PruningSpec, method: PruningMethod, unit: Unit) -> int:
-    """What the method keeps at least: one weight a layer, or one node a layer."""
+    """What the method keeps at least: one weight a layer unless it says otherwise, or one node a layer."""
     hidden, outputs = len(network.weights) - 1, network.widths[-1]
     inputs = network.widths[0] if spec.protect_inputs else 1
     match unit:
         case "weights":
-            return len(network.weights)
+            return least_weights(network, method)
         case "nodes":
             return hidden if spec.protect_inputs else hidden + 1
+        case "parameters" if method.granularity == "weights":
+            return 2 * hidden + 1 + outputs
         case "parameters":
             layers = 1 if method.merges_layers else hidden
             return (inputs + 1) + 2 * (layers - 1) + 2 * outputs

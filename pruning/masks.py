@@ -34,9 +34,13 @@ def kept_count(total: int, sparsity: float) -> int:
 
 def top(scores: Tensor, count: int) -> Tensor:
     """Mask of the ``count`` largest scores; of equal ones the first, so ties keep the count. Shape: any -> same."""
-    order = torch.sort(scores.flatten(), descending=True, stable=True).indices[:count]
-    mask = torch.zeros(scores.numel(), dtype=torch.bool)
-    mask[order] = True
+    flat = scores.flatten()
+    count = min(count, len(flat))
+    if count <= 0:
+        return torch.zeros_like(scores, dtype=torch.bool)
+    last = torch.kthvalue(flat, len(flat) - count + 1).values
+    mask = flat > last
+    mask[(flat == last).nonzero()[: count - int(mask.sum()), 0]] = True
     return mask.view_as(scores)
 
 

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, Protocol
 
-from pruning import saliency
+from pruning import foresight, saliency
+from pruning.dynamic import RULES, train_sparse
+from pruning.foresight import prune_in_rounds
+from pruning.low_rank import least_weights, prune_low_rank
 from pruning.nodes import prune_nodes
+from pruning.ntk_sap import ntk_sap, perturbed, trace
+from pruning.pfp import drawn, partly_drawn, prune_pfp
+from pruning.quadratic.cbs import prune_cbs
+from pruning.quadratic.chita_step import prune_chita
+from pruning.quadratic.greedy import prune_obs_greedy
+from pruning.quadratic.mfac import prune_mfac, prune_woodfisher, prune_woodtaylor
+from pruning.quadratic.obs import prune_obs
+from pruning.sensitivity import sensitivities
+from pruning.sipp import prune_sipp
 from pruning.spec import MethodName
 from pruning.stage import Budget, Cut, Evidence
-from pruning.weights import prune_chita, prune_weights
+from pruning.weights import prune_weights
 from surrogate.network import Network
 
 
@@ -28,8 +40,14 @@ class PruningMethod:
 
     Args:
         granularity: what it removes; weights leave a masked network, nodes a smaller dense one.
-        options: the fields of PruningSpec that it reads besides target, schedule and fine-tuning.
+        options: the fields of PruningSpec that it reads besides target, schedule, retraining and fine-tuning; "samples"
+            if it looks at the samples at all, be it only for some value of another option.
+        phase: when it prunes: after training; before it, at the initial weights; or while it trains itself.
+        exact: meets a budget of weights or nodes exactly; otherwise it may stay below.
+        refits: a further stage at the same budget improves the weights.
         merges_layers: may remove whole hidden layers to meet a budget of parameters.
+        proven: removes nodes with a proven bound.
+        least: the fewest weights it can keep of a network; none means one a layer.
     """
 
     prune: Prune
@@ -37,7 +55,12 @@ class PruningMethod:
     summary: str
     granularity: Literal["weights", "nodes"]
     options: tuple[str, ...] = ()
+    phase: Literal["after", "before", "during"] = "after"
+    exact: bool = True
+    refits: bool = False
     merges_layers: bool = False
+    proven: bool = True
+    least: Callable[[Network], int] | None = None
 
 
 METHODS: Mapping[MethodName, PruningMethod] = {
@@ -60,21 +83,21 @@ METHODS: Mapping[MethodName, PruningMethod] = {
         paper="He et al., Soft filter pruning for accelerating deep convolutional neural networks, 2018",
         summary="nodes with the smallest row norm first, the same share in every layer; proven bound over the Box",
         granularity="nodes",
-        options=("protect_inputs", "fold"),
+        options=("samples", "protect_inputs", "fold", "splits", "enclosure"),
     ),
     "salience": PruningMethod(
         prune=partial(prune_weights, score=saliency.salience),
         paper="Mozer & Smolensky, Skeletonization, 1989; Molchanov et al., Pruning convolutional neural networks, 2017",
-        summary="smallest |w dL/dw| first, L the mean squared error",
+        summary="smallest |w dL/dw| first, L the loss of the rows",
         granularity="weights",
-        options=("samples",),
+        options=("rows", "samples"),
     ),
     "salience_per_sample": PruningMethod(
         prune=partial(prune_weights, score=saliency.salience_per_sample),
         paper="Mozer & Smolensky, Skeletonization, 1989; Molchanov et al., Pruning convolutional neural networks, 2017",
         summary="smallest mean over samples of |w dL_n/dw| first",
         granularity="weights",
-        options=("samples",),
+        options=("rows", "samples"),
     ),
     "random": PruningMethod(
         prune=partial(prune_weights, score=saliency.random),
@@ -88,23 +111,200 @@ METHODS: Mapping[MethodName, PruningMethod] = {
         paper="baseline",
         summary="nodes in random order; proven bound over the Box",
         granularity="nodes",
-        options=("protect_inputs", "fold"),
+        options=("samples", "protect_inputs", "fold", "splits", "enclosure"),
     ),
     "significance": PruningMethod(
         prune=partial(prune_nodes, score=saliency.node_significance, merging=True),
         paper="Afghan & Naumann, Interval adjoint significance analysis for neural networks, 2020; "
         "Kichler, Afghan & Naumann, Towards Sobolev pruning, 2024",
-        summary="nodes that can move the output least over the Box first, by interval adjoints; proven bound; "
-        "with a target in parameters, nearly affine layers merge",
+        summary="nodes that can move the value, delta or gamma least over the Box first, by interval adjoints; "
+        "proven bound; with a target in parameters, nearly affine layers merge",
         granularity="nodes",
-        options=("protect_inputs", "fold"),
+        options=("samples", "protect_inputs", "fold", "splits", "enclosure", "targets"),
         merges_layers=True,
+    ),
+    "obd": PruningMethod(
+        prune=partial(prune_weights, score=saliency.obd),
+        paper="LeCun, Denker & Solla, Optimal brain damage, 1989",
+        summary="smallest w^2 H_ii / 2 first, H the curvature of the loss; no weight answers",
+        granularity="weights",
+        options=("rows", "samples"),
+    ),
+    "obs": PruningMethod(
+        prune=prune_obs,
+        paper="Hassibi & Stork, Second order derivatives for network pruning: optimal brain surgeon, 1993",
+        summary="smallest w^2 / (2 [H^-1]_ii) first; the weights that stay answer to all that go jointly",
+        granularity="weights",
+        options=("rows", "samples", "ridge", "block"),
+    ),
+    "obs_greedy": PruningMethod(
+        prune=prune_obs_greedy,
+        paper="Hassibi & Stork, Second order derivatives for network pruning: optimal brain surgeon, 1993",
+        summary="the optimal brain surgeon, one weight at a time with new scores after each",
+        granularity="weights",
+        options=("rows", "samples", "ridge", "block"),
+    ),
+    "woodfisher": PruningMethod(
+        prune=prune_woodfisher,
+        paper="Singh & Alistarh, WoodFisher: efficient second-order approximation for neural network compression, 2020",
+        summary="smallest w^2 / (2 [H^-1]_ii) first; those that stay answer to each that goes as if it went alone",
+        granularity="weights",
+        options=("rows", "samples", "ridge", "block"),
+    ),
+    "woodtaylor": PruningMethod(
+        prune=prune_woodtaylor,
+        paper="Singh & Alistarh, WoodFisher: efficient second-order approximation for neural network compression, 2020",
+        summary="WoodFisher with the gradient of the loss, for networks that are not fully trained",
+        granularity="weights",
+        options=("rows", "samples", "ridge", "block"),
+    ),
+    "mfac": PruningMethod(
+        prune=prune_mfac,
+        paper="Frantar et al., M-FAC: efficient matrix-free approximations of second-order information, 2021",
+        summary="WoodFisher in rounds, the curvature of what is left taken afresh in each",
+        granularity="weights",
+        options=("rows", "samples", "ridge", "block", "rounds"),
+    ),
+    "cbs": PruningMethod(
+        prune=prune_cbs,
+        paper="Yu et al., The combinatorial brain surgeon: pruning weights that cancel one another in neural networks, "
+        "2022",
+        summary="weights whose effects cancel, found by random trials and swaps; those that stay answer jointly",
+        granularity="weights",
+        options=("rows", "samples", "ridge"),
     ),
     "chita": PruningMethod(
         prune=prune_chita,
         paper="Benbaki et al., Fast as CHITA: neural network pruning with combinatorial optimization, 2023",
         summary="weights chosen and adjusted together so that a quadratic model of the loss rises least",
         granularity="weights",
-        options=("rows", "samples", "ridge"),
+        options=("rows", "samples", "ridge", "block", "rounds", "refinement"),
+        refits=True,
+    ),
+    "sipp": PruningMethod(
+        prune=partial(prune_weights, score=sensitivities),
+        paper="Baykal et al., Sensitivity-informed provable pruning of neural networks, 2022",
+        summary="weights first whose largest share of any sum they enter, over all samples, is smallest",
+        granularity="weights",
+        options=("samples",),
+    ),
+    "sipp_random": PruningMethod(
+        prune=prune_sipp,
+        paper="Baykal et al., Sensitivity-informed provable pruning of neural networks, 2022",
+        summary="weights drawn by the same sensitivities and rescaled; unbiased weight by weight at a given number of "
+        "draws, not once that is chosen by what it leaves",
+        granularity="weights",
+        options=("samples",),
+        exact=False,
+    ),
+    "sipp_hybrid": PruningMethod(
+        prune=partial(prune_sipp, hybrid=True),
+        paper="Baykal et al., Sensitivity-informed provable pruning of neural networks, 2022",
+        summary="row by row the better of the two before, by their error bounds",
+        granularity="weights",
+        options=("samples",),
+        exact=False,
+    ),
+    "pfp": PruningMethod(
+        prune=prune_pfp,
+        paper="Liebenwein et al., Provable filter pruning for efficient neural networks, 2020",
+        summary="nodes that matter least to all who read them first; layers sized for one accuracy; proven bound over "
+        "the Box",
+        granularity="nodes",
+        options=("samples", "protect_inputs", "fold"),
+    ),
+    "pfp_top": PruningMethod(
+        prune=partial(prune_pfp, choice=partly_drawn),
+        paper="Liebenwein et al., Provable filter pruning for efficient neural networks, 2020",
+        summary="PFP that keeps the most sensitive nodes and draws the rest, rescaled",
+        granularity="nodes",
+        options=("samples", "protect_inputs", "fold"),
+        proven=False,
+    ),
+    "pfp_random": PruningMethod(
+        prune=partial(prune_pfp, choice=drawn),
+        paper="Liebenwein et al., Provable filter pruning for efficient neural networks, 2020",
+        summary="PFP that draws all nodes, rescaled so that every sum stays unbiased",
+        granularity="nodes",
+        options=("samples", "protect_inputs", "fold"),
+        proven=False,
+    ),
+    "alds": PruningMethod(
+        prune=prune_low_rank,
+        paper="Liebenwein et al., Compressing neural networks: towards determining the optimal layer-wise "
+        "decomposition, 2021",
+        summary="layers become products of low rank with the least largest relative error; no masks, fewer operations",
+        granularity="weights",
+        exact=False,
+        least=least_weights,
+    ),
+    "snip": PruningMethod(
+        prune=partial(prune_weights, score=foresight.snip),
+        paper="Lee, Ajanthan & Torr, SNIP: single-shot network pruning based on connection sensitivity, 2019",
+        summary="smallest |w dL/dw| of the untrained network first, L the loss it is about to be trained with",
+        granularity="weights",
+        options=("rows", "samples"),
+        phase="before",
+    ),
+    "snip_iterative": PruningMethod(
+        prune=partial(prune_in_rounds, score=foresight.snip, rounds=100),
+        paper="de Jorge et al., Progressive skeletonization: trimming more fat from a network at initialization, 2021",
+        summary="SNIP in rounds, so that what is left is scored again without what is gone",
+        granularity="weights",
+        options=("rows", "samples", "rounds"),
+        phase="before",
+    ),
+    "grasp": PruningMethod(
+        prune=partial(prune_weights, score=foresight.grasp),
+        paper="Wang, Zhang & Grosse, Picking winning tickets before training by preserving gradient flow, 2020",
+        summary="weights first whose removal leaves the largest gradient norm",
+        granularity="weights",
+        options=("rows", "samples"),
+        phase="before",
+    ),
+    "synflow": PruningMethod(
+        prune=partial(prune_in_rounds, score=foresight.synflow, rounds=100),
+        paper="Tanaka et al., Pruning neural networks without any data by iteratively conserving synaptic flow, 2020",
+        summary="weights first that carry least of the product of all |w| from inputs to outputs; cuts off no layer; "
+        "of the samples it uses the spreads, as units, and which weights none of them feels: those go before others",
+        granularity="weights",
+        options=("samples", "rounds"),
+        phase="before",
+    ),
+    "ntk_sap": PruningMethod(
+        prune=partial(prune_in_rounds, score=partial(ntk_sap, discrepancy=perturbed), rounds=20),
+        paper="Wang, Li & Sun, NTK-SAP: improving neural network pruning by aligning training dynamics, 2023",
+        summary="weights first whose place adds least to the trace of the neural tangent kernel, over random weights "
+        "and inputs; of the samples it uses their number and which weights none of them feels: those go before others",
+        granularity="weights",
+        options=("samples", "rounds", "draws"),
+        phase="before",
+    ),
+    "ntk_sap_exact": PruningMethod(
+        prune=partial(prune_in_rounds, score=partial(ntk_sap, discrepancy=trace), rounds=20),
+        paper="Wang, Li & Sun, NTK-SAP: improving neural network pruning by aligning training dynamics, 2023",
+        summary="NTK-SAP with the trace itself in place of random perturbations",
+        granularity="weights",
+        options=("samples", "rounds", "draws"),
+        phase="before",
+    ),
+    "set": PruningMethod(
+        prune=partial(train_sparse, rule=RULES["set"]),
+        paper="Mocanu et al., Scalable training of artificial neural networks with adaptive sparse connectivity "
+        "inspired by network science, 2018",
+        summary="trains a random sparse network; after every epoch weights closest to 0 make room for random ones",
+        granularity="weights",
+        options=("dynamics",),
+        phase="during",
+        exact=False,
+    ),
+    "rigl": PruningMethod(
+        prune=partial(train_sparse, rule=RULES["rigl"]),
+        paper="Evci et al., Rigging the lottery: making all tickets winners, 2020",
+        summary="trains a random sparse network; the smallest weights make room for those with the largest gradient",
+        granularity="weights",
+        options=("dynamics",),
+        phase="during",
+        exact=False,
     ),
 }

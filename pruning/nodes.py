@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
-from pruning.adjoint import Enclosure, enclose
-from pruning.affine import merge, saved_by_merging
+from pruning.intervals.adjoint import Enclosure, enclose
+from pruning.intervals.affine import merge, saved_by_merging
+from pruning.intervals.significance import means, remove
+from pruning.intervals.split import split
 from pruning.masks import select
-from pruning.significance import means, remove
 from pruning.stage import Budget, Cut, Evidence, size
 from surrogate.network import Network
 
 # 1/64 of the nodes a round, then new scores: one node a round costs a sweep each, and wide networks have hundreds.
 ROUND = 64
 
-# Scores of all nodes of a network in raw units, inputs first. Shape: -> width, per layer 0..L.
-NodeScore = Callable[[Network, Evidence], tuple[Tensor, ...]]
+# Scores of all nodes of a network in raw units, inputs first, with its enclosure. Shape: -> width, per layer 0..L.
+NodeScore = Callable[[Network, Evidence, Enclosure], tuple[Tensor, ...]]
 
 
 def prune_nodes(
@@ -29,20 +31,23 @@ def prune_nodes(
     With ``merging`` and a budget of parameters, a hidden layer becomes affine and merges with the next as soon as that
     has a smaller bound than the round of nodes that is due.
     """
-    bound, protect = 0.0, evidence.spec.protect_inputs
+    bound, protect, method = 0.0, evidence.spec.protect_inputs, evidence.spec.enclosure
+    boxes = evidence.box
+    if evidence.spec.splits > 1:
+        boxes = split(network, boxes, evidence.spec.splits, method=method)
     while (excess := size(network, budget.unit, protect_inputs=protect) - budget.count) > 0:
-        enclosure = enclose(network, evidence.box)
+        enclosure = enclose(network, boxes, method=method)
         nodes = size(network, "nodes", protect_inputs=protect)
         # One node a hidden layer stays, and one input.
         spare = nodes - (len(network.weights) - (1 if protect else 0))
         count = min(spare, max(1, nodes // ROUND), excess if budget.unit == "nodes" else spare)
         steps = []
         if count > 0:
-            keep = _keep(network, score(network, evidence), nodes - count, protect_inputs=protect)
-            steps.append(remove(network, enclosure, keep, _constants(network, evidence)))
+            keep = _keep(network, score(network, evidence, enclosure), nodes - count, protect_inputs=protect)
+            steps.append(remove(network, enclosure, keep, constants_of(network, evidence)))
         if merging and budget.unit == "parameters":
             steps += _merges(network, enclosure)
-        network, step = min(steps, key=lambda candidate: candidate[1])
+        network, step = min(steps, key=lambda candidate: math.inf if math.isnan(candidate[1]) else candidate[1])
         bound += step
     return Cut(network=network, bound=bound)
 
@@ -54,7 +59,7 @@ def _merges(network: Network, enclosure: Enclosure) -> Iterator[tuple[Network, f
             yield merge(network, enclosure, layer)
 
 
-def _constants(network: Network, evidence: Evidence) -> tuple[Tensor, ...] | None:
+def constants_of(network: Network, evidence: Evidence) -> tuple[Tensor, ...] | None:
     """What removed nodes are replaced by; None for the middles of their intervals."""
     if evidence.spec.fold == "middle":
         return None

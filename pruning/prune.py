@@ -2,101 +2,230 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
 from pricing.domain import Box
 from pricing.types import Progress
-from pruning.budget import budgets
-from pruning.compact import compact
+from pruning.budget import budgets, least_weights
+from pruning.compact import compact, compact_with_places, spread
 from pruning.errors import PruningError
-from pruning.interval import Interval
-from pruning.masks import masks_of
-from pruning.methods import METHODS
+from pruning.intervals.interval import Interval
+from pruning.masks import apply, masks_of
+from pruning.methods import METHODS, PruningMethod
+from pruning.parameters import prune_to_parameters
 from pruning.spec import PruningSpec
 from pruning.stage import Budget, Cut, Evidence, size
-from surrogate.dataset import Dataset, normalise
-from surrogate.network import Network
-from surrogate.scaling import fit_scaling
+from surrogate.dataset import Dataset, Samples, as_dataset, normalise
+from surrogate.network import Network, initialise
+from surrogate.scaling import Scaling, fit_scaling, to_raw
+from surrogate.sequential import from_sequential, to_sequential
 from surrogate.training import train
+
+# Means and standard deviations come from about so many samples: they need no more, and a large data set is read once.
+SCALING_SAMPLES = 8192
+
+AnyNetwork = TypeVar("AnyNetwork", Network, torch.nn.Sequential)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pruned:
-    """A pruned network in raw units, its masks (True = kept) and what happened, as JSON takes it."""
+class Pruned(Generic[AnyNetwork]):
+    """A pruned network of the kind that was given, its masks (True = kept) and what happened, as JSON takes it."""
 
-    network: Network
+    network: AnyNetwork
     masks: tuple[Tensor, ...]
     report: Mapping[str, Any]
 
 
 def prune(
-    network: Network,
-    dataset: Dataset,
+    network: AnyNetwork,
+    dataset: Samples,
     spec: PruningSpec,
     *,
     box: Box | None = None,
+    start: Network | None = None,
     generator: torch.Generator,
     progress: Progress | None = None,
-) -> Pruned:
+) -> Pruned[AnyNetwork]:
     """Shrink a network to the target of the specification.
 
-    Works in float64 and returns the network's own element type. A weight that is 0 counts as pruned and stays 0.
+    Works in float64 and returns the network's own element type. A weight that is 0 counts as pruned and stays 0; a
+    method that removes weights keeps the shape of the network (`pruning.compact.compact` removes what is dead).
     The report's ``bound`` is proven: |pruned(x) - given(x)| <= bound for every x in the box, as functions of real
     numbers. It is None where nothing is proven: single weights removed, fine-tuning, parameters rounded to float32.
 
     Args:
-        network: raw units.
-        dataset: raw units; what scores are measured on and fine-tuning learns from.
+        network: raw units; ours, or a ``torch.nn.Sequential`` of Linear layers with one kind of activation.
+        dataset: raw units; what scores are measured on and fine-tuning learns from. Integer labels are classes.
         box: inputs that significance and bound hold for; by default the least and largest of the dataset.
+        start: the earlier network whose weights ``retraining = "rewind"`` goes back to.
 
     Raises:
         ImpossibleSparsity: the target leaves no network; raised before any work.
-        PruningError: the box does not fit, scores are not finite, or the row matrix would not fit.
+        PruningError: box or dataset do not fit, scores are not finite, or the row matrix would not fit.
     """
-    method, dtype = METHODS[spec.method], network.dtype
-    given, dataset = network.to(torch.float64), dataset.to(torch.float64)
+    if isinstance(network, Network):
+        return _prune(network, as_dataset(dataset), spec, box, start, generator, progress)
+    pruned = _prune(from_sequential(network), as_dataset(dataset), spec, box, start, generator, progress)
+    return Pruned(network=to_sequential(pruned.network, like=network), masks=pruned.masks, report=pruned.report)
+
+
+def _prune(
+    network: Network,
+    dataset: Dataset,
+    spec: PruningSpec,
+    box: Box | None,
+    start: Network | None,
+    generator: torch.Generator,
+    progress: Progress | None,
+) -> Pruned[Network]:
+    method, given = METHODS[spec.method], network.to(torch.float64)
     path = budgets(given, spec, method)
-    evidence = _evidence(dataset, spec, box, generator)
+    domain, scaling = _checked(given, dataset, spec, box, start), _scaling(dataset)
     smaller, stages = given, list[dict[str, Any]]()
     bound: float | None = 0.0
     for stage, budget in enumerate(path):
+        evidence = _evidence(dataset, scaling, spec, domain, generator)
+        if spec.retraining == "one_shot":
+            smaller, bound = given, 0.0
         cut = Cut(network=smaller, bound=0.0)
-        if size(smaller, budget.unit, protect_inputs=spec.protect_inputs) > budget.count:
-            cut = method.prune(smaller, budget, evidence)
-        smaller, losses = _fine_tune(cut.network, dataset, evidence, _share(progress, stage, len(path)))
-        bound = None if bound is None or cut.bound is None or losses else bound + cut.bound
+        excess = size(smaller, budget.unit, protect_inputs=spec.protect_inputs) - budget.count
+        if excess > 0 or (excess == 0 and stage > 0 and method.refits):
+            cut = _step(method, smaller, budget, evidence)
+            if cut.bound is not None and not math.isfinite(cut.bound):
+                cut = Cut(network=cut.network)
+        rewound = _rewound(cut.network, evidence, start)
+        smaller, losses = _fine_tune(rewound, evidence, _share(progress, stage, len(path)))
+        proven = cut.bound is not None and rewound is cut.network and not losses
+        bound = bound + cut.bound if bound is not None and cut.bound is not None and proven else None
         stages.append(_entry(budget, smaller, cut, losses, protect_inputs=spec.protect_inputs))
-    if bound is None:
-        smaller = compact(smaller)
-    if dtype != torch.float64 and bound:
+    if network.dtype != torch.float64 and bound:
         bound = None
-    final = smaller.to(dtype)
+    final = smaller.to(network.dtype)
     return Pruned(network=final, masks=masks_of(final), report=_report(given, final, spec, bound, stages))
 
 
-def _evidence(dataset: Dataset, spec: PruningSpec, box: Box | None, generator: torch.Generator) -> Evidence:
-    """At most ``spec.samples`` random samples in normalised units, and the box."""
-    scaling = fit_scaling(dataset.x, dataset.y)
-    chosen = torch.randperm(len(dataset), generator=generator)[: spec.samples]
-    lower, upper = dataset.x.amin(dim=0), dataset.x.amax(dim=0)
-    if box is not None:
-        lower, upper = torch.from_numpy(box.lower.copy()), torch.from_numpy(box.upper.copy())
-    if len(lower) != dataset.x.shape[1]:
+def evidence_for(
+    network: Network, dataset: Dataset, spec: PruningSpec, *, box: Box | None, generator: torch.Generator
+) -> Evidence:
+    """What a step from the given network may look at.
+
+    Raises:
+        PruningError: box or dataset do not fit.
+    """
+    domain = _checked(network, dataset, spec, box, None)
+    return _evidence(dataset, _scaling(dataset), spec, domain, generator)
+
+
+def one_stage(given: Network, budget: Budget, cut: Cut, spec: PruningSpec, dtype: torch.dtype) -> Pruned[Network]:
+    """The result of a single step without fine-tuning, for methods that prove no bound."""
+    final = cut.network.to(dtype)
+    entry = _entry(budget, final, cut, [], protect_inputs=spec.protect_inputs)
+    return Pruned(network=final, masks=masks_of(final), report=_report(given, final, spec, None, [entry]))
+
+
+def _step(method: PruningMethod, network: Network, budget: Budget, evidence: Evidence) -> Cut:
+    """The method's cut; one that removes weights searches for the number of them that a budget of parameters is."""
+    if method.granularity == "weights" and budget.unit == "parameters":
+        least = least_weights(network, method)
+        return prune_to_parameters(method.prune, network, budget, evidence, least=least)
+    return method.prune(network, budget, evidence)
+
+
+def _checked(
+    network: Network, dataset: Dataset, spec: PruningSpec, box: Box | None, start: Network | None
+) -> Interval | None:
+    """The box as an interval, after everything was found to fit.
+
+    Raises:
+        PruningError: names what does not.
+    """
+    inputs, labels = network.widths[0], dataset.y
+    if dataset.x.ndim != 2 or dataset.x.shape[1] != inputs or len(dataset) == 0:
         raise PruningError(
-            f"the box has {len(lower)} coordinates, the dataset {dataset.x.shape[1]}; give both the same"
+            f"the network takes {inputs} inputs, the dataset's features have shape {tuple(dataset.x.shape)}; give at "
+            f"least one row of {inputs}"
         )
+    outputs = int(labels.max()) + 1 if dataset.has_classes else (1 if labels.ndim == 1 else labels.shape[1])
+    if outputs != network.widths[-1] and not (
+        dataset.has_classes and 0 <= int(labels.min()) < outputs < network.widths[-1]
+    ):
+        kind = f"classes up to {outputs - 1}" if dataset.has_classes else f"labels of {outputs} outputs"
+        raise PruningError(f"the network has {network.widths[-1]} outputs, the dataset {kind}")
+    if dataset.has_classes and int(labels.min()) < 0:
+        raise PruningError(f"classes are counted from 0, the dataset has {int(labels.min())}")
+    if spec.retraining == "rewind":
+        if start is None or start.widths != network.widths:
+            raise PruningError("retraining: 'rewind' needs start=, an earlier network of the same shape")
+        if METHODS[spec.method].granularity != "weights" or METHODS[spec.method].least is not None:
+            raise PruningError("retraining: 'rewind' needs a method that removes weights and keeps the shape")
+    for name, part in (*_parameters(network), *vars(dataset).items()):
+        if part is not None:
+            _require_finite(name, part)
+    if box is None:
+        return None
+    if box.dimension != inputs:
+        raise PruningError(f"the box has {box.dimension} coordinates, the dataset {inputs}; give both the same")
+    return Interval(torch.from_numpy(box.lower.copy()), torch.from_numpy(box.upper.copy()))
+
+
+def _parameters(network: Network) -> Iterator[tuple[str, Tensor]]:
+    """Weights and biases by name."""
+    for layer, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True), start=1):
+        yield f"weight of layer {layer}", weight
+        yield f"bias of layer {layer}", bias
+
+
+def _require_finite(name: str, values: Tensor) -> None:
+    """Raise PruningError if a number is not finite; a sum finds that in one pass."""
+    if not values.is_floating_point() or torch.isfinite(values.sum()):
+        return
+    wrong = (~torch.isfinite(values)).nonzero()
+    if len(wrong):
+        place = wrong[0].tolist()
+        raise PruningError(
+            f"{name}{place} is {values[tuple(place)].item()}: every number must be finite; mend or leave out that row"
+        )
+
+
+def _scaling(dataset: Dataset) -> Scaling:
+    """Means and standard deviations of about `SCALING_SAMPLES` samples, float64."""
+    thinned = dataset.rows(slice(None, None, -(-len(dataset) // SCALING_SAMPLES)))
+    return fit_scaling(thinned.x.double(), thinned.y if dataset.has_classes else thinned.y.double())
+
+
+def _evidence(
+    dataset: Dataset, scaling: Scaling, spec: PruningSpec, domain: Interval | None, generator: torch.Generator
+) -> Evidence:
+    """At most ``spec.samples`` random samples in normalised units, fresh at every stage, and the box."""
+    chosen = torch.randperm(len(dataset), generator=generator)[: spec.samples]
     return Evidence(
-        dataset=normalise(dataset.rows(chosen), scaling),
+        dataset=normalise(dataset.rows(chosen).to(torch.float64), scaling),
         scaling=scaling,
-        box=Interval(lower, upper),
+        training=dataset,
+        domain=domain,
         spec=spec,
         generator=generator,
     )
+
+
+def _rewound(network: Network, evidence: Evidence, start: Network | None) -> Network:
+    """The same mask on the weights that retraining starts from."""
+    match evidence.spec.retraining:
+        case "cascade" | "one_shot":
+            return network
+        case "rewind":
+            assert start is not None
+            origin = start.to(network.dtype)
+        case "random":
+            fresh = initialise(network.widths, network.activation, generator=evidence.generator)
+            origin = to_raw(fresh, evidence.scaling)
+    return apply(replace(origin, linear=network.linear), masks_of(network))
 
 
 def _share(progress: Progress | None, stage: int, stages: int) -> Progress:
@@ -109,19 +238,23 @@ def _share(progress: Progress | None, stage: int, stages: int) -> Progress:
     return report
 
 
-def _fine_tune(network: Network, dataset: Dataset, evidence: Evidence, report: Progress) -> tuple[Network, list[float]]:
-    """The network after the fine-tuning of the specification, if there is one, and the losses on the way."""
+def _fine_tune(network: Network, evidence: Evidence, report: Progress) -> tuple[Network, list[float]]:
+    """The network after the fine-tuning of the specification, if there is one, and the losses on the way.
+
+    Trained without its dead nodes: the same function, at a fraction of the cost.
+    """
     losses: list[float] = []
     if evidence.spec.fine_tuning is not None:
+        smaller, places = compact_with_places(network)
         trained = train(
-            network,
-            dataset,
+            smaller,
+            evidence.training.to(torch.float64),
             evidence.spec.fine_tuning,
             generator=evidence.generator,
-            masks=masks_of(network),
+            masks=masks_of(smaller),
             progress=report,
         )
-        network, losses = trained.network, list(trained.losses)
+        network, losses = spread(trained.network, places, network), list(trained.losses)
     report(1.0)
     return network, losses
 
@@ -144,13 +277,13 @@ def _report(
 ) -> dict[str, Any]:
     """The whole run as plain data."""
     weights = sum(weight.numel() for weight in given.weights)
-    read = final.weights[0].any(dim=0)
+    read, compacted = final.weights[0].any(dim=0), compact(final)
     return {
         "method": spec.method,
         "granularity": METHODS[spec.method].granularity,
         "sparsity": 1.0 - size(final, "weights") / weights,
-        "parameters": {"before": given.parameters, "after": final.parameters},
-        "widths": {"before": list(given.widths), "after": list(final.widths)},
+        "parameters": {"before": given.parameters, "after": final.parameters, "compact": compacted.parameters},
+        "widths": {"before": list(given.widths), "after": list(final.widths), "compact": list(compacted.widths)},
         "inputs_removed": [i for i, used in enumerate(read.tolist()) if not used],
         "bound": bound,
         "stages": stages,

@@ -6,7 +6,8 @@ With q_l = dy/dh_l, delta_l = q_l o phi'(a_l) and a tangent dot along an input d
     d(dy/dx v)/dW_l = delta_l dot h_{l-1}^T + dot delta_l h_{l-1}^T,
     dot delta_l    = dot q_l o phi'(a_l) + q_l o phi''(a_l) o dot a_l,   dot q_{l-1} = dot delta_l W_l
 
-a sum of outer products; biases are not pruned and have no rows.
+a sum of outer products; biases are not pruned and have no rows. Several outputs give a row each; class labels give one
+row a sample, a random projection of the Gauss-Newton square root of the cross-entropy.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from surrogate.spec import SobolevLoss
 
 # Largest row matrix that is formed: 2 GiB of float64, what a laptop can spare.
 MAXIMUM_ENTRIES = 2**28
+# Least probability of the right class in the residuals of `class_rows`: |u|^2 <= 7 / 3. 0.1 was no better on MNIST.
+LEAST_PROBABILITY = 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +67,15 @@ class Rows:
     def combine(self, coefficients: Tensor) -> tuple[Tensor, ...]:
         """A^T u. Shape: row -> out in, per layer."""
         return tuple(
-            torch.einsum("tno,n,tni->oi", left, coefficients, right)
+            (left * coefficients[:, None]).flatten(end_dim=1).T @ right.flatten(end_dim=1)
+            for left, right in zip(self.left, self.right, strict=True)
+        )
+
+    def squares(self) -> tuple[Tensor, ...]:
+        """Sums of the squares of every column, the diagonal of A^T A. Shape: -> out in, per layer."""
+        terms = range(len(self.left[0]))
+        return tuple(
+            torch.stack([(left[s] * left[t]).T @ (right[s] * right[t]) for s in terms for t in terms]).sum(dim=0)
             for left, right in zip(self.left, self.right, strict=True)
         )
 
@@ -77,36 +88,93 @@ class Rows:
         ).combine(coefficients.abs())
 
 
-def _deltas(network: Network, y: Tensor, hidden: Sequence[Derivatives]) -> list[Tensor]:
-    """dy/da_l for every layer, the output layer's being 1. Shape: -> batch out, per layer."""
-    inner = [q * slope for q, (_, slope, _, _) in zip(adjoints(network, hidden)[1:], hidden, strict=True)]
-    return [*inner, torch.ones_like(y)]
+def _deltas(network: Network, top: Tensor, hidden: Sequence[Derivatives]) -> list[Tensor]:
+    """d(top . y)/da_l for every layer. Shape: batch output -> batch out, per layer."""
+    sweep = [top]
+    for weight, (_, slope, _, _) in zip(reversed(network.weights[1:]), reversed(hidden), strict=True):
+        sweep.append((sweep[-1] @ weight) * slope)
+    return sweep[::-1]
 
 
-def gauss_newton(network: Network, dataset: Dataset) -> Rows:
-    """Row n = dy_n/dw, residual y^_n - y_n: ||A d + r||^2 is the linearised squared error."""
-    y, hidden = forward(network, dataset.x)
+def _rows(network: Network, dataset: Dataset, hidden: Sequence[Derivatives], top: Tensor, residual: Tensor) -> Rows:
+    """Row n = d(top_n . y_n)/dw. Shape: batch output; batch ->."""
     return Rows(
-        left=tuple(delta[None] for delta in _deltas(network, y, hidden)),
+        left=tuple(delta[None] for delta in _deltas(network, top, hidden)),
         right=(dataset.x[None], *(phi[0][None] for phi in hidden)),
-        residual=y[:, 0] - dataset.y,
+        residual=residual,
     )
 
 
-def fisher(network: Network, dataset: Dataset) -> Rows:
-    """Row n = r_n dy_n/dw, the gradient of the loss.
+def gauss_newton(network: Network, dataset: Dataset, generator: torch.Generator) -> Rows:
+    """Row n = dy_n/dw, residual y^_n - y_n: ||A d + r||^2 is the linearised squared error.
+
+    Class labels: with p the softmax, L = diag(sqrt p) - p sqrt p^T and H = L L^T the Hessian of the cross-entropy by
+    the logits, row n is s^T L^T dy_n/dw with random signs s, and E[A^T A] the Gauss-Newton matrix. The residuals are 0,
+    as the gradient is on average where training has converged; `class_rows` have it.
+    """
+    y, hidden = forward(network, dataset.x)
+    if dataset.has_classes:
+        root = torch.softmax(y, dim=1).sqrt()
+        signs = 2.0 * torch.randint(0, 2, y.shape, generator=generator).to(y.dtype) - 1.0
+        top = root * (signs - (root * signs).sum(dim=1, keepdim=True) * root)
+        return _rows(network, dataset, hidden, top, y.new_zeros(len(y)))
+    residuals = y - dataset.y.reshape(len(y), -1)
+    eye = torch.eye(y.shape[1], dtype=y.dtype)
+    blocks = [_rows(network, dataset, hidden, eye[c].expand_as(y), residuals[:, c]) for c in range(y.shape[1])]
+    return blocks[0] if len(blocks) == 1 else _stack(blocks)
+
+
+def class_rows(network: Network, dataset: Dataset, generator: torch.Generator) -> Rows:
+    """Rows as `gauss_newton` makes them of class labels, with residuals: E[A^T r] is the gradient of the cross-entropy.
+
+    L L^+ (p - e) = p - e with u = L^+ (p - e) = sqrt p - e / sqrt p_y. Row n is t^T L^T dy_n/dw with residual t^T u, t
+    random signs but along u, where t is +-1: t^T u = +-|u| then has no variance. |u|^2 = (1 - p_y) / p_y is bounded by
+    raising p_y to `LEAST_PROBABILITY` where it is below, at the cost of the other classes; such samples pull less.
+    """
+    y, hidden = forward(network, dataset.x)
+    p, hit = torch.softmax(y, dim=1), torch.nn.functional.one_hot(dataset.y, y.shape[1]).to(y.dtype)
+    own = (p * hit).sum(dim=1, keepdim=True)
+    blend = ((LEAST_PROBABILITY - own) / (1.0 - own)).clamp(min=0.0).nan_to_num(0.0)
+    p, own = p + blend * (hit - p), own + blend * (1.0 - own)
+    root = p.sqrt()
+    pull = root - hit / own.sqrt()
+    length = pull.norm(dim=1, keepdim=True)
+    unit = pull / length.clamp(min=torch.finfo(y.dtype).tiny)
+    signs, sign = (
+        2.0 * torch.randint(0, 2, (len(y), n), generator=generator).to(y.dtype) - 1.0 for n in (y.shape[1], 1)
+    )
+    signs = signs + (sign - (signs * unit).sum(dim=1, keepdim=True)) * unit
+    top = root * (signs - (root * signs).sum(dim=1, keepdim=True) * root)
+    return _rows(network, dataset, hidden, top, (sign * length)[:, 0])
+
+
+def fisher(network: Network, dataset: Dataset, generator: torch.Generator) -> Rows:  # noqa: ARG001
+    """Row n = dL_n/dw with L_n = |r_n|^2 / 2 or the cross-entropy.
 
     The residuals are 0: with them every sample, fitted or not, would ask for a step of the same size.
     """
-    rows = gauss_newton(network, dataset)
-    scaled = tuple(left * rows.residual[:, None] for left in rows.left)
-    return Rows(left=scaled, right=rows.right, residual=torch.zeros_like(rows.residual))
+    y, hidden = forward(network, dataset.x)
+    if dataset.has_classes:
+        top = torch.softmax(y, dim=1) - torch.nn.functional.one_hot(dataset.y, y.shape[1])
+    else:
+        top = y - dataset.y.reshape(len(y), -1)
+    return _rows(network, dataset, hidden, top, y.new_zeros(len(y)))
+
+
+def _stack(blocks: Sequence[Rows]) -> Rows:
+    """All rows of several blocks that have the same number of terms."""
+    layers = range(len(blocks[0].left))
+    return Rows(
+        left=tuple(torch.cat([block.left[layer] for block in blocks], dim=1) for layer in layers),
+        right=tuple(torch.cat([block.right[layer] for block in blocks], dim=1) for layer in layers),
+        residual=torch.cat([block.residual for block in blocks]),
+    )
 
 
 def _derivative_rows(network: Network, dataset: Dataset, feature: int, residual: Tensor) -> Rows:
     """Row n = d(dy_n/dx_j)/dw for one input j."""
     y, hidden = forward(network, dataset.x)
-    deltas, q = _deltas(network, y, hidden), adjoints(network, hidden)
+    deltas, q = _deltas(network, torch.ones_like(y), hidden), adjoints(network, hidden)
     tangent = torch.zeros_like(dataset.x)
     tangent[:, feature] = 1.0
     tangents, bends = [tangent], []
@@ -126,7 +194,7 @@ def _derivative_rows(network: Network, dataset: Dataset, feature: int, residual:
     )
 
 
-def sobolev(network: Network, dataset: Dataset) -> Rows:
+def sobolev(network: Network, dataset: Dataset, generator: torch.Generator) -> Rows:
     """Gauss-Newton rows of the value and of every delta, weighted as the Sobolev loss of order 1 weighs them.
 
     Raises:
@@ -135,17 +203,18 @@ def sobolev(network: Network, dataset: Dataset) -> Rows:
     share = loss_weights(dataset, SobolevLoss(order=1))
     assert dataset.gradient is not None
     _, gradient = value_and_gradient(network, dataset.x)
-    values = gauss_newton(network, dataset)
-    blocks = [(share.value, _padded(values))]
+    values = _padded(gauss_newton(network, dataset, generator))
+    blocks = [_scaled(values, share.value)]
     for feature in range(dataset.x.shape[1]):
         residual = gradient[:, feature] - dataset.gradient[:, feature]
-        blocks.append((float(share.gradient[feature]), _derivative_rows(network, dataset, feature, residual)))
-    layers = range(len(network.weights))
-    return Rows(
-        left=tuple(torch.cat([weight * block.left[layer] for weight, block in blocks], dim=1) for layer in layers),
-        right=tuple(torch.cat([block.right[layer] for _, block in blocks], dim=1) for layer in layers),
-        residual=torch.cat([weight * block.residual for weight, block in blocks]),
-    )
+        rows = _derivative_rows(network, dataset, feature, residual)
+        blocks.append(_scaled(rows, float(share.gradient[feature])))
+    return _stack(blocks)
+
+
+def _scaled(rows: Rows, by: float) -> Rows:
+    """Every row and its residual times a number."""
+    return Rows(left=tuple(by * left for left in rows.left), right=rows.right, residual=by * rows.residual)
 
 
 def _padded(rows: Rows) -> Rows:
@@ -157,7 +226,16 @@ def _padded(rows: Rows) -> Rows:
     )
 
 
-ROWS: Mapping[RowsName, Callable[[Network, Dataset], Rows]] = {
+def loss_rows(network: Network, dataset: Dataset, name: RowsName, generator: torch.Generator) -> Rows:
+    """Rows that add up to n dL/dw: the gradients of the squared residuals (halved), of the Sobolev loss if so named."""
+    if name != "sobolev":
+        return fisher(network, dataset, generator)
+    rows = sobolev(network, dataset, generator)
+    scaled = tuple(left * rows.residual[:, None] for left in rows.left)
+    return Rows(left=scaled, right=rows.right, residual=torch.zeros_like(rows.residual))
+
+
+ROWS: Mapping[RowsName, Callable[[Network, Dataset, torch.Generator], Rows]] = {
     "gauss_newton": gauss_newton,
     "sobolev": sobolev,
     "fisher": fisher,

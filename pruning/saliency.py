@@ -9,9 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pruning.adjoint import enclose
-from pruning.rows import gauss_newton
-from pruning.significance import significance
+from pruning.intervals.adjoint import Enclosure
+from pruning.intervals.greeks import SIGNIFICANCE
+from pruning.rows import ROWS, loss_rows
 from pruning.stage import Evidence
 from surrogate.network import Network
 from surrogate.scaling import to_normalised
@@ -35,32 +35,51 @@ def random(network: Network, evidence: Evidence) -> Scores:
 
 
 def salience(network: Network, evidence: Evidence) -> Scores:
-    """|w dL/dw| with L = mean r^2 / 2. At a trained optimum the mean gradient is near 0, and this near noise."""
-    rows = gauss_newton(network, evidence.dataset)
-    gradient = rows.combine(rows.residual / len(evidence.dataset))
+    """|w dL/dw|. At a trained optimum the mean gradient is near 0, and this near noise."""
+    rows = loss_rows(network, evidence.dataset, evidence.spec.rows, evidence.generator)
+    gradient = rows.combine(torch.full_like(rows.residual, 1.0 / len(evidence.dataset)))
     return tuple((weight * part).abs() for weight, part in zip(network.weights, gradient, strict=True))
 
 
 def salience_per_sample(network: Network, evidence: Evidence) -> Scores:
     """mean_n |w dL_n/dw|, which never cancels."""
-    rows = gauss_newton(network, evidence.dataset)
-    gradient = rows.absolute(rows.residual / len(evidence.dataset))
+    rows = loss_rows(network, evidence.dataset, evidence.spec.rows, evidence.generator)
+    gradient = rows.absolute(torch.full_like(rows.residual, 1.0 / len(evidence.dataset)))
     return tuple(weight.abs() * part for weight, part in zip(network.weights, gradient, strict=True))
 
 
-def node_significance(network: Network, evidence: Evidence) -> Scores:
-    """S over the box. Shape: -> width, per layer 0..L."""
-    return significance(enclose(network, evidence.box))
+def obd(network: Network, evidence: Evidence) -> Scores:
+    """1/2 H_ii w_i^2, H = A^T A / n the curvature of the loss: what it rises by if all other weights stay as they are.
+
+    References: LeCun, Denker & Solla, "Optimal brain damage" (NIPS 1989).
+    """
+    rows = ROWS[evidence.spec.rows](network, evidence.dataset, evidence.generator)
+    half = 0.5 / len(evidence.dataset)
+    return tuple(half * weight.square() * part for weight, part in zip(network.weights, rows.squares(), strict=True))
 
 
-def node_magnitude(network: Network, evidence: Evidence) -> Scores:
+def node_significance(network: Network, evidence: Evidence, enclosure: Enclosure) -> Scores:
+    """S for every target of the specification, as shares of its total over all nodes. Shape: -> width, per layer 0..L.
+
+    Delta and gamma are taken along the inputs, each in units of its spread over the samples, as in the Sobolev loss.
+    """
+    spread = torch.diag(evidence.scaling.x_scale)
+    parts = [SIGNIFICANCE[target](network, enclosure, spread) for target in evidence.spec.targets]
+    totals = [sum(float(layer.sum()) for layer in part) or 1.0 for part in parts]
+    return tuple(
+        torch.stack([layer / total for layer, total in zip(same, totals, strict=True)]).sum(dim=0)
+        for same in zip(*parts, strict=True)
+    )
+
+
+def node_magnitude(network: Network, evidence: Evidence, enclosure: Enclosure) -> Scores:  # noqa: ARG001
     """||W_l[j, :]||_2 in normalised units, by rank in its own layer; ||W_1[:, j]||_2 for inputs. Shape: -> width."""
     weights = to_normalised(network, evidence.scaling).weights
     norms = [weights[0].norm(dim=0), *(weight.norm(dim=1) for weight in weights[:-1])]
     return tuple(_share(norm, norm > 0) for norm in norms)
 
 
-def node_random(network: Network, evidence: Evidence) -> Scores:
+def node_random(network: Network, evidence: Evidence, enclosure: Enclosure) -> Scores:  # noqa: ARG001
     """Uniform numbers for whole nodes."""
     return tuple(torch.rand(width, generator=evidence.generator, dtype=network.dtype) for width in network.widths[:-1])
 

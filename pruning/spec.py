@@ -6,7 +6,12 @@ from typing import Literal
 
 from pricing.errors import InvalidSpec
 from pricing.spec import Spec, require_range
-from surrogate.spec import TrainingSpec
+from surrogate.spec import Adam, TrainingSpec
+
+# Sub-boxes of the Box for significance: all their intervals are held at once, a gigabyte for eight layers of 512 nodes.
+MAXIMUM_SPLITS = 4096
+# Scores of one stage: NTK-SAP's own 20 rounds with 500 draws each; who asks for more has misplaced a digit.
+MAXIMUM_SCORES = 10_000
 
 MethodName = Literal[
     "magnitude",
@@ -17,10 +22,51 @@ MethodName = Literal[
     "random",
     "random_neuron",
     "significance",
+    "obd",
+    "obs",
+    "obs_greedy",
+    "woodfisher",
+    "woodtaylor",
+    "mfac",
+    "cbs",
     "chita",
+    "sipp",
+    "sipp_random",
+    "sipp_hybrid",
+    "pfp",
+    "pfp_top",
+    "pfp_random",
+    "alds",
+    "snip",
+    "snip_iterative",
+    "grasp",
+    "synflow",
+    "ntk_sap",
+    "ntk_sap_exact",
+    "set",
+    "rigl",
 ]
-ScheduleName = Literal["exponential", "polynomial", "linear", "constant", "geometric"]
+ScheduleName = Literal["exponential", "polynomial", "linear", "constant", "geometric", "linear_density", "inverse"]
 RowsName = Literal["gauss_newton", "sobolev", "fisher"]
+GreekName = Literal["value", "delta", "gamma"]
+
+
+class DynamicSpec(Spec, frozen=True, kw_only=True):
+    """How SET and RigL train while they prune and regrow; the masks rest for the last quarter of training.
+
+    Args:
+        optimiser: mini-batch Adam; SET updates the masks after every epoch.
+        fraction: share of a layer's weights that is replaced at an update; RigL lowers it to 0 along a cosine.
+        interval: RigL updates the masks every so many steps.
+    """
+
+    optimiser: Adam = Adam()
+    fraction: float = 0.3
+    interval: int = 100
+
+    def __post_init__(self) -> None:
+        require_range("fraction", self.fraction, 0.0, 1.0)
+        require_range("interval", self.interval, 1, 1 << 30)
 
 
 class PruningSpec(Spec, frozen=True, kw_only=True):
@@ -39,6 +85,18 @@ class PruningSpec(Spec, frozen=True, kw_only=True):
             bound) or its mean over the samples (less error on average).
         protect_inputs: never remove an input node.
         fine_tuning: training between and after the stages; none leaves the network as pruned.
+        block: quadratic methods treat so many consecutive weights of a layer together; none means all of them.
+        rounds: scoring rounds within a stage, for methods that have them; none means the method's own number.
+        draws: random repetitions that scores are averaged over (NTK-SAP).
+        refinement: what CHITA does to its local optimum: swaps of weights inside for weights outside, or elimination of
+            weights one block after the other from a support twice as large. "auto" eliminates where at most 1,000
+            weights are to stay after a single stage: beyond, it costs seconds and gains little.
+        targets: the outputs whose significance counts; several add up, each as a share of its total.
+        splits: sub-boxes of the Box over which significances are enclosed one by one.
+        enclosure: interval arithmetic, or the tighter affine bounds, for significance.
+        retraining: where a stage starts: from the stage before (cascade), from the given network (one_shot), or from
+            the stage's mask on the weights of an earlier network (rewind) or on random ones (random).
+        dynamics: how SET and RigL train.
     """
 
     method: MethodName
@@ -53,6 +111,15 @@ class PruningSpec(Spec, frozen=True, kw_only=True):
     fold: Literal["middle", "mean"] = "middle"
     protect_inputs: bool = True
     fine_tuning: TrainingSpec | None = None
+    block: int | None = None
+    rounds: int | None = None
+    draws: int = 1
+    refinement: Literal["auto", "none", "swap", "elimination"] = "auto"
+    targets: tuple[GreekName, ...] = ("value",)
+    splits: int = 1
+    enclosure: Literal["interval", "affine"] = "interval"
+    retraining: Literal["cascade", "one_shot", "rewind", "random"] = "cascade"
+    dynamics: DynamicSpec = DynamicSpec()
 
     def __post_init__(self) -> None:
         if (self.sparsity is None) == (self.parameters is None):
@@ -69,3 +136,18 @@ class PruningSpec(Spec, frozen=True, kw_only=True):
         require_range("initial_sparsity", self.initial_sparsity, 0.0, 1.0)
         require_range("samples", self.samples, 1, 1 << 22)
         require_range("ridge", self.ridge, 0.0, 1e6)
+        require_range("draws", self.draws, 1, MAXIMUM_SCORES)
+        require_range("splits", self.splits, 1, MAXIMUM_SPLITS)
+        if self.block is not None:
+            require_range("block", self.block, 1, 1 << 30)
+        if self.rounds is not None:
+            require_range("rounds", self.rounds, 1, MAXIMUM_SCORES)
+        scores = (self.rounds or 1) * self.draws
+        if scores > MAXIMUM_SCORES:
+            raise InvalidSpec(
+                f"rounds times draws must be at most {MAXIMUM_SCORES}, got {scores}; every round draws anew",
+                path="rounds",
+                bound=MAXIMUM_SCORES,
+            )
+        if not self.targets or len(set(self.targets)) != len(self.targets):
+            raise InvalidSpec("targets: name at least one of value, delta, gamma, each once", path="targets")

@@ -7,7 +7,8 @@ from typing import Literal
 
 import torch
 
-from pruning.interval import Interval
+from pruning.compact import compact
+from pruning.intervals.interval import Interval
 from pruning.spec import PruningSpec
 from surrogate.dataset import Dataset
 from surrogate.network import Network
@@ -19,7 +20,8 @@ Unit = Literal["weights", "nodes", "parameters"]
 def size(network: Network, unit: Unit, *, protect_inputs: bool = True) -> int:
     """How many of a unit a network has.
 
-    Weights, and parameters, that are not 0; hidden nodes and, unless they are protected, inputs that are read.
+    Weights that are not 0; hidden nodes and, unless they are protected, inputs that are read; parameters: weights and
+    biases that are left without dead nodes.
     """
     match unit:
         case "weights":
@@ -28,7 +30,9 @@ def size(network: Network, unit: Unit, *, protect_inputs: bool = True) -> int:
             inputs = 0 if protect_inputs else int(network.weights[0].any(dim=0).sum().item())
             return inputs + sum(network.widths[1:-1])
         case "parameters":
-            return network.parameters
+            alive = compact(network)
+            layers = enumerate(alive.biases, start=1)
+            return size(alive, "weights") + sum(bias.numel() for layer, bias in layers if layer not in alive.linear)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,16 +48,25 @@ class Evidence:
     """What a method may look at besides the network.
 
     Args:
-        dataset: the samples that scores and rows are made of, in normalised units.
+        dataset: the samples that scores and rows are made of, in normalised units, float64.
         scaling: takes a network in raw units to the dataset's.
-        box: the inputs that bounds hold for, raw units.
+        training: all samples, raw units, the element type they came in.
+        domain: the inputs that bounds hold for, raw units; without one, the least and largest of ``training``.
     """
 
     dataset: Dataset
     scaling: Scaling
-    box: Interval
+    training: Dataset
+    domain: Interval | None
     spec: PruningSpec
     generator: torch.Generator
+
+    @property
+    def box(self) -> Interval:
+        """The inputs that bounds hold for, raw units, float64."""
+        if self.domain is not None:
+            return self.domain
+        return Interval(self.training.x.amin(dim=0).double(), self.training.x.amax(dim=0).double())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,8 @@
 """Activations with their first three derivatives as plain operations.
 
-phi and its derivatives are needed by the explicit sweeps of `surrogate.network`, by the interval enclosures of
-`pruning.interval` and, operation for operation, by the exported graph. With s = 1 / (1 + exp(-a)) and k = s (1 - s):
+phi and its derivatives are needed by the explicit sweeps of `surrogate.network`, by the enclosures of
+`pruning.intervals.interval` and, operation for operation, by the exported graph. With s = 1 / (1 + exp(-a)) and
+k = s (1 - s):
 
     SiLU      a s           s + a k        2 k + a k (1 - 2 s)        k (1 - 2 s) 3 + a k (1 - 6 s + 6 s^2)
     softplus  log(1 + e^a)  s              k                          k (1 - 2 s)
@@ -16,7 +17,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-ActivationName = Literal["silu", "softplus", "tanh", "relu"]
+ActivationName = Literal["silu", "softplus", "tanh", "relu", "identity"]
 Derivatives = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
@@ -48,9 +49,16 @@ def relu(a: Tensor) -> Derivatives:
     return torch.relu(a), (a > 0).to(a.dtype), zero, zero
 
 
+def identity(a: Tensor) -> Derivatives:
+    """a itself: between the two factors of a low-rank layer. Shape: any -> four of the same."""
+    zero = torch.zeros_like(a)
+    return a, torch.ones_like(a), zero, zero
+
+
 ACTIVATIONS: Mapping[ActivationName, Callable[[Tensor], Derivatives]] = {
     "silu": silu,
     "softplus": softplus,
     "tanh": tanh,
     "relu": relu,
+    "identity": identity,
 }

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pricing.types import Progress
-from surrogate.losses import Objective
+from surrogate.losses import Differentiable
 from surrogate.spec import Adam
 
 # Huge & Savine's one-cycle schedule: share of training -> share of the peak learning rate.
@@ -25,14 +25,14 @@ def learning_rate(spec: Adam, done: float) -> float:
 
 
 def minimise(
-    objective: Objective, theta: Tensor, spec: Adam, *, generator: torch.Generator, progress: Progress
+    objective: Differentiable, theta: Tensor, spec: Adam, *, generator: torch.Generator, progress: Progress
 ) -> tuple[Tensor, list[float]]:
     """Trained coordinates and the mean loss of every epoch. Shape: free -> free."""
     dtype = torch.float32 if spec.single_precision else theta.dtype
     working = objective.to(dtype)
     point = theta.to(dtype).clone().requires_grad_()
     optimiser = torch.optim.Adam([point], lr=spec.learning_rate)
-    samples = len(objective.dataset)
+    samples = len(objective)
     batches = math.ceil(samples / spec.batch)
     losses = []
     for epoch in range(spec.epochs):

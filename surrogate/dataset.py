@@ -7,8 +7,10 @@ from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
+from torch.utils.data import TensorDataset
 
 from pricing.labels import Labels
+from surrogate.errors import SurrogateError
 from surrogate.scaling import Scaling
 
 
@@ -16,8 +18,10 @@ from surrogate.scaling import Scaling
 class Dataset:
     """Features with labels; what the labels do not hold is None.
 
-    Shape: x (batch, feature); y (batch,); gradient (batch, feature); directions and curvature (batch, direction,
-    feature), where curvature[n, k] = H(x_n) directions[n, k].
+    ``y`` of an integer type holds classes 0, 1, ...: the network's outputs are then their logits.
+
+    Shape: x (batch, feature); y (batch,), or (batch, output) for several values without derivatives; gradient (batch,
+    feature); directions and curvature (batch, direction, feature), where curvature[n, k] = H(x_n) directions[n, k].
     """
 
     x: Tensor
@@ -29,16 +33,48 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.x)
 
+    @property
+    def has_classes(self) -> bool:
+        """Whether ``y`` holds class labels."""
+        return not self.y.is_floating_point()
+
     def rows(self, index: Tensor | slice) -> Dataset:
         """The samples that ``index`` selects."""
         return self._each(lambda part: part[index])
 
     def to(self, dtype: torch.dtype) -> Dataset:
-        """The same samples in another precision."""
-        return self._each(lambda part: part.to(dtype))
+        """The same samples in another precision; class labels stay what they are."""
+        return self._each(lambda part: part.to(dtype) if part.is_floating_point() else part)
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Dataset:
         return Dataset(**{name: change(part) for name, part in vars(self).items() if part is not None})
+
+
+# What `as_dataset` takes: ours, torch's, or features and labels.
+Samples = Dataset | TensorDataset | tuple[Tensor, Tensor]
+
+
+def as_dataset(samples: Samples) -> Dataset:
+    """Features and labels as a Dataset; features of more than two dimensions are flattened, labels of one column too.
+
+    Raises:
+        SurrogateError: the lengths differ, the features are not floating point, or the labels have no such meaning.
+    """
+    if isinstance(samples, Dataset):
+        y = samples.y.long() if samples.has_classes else samples.y
+        return replace(samples, x=samples.x.flatten(start_dim=1), y=y)
+    tensors = samples.tensors if isinstance(samples, TensorDataset) else samples
+    if len(tensors) != 2:
+        raise SurrogateError(f"samples: give features and labels, got {len(tensors)} tensors")
+    x, y = (torch.as_tensor(tensor) for tensor in tensors)
+    if len(x) != len(y) or not x.is_floating_point() or y.ndim not in (1, 2):
+        raise SurrogateError(
+            "samples: features (batch, feature) of floating point and labels (batch,) or (batch, output) are needed, "
+            f"got {tuple(x.shape)} of {x.dtype} and {tuple(y.shape)} of {y.dtype}"
+        )
+    if not y.is_floating_point():
+        y = y.long()
+    return Dataset(x=x.flatten(start_dim=1), y=y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y)
 
 
 FIELDS = tuple(field.name for field in fields(Dataset))
@@ -46,12 +82,16 @@ FIELDS = tuple(field.name for field in fields(Dataset))
 
 def normalise(dataset: Dataset, scaling: Scaling) -> Dataset:
     """The same samples in normalised units; a direction v in raw units becomes v / sigma_x."""
+    x = (dataset.x - scaling.x_mean) / scaling.x_scale
+    y = dataset.y if dataset.has_classes else (dataset.y - scaling.y_mean) / scaling.y_scale
+    if dataset.gradient is None:
+        return replace(dataset, x=x, y=y)
     ratio = scaling.x_scale / scaling.y_scale
     return replace(
         dataset,
-        x=(dataset.x - scaling.x_mean) / scaling.x_scale,
-        y=(dataset.y - scaling.y_mean) / scaling.y_scale,
-        gradient=None if dataset.gradient is None else dataset.gradient * ratio,
+        x=x,
+        y=y,
+        gradient=dataset.gradient * ratio,
         directions=None if dataset.directions is None else dataset.directions / scaling.x_scale,
         curvature=None if dataset.curvature is None else dataset.curvature * ratio,
     )

@@ -4,12 +4,13 @@ The graph is the explicit sweeps of `surrogate.network` node by node. Products o
 the second layer's tangent is phi'(a_1) @ M with M[k, (j, i)] = W2[i, k] W1[k, j], and the first layer's share of the
 Hessian is c_1 @ M with M[k, (i, j)] = W1[k, i] W1[k, j]. Where the first layer is narrower than the features, the
 Hessian is built with respect to a_1 and mapped out once: H = W1^T G W1, in one product with the constant W1 x W1 where
-that is small.
+that is small. Hidden layers without an activation are products alone: no slope multiplies there and nothing bends.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from importlib.metadata import version
 from typing import Any
 
@@ -20,7 +21,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from pricing.domain import Box
-from surrogate.errors import CorruptArtifact
+from surrogate.errors import CorruptArtifact, SurrogateError
 from surrogate.network import Network
 
 # Operator set 17 and IR 8 are read by every onnxruntime since 1.12 (2022), in any language.
@@ -99,10 +100,15 @@ def to_onnx(network: Network, *, box: Box, metadata: Mapping[str, str], dtype: t
         box: names, units and bounds of the features, written to the file's metadata.
         metadata: further properties, e.g. the hash of the specification.
         dtype: torch.float64 or torch.float32.
+
+    Raises:
+        SurrogateError: no hidden layer has an activation.
     """
+    if len(network.linear) == len(network.weights) - 1:
+        raise SurrogateError("an affine network has no curvature to export; give it a hidden layer with an activation")
     number = np.dtype(np.float64 if dtype == torch.float64 else np.float32)
     graph = _Graph(number)
-    _sweeps(graph, [w.numpy() for w in network.weights], [b.numpy() for b in network.biases], network.activation)
+    _sweeps(graph, network)
     kind = TensorProto.DOUBLE if dtype == torch.float64 else TensorProto.FLOAT
     d = box.dimension
     model = helper.make_model(
@@ -133,6 +139,8 @@ def _describe(box: Box, network: Network) -> dict[str, str]:
         "format": FORMAT,
         "version": version("sobolite"),
         "activation": network.activation,
+        # Files of networks without such layers, which is nearly all of them, say nothing about them.
+        **({"linear": ",".join(map(str, sorted(network.linear)))} if network.linear else {}),
         "feature_names": ",".join(box.labels),
         "feature_units": ",".join(units),
         "lower": ",".join(map(repr, box.lower.tolist())),
@@ -140,56 +148,100 @@ def _describe(box: Box, network: Network) -> dict[str, str]:
     }
 
 
-def _sweeps(graph: _Graph, weights: list[NumpyArray], biases: list[NumpyArray], activation: str) -> None:
-    """Forward, adjoint and Hessian sweeps; weights[l] is (out, in)."""
+def _sweeps(graph: _Graph, network: Network) -> None:
+    """Forward, adjoint and Hessian sweeps; weights[l] is (out, in), hidden[l] None after a layer without activation."""
+    weights, biases = [w.numpy() for w in network.weights], [b.numpy() for b in network.biases]
     names = [graph.constant(f"weight_{layer}", w) for layer, w in enumerate(weights, 1)]
     offsets = [graph.constant(f"bias_{layer}", b) for layer, b in enumerate(biases, 1)]
-    h, hidden = "features", []
-    for weight, bias in zip(names[:-1], offsets[:-1], strict=True):
-        phi, slope, bend = _ACTIVATIONS[activation](graph, graph.node("Gemm", h, weight, bias, transB=1))
+    h, hidden = "features", list[tuple[str, str] | None]()
+    for layer, (weight, bias) in enumerate(zip(names[:-1], offsets[:-1], strict=True), 1):
+        h = graph.node("Gemm", h, weight, bias, transB=1)
+        if layer in network.linear:
+            hidden.append(None)
+            continue
+        h, slope, bend = _ACTIVATIONS[network.activation](graph, h)
         hidden.append((slope, bend))
-        h = phi
     y = graph.node("Gemm", h, names[-1], offsets[-1], transB=1)
     graph.node("Reshape", y, graph.integers([-1]), name="value")
+    _hessian(graph, weights, hidden, _adjoint(graph, weights, names, hidden))
 
+
+def _adjoint(
+    graph: _Graph, weights: list[NumpyArray], names: list[str], hidden: list[tuple[str, str] | None]
+) -> list[str]:
+    """q_{l-1} = (q_l o phi'(a_l)) W_l down to delta; returns q_l o phi''(a_l), "" for layers that do not bend."""
+    bending = _bending(hidden)
+    first, last = bending[0], bending[-1]
+    top = _product(weights[last + 1 :])
+    slope, bend = hidden[last] or ("", "")
     # q_{L-1} = phi'(a_L) @ (diag(w) W_L): the product of constants is taken here, because onnxruntime would fuse the
     # one weight of a one-neuron layer into the matrix product as a float32 factor.
-    last = len(hidden) - 1
-    through = graph.constant("last_adjoint", weights[-1][0][:, None] * weights[-2])
-    adjoint = graph.node("MatMul", hidden[last][0], through, name="delta" if last == 0 else None)
-    curvature = [hidden[last][1] if last == 0 else graph.node("Mul", hidden[last][1], names[-1])]
+    through = graph.constant("last_adjoint", top[0][:, None] * weights[last])
+    adjoint = graph.node("MatMul", slope, through, name="delta" if last == 0 else None)
+    if first < last:
+        factor = names[-1] if last == len(hidden) - 1 else graph.constant("output_adjoint", top)
+        bend = graph.node("Mul", bend, factor)
+    curvature = [bend]
     for layer in range(last - 1, -1, -1):
-        slope, bend = hidden[layer]
-        curvature.insert(0, graph.node("Mul", adjoint, bend))
-        bent = graph.node("Mul", adjoint, slope)
+        derivatives, bent = hidden[layer], adjoint
+        curvature.insert(0, graph.node("Mul", adjoint, derivatives[1]) if derivatives else "")
+        if derivatives:
+            bent = graph.node("Mul", adjoint, derivatives[0])
         adjoint = graph.node("MatMul", bent, names[layer], name="delta" if layer == 0 else None)
-    _hessian(graph, weights, [slope for slope, _ in hidden], curvature)
+    return curvature
 
 
-def _hessian(graph: _Graph, weights: list[NumpyArray], slopes: list[str], curvature: list[str]) -> None:
+def _bending(hidden: list[tuple[str, str] | None]) -> list[int]:
+    """Indices of the hidden layers that have an activation."""
+    return [layer for layer, derivatives in enumerate(hidden) if derivatives]
+
+
+def _product(weights: Sequence[NumpyArray]) -> NumpyArray:
+    """W_n ... W_2 W_1 of consecutive layers."""
+    return reduce(lambda below, weight: weight @ below, weights)
+
+
+def _hessian(
+    graph: _Graph, weights: list[NumpyArray], hidden: list[tuple[str, str] | None], curvature: list[str]
+) -> None:
     """gamma = sum_l J_l^T diag(q_l o phi''(a_l)) J_l, in the narrower of feature space and first-layer space."""
     d = weights[0].shape[1]
     narrow = weights[0].shape[0] < d
-    seed = np.eye(weights[0].shape[0]) if narrow else weights[0]
+    first, last = _bending(hidden)[0], len(curvature) - 1
+    seed = _product([np.eye(weights[0].shape[0]) if narrow else weights[0], *weights[1 : first + 1]])
     size = seed.shape[1]
     squares = np.einsum("ki,kj->kij", seed, seed).reshape(len(seed), -1)
-    if len(slopes) == 1:
-        squares = weights[-1][0][:, None] * squares
-    flat = graph.node("MatMul", curvature[0], graph.constant("seed_squares", squares))
-    if len(slopes) > 1:
-        products = np.einsum("ik,kj->kji", weights[1], seed).reshape(len(seed), -1)
-        tangent = graph.node("MatMul", slopes[0], graph.constant("seed_products", products))
-        tangent = graph.node("Reshape", tangent, graph.integers([-1, size, weights[1].shape[0]]))  # J^T
-        for layer in range(1, len(slopes)):
-            if layer > 1:
-                bent = graph.node("Mul", tangent, graph.node("Unsqueeze", slopes[layer - 1], graph.integers([1])))
-                tangent = graph.node("MatMul", bent, graph.constant(f"transposed_{layer + 1}", weights[layer].T))
+    if first == last:
+        squares = _product(weights[last + 1 :])[0][:, None] * squares
+    flat = graph.node("MatMul", curvature[first], graph.constant("seed_squares", squares))
+    tangent = ""  # J^T of the layer
+    for layer in range(first + 1, last + 1):
+        tangent = _tangent(graph, weights, hidden[layer - 1], tangent, layer=layer, seed=seed)
+        if curvature[layer]:
             weighted = graph.node("Mul", tangent, graph.node("Unsqueeze", curvature[layer], graph.integers([1])))
             term = graph.node("MatMul", weighted, graph.node("Transpose", tangent, perm=[0, 2, 1]))
             flat = graph.node("Add", flat, graph.node("Reshape", term, graph.integers([-1, size * size])))
     if narrow:
         flat = _mapped_out(graph, weights[0], flat)
     graph.node("Reshape", flat, graph.integers([-1, d, d]), name="gamma")
+
+
+def _tangent(
+    graph: _Graph,
+    weights: list[NumpyArray],
+    below: tuple[str, str] | None,
+    tangent: str,
+    *,
+    layer: int,
+    seed: NumpyArray,
+) -> str:
+    """J^T of a layer from that of the layer below and its slope; the first is one product with a constant."""
+    if not tangent and below:
+        products = np.einsum("ik,kj->kji", weights[layer], seed).reshape(len(seed), -1)
+        start = graph.node("MatMul", below[0], graph.constant("seed_products", products))
+        return graph.node("Reshape", start, graph.integers([-1, seed.shape[1], weights[layer].shape[0]]))
+    bent = graph.node("Mul", tangent, graph.node("Unsqueeze", below[0], graph.integers([1]))) if below else tangent
+    return graph.node("MatMul", bent, graph.constant(f"transposed_{layer + 1}", weights[layer].T))
 
 
 def _mapped_out(graph: _Graph, weight: NumpyArray, flat: str) -> str:
@@ -225,4 +277,5 @@ def read_network(model: bytes) -> Network:
         weights=tuple(constants[f"weight_{layer}"] for layer in range(1, layers + 1)),
         biases=tuple(constants[f"bias_{layer}"] for layer in range(1, layers + 1)),
         activation=properties["activation"],
+        linear=frozenset(int(layer) for layer in properties.get("linear", "").split(",") if layer),
     )

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pricing.types import Progress
-from surrogate.losses import Objective
+from surrogate.losses import Differentiable
 from surrogate.spec import LBFGS
 
 # Iterations between two progress reports; torch's optimiser runs that many per call.
@@ -16,7 +16,7 @@ ROWS = 8192
 
 
 def minimise(
-    objective: Objective, theta: Tensor, spec: LBFGS, *, generator: torch.Generator, progress: Progress
+    objective: Differentiable, theta: Tensor, spec: LBFGS, *, generator: torch.Generator, progress: Progress
 ) -> tuple[Tensor, list[float]]:
     """Trained coordinates and the loss after every block of iterations. Shape: free -> free."""
     del generator  # deterministic
@@ -31,7 +31,7 @@ def minimise(
         tolerance_change=0.0,
         line_search_fn="strong_wolfe",
     )
-    samples = len(objective.dataset)
+    samples = len(objective)
 
     def closure() -> Tensor:
         total, gradient = point.new_zeros(()), torch.zeros_like(point)

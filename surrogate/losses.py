@@ -13,13 +13,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from surrogate.dataset import FIELDS, Dataset
 from surrogate.errors import SurrogateError
-from surrogate.network import Network, flatten, hessian_vector, unflatten, value, value_and_gradient
+from surrogate.network import Network, flatten, hessian_vector, outputs, unflatten, value_and_gradient
 from surrogate.spec import SobolevLoss
 
 
@@ -39,6 +41,8 @@ def loss_weights(dataset: Dataset, loss: SobolevLoss) -> LossWeights:
     Raises:
         SurrogateError: the loss needs labels that the dataset does not hold.
     """
+    if loss.order >= 1 and (dataset.has_classes or dataset.y.ndim > 1):
+        raise SurrogateError("a network of several outputs is trained on values alone; ask for a loss of order 0")
     if loss.order >= 1 and dataset.gradient is None:
         raise SurrogateError("a loss of order 1 needs delta labels; make labels of order 1 or ask for order 0")
     if loss.order >= 2 and dataset.curvature is None:
@@ -62,9 +66,16 @@ def _inverse(scale: Tensor) -> Tensor:
 
 
 def residuals(network: Network, batch: Dataset, weights: LossWeights) -> Tensor:
-    """Residual rows r_n. Shape: -> batch (1 + feature + direction * feature), by order."""
+    """Residual rows r_n. Shape: -> batch (1 + feature + direction * feature), by order; batch output for several.
+
+    Raises:
+        SurrogateError: class labels, which have no residuals.
+    """
+    if batch.has_classes:
+        raise SurrogateError("class labels have no residuals; train with adam or lbfgs")
     if weights.order == 0:
-        return weights.value * (value(network, batch.x) - batch.y)[:, None]
+        y = outputs(network, batch.x)
+        return weights.value * (y - batch.y.reshape(len(y), -1))
     assert batch.gradient is not None
     if weights.order == 1:
         y, gradient = value_and_gradient(network, batch.x)
@@ -82,6 +93,19 @@ def residuals(network: Network, batch: Dataset, weights: LossWeights) -> Tensor:
     return torch.cat(parts, dim=1)
 
 
+class Differentiable(Protocol):
+    """What a first-order optimiser needs: a mean loss over samples, in any precision."""
+
+    def __len__(self) -> int:
+        """Number of samples."""
+
+    def loss(self, theta: Tensor, rows: Tensor | slice = slice(None)) -> Tensor:
+        """Mean loss of some samples. Shape: free -> scalar."""
+
+    def to(self, dtype: torch.dtype) -> Self:
+        """The same in another precision."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Objective:
     """What an optimiser minimises: the loss as a function of the trainable coordinates of the parameter vector.
@@ -94,21 +118,26 @@ class Objective:
     weights: LossWeights
     free: Tensor
 
+    def __len__(self) -> int:
+        return len(self.dataset)
+
     def start(self) -> Tensor:
         """The network's own trainable coordinates. Shape: -> free."""
         return flatten(self.network)[self.free]
 
     def at(self, theta: Tensor) -> Network:
         """The network with these trainable coordinates; differentiable. Shape: free ->."""
-        whole = flatten(self.network)
-        return unflatten(self.network, theta if len(theta) == len(whole) else whole.index_put((self.free,), theta))
+        return with_coordinates(self.network, self.free, theta)
 
     def residuals(self, theta: Tensor, rows: Tensor | slice = slice(None)) -> Tensor:
         """Residual rows of some samples. Shape: free -> batch residual."""
         return residuals(self.at(theta), self.dataset.rows(rows), self.weights)
 
     def loss(self, theta: Tensor, rows: Tensor | slice = slice(None)) -> Tensor:
-        """Mean squared length of the residual rows. Shape: free -> scalar."""
+        """Mean squared length of the residual rows, or the cross-entropy of class labels. Shape: free -> scalar."""
+        if self.dataset.has_classes:
+            batch = self.dataset.rows(rows)
+            return cross_entropy(outputs(self.at(theta), batch.x), batch.y)
         return self.residuals(theta, rows).square().sum(dim=1).mean()
 
     def jacobian(self, theta: Tensor, rows: Tensor | slice = slice(None)) -> tuple[Tensor, Tensor]:
@@ -136,6 +165,12 @@ class Objective:
                 self.weights, gradient=self.weights.gradient.to(dtype), curvature=self.weights.curvature.to(dtype)
             ),
         )
+
+
+def with_coordinates(network: Network, free: Tensor, theta: Tensor) -> Network:
+    """The network with these values at the ``free`` indices of `flatten`; differentiable. Shape: free, free ->."""
+    whole = flatten(network)
+    return unflatten(network, theta if len(theta) == len(whole) else whole.index_put((free,), theta))
 
 
 def free_coordinates(network: Network, masks: Sequence[Tensor] | None) -> Tensor:

@@ -23,6 +23,7 @@ def make_artifact(
     problem: PricingProblem,
     report: Mapping[str, Any],
     provenance: Mapping[str, Any],
+    certificate: Mapping[str, Any] | None = None,
     float32: bool = False,
 ) -> Artifact:
     """Export the network and describe it; nothing here depends on the clock, so the same inputs give the same bytes.
@@ -31,6 +32,7 @@ def make_artifact(
         network: single output, raw units.
         report: what `surrogate.evaluation.evaluate` returned.
         provenance: build specification, seed, paths, data hash, libraries, parent version.
+        certificate: what is proven of the network (`pruning.shape`, `pruning.certificate`).
         float32: also export in single precision and measure its loss.
 
     Raises:
@@ -47,8 +49,22 @@ def make_artifact(
     hashes = {MODEL: hashlib.sha256(model).hexdigest(), "spec": spec_hash}
     if single is not None:
         hashes[MODEL_FLOAT32] = hashlib.sha256(single).hexdigest()
-    unit = problem.features[0].unit
     manifest = {
+        **describe(network, name=name, problem=problem),
+        "accuracy": report["accuracy"],
+        "certificate": None if certificate is None else dict(certificate),
+        "parity": parity,
+        "provenance": dict(provenance),
+        "hashes": hashes,
+    }
+    manifest["network"]["nodes"] = len(onnx.load_from_string(model).graph.node)
+    return Artifact(model=model, manifest=manifest, report=report, card=card(manifest, report), model_float32=single)
+
+
+def describe(network: Network, *, name: str, problem: PricingProblem) -> dict[str, Any]:
+    """What the manifest says of a network and its problem before anything is measured."""
+    unit = problem.features[0].unit
+    return {
         "name": name,
         "problem": dump(problem),
         "features": [dump(feature) for feature in problem.features],
@@ -56,15 +72,10 @@ def make_artifact(
         "network": {
             "widths": list(network.widths),
             "activation": network.activation,
+            **({"linear": sorted(network.linear)} if network.linear else {}),
             "parameters": network.parameters,
-            "nodes": len(onnx.load_from_string(model).graph.node),
         },
-        "accuracy": report["accuracy"],
-        "parity": parity,
-        "provenance": dict(provenance),
-        "hashes": hashes,
     }
-    return Artifact(model=model, manifest=manifest, report=report, card=card(manifest, report), model_float32=single)
 
 
 def card(manifest: Mapping[str, Any], report: Mapping[str, Any]) -> str:
@@ -103,10 +114,46 @@ Measured on {accuracy["samples"]} points of the Box against an independent refer
 relative error {reference["relative_error"]:.0e}); label error is the root mean square standard error of the training
 labels. Buckets, the stated bias of the labels and shape checks are in `report.json`.
 
-| feature (coordinates) | lowest | highest | unit |
+{proven(manifest["certificate"])}| feature (coordinates) | lowest | highest | unit |
 |---|---|---|---|
 {bounds}
 
 Outside these bounds the network extrapolates and nothing is claimed. Trained on {provenance["simulated_paths"]}
 simulated paths, seed {provenance["seed"]}; `manifest.json` holds the whole specification, `SHA256SUMS` the hashes.
 """
+
+
+def proven(certificate: Mapping[str, Any] | None) -> str:
+    """The card's table of what is proven, empty where nothing was tried."""
+    if certificate is None:
+        return ""
+    rows = "\n".join(
+        f"| {entry['statement']} | {_number(entry['smallest_tolerance'])} | "
+        f"{'all' if entry['proven'] else format(100.0 * entry['share'], '.1f') + ' % (estimate)'} |"
+        for entry in certificate["shape"]
+    )
+    tolerance, pruning = certificate["shape"][0]["tolerance"], certificate["pruning"]
+    table = f"""| proven, within eps | smallest eps on the whole Box | part of the Box at eps = {tolerance:g} |
+|---|---|---|
+{rows}
+
+eps is a share of the largest value, of 1 for delta, of the largest gamma. Proven by interval arithmetic with branch and
+bound.
+Arithmetic: {certificate["arithmetic"]}.
+"""
+    if pruning is not None:
+        seen = pruning["seen"]
+        bounds = [("the value", pruning["value"], seen["value"])]
+        if pruning["largest_delta"] is not None:
+            bounds.append(("every delta", pruning["largest_delta"], max(seen["delta"])))
+        held = " and ".join(
+            f"{name} within {bound:g} (largest difference seen {met:.1e})"
+            for name, bound, met in bounds
+            if bound is not None
+        )
+        table += f"Against the network that was pruned, everywhere in the Box: {held or 'nothing is proven'}.\n"
+    return table + "\n"
+
+
+def _number(bound: float | None) -> str:
+    return "not proven" if bound is None else f"{bound:g}"

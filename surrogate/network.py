@@ -23,7 +23,10 @@ from surrogate.activations import ACTIVATIONS, ActivationName, Derivatives
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """Weights and biases of an MLP; ``activation`` follows every layer but the last.
+    """Weights and biases of an MLP; ``activation`` follows every layer but the last and those in ``linear``.
+
+    Args:
+        linear: hidden layers (1 is the first) that nothing follows: the inner factors of low-rank layers.
 
     Shape: weights[l] is (out, in), biases[l] is (out,).
     """
@@ -31,6 +34,11 @@ class Network:
     weights: tuple[Tensor, ...]
     biases: tuple[Tensor, ...]
     activation: ActivationName
+    linear: frozenset[int] = frozenset()
+
+    def activation_of(self, layer: int) -> ActivationName:
+        """What follows hidden layer ``layer``, 1 the first."""
+        return "identity" if layer in self.linear else self.activation
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -88,10 +96,9 @@ def unflatten(network: Network, vector: Tensor) -> Network:
 
 def forward(network: Network, x: Tensor) -> tuple[Tensor, list[Derivatives]]:
     """Outputs and, per hidden layer, phi and its derivatives there. Shape: batch input -> batch output."""
-    phi = ACTIVATIONS[network.activation]
     h, hidden = x, []
-    for weight, bias in zip(network.weights[:-1], network.biases[:-1], strict=True):
-        hidden.append(phi(h @ weight.T + bias))
+    for layer, (weight, bias) in enumerate(zip(network.weights[:-1], network.biases[:-1], strict=True), start=1):
+        hidden.append(ACTIVATIONS[network.activation_of(layer)](h @ weight.T + bias))
         h = hidden[-1][0]
     return h @ network.weights[-1].T + network.biases[-1], hidden
 
@@ -153,52 +160,3 @@ def value_gradient_hessian(network: Network, x: Tensor) -> tuple[Tensor, Tensor,
         if layer + 1 < len(hidden):
             tangent = network.weights[layer + 1] @ (slope[:, :, None] * tangent)
     return y[:, 0], q[0].expand_as(x), hessian
-
-
-def from_sequential(module: torch.nn.Sequential) -> Network:
-    """The Network of a ``torch.nn.Sequential`` of Linear layers with one activation kind between them.
-
-    Raises:
-        ValueError: for any other module, naming it.
-    """
-    names: dict[type[torch.nn.Module], ActivationName] = {
-        torch.nn.SiLU: "silu",
-        torch.nn.Softplus: "softplus",
-        torch.nn.Tanh: "tanh",
-        torch.nn.ReLU: "relu",
-    }
-    linears = [layer for layer in module if isinstance(layer, torch.nn.Linear)]
-    kinds = {type(layer) for layer in module if not isinstance(layer, torch.nn.Linear | torch.nn.Flatten)}
-    if not linears or len(kinds) != 1 or not kinds <= set(names):
-        raise ValueError(
-            "need a Sequential of Linear layers with one kind of activation out of SiLU, Softplus, Tanh, ReLU between "
-            f"them, got {[type(layer).__name__ for layer in module]}"
-        )
-    return Network(
-        weights=tuple(layer.weight.detach().clone() for layer in linears),
-        biases=tuple(
-            torch.zeros(layer.out_features, dtype=layer.weight.dtype)
-            if layer.bias is None
-            else layer.bias.detach().clone()
-            for layer in linears
-        ),
-        activation=names[kinds.pop()],
-    )
-
-
-def to_sequential(network: Network) -> torch.nn.Sequential:
-    """The same function as a ``torch.nn.Sequential`` for other people's tools."""
-    activations: dict[ActivationName, type[torch.nn.Module]] = {
-        "silu": torch.nn.SiLU,
-        "softplus": torch.nn.Softplus,
-        "tanh": torch.nn.Tanh,
-        "relu": torch.nn.ReLU,
-    }
-    modules: list[torch.nn.Module] = []
-    for weight, bias in zip(network.weights, network.biases, strict=True):
-        linear = torch.nn.Linear(weight.shape[1], weight.shape[0], dtype=weight.dtype)
-        with torch.no_grad():
-            linear.weight.copy_(weight)
-            linear.bias.copy_(bias)
-        modules += [linear, activations[network.activation]()]
-    return torch.nn.Sequential(*modules[:-1])

@@ -18,7 +18,7 @@ CONSTANT = 1e-12
 
 @dataclass(frozen=True, kw_only=True)
 class Scaling:
-    """Means and standard deviations. Shape: x parts (feature,), y parts scalar tensors."""
+    """Means and standard deviations. Shape: x parts (feature,); y parts () or, for several outputs, (output,)."""
 
     x_mean: Tensor
     x_scale: Tensor
@@ -29,9 +29,14 @@ class Scaling:
 def fit_scaling(x: Tensor, y: Tensor) -> Scaling:
     """Mean and standard deviation of each coordinate and of the values; a constant column scales by 1.
 
-    Shape: batch feature, batch ->.
+    Class labels (integers) leave the outputs as they are.
+
+    Shape: batch feature, batch or batch output ->.
     """
-    return Scaling(x_mean=x.mean(dim=0), x_scale=_spread(x), y_mean=y.mean(), y_scale=_spread(y))
+    if not y.is_floating_point():
+        zero = x.new_zeros(())
+        return Scaling(x_mean=x.mean(dim=0), x_scale=_spread(x), y_mean=zero, y_scale=zero + 1.0)
+    return Scaling(x_mean=x.mean(dim=0), x_scale=_spread(x), y_mean=y.mean(dim=0), y_scale=_spread(y))
 
 
 def _spread(values: Tensor) -> Tensor:
@@ -47,7 +52,7 @@ def to_raw(network: Network, scaling: Scaling) -> Network:
     biases = (network.biases[0] - first @ scaling.x_mean, *network.biases[1:])
     return replace(
         network,
-        weights=(*weights[:-1], weights[-1] * scaling.y_scale),
+        weights=(*weights[:-1], weights[-1] * scaling.y_scale.reshape(-1, 1)),
         biases=(*biases[:-1], biases[-1] * scaling.y_scale + scaling.y_mean),
     )
 
@@ -58,6 +63,6 @@ def to_normalised(network: Network, scaling: Scaling) -> Network:
     weights = (network.weights[0] * scaling.x_scale, *network.weights[1:])
     return replace(
         network,
-        weights=(*weights[:-1], weights[-1] / scaling.y_scale),
+        weights=(*weights[:-1], weights[-1] / scaling.y_scale.reshape(-1, 1)),
         biases=(*biases[:-1], (biases[-1] - scaling.y_mean) / scaling.y_scale),
     )

@@ -68,6 +68,7 @@ def train(
         def share(part: float, done: float = done) -> None:
             report(done + part / len(spec.optimisers))
 
+        share(0.0)
         theta, history = _minimise(objective, theta, optimiser, generator=generator, progress=share)
         losses += history
     if not (torch.isfinite(theta).all() and math.isfinite(losses[-1])):
@@ -101,7 +102,14 @@ def fit(
     progress: Progress | None = None,
 ) -> Trained:
     """Train a randomly initialised network of the given shape."""
-    widths = (dataset.x.shape[1], *network.hidden, 1)
-    fresh = initialise(widths, network.activation, generator=generator, dtype=dataset.x.dtype)
-    start = to_raw(fresh, fit_scaling(dataset.x, dataset.y))
+    start = draw(dataset, network, generator=generator)
     return train(start, dataset, spec, generator=generator, progress=progress)
+
+
+def draw(dataset: Dataset, network: NetworkSpec, *, generator: torch.Generator) -> Network:
+    """The random network that `fit` starts from, raw units; as many outputs as the labels have values or classes."""
+    y = dataset.y
+    outputs = int(y.max()) + 1 if dataset.has_classes else (1 if y.ndim == 1 else y.shape[1])
+    widths = (dataset.x.shape[1], *network.hidden, outputs)
+    fresh = initialise(widths, network.activation, generator=generator, dtype=dataset.x.dtype)
+    return to_raw(fresh, fit_scaling(dataset.x, dataset.y))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -22,9 +21,10 @@ from app.commands.terminal import (
     show_json,
 )
 from app.encoding import gamma_form
-from app.errors import InvalidRequest, NonFiniteAnswer
+from app.errors import NonFiniteAnswer
 from app.predictor import load_predictor
 from app.schemas import GammaForm
+from app.tables import read_features
 from pricing.domain import Box
 from pricing.errors import OutOfDomain
 from pricing.types import Array
@@ -79,55 +79,3 @@ def header(labels: Sequence[str], gamma: GammaForm) -> list[str]:
     pairs = [f"gamma {left} {right}" for left in labels for right in labels]
     gammas = {"full": pairs, "diagonal": [f"gamma {label}" for label in labels], "parallel": ["gamma parallel"]}
     return ["value", *(f"delta {label}" for label in labels), *gammas[gamma], "in_domain"]
-
-
-def read_features(source: Path, box: Box) -> Array:
-    """The rows of a CSV file, columns in the order of the Box. Shape: -> batch feature.
-
-    Raises:
-        InvalidRequest: names the line and column that is not a finite number, or what the header must name.
-    """
-    lines = read_lines(source)
-    order: Sequence[int] = range(box.dimension)
-    if lines and parse(lines[0][1][0]) is None:
-        order = column_order([label.strip() for label in lines.pop(0)[1]], box)
-    if not lines:
-        raise InvalidRequest(f"{source} has no rows")
-    return np.array([read_row(number, row, box) for number, row in lines])[:, order]
-
-
-def read_lines(source: Path) -> list[tuple[int, list[str]]]:
-    """The lines that are not empty, with their numbers from 1."""
-    try:
-        with nullcontext(sys.stdin) if str(source) == "-" else source.open(newline="", encoding="utf-8-sig") as file:
-            return [(number, row) for number, row in enumerate(csv.reader(file), 1) if row]
-    except OSError as error:
-        raise InvalidRequest(f"cannot read {source}: {error.strerror}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InvalidRequest(f"{source} is not CSV text: {error}") from error
-
-
-def column_order(header: Sequence[str], box: Box) -> list[int]:
-    """The columns of the file in the order of the Box."""
-    if sorted(header) != sorted(box.labels):
-        raise InvalidRequest(f"the header must name {', '.join(box.labels)}, got {', '.join(header)}")
-    return [header.index(label) for label in box.labels]
-
-
-def read_row(line: int, cells: Sequence[str], box: Box) -> list[float]:
-    """The numbers of one line."""
-    if len(cells) != box.dimension:
-        raise InvalidRequest(f"line {line}: need {box.dimension} columns ({', '.join(box.labels)}), got {len(cells)}")
-    numbers = [parse(cell) for cell in cells]
-    for column, number in enumerate(numbers):
-        if number is None or not np.isfinite(number):
-            raise InvalidRequest(f"line {line}, column {column + 1}: need a finite number, got {cells[column]!r}")
-    return [number for number in numbers if number is not None]
-
-
-def parse(cell: str) -> float | None:
-    """A number, or None."""
-    try:
-        return float(cell)
-    except ValueError:
-        return None

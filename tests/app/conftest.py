@@ -10,13 +10,19 @@ import httpx
 import pytest
 import torch
 from fastapi import FastAPI
+from msgspec.structs import replace
 
 from app.jobs import Jobs, open_database
 from app.main import create_app
 from app.registry import Registry
 from app.settings import Settings
+from app.spec import BuildSpec
+from app.sweep import Outcome
+from app.sweep_spec import FromScratch, SweepSpec
 from pricing.domain import Feature
 from pricing.spec import Bachelier, Call, PricingProblem
+from pruning.shifts import Noise
+from pruning.spec import PruningSpec
 from surrogate.artifact import Artifact
 from surrogate.evaluation import evaluate
 from surrogate.manifest import make_artifact
@@ -49,6 +55,12 @@ optimisers = [{ kind = "levenberg_marquardt", starts = 1, short = 3, finalists =
 [evaluation]
 samples = 64
 """
+
+
+@pytest.fixture(scope="session")
+def tiny_text() -> str:
+    """A build specification as TOML."""
+    return TINY
 
 
 @pytest.fixture
@@ -143,3 +155,57 @@ async def client(served: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(served, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def sweep_of_three(problem: PricingProblem) -> tuple[SweepSpec, list[Outcome], list[dict[str, float] | None]]:
+    """A sweep with measurements that are made up: dense, two pruned and one from scratch for each of two seeds.
+
+    Parameters and gamma R2 by seed: dense 100, 0.99999; "a" 40, 0.9999 and 0.99995; "b & c" 20, 0.9998 and 0.99999;
+    from scratch 30, 0.9999; "a" has no network of 5 parameters on seed 1.
+    """
+    spec = SweepSpec(
+        build=BuildSpec(name="three", seed=0, problem=problem),
+        methods=({"method": "magnitude", "label": "a"}, {"method": "chita", "label": "b & c"}),
+        parameters=(40,),
+        seeds=(0, 1),
+        deltas=(0.0, 1.0),
+        shifts=(Noise(level=0.01),),
+        from_scratch=FromScratch(hidden=((2,),)),
+    )
+    sizes = {"dense": 100, "a": 40, "b & c": 20, "from scratch": 30}
+    gammas = {
+        "dense": (0.99999, 0.99999),
+        "a": (0.9999, 0.99995),
+        "b & c": (0.9998, 0.99999),
+        "from scratch": (0.9999, 0.9999),
+    }
+    outcomes: list[Outcome] = []
+    for place, seed in enumerate(spec.seeds):
+        for case in spec.cases(seed):
+            scores = {
+                greek: {"r2": gammas[case.label][place], "rmse": 1.0 - gammas[case.label][place], "max_error": 1e-3}
+                for greek in ("value", "delta", "gamma")
+            }
+            worse = {greek: {**score, "rmse": 1.1 * score["rmse"]} for greek, score in scores.items()}
+            record = {
+                "status": "done",
+                "sentence": None,
+                "sparsity": None,
+                "parameters": sizes[case.label],
+                "weights": sizes[case.label],
+                "widths": [3, 2, 1],
+                "onnx_nodes": 20 + sizes[case.label],
+                "bound": None,
+                "accuracy": scores,
+                "shifted": {"noise 0.01": worse},
+                "seconds": {"pruning": 1.0, "fine_tuning": 2.0},
+                "peak_memory_bytes": 1 << 28,
+            }
+            outcomes.append(Outcome(case=case, record=record))
+    lost = replace(outcomes[-1].case, label="a", network=None, pruning=PruningSpec(method="magnitude", parameters=5))
+    outcomes.append(Outcome(case=lost, record={"status": "skipped", "sentence": "too small <for> it"}))
+    latencies: list[dict[str, float] | None] = [
+        {"1": 1e-5, "1024": 1e-8 * outcome.record["parameters"]} if outcome.done else None for outcome in outcomes
+    ]
+    return spec, outcomes, latencies

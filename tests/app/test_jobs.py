@@ -120,6 +120,8 @@ async def test_a_specification_survives_its_own_dump(tiny: dict[str, Any]) -> No
         ({"pruning": {"method": "magnitude"}}, "spec.pruning.sparsity"),
         ({"pruning": {"method": "magnitude", "sparsity": 1.5}}, "spec.pruning.sparsity"),
         ({"pruning": {"method": "magic", "sparsity": 0.5}}, "spec.pruning.method"),
+        ({"labels": {"sampler": {"kind": "table", "table": "/etc/passwd"}}}, "spec.labels.sampler.table"),
+        ({"labels": {"sampler": {"kind": "table", "states": [[1.0], [2.0]]}}}, "spec.labels.sampler.states"),
     ],
 )
 async def test_a_bad_specification_is_refused_before_anything_is_queued(

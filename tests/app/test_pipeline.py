@@ -3,14 +3,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from app.pipeline import STEPS, build
 from app.plan import WEIGHTS, load_spec, plan
 from app.registry import Registry
 from app.spec import BuildSpec
+from pricing.draws import stream
 from pricing.errors import InvalidSpec
+from pricing.labels import load as load_labels
 from pricing.spec import load
+from pruning.intervals.interval import ACTIVATION_ULPS
+from pruning.shape import prove_shape
 from surrogate import artifact
 from surrogate.export import read_network
 
@@ -43,8 +48,21 @@ def test_progress_is_told_by_step(tiny: dict[str, Any], tmp_path: Path) -> None:
     told: list[tuple[str, float]] = []
     build(load(BuildSpec, tiny), tmp_path, lambda step, share: told.append((step, share)))
     shares = [share for _, share in told]
-    assert list(dict.fromkeys(step for step, _ in told)) == ["label", "train", "evaluate", "export"]
+    assert list(dict.fromkeys(step for step, _ in told)) == ["label", "train", "certify", "evaluate", "export"]
     assert shares == sorted(shares)
+
+
+def test_the_certificate_is_about_the_exported_weights(tiny: dict[str, Any], tmp_path: Path) -> None:
+    spec = load(BuildSpec, tiny)
+    made = build(spec, tmp_path)
+    network = read_network(made.model)
+    assert made.manifest["certificate"]["shape"] == prove_shape(
+        network, spec.problem, tolerance=spec.evaluation.tolerance, seed=spec.seed
+    )
+    assert "not of model.float32.onnx" in made.card
+    assert f"sigmoid and tanh are within {ACTIVATION_ULPS} x 2^-52" in made.card
+    for entry in made.manifest["certificate"]["shape"]:
+        assert entry["statement"] in made.card
 
 
 def test_a_prune_job_continues_its_parent(tiny: dict[str, Any], tmp_path: Path) -> None:
@@ -61,10 +79,51 @@ def test_a_prune_job_continues_its_parent(tiny: dict[str, Any], tmp_path: Path) 
     }
     assert provenance["simulated_paths"] == 2 * parent.manifest["provenance"]["simulated_paths"]
     assert 0 < read_network(pruned.model).parameters < read_network(parent.model).parameters
+    assert parent.manifest["certificate"]["pruning"] is None
+    difference = pruned.manifest["certificate"]["pruning"]
+    assert difference["seen"]["value"] <= difference["value"]
+    assert f"the value within {difference['value']:g}" in pruned.card
     registry.close()
 
 
 def test_what_cannot_be_labelled_says_so(tiny: dict[str, Any], tmp_path: Path) -> None:
     tiny["labels"] |= {"order": 2, "directions": 5}
     with pytest.raises(InvalidSpec, match="directions must be at most 2"):
+        build(load(BuildSpec, tiny), tmp_path)
+
+
+def history(rows: int) -> list[list[float]]:
+    """States of two assets around (0.9, 1.1)."""
+    normals = stream("history", seed=0).standard_normal((rows, 2))
+    found: list[list[float]] = (normals @ np.array([[0.1, 0.05], [0.0, 0.1]]) + np.array([0.9, 1.1])).tolist()
+    return found
+
+
+@pytest.mark.parametrize("sparsity", [None, 0.5])
+def test_labels_are_made_where_the_market_goes(tiny: dict[str, Any], sparsity: float | None, tmp_path: Path) -> None:
+    flow = {"hidden": [4, 4], "steps": 2, "epochs": 2, "sparsity": sparsity}
+    states = history(200)
+    tiny["labels"] |= {"samples": 512, "sampler": {"kind": "table", "states": states, "flow": flow}}
+    told: list[float] = []
+    made = build(load(BuildSpec, tiny), tmp_path / "a", lambda _, share: told.append(share))
+    assert told == sorted(told)
+    features = load_labels(tmp_path / "a" / "labels.npz").features.numpy()
+    np.testing.assert_allclose(features.mean(axis=0), [0.9, 1.1], atol=0.03)
+    assert load(BuildSpec, tiny).problem.box.contains(features).all()
+    facts = made.report["labels"]["table"]
+    assert facts["states"] == 200
+    assert 0.9 < facts["inside"] <= 1.0
+    again = build(load(BuildSpec, made.manifest["provenance"]["build"]), tmp_path / "b")
+    assert artifact.files(again) == artifact.files(made)
+    states[7][0] += 1e-9
+    changed = build(load(BuildSpec, tiny), tmp_path / "c")
+    hashes = [one.manifest["provenance"]["states_sha256"] for one in (made, again, changed)]
+    assert hashes[0] == hashes[1] == facts["states_sha256"] != hashes[2]
+
+
+def test_a_table_far_from_the_box_is_refused(tiny: dict[str, Any], tmp_path: Path) -> None:
+    states = [[10.0 + x, 10.0 + y] for x, y in history(50)]
+    flow = {"hidden": [2], "steps": 1, "epochs": 1}
+    tiny["labels"] |= {"sampler": {"kind": "table", "states": states, "flow": flow}}
+    with pytest.raises(InvalidSpec, match="0 of 1024 states drawn lie in the Box"):
         build(load(BuildSpec, tiny), tmp_path)

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pricing.correlation import require_correlation
 from pricing.errors import InvalidSpec
 from pricing.market import SEVEN_ASSET_WEIGHTS, evaluation_spots, random_market
-from pricing.spec import require_correlation
 
 
 @pytest.mark.parametrize("assets", [1, 2, 7, 30])

@@ -3,13 +3,14 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 import pytest
-from scipy.stats import kstest
+import torch
+from scipy.stats import kstest, truncnorm
 from torch import Tensor
 
 from pricing.analytic import greeks
 from pricing.domain import Feature
 from pricing.errors import InvalidSpec
-from pricing.sampling import sample_features
+from pricing.sampling import sample_features, sample_inside
 from pricing.spec import (
     Bachelier,
     Call,
@@ -20,6 +21,7 @@ from pricing.spec import (
     PricingProblem,
     Put,
     Sampler,
+    TableSampler,
     UniformSampler,
 )
 
@@ -98,3 +100,26 @@ def test_unused_feature_is_left_alone() -> None:
     )
     x = sampled(problem, MoneynessSampler()).numpy()
     assert kstest(x[:, 1] - 0.5, "uniform").statistic < 2.0 / 4096
+
+
+def test_states_outside_the_box_are_drawn_again(single: PricingProblem) -> None:
+    """Normals around 1 with deviation 1/2 in [0.5, 1.5]: the truncated law, and its share of 68.27 %."""
+    found = sample_inside(single.box, lambda normals: 1.0 + 0.5 * normals, 4096, seed=2)
+    x = found.features.numpy()
+    assert x.shape == (4096, 1)
+    assert single.box.contains(x).all()
+    assert found.share == pytest.approx(0.6827, abs=2e-3)
+    assert kstest(x[:, 0], truncnorm(-1.0, 1.0, loc=1.0, scale=0.5).cdf).statistic < 0.01
+    again = sample_inside(single.box, lambda normals: 1.0 + 0.5 * normals, 4096, seed=2)
+    assert torch.equal(again.features, found.features)
+
+
+@pytest.mark.parametrize("centre", [9.0, float("nan")])
+def test_a_law_of_another_market_is_refused(centre: float, single: PricingProblem) -> None:
+    with pytest.raises(InvalidSpec, match="0 of 1024 states drawn lie in the Box, at least 1% must"):
+        sample_inside(single.box, lambda normals: centre + 0.5 * normals, 32, seed=2)
+
+
+def test_a_table_alone_is_no_law(single: PricingProblem) -> None:
+    with pytest.raises(InvalidSpec, match="needs a flow that has learnt its states"):
+        sampled(single, TableSampler(states=((1.0,), (1.1,))))

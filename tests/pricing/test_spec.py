@@ -12,16 +12,17 @@ from pricing.spec import (
     Conditional,
     DiffusedSampler,
     Draws,
+    FlowSpec,
     LabelSpec,
     MoneynessSampler,
     Pathwise,
     PricingProblem,
     Smoothed,
     Spec,
+    TableSampler,
     UniformSampler,
     dump,
     load,
-    require_correlation,
 )
 
 
@@ -52,6 +53,7 @@ def test_problems_survive_json(problem: PricingProblem) -> None:
         LabelSpec(estimator=Pathwise(), order=1, sampler=DiffusedSampler(initial=(1.0, 2.0))),
         LabelSpec(estimator=Conditional(normal="last"), sampler=MoneynessSampler(bound=3.0)),
         LabelSpec(estimator=Smoothed(kernel="silu", width=0.025), sampler=UniformSampler()),
+        LabelSpec(sampler=TableSampler(states=((0.1, 1.0 / 3.0), (2.0, 3.0)), flow=FlowSpec(sparsity=0.5))),
         LabelSpec(draws=Draws(source="antithetic", rotation="none", sharing="independent"), replicates=1),
     ],
 )
@@ -96,22 +98,6 @@ def test_problems_that_make_no_sense(plain: dict[str, Any], path: str, value: ob
 
 
 @pytest.mark.parametrize(
-    ("matrix", "message"),
-    [
-        ([[1.0, 1.0], [1.0, 1.0]], "smallest eigenvalue"),
-        ([[1.0, 1.2], [1.2, 1.0]], "positive definite: its smallest eigenvalue is -0.2"),
-        ([[1.0, 0.5], [0.4, 1.0]], "symmetric"),
-        ([[1.0, 0.5], [0.5, 0.9]], "ones on its diagonal"),
-        ([[1.0, float("nan")], [0.5, 1.0]], "finite"),
-        ([[1.0, 0.5], [0.5]], "2 rows of 2"),
-    ],
-)
-def test_correlations_that_make_no_sense(matrix: list[list[float]], message: str) -> None:
-    with pytest.raises(InvalidSpec, match=message):
-        require_correlation(matrix, 2)
-
-
-@pytest.mark.parametrize(
     ("path", "value", "message"),
     [
         ("samples", 100, "samples must be a power of two"),
@@ -130,6 +116,14 @@ def test_correlations_that_make_no_sense(matrix: list[list[float]], message: str
         ("sampler", {"kind": "diffused", "initial": [1.0], "horizon": 0.0}, "horizon must be positive"),
         ("sampler", {"kind": "diffused"}, "missing required field `initial`"),
         ("sampler", {"kind": "moneyness", "bound": -1.0}, "bound must be positive"),
+        ("sampler", {"kind": "table", "states": [[1.0], [2.0]], "flow": {"hidden": []}}, "hidden must be in"),
+        ("sampler", {"kind": "table", "states": [[1.0], [2.0]], "flow": {"steps": 0}}, "steps must be in"),
+        (
+            "sampler",
+            {"kind": "table", "states": [[1.0], [2.0]], "flow": {"epochs": 1001, "steps": 100}},
+            "epochs times steps must be at most 100000, got 100100",
+        ),
+        ("sampler", {"kind": "table", "states": [[1.0]]}, "give 2 to 20000 rows, got 1 - at `sampler.states`"),
     ],
 )
 def test_label_specs_that_make_no_sense(path: str, value: object, message: str) -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pricing.domain import Box, Feature
-from pruning.interval import Interval
+from pruning.intervals.interval import Interval
 from surrogate.dataset import Dataset
 from surrogate.network import Network
 from surrogate.spec import LBFGS, NetworkSpec, SobolevLoss, TrainingSpec

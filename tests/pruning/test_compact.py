@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pruning.compact import compact, fold
+from pruning.compact import compact, compact_with_places, fold, spread
 from pruning.masks import apply
 from surrogate.activations import ACTIVATIONS, ActivationName
 from surrogate.network import Network, initialise, outputs, value_gradient_hessian
@@ -29,6 +29,17 @@ def test_compact_is_the_same_function_with_the_same_greeks(
             torch.testing.assert_close(after, before, rtol=0.0, atol=1e-12)
         assert compact(smaller) is smaller
         assert all(w.any(dim=1).all() and w.any(dim=0).all() for w in smaller.weights[1:-1] if min(w.shape) > 1)
+
+
+def test_layers_without_activation_lose_dead_nodes_and_their_bias(generator: torch.Generator) -> None:
+    network = replace(masked("silu", 0.3, generator), linear=frozenset({2}))
+    smaller = compact(network)
+    x = torch.randn(50, 3, generator=generator, dtype=torch.float64)
+    for before, after in zip(value_gradient_hessian(network, x), value_gradient_hessian(smaller, x), strict=True):
+        torch.testing.assert_close(after, before, rtol=0.0, atol=1e-12)
+    assert smaller.linear == {2}
+    assert not smaller.biases[1].any()
+    assert compact(smaller) is smaller
 
 
 def test_a_dead_chain_goes_altogether(generator: torch.Generator) -> None:
@@ -58,3 +69,13 @@ def test_folding_an_input_fixes_it_at_its_constant(generator: torch.Generator) -
     fixed = x.clone()
     fixed[:, 1] = 0.3
     torch.testing.assert_close(outputs(folded, x), outputs(network, fixed))
+
+
+def test_a_compacted_network_spreads_to_its_old_shape(generator: torch.Generator) -> None:
+    network = masked("silu", 0.2, generator)
+    smaller, places = compact_with_places(network)
+    again = spread(smaller, places, network)
+    assert again.widths == network.widths
+    x = torch.randn(50, 3, generator=generator, dtype=torch.float64)
+    torch.testing.assert_close(outputs(again, x), outputs(network, x))
+    assert all((b == 0)[a == 0].all() for a, b in zip(network.weights, again.weights, strict=True))

@@ -38,31 +38,39 @@ def jacobian(network: Network, few: Dataset, order: int) -> tuple[Tensor, Tensor
     return found.detach(), torch.stack(rows)
 
 
-def test_gauss_newton_rows_are_the_derivatives_of_the_residuals(network: Network, few: Dataset) -> None:
+def test_gauss_newton_rows_are_the_derivatives_of_the_residuals(
+    network: Network, few: Dataset, generator: torch.Generator
+) -> None:
     residual, expected = jacobian(network, few, 0)
-    rows = gauss_newton(network, few)
+    rows = gauss_newton(network, few, generator)
     torch.testing.assert_close(whole(rows, network), expected, rtol=1e-10, atol=1e-12)
     torch.testing.assert_close(rows.residual, residual)
 
 
-def test_sobolev_rows_are_the_derivatives_of_value_and_delta_residuals(network: Network, few: Dataset) -> None:
+def test_sobolev_rows_are_the_derivatives_of_value_and_delta_residuals(
+    network: Network, few: Dataset, generator: torch.Generator
+) -> None:
     residual, expected = jacobian(network, few, 1)
-    rows = sobolev(network, few)
+    rows = sobolev(network, few, generator)
     torch.testing.assert_close(whole(rows, network), expected, rtol=1e-10, atol=1e-12)
     torch.testing.assert_close(rows.residual, residual)
 
 
-def test_fisher_rows_add_up_to_the_gradient_of_the_loss(network: Network, few: Dataset) -> None:
+def test_fisher_rows_add_up_to_the_gradient_of_the_loss(
+    network: Network, few: Dataset, generator: torch.Generator
+) -> None:
     leaves = tuple(weight.detach().requires_grad_() for weight in network.weights)
     loss = 0.5 * (value(replace(network, weights=leaves), few.x) - few.y).square().mean()
-    total = fisher(network, few).combine(torch.ones(6, dtype=torch.float64))
+    total = fisher(network, few, generator).combine(torch.ones(6, dtype=torch.float64))
     for found, expected in zip(total, torch.autograd.grad(loss, leaves), strict=True):
         torch.testing.assert_close(found, 6.0 * expected)
 
 
 @pytest.mark.parametrize("name", list(ROWS))
-def test_the_gram_matrix_is_a_sum_of_hadamard_products(name: str, network: Network, few: Dataset) -> None:
-    rows = ROWS[name](network, few)  # type: ignore[index]
+def test_the_gram_matrix_is_a_sum_of_hadamard_products(
+    name: str, network: Network, few: Dataset, generator: torch.Generator
+) -> None:
+    rows = ROWS[name](network, few, generator)  # type: ignore[index]
     matrix = whole(rows, network)
     gram = torch.zeros(len(matrix), len(matrix), dtype=torch.float64)
     for left, right in zip(rows.left, rows.right, strict=True):
@@ -74,7 +82,7 @@ def test_the_gram_matrix_is_a_sum_of_hadamard_products(name: str, network: Netwo
 
 @pytest.mark.parametrize("name", list(ROWS))
 def test_products_agree_with_the_matrix(name: str, network: Network, few: Dataset, generator: torch.Generator) -> None:
-    rows = ROWS[name](network, few)  # type: ignore[index]
+    rows = ROWS[name](network, few, generator)  # type: ignore[index]
     matrix = whole(rows, network)
     u = torch.randn(len(matrix), generator=generator, dtype=torch.float64)
     combined = torch.cat([part.reshape(-1) for part in rows.combine(u)])
@@ -83,12 +91,12 @@ def test_products_agree_with_the_matrix(name: str, network: Network, few: Datase
     assert (bound >= u.abs() @ matrix.abs() - 1e-12).all()
 
 
-def test_only_kept_columns_are_formed(network: Network, few: Dataset) -> None:
+def test_only_kept_columns_are_formed(network: Network, few: Dataset, generator: torch.Generator) -> None:
     weights = (network.weights[0] * (network.weights[0] > 0), *network.weights[1:])
     pruned = replace(network, weights=weights)
     masks = masks_of(pruned)
     kept = torch.cat([mask.reshape(-1) for mask in masks])
-    rows = gauss_newton(pruned, few)
+    rows = gauss_newton(pruned, few, generator)
     torch.testing.assert_close(rows.matrix(masks), whole(rows, pruned)[:, kept])
 
 

@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from pruning import saliency
-from pruning.interval import Interval
+from pruning.intervals.adjoint import enclose
+from pruning.intervals.interval import Interval
 from pruning.masks import masks_of, select
-from pruning.spec import PruningSpec
+from pruning.rows import ROWS
+from pruning.spec import PruningSpec, RowsName
 from pruning.stage import Evidence
 from surrogate.dataset import Dataset, normalise
 from surrogate.network import Network, initialise, value
@@ -21,7 +23,8 @@ def evidence(dataset: Dataset, interval: Interval, generator: torch.Generator) -
     return Evidence(
         dataset=normalise(dataset, scaling),
         scaling=scaling,
-        box=interval,
+        training=dataset,
+        domain=interval,
         spec=PruningSpec(method="magnitude", sparsity=0.5),
         generator=generator,
     )
@@ -55,6 +58,34 @@ def test_salience_cancels_over_samples_and_its_per_sample_variant_does_not(
     assert sum(float(part.sum()) for part in means) < 0.2 * sum(float(part.sum()) for part in absolutes)
 
 
+def test_optimal_brain_damage_is_exact_where_weights_do_not_interact(
+    evidence: Evidence, generator: torch.Generator
+) -> None:
+    # Orthogonal inputs and a linear layer: the loss is a diagonal quadratic, here at its minimum.
+    network = initialise((4, 1), "silu", generator=generator)
+    x, _ = torch.linalg.qr(torch.randn(16, 4, generator=generator, dtype=torch.float64))
+    data = Dataset(x=x, y=value(network, x))
+    (scores,) = saliency.obd(network, replace(evidence, dataset=data))
+    for i in range(4):
+        weight = network.weights[0].clone()
+        weight[0, i] = 0.0
+        rise = 0.5 * (value(replace(network, weights=(weight,)), x) - data.y).square().mean()
+        assert float(scores[0, i]) == pytest.approx(float(rise), rel=1e-10)
+
+
+@pytest.mark.parametrize("rows", ["gauss_newton", "sobolev", "fisher"])
+def test_optimal_brain_damage_is_the_diagonal_of_the_explicit_rows(
+    rows: RowsName, evidence: Evidence, trained: Network
+) -> None:
+    network = to_normalised(trained, evidence.scaling)
+    given = replace(evidence, spec=PruningSpec(method="obd", sparsity=0.5, rows=rows))
+    matrix = ROWS[rows](network, evidence.dataset, evidence.generator).matrix(masks_of(network))
+    weights = torch.cat([weight.flatten() for weight in network.weights])
+    expected = 0.5 * weights.square() * (matrix.T @ matrix).diagonal() / len(evidence.dataset)
+    scores = saliency.obd(network, given)
+    torch.testing.assert_close(torch.cat([score.flatten() for score in scores]), expected, rtol=1e-10, atol=1e-14)
+
+
 def test_layerwise_magnitude_takes_the_same_share_of_every_layer(evidence: Evidence, trained: Network) -> None:
     chosen = select(saliency.magnitude_layerwise(trained, evidence), masks_of(trained), 59)
     for mask in chosen:
@@ -70,7 +101,7 @@ def test_layerwise_and_global_magnitude_agree_on_one_layer(evidence: Evidence, g
 
 
 def test_node_magnitude_orders_each_layer_by_its_row_norms(evidence: Evidence, trained: Network) -> None:
-    scores = saliency.node_magnitude(trained, evidence)
+    scores = saliency.node_magnitude(trained, evidence, enclose(trained, evidence.box))
     assert [len(part) for part in scores] == [3, 10, 8]
     norms = to_normalised(trained, evidence.scaling).weights[1].norm(dim=1)
     assert torch.equal(scores[2].argsort(), norms.argsort())

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.metadata import version
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 
 from pricing.domain import Box, Feature
 from surrogate.activations import ActivationName
-from surrogate.errors import CorruptArtifact
+from surrogate.errors import CorruptArtifact, SurrogateError
 from surrogate.export import read_network, to_onnx
 from surrogate.network import Network, flatten, initialise, value_gradient_hessian
 from surrogate.parity import check_parity
@@ -89,3 +90,33 @@ def test_foreign_bytes_are_refused(box: Box) -> None:
     foreign = onnx.helper.make_model(onnx.helper.make_graph([], "other", [], []))
     with pytest.raises(CorruptArtifact, match="not written by Sobolite"):
         read_network(foreign.SerializeToString())
+
+
+# Hidden layers without activation first, last, in a row, and narrower or wider than the features.
+LINEAR = [((7, 8, 4, 6, 1), {2}), ((7, 3, 8, 4, 6, 1), {1}), ((7, 9, 8, 4, 6, 5, 1), {1, 2, 4, 5}), ((5, 1, 1, 1), {1})]
+
+
+@pytest.mark.parametrize(("widths", "linear"), LINEAR)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_layers_without_activation_are_products_alone(
+    widths: tuple[int, ...], linear: set[int], dtype: torch.dtype, generator: torch.Generator
+) -> None:
+    network = replace(initialise(widths, "silu", generator=generator), linear=frozenset(linear))
+    model = to_onnx(network, box=cube(widths[0]), metadata={}, dtype=dtype)
+    check_parity(model, network, cube(widths[0]))
+    again = read_network(model)
+    assert again.linear == network.linear
+    assert torch.equal(flatten(again), flatten(network.to(dtype)))
+    operators = [node.op_type for node in onnx.load_from_string(model).graph.node]
+    assert operators.count("Exp") == len(widths) - 2 - len(linear)
+
+
+def test_a_file_says_nothing_of_layers_without_activation_that_it_has_not(network: Network, box: Box) -> None:
+    model = onnx.load_from_string(to_onnx(network, box=box, metadata={}))
+    assert "linear" not in {p.key for p in model.metadata_props}
+
+
+def test_an_affine_network_is_refused(generator: torch.Generator) -> None:
+    network = replace(initialise((2, 3, 1), "silu", generator=generator), linear=frozenset({1}))
+    with pytest.raises(SurrogateError, match="hidden layer with an activation"):
+        to_onnx(network, box=cube(2), metadata={})

@@ -9,7 +9,7 @@ import torch
 from surrogate.dataset import Dataset, normalise
 from surrogate.errors import SurrogateError
 from surrogate.losses import Objective, free_coordinates, loss_weights, residuals
-from surrogate.network import Network, flatten
+from surrogate.network import Network, flatten, initialise, outputs
 from surrogate.scaling import fit_scaling, to_normalised
 from surrogate.spec import SobolevLoss
 
@@ -71,3 +71,26 @@ def test_loss_is_the_mean_over_rows(network: Network, dataset: Dataset) -> None:
     theta = objective.start()
     halves = [objective.loss(theta, slice(0, 64)), objective.loss(theta, slice(64, 128))]
     torch.testing.assert_close(objective.loss(theta), (halves[0] + halves[1]) / 2.0)
+
+
+def test_class_labels_are_judged_by_cross_entropy() -> None:
+    generator = torch.Generator().manual_seed(0)
+    classifier = initialise((3, 4, 3), "relu", generator=generator)
+    data = Dataset(x=torch.rand(9, 3, generator=generator, dtype=torch.float64), y=torch.arange(9) % 3)
+    weights = loss_weights(data, SobolevLoss(order=0))
+    objective = Objective(network=classifier, dataset=data, weights=weights, free=free_coordinates(classifier, None))
+    logits = outputs(classifier, data.x)
+    expected = -torch.log_softmax(logits, dim=1)[torch.arange(9), data.y].mean()
+    torch.testing.assert_close(objective.loss(objective.start()), expected)
+    with pytest.raises(SurrogateError, match="train with adam or lbfgs"):
+        residuals(classifier, data, weights)
+    with pytest.raises(SurrogateError, match="order 0"):
+        loss_weights(data, SobolevLoss(order=1))
+
+
+def test_several_outputs_have_a_residual_each() -> None:
+    generator = torch.Generator().manual_seed(0)
+    network = initialise((3, 4, 2), "silu", generator=generator)
+    data = Dataset(x=torch.rand(9, 3, generator=generator, dtype=torch.float64), y=torch.zeros(9, 2).double())
+    weights = loss_weights(data, SobolevLoss(order=0))
+    torch.testing.assert_close(residuals(network, data, weights), outputs(network, data.x))

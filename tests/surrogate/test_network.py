@@ -6,11 +6,8 @@ import torch
 from surrogate.activations import ActivationName
 from surrogate.network import (
     flatten,
-    from_sequential,
     hessian_vector,
     initialise,
-    outputs,
-    to_sequential,
     unflatten,
     value,
     value_and_gradient,
@@ -61,19 +58,3 @@ def test_flatten_and_unflatten_are_inverse_and_differentiable(generator: torch.G
     assert network.parameters == len(vector) - 1  # the output bias starts at exactly 0
     x = torch.randn(6, 3, generator=generator, dtype=torch.float64)
     assert torch.autograd.gradcheck(lambda v: value(unflatten(network, v), x), vector.clone().requires_grad_())
-
-
-def test_sequential_round_trip(generator: torch.Generator) -> None:
-    network = initialise((3, 4, 2, 2), "softplus", generator=generator)
-    x = torch.randn(6, 3, generator=generator, dtype=torch.float64)
-    module = to_sequential(network)
-    torch.testing.assert_close(module(x), outputs(network, x))
-    assert torch.equal(flatten(from_sequential(module)), flatten(network))
-
-
-def test_from_sequential_refuses_what_it_cannot_represent() -> None:
-    mixed = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Tanh(), torch.nn.Linear(2, 2), torch.nn.ReLU())
-    with pytest.raises(ValueError, match="one kind of activation"):
-        from_sequential(mixed)
-    with pytest.raises(ValueError, match="BatchNorm1d"):
-        from_sequential(torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2), torch.nn.Linear(2, 1)))

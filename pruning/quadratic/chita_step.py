@@ -1,0 +1,222 @@
+"""CHITA as a pruning step: the problem of a network, its solution for one or several numbers of weights.
+
+Up to `SMALL` weights the rows are a matrix of float64. Beyond, they stay factors in float32; sums of Q and the solves
+on a support are float64.
+
+References: Benbaki et al., "Fast as CHITA: neural network pruning with combinatorial optimization" (ICML 2023).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from pruning.masks import masks_of
+from pruning.quadratic.chita import Quadratic, back_solve, relax, restricted, solve_block
+from pruning.quadratic.factored import factored
+from pruning.quadratic.line_search import descend
+from pruning.quadratic.model import HALVINGS, LEAST_RIDGE, condensed, sample_loss
+from pruning.quadratic.refine import ROUNDS, eliminate, exchange
+from pruning.rows import ROWS, Rows, class_rows
+from pruning.spec import PruningSpec
+from pruning.stage import Budget, Cut, Evidence
+from pruning.weights import felt
+from surrogate.dataset import Dataset
+from surrogate.network import Network
+from surrogate.scaling import Scaling, to_normalised, to_raw
+
+# Largest number of weights of a network whose rows are held as a matrix: 1,024 rows of them take 40 MB.
+SMALL = 5000
+# Steps of the descent for a matrix and for factors; few for factors in one stage of several, where the next one has
+# fresh samples and a new model, and from a start near the solution. More did not change how accurate classifiers stay.
+STEPS, FACTORED_STEPS, BRIEF_STEPS = 100, 8, 2
+# Conjugate gradients, likewise, where a direct solve costs more multiplications than `DIRECT` (5 ms).
+RELAXATIONS, BRIEF_RELAXATIONS, DIRECT = 30, 10, 3e8
+# Most weights for which "auto" refines: elimination then takes a second or so, and it is where few weights are to stay
+# that thresholding errs most.
+FEW = 1000
+# Length of a column, as a share of the root mean square, below which no row sees the weight (that of a classifier that
+# is sure of every sample, say). Scaled by so little it goes before those that are seen, the smallest first.
+UNSEEN = 1e-12
+# Powers of the column length that weights are scaled by. Features of an option differ in unit and reach, and 1 makes
+# the choice independent of both. A classifier's inputs (pixels) share a unit, so 0 would do; 1/2 was the most reliable.
+SCALED, CLASSES_SCALED = 1.0, 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """The problem of a network and the way back.
+
+    Args:
+        network: the units that the problem is stated in.
+        scaling: takes those to raw units.
+        scale: what the weights were multiplied with. Shape: (weight,).
+        sizes: number of weights in every layer.
+    """
+
+    problem: Quadratic
+    network: Network
+    scaling: Scaling
+    scale: Tensor
+    sizes: list[int]
+
+    def cut(self, w: Tensor) -> Cut:
+        """The network with these weights. Shape: weight ->."""
+        parts = torch.split(w.double() / self.scale, self.sizes)
+        weights = [
+            torch.zeros_like(weight).masked_scatter(weight != 0, part)
+            for weight, part in zip(self.network.weights, parts, strict=True)
+        ]
+        network = replace(self.network, weights=tuple(weights))
+        return Cut(network=to_raw(network, self.scaling))
+
+
+def prune_chita(network: Network, budget: Budget, evidence: Evidence) -> Cut:
+    """Keep and adjust weights so that the quadratic model of the loss rises least.
+
+    Where nothing is to be removed, a stage is a step of Gauss and Newton: halved until the loss of the samples falls.
+    """
+    step = pose(network, evidence)
+    anchor, w = step.problem.anchor, solve(step.problem, budget.count, evidence.spec, step.sizes)
+    if budget.count < len(anchor):
+        return step.cut(w)
+    loss = sample_loss(to_normalised(network, evidence.scaling), evidence)
+    for halvings in range(HALVINGS):
+        cut = step.cut(anchor + (w - anchor) / 2.0**halvings)
+        if sample_loss(to_normalised(cut.network, evidence.scaling), evidence) < loss:
+            return cut
+    return Cut(network=network)
+
+
+def chita_path(network: Network, counts: Sequence[int], evidence: Evidence) -> tuple[Cut, ...]:
+    """CHITA for several numbers of weights from one set of rows, each started from the one above."""
+    step = pose(network, evidence)
+    found, w = dict[int, Tensor](), step.problem.anchor
+    for count in sorted(set(counts), reverse=True):
+        if count < len(w):
+            w = solve(step.problem, count, evidence.spec, step.sizes, start=w)
+        found[count] = w
+    return tuple(step.cut(found[count]) for count in counts)
+
+
+def solve(
+    problem: Quadratic, count: int, spec: PruningSpec, sizes: Sequence[int], *, start: Tensor | None = None
+) -> Tensor:
+    """At most ``count`` weights: descent, fit on the support, refinement. Shape: -> weight.
+
+    Several stages, and a start near the solution, ask for less work.
+    """
+    brief = start is not None or spec.stages > 1
+    steps = STEPS if isinstance(problem.rows, Tensor) else BRIEF_STEPS if brief else FACTORED_STEPS
+    near, _ = descend(problem, problem.threshold(problem.anchor if start is None else start, count), count, steps)
+    support = problem.support(near, count)
+    plain = _fit(problem, restricted(near, support), support, spec, sizes, BRIEF_RELAXATIONS if brief else RELAXATIONS)
+    match spec.refinement:
+        case "none":
+            return plain
+        case "auto" if not _refines(problem, count, spec, brief=brief):
+            return plain
+        case "swap":
+            return exchange(problem, support, plain)[0]
+        case "auto" | "elimination":
+            return min(eliminate(problem, problem.anchor, count, spec.rounds or ROUNDS), plain, key=problem.loss)
+
+
+def _refines(problem: Quadratic, count: int, spec: PruningSpec, *, brief: bool) -> bool:
+    """What "auto" means: few weights after a single stage; not from factors where little work is asked for."""
+    quick = brief and not isinstance(problem.rows, Tensor)
+    return count <= FEW and spec.stages == 1 and spec.block is None and not quick
+
+
+def _fit(
+    problem: Quadratic, near: Tensor, support: Tensor, spec: PruningSpec, sizes: Sequence[int], relaxations: int
+) -> Tensor:
+    """The weights on a support: exact, exact block by block, or relaxed where exactness would be dear."""
+    if spec.block is not None:
+        for index in _blocks(support, spec.block, sizes):
+            near = solve_block(problem, near, index)
+        return near
+    count, rows = int(support.sum()), len(problem.residual)
+    if not isinstance(problem.rows, Tensor) and count * rows * min(count, rows) > DIRECT:
+        return relax(problem, near, support, relaxations)
+    return back_solve(problem, support)
+
+
+def _blocks(support: Tensor, block: int, sizes: Sequence[int]) -> list[Tensor]:
+    """Indices of the supported weights, in runs of ``block`` consecutive weights of a layer."""
+    found, start = list[Tensor](), 0
+    for size in sizes:
+        runs = torch.split(torch.arange(start, start + size), block)
+        found += [kept for run in runs if len(kept := run[support[run]])]
+        start += size
+    return found
+
+
+def pose(network: Network, evidence: Evidence) -> Step:
+    """The problem of a network in raw units.
+
+    Class labels: inputs are centred but keep their unit. Several stages train the network while they prune it, so there
+    the rows have the gradient of the loss as their target; at the optimum that a single stage starts from, it would be
+    noise.
+    """
+    spec, data, classes = evidence.spec, evidence.dataset, evidence.dataset.has_classes
+    scaling = evidence.scaling
+    if classes:
+        scaling = replace(scaling, x_scale=scaling.x_scale.square().mean().sqrt().expand_as(scaling.x_scale))
+        data = replace(data, x=data.x * (evidence.scaling.x_scale / scaling.x_scale))
+    network = to_normalised(network, scaling)
+    rows = _rows(network, data, evidence)
+    masks = masks_of(network)
+    kept = torch.cat([mask.flatten() for mask in masks])
+    power = CLASSES_SCALED if classes else SCALED
+    lengths = torch.cat([part.flatten() for part in rows.squares()])[kept].clamp(min=0.0).sqrt()
+    scale = _scale(lengths, power)
+    live = torch.cat([mask.flatten() for mask in felt(network, data)])[kept]
+    sizes = [int(mask.sum()) for mask in masks]
+    anchor = torch.cat([weight.flatten() for weight in network.weights])[kept] * scale
+    # lambda = c mean ||A_i||^2 / p, and the squares of the scaled columns add up to about p.
+    ridge = max(spec.ridge, LEAST_RIDGE)
+    priority = _priority(anchor, live, sizes)
+    if len(kept) > SMALL:
+        problem = Quadratic(
+            rows=factored(rows, kept.nonzero()[:, 0], scale, torch.float32),
+            anchor=anchor.float(),
+            residual=rows.residual.float(),
+            ridge=ridge,
+            priority=priority.float(),
+        )
+    else:
+        matrix, residual = condensed(rows.matrix(masks) / scale, rows.residual)
+        problem = Quadratic(rows=matrix, anchor=anchor, residual=residual, ridge=ridge, priority=priority)
+    return Step(problem=problem, network=network, scaling=scaling, scale=scale, sizes=sizes)
+
+
+def _rows(network: Network, data: Dataset, evidence: Evidence) -> Rows:
+    """The rows of the specification, with the loss gradient as target for class labels in several stages."""
+    if data.has_classes and evidence.spec.rows == "gauss_newton" and evidence.spec.stages > 1:
+        return class_rows(network, data, evidence.generator)
+    return ROWS[evidence.spec.rows](network, data, evidence.generator)
+
+
+def _scale(lengths: Tensor, power: float) -> Tensor:
+    """lengths^power in the unit of their root mean square; far below where rows see nothing. Shape: weight -> same."""
+    mean = lengths.square().mean().sqrt()
+    if mean == 0.0:
+        return torch.ones_like(lengths)
+    scale = lengths if power == SCALED else mean * (lengths / mean) ** power
+    return scale.where(lengths > UNSEEN * mean, UNSEEN * mean)
+
+
+def _priority(anchor: Tensor, live: Tensor, sizes: list[int]) -> Tensor:
+    """The largest weight of every layer stays (+inf), weights without effect go first (-inf). Shape: -> weight."""
+    priority = torch.zeros_like(anchor).masked_fill(~live, -torch.inf)
+    score = anchor.abs() + priority
+    start = 0
+    for size in sizes:
+        if size:
+            priority[start + int(score[start : start + size].argmax())] = torch.inf
+        start += size
+    return priority

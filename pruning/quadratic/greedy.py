@@ -1,0 +1,84 @@
+"""The greedy path of the optimal brain surgeon: one weight at a time, everything answers, score again.
+
+Removing q from the quadratic model takes c c^T off the inverse, c = F^-1 e_q / sqrt([F^-1]_qq), and c w_q / c_q off the
+weights. Vectors c are kept in place of a changing inverse, so a step reads them once and writes one.
+
+References: Hassibi & Stork, "Second order derivatives for network pruning: optimal brain surgeon" (NIPS 1993).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pruning.errors import PruningError
+from pruning.quadratic.inverse import invert_blocks
+from pruning.quadratic.model import Model, expand
+from pruning.quadratic.obs import cost, minimum
+from pruning.stage import Budget, Cut, Evidence
+from surrogate.network import Network
+
+# A path has up to as many steps as a block has weights, each of up to its square: seconds for a block so large.
+LARGEST_BLOCK = 2048
+# What networks with more weights are cut into; about the 500 that the authors of CHITA take.
+DEFAULT_BLOCK = 512
+
+
+def prune_obs_greedy(network: Network, budget: Budget, evidence: Evidence) -> Cut:
+    """Remove the weight that costs least, let all others of its block answer, score again.
+
+    Raises:
+        PruningError: a block is larger than `LARGEST_BLOCK`.
+    """
+    expansion = expand(network, evidence)
+    model, size = expansion.model, evidence.spec.block
+    if size is None and len(model.anchor) > LARGEST_BLOCK:
+        size = DEFAULT_BLOCK
+    blocks = model.blocks(size)
+    largest = max(block.stop - block.start for block in blocks)
+    if largest > LARGEST_BLOCK:
+        raise PruningError(
+            f"block: obs_greedy takes blocks of at most {LARGEST_BLOCK} weights, got one of {largest}; set block lower"
+        )
+    support = torch.ones_like(model.anchor, dtype=torch.bool)
+    support[path(model, blocks, len(support) - budget.count)] = False
+    return expansion.cut(model.fit(support, model.blocks(evidence.spec.block)))
+
+
+def path(model: Model, blocks: tuple[slice, ...], steps: int) -> list[int]:
+    """The weights that go, first to last: those without effect first, never the last one of a layer."""
+    inverse = invert_blocks(model, blocks)
+    w, diagonal = minimum(model, inverse), inverse.diagonal()
+    least = torch.cat([part.floor for part in inverse.parts])
+    dense = [part.times(torch.eye(len(part.floor), dtype=w.dtype)) for part in inverse.parts]
+    taken = [torch.empty_like(matrix) for matrix in dense]
+    owner, layer = _numbered([len(matrix) for matrix in dense]), _numbered(model.sizes)
+    counts, left = [0] * len(blocks), list(model.sizes)
+    # Added to the costs: -inf goes first, +inf is gone or has to stay.
+    rank = torch.zeros_like(w).masked_fill(~model.rows.any(dim=0), -torch.inf)
+    rank[torch.tensor([size == 1 for size in left])[layer]] = torch.inf
+    scores, gone = cost(w, diagonal) + rank, list[int]()
+    for _ in range(steps):
+        q = int(scores.argmin())
+        number, at = int(owner[q]), int(layer[q])
+        block, seen = blocks[number], taken[number][: counts[number]]
+        own = q - block.start
+        column = dense[number][own] - seen[:, own] @ seen
+        column /= column[own].clamp(min=least[q]).sqrt()
+        w[block] -= column * (w[q] / column[own])
+        diagonal[block] = (diagonal[block] - column.square()).maximum(least[block])
+        taken[number][counts[number]] = column
+        counts[number] += 1
+        gone.append(q)
+        left[at] -= 1
+        rank[q] = torch.inf
+        if left[at] == 1:
+            rank[layer == at] = torch.inf
+            scores = scores + rank
+        scores[block] = cost(w[block], diagonal[block]) + rank[block]
+    return gone
+
+
+def _numbered(sizes: list[int]) -> Tensor:
+    """The number of the part that each entry belongs to, parts of these sizes in a row."""
+    return torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))

@@ -1,0 +1,81 @@
+"""WoodFisher, WoodTaylor and M-FAC: single-weight surgeries, superposed.
+
+    cost_q = w_q^2 / (2 [F^-1]_qq),    d = -F^-1 sum_q e_q w_q / [F^-1]_qq   over all weights q that go
+
+Every weight that goes is answered as if it went alone, which is cheap and overshoots where weights that go together do
+the same. WoodTaylor starts from w - F^-1 g, g the gradient of the loss. M-FAC goes in rounds, each with new rows of the
+weights that are left.
+
+References: Singh & Alistarh, "WoodFisher: efficient second-order approximation for neural network compression"
+(NeurIPS 2020); Frantar, Kurtic & Alistarh, "M-FAC: efficient matrix-free approximations of second-order information"
+(NeurIPS 2021).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pruning.quadratic.inverse import BlockInverse, invert_blocks
+from pruning.quadratic.model import HALVINGS, Expansion, Model, expand, sample_loss
+from pruning.quadratic.obs import cost
+from pruning.rows import loss_rows
+from pruning.schedules import schedule
+from pruning.stage import Budget, Cut, Evidence, size
+from surrogate.network import Network
+
+# Rounds of M-FAC (the authors' choice).
+ROUNDS = 16
+
+
+def prune_woodfisher(network: Network, budget: Budget, evidence: Evidence) -> Cut:
+    """Superposed surgeries around weights that are taken for a minimum of the loss."""
+    expansion = expand(network, evidence)
+    model = expansion.model
+    inverse = invert_blocks(model, model.blocks(evidence.spec.block))
+    return expansion.cut(superpose(model, inverse, model.anchor, budget.count))
+
+
+def prune_woodtaylor(network: Network, budget: Budget, evidence: Evidence) -> Cut:
+    """Superposed surgeries after a step of Newton's method."""
+    expansion = expand(network, evidence)
+    model = expansion.model
+    inverse = invert_blocks(model, model.blocks(evidence.spec.block))
+    return expansion.cut(superpose(model, inverse, newton_step(expansion, inverse), budget.count))
+
+
+def prune_mfac(network: Network, budget: Budget, evidence: Evidence) -> Cut:
+    """Superposed surgeries in rounds of equal density ratios."""
+    alive = size(network, "weights")
+    rounds = evidence.spec.rounds or ROUNDS
+    cut = Cut(network=network)
+    for sparsity in schedule("geometric", 0.0, 1.0 - budget.count / alive, rounds):
+        # The last target is the budget up to rounding, and half a weight is more than that.
+        count = max(budget.count, int((1.0 - sparsity) * alive + 0.5))
+        if count < size(cut.network, "weights"):
+            cut = prune_woodfisher(cut.network, Budget(unit="weights", count=count), evidence)
+    return cut
+
+
+def superpose(model: Model, inverse: BlockInverse, start: Tensor, count: int) -> Tensor:
+    """The weights after all surgeries, exactly ``count`` of them kept. Shape: -> weight."""
+    diagonal = inverse.diagonal()
+    support = model.keep(cost(start, diagonal), count)
+    zero = start.new_zeros(())
+    return (start - inverse.times((start / diagonal).where(~support, zero))).where(support, zero)
+
+
+def newton_step(expansion: Expansion, inverse: BlockInverse) -> Tensor:
+    """w - t F^-1 g with t the first of 1, 1/2, 1/4, ... that lowers the loss of the samples. Shape: -> weight.
+
+    Rows see few directions of a large network, and in all others the ridge alone limits a step along the gradient.
+    """
+    evidence, network, anchor = expansion.evidence, expansion.network, expansion.model.anchor
+    rows = loss_rows(network, evidence.dataset, evidence.spec.rows, evidence.generator)
+    step = inverse.times(expansion.columns(rows.combine(torch.ones_like(rows.residual))))
+    loss = sample_loss(network, evidence)
+    for halvings in range(HALVINGS):
+        candidate = anchor - step / 2.0**halvings
+        if sample_loss(expansion.network_at(candidate), evidence) < loss:
+            return candidate
+    return anchor

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from pruning.intervals.adjoint import enclose
+from pruning.intervals.crown import Method
+from pruning.intervals.interval import Interval
+from pruning.intervals.tangents import products, tangents
+from surrogate.activations import ActivationName
+from surrogate.network import forward, initialise
+
+
+@pytest.mark.parametrize("activation", ["silu", "softplus", "tanh"])
+@pytest.mark.parametrize("method", ["interval", "affine"])
+def test_every_tangent_and_product_is_enclosed(
+    activation: ActivationName, method: Method, generator: torch.Generator
+) -> None:
+    network = initialise((3, 6, 5, 4, 1), activation, generator=generator)
+    half = torch.tensor([0.5, 0.2, 0.4], dtype=torch.float64)
+    box = Interval(-half, 1.5 * half)
+    x = box.lower + box.width * torch.rand(20_000, 3, generator=generator, dtype=torch.float64)
+    directions = torch.randn(2, 3, generator=generator, dtype=torch.float64)
+    nodes, preactivations = tangents(network, enclose(network, box, method=method), directions)
+    first, second = torch.triu_indices(2, 2).unbind()
+    along = directions.expand(len(x), -1, -1)
+    _, hidden = forward(network, x)
+    for layer, (_, slope, *_) in enumerate(hidden):
+        bent = along @ network.weights[layer].T
+        along = slope[:, None] * bent
+        pairs = products(preactivations[layer], first, second)
+        for found, values in (
+            (preactivations[layer], bent),
+            (nodes[layer + 1], along),
+            (pairs, bent[:, first] * bent[:, second]),
+        ):
+            assert (found.lower <= values).all()
+            assert (values <= found.upper).all()
+        assert (pairs.lower[first == second] >= 0.0).all()

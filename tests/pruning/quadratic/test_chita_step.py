@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from pruning.prune import prune
+from pruning.rows import class_rows, fisher
+from pruning.schedules import schedule
+from pruning.spec import PruningSpec, ScheduleName
+from surrogate.dataset import Dataset
+from surrogate.network import Network, initialise, outputs
+
+
+@pytest.fixture
+def regression(generator: torch.Generator) -> Dataset:
+    x = torch.randn(60, 12, generator=generator, dtype=torch.float64)
+    y = x @ torch.linspace(-1.0, 2.0, 12, dtype=torch.float64) + 0.3 * torch.randn(60, generator=generator).double()
+    return Dataset(x=x, y=y)
+
+
+@pytest.fixture
+def line(regression: Dataset) -> Network:
+    """Least squares: a network without hidden layer, whose loss is a quadratic."""
+    whole = torch.cat([regression.x, torch.ones(60, 1, dtype=torch.float64)], dim=1)
+    solution = torch.linalg.lstsq(whole, regression.y[:, None]).solution[:, 0]
+    return Network(weights=(solution[None, :-1],), biases=(solution[-1:],), activation="silu")
+
+
+def loss(network: Network, dataset: Dataset) -> float:
+    return float((outputs(network, dataset.x)[:, 0] - dataset.y).square().mean())
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("name", ["exponential", "linear", "polynomial"])
+def test_on_a_quadratic_every_stage_ends_in_the_least_squares_of_its_support(
+    name: ScheduleName, line: Network, regression: Dataset
+) -> None:
+    network = line
+    for sparsity in schedule(name, 0.0, 0.75, 4):
+        spec = PruningSpec(method="chita", sparsity=sparsity, ridge=0.0, samples=60)
+        network = prune(network, regression, spec, generator=seeded()).network
+        kept = network.weights[0][0] != 0
+        # Biases are not pruned and stay what they are in normalised units: centred features and values.
+        x, y = regression.x - regression.x.mean(dim=0), regression.y - regression.y.mean()
+        best = torch.linalg.lstsq(x[:, kept], y[:, None]).solution[:, 0]
+        torch.testing.assert_close(network.weights[0][0][kept], best, rtol=1e-6, atol=1e-6)
+
+
+def test_repeating_a_sparsity_does_not_raise_the_loss_of_a_quadratic(line: Network, regression: Dataset) -> None:
+    once, often = (
+        prune(
+            line,
+            regression,
+            PruningSpec(method="chita", sparsity=0.5, stages=stages, schedule="constant", samples=60),
+            generator=seeded(),
+        ).network
+        for stages in (1, 4)
+    )
+    assert loss(often, regression) <= loss(once, regression) * (1.0 + 1e-9)
+
+
+@pytest.mark.parametrize("block", [1, 3, 100])
+def test_blocks_meet_the_count_and_the_whole_is_best(block: int, line: Network, regression: Dataset) -> None:
+    spec = PruningSpec(method="chita", sparsity=0.5, samples=60, ridge=0.0, block=block)
+    found = prune(line, regression, spec, generator=seeded()).network
+    whole = prune(
+        line, regression, PruningSpec(method="chita", sparsity=0.5, samples=60, ridge=0.0), generator=seeded()
+    )
+    assert torch.count_nonzero(found.weights[0]) == 6
+    assert loss(found, regression) >= loss(whole.network, regression) * (1.0 - 1e-9)
+
+
+@pytest.fixture
+def classifier(generator: torch.Generator) -> tuple[Network, Dataset]:
+    x = torch.randn(200, 30, generator=generator, dtype=torch.float64)
+    network = initialise((30, 8, 4), "relu", generator=generator)
+    return network, Dataset(x=x, y=outputs(network, x).argmax(dim=1))
+
+
+def test_rows_of_classes_with_their_residuals_give_the_gradient(classifier: tuple[Network, Dataset]) -> None:
+    network, data = classifier
+    # Averaged over signs; only samples that are right often enough not to be held back.
+    certain = torch.softmax(outputs(network, data.x), dim=1).amax(dim=1) > 0.4
+    data = data.rows(certain)
+    mean = [torch.zeros_like(weight) for weight in network.weights]
+    draws = 400
+    for seed in range(draws):
+        rows = class_rows(network, data, seeded(seed))
+        for total, part in zip(mean, rows.combine(rows.residual), strict=True):
+            total += part / draws
+    exact = fisher(network, data, seeded())
+    for found, wanted in zip(mean, exact.combine(torch.ones(len(data), dtype=torch.float64)), strict=True):
+        assert (found - wanted).norm() < 0.1 * wanted.norm()
+
+
+@pytest.mark.parametrize("stages", [1, 3])
+def test_a_wide_classifier_is_pruned_by_factors_to_the_exact_count(stages: int, generator: torch.Generator) -> None:
+    network = initialise((300, 20, 3), "relu", generator=generator)
+    x = torch.randn(150, 300, generator=generator, dtype=torch.float64)
+    data = Dataset(x=x, y=outputs(network, x).argmax(dim=1))
+    spec = PruningSpec(method="chita", sparsity=0.6, stages=stages)
+    pruned = prune(network, data, spec, generator=seeded())
+    assert pruned.report["stages"][-1]["kept"] == int(0.4 * 6060)
+    by_size = prune(network, data, PruningSpec(method="magnitude", sparsity=0.6), generator=seeded()).network
+
+    def agreement(other: Network) -> float:
+        return float((outputs(other, x).argmax(dim=1) == data.y).double().mean())
+
+    assert agreement(pruned.network) > agreement(by_size)
