@@ -66,23 +66,31 @@ def prune(
         start: the earlier network whose weights ``retraining = "rewind"`` goes back to.
 
     Raises:
-        ImpossibleSparsity: the target leaves no network; raised before any work.
-        PruningError: box or dataset do not fit, scores are not finite, or the row matrix would not fit.
+        ImpossibleSparsity: the target leaves no network; raised before any work if counting shows it.
+        PruningError: box or dataset do not fit, a number is not finite, or the row matrix would not fit.
     """
+    ours = network if isinstance(network, Network) else from_sequential(network)
+    pruned = _prune(
+        ours, as_dataset(dataset), spec, box=box, start=start, generator=generator, progress=progress or _silent
+    )
     if isinstance(network, Network):
-        return _prune(network, as_dataset(dataset), spec, box, start, generator, progress)
-    pruned = _prune(from_sequential(network), as_dataset(dataset), spec, box, start, generator, progress)
+        return pruned
     return Pruned(network=to_sequential(pruned.network, like=network), masks=pruned.masks, report=pruned.report)
+
+
+def _silent(done: float) -> None:
+    """Report nothing."""
 
 
 def _prune(
     network: Network,
     dataset: Dataset,
     spec: PruningSpec,
+    *,
     box: Box | None,
     start: Network | None,
     generator: torch.Generator,
-    progress: Progress | None,
+    progress: Progress,
 ) -> Pruned[Network]:
     method, given = METHODS[spec.method], network.to(torch.float64)
     path = budgets(given, spec, method)
@@ -97,8 +105,6 @@ def _prune(
         excess = size(smaller, budget.unit, protect_inputs=spec.protect_inputs) - budget.count
         if excess > 0 or (excess == 0 and stage > 0 and method.refits):
             cut = _step(method, smaller, budget, evidence)
-            if cut.bound is not None and not math.isfinite(cut.bound):
-                cut = Cut(network=cut.network)
         rewound = _rewound(cut.network, evidence, start)
         smaller, losses = _fine_tune(rewound, evidence, _share(progress, stage, len(path)))
         proven = cut.bound is not None and rewound is cut.network and not losses
@@ -130,11 +136,23 @@ def one_stage(given: Network, budget: Budget, cut: Cut, spec: PruningSpec, dtype
 
 
 def _step(method: PruningMethod, network: Network, budget: Budget, evidence: Evidence) -> Cut:
-    """The method's cut; one that removes weights searches for the number of them that a budget of parameters is."""
+    """The method's cut; one that removes weights searches for the number of them that a budget of parameters is.
+
+    Raises:
+        PruningError: a weight or bias is not finite.
+    """
     if method.granularity == "weights" and budget.unit == "parameters":
         least = least_weights(network, method)
-        return prune_to_parameters(method.prune, network, budget, evidence, least=least)
-    return method.prune(network, budget, evidence)
+        cut = prune_to_parameters(method.prune, network, budget, evidence, least=least)
+    else:
+        cut = method.prune(network, budget, evidence)
+    if not all(torch.isfinite(part).all() for _, part in _parameters(cut.network)):
+        raise PruningError(
+            f"{evidence.spec.method} at a budget of {budget.count} {budget.unit} ended in numbers that are not finite; "
+            "raise the ridge, or remove less in a stage"
+        )
+    # What overflowed on the way proves nothing.
+    return cut if cut.bound is None or math.isfinite(cut.bound) else Cut(network=cut.network)
 
 
 def _checked(
@@ -228,12 +246,11 @@ def _rewound(network: Network, evidence: Evidence, start: Network | None) -> Net
     return apply(replace(origin, linear=network.linear), masks_of(network))
 
 
-def _share(progress: Progress | None, stage: int, stages: int) -> Progress:
+def _share(progress: Progress, stage: int, stages: int) -> Progress:
     """Progress of one stage as progress of the whole."""
 
     def report(done: float) -> None:
-        if progress is not None:
-            progress((stage + done) / stages)
+        progress((stage + done) / stages)
 
     return report
 

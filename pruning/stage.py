@@ -37,7 +37,7 @@ def size(network: Network, unit: Unit, *, protect_inputs: bool = True) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """At most ``count`` of ``unit`` may stay; weights and nodes are met exactly."""
+    """At most ``count`` of ``unit`` may stay; weights are met exactly by methods that say so, nodes always."""
 
     unit: Unit
     count: int
