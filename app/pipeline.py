@@ -155,7 +155,8 @@ def certify(folder: Path, progress: Progress) -> None:
     shape = prove_shape(network, build.problem, tolerance=build.evaluation.tolerance, seed=build.seed)
     progress(0.5)
     pruning = None
-    if build.pruning is not None and METHODS[build.pruning.method].phase == "after":
+    trained = read_order(folder).kind == "prune"
+    if build.pruning is not None and (trained or METHODS[build.pruning.method].phase == "after"):
         dense = read_network((folder / "trained.onnx").read_bytes())
         pruning = bound_difference(dense, network, interval_of(build.problem.box))
     write_json(folder / "certificate.json", {"shape": shape, "pruning": pruning, "arithmetic": ARITHMETIC})

@@ -81,7 +81,7 @@ def specification(case: Case, options: Mapping[str, Any], sparsity: float) -> Pr
         chosen["fine_tuning"] = case.fine_tuning
     if method.phase == "during":
         adam = next((o for o in case.training.optimisers if isinstance(o, Adam)), Adam(epochs=100, batch=128))
-        chosen["dynamics"] = DynamicSpec(optimiser=adam)
+        chosen["dynamics"] = DynamicSpec(optimiser=adam, interval=100)
     if method.granularity == "weights":
         return PruningSpec(sparsity=sparsity, **chosen)
     return PruningSpec(parameters=budget(case, sparsity), **chosen)

@@ -28,8 +28,9 @@ from surrogate.network import Network, outputs
 
 # Standard deviation of the perturbation D (Wang, Li & Sun 2023).
 PERTURBATION = 0.01
-# So many random inputs share one draw of weights: the paper has 1, its experiments 256. Draws cost less than the
-# passes of their inputs from about here on.
+# Random inputs of one draw (the batch of the paper's experiments), and how many of them share weights: the paper has 1,
+# its experiments 256. New weights cost less than the passes of their inputs from about 64 on.
+INPUTS = 256
 SHARED = 64
 # Quadrature nodes; an even number keeps ReLU's step between two of them.
 QUADRATURE = 32
@@ -41,14 +42,14 @@ Discrepancy = Callable[[Network, Scores, Tensor, torch.Generator], Tensor]
 def ntk_sap(network: Network, evidence: Evidence, *, discrepancy: Discrepancy) -> Scores:
     """|d discrepancy / dm|, summed over random inputs and random weights first; 0 where the mask is 0.
 
-    As many inputs as the evidence has samples, ``draws`` times; every `SHARED` of them meet new weights. Of the given
-    weights the score knows which are 0, of the samples only how many they are. But `prune_weights` removes what no
-    sample feels, at the given weights, before anything that this ranks.
+    `INPUTS` inputs, ``draws`` times; every `SHARED` of them meet new weights. Of the given weights the score knows
+    which are 0, of the samples nothing. But `prune_weights` removes what no sample feels, at the given weights, before
+    anything that this ranks.
     """
     masks = tuple(mask.to(network.dtype).requires_grad_() for mask in masks_of(network))
     total = [torch.zeros_like(weight) for weight in network.weights]
     for _ in range(evidence.spec.draws):
-        inputs = torch.randn(evidence.dataset.x.shape, generator=evidence.generator, dtype=network.dtype)
+        inputs = torch.randn(INPUTS, network.widths[0], generator=evidence.generator, dtype=network.dtype)
         for batch in torch.split(inputs, SHARED):
             theta = drawn(network, evidence.generator)
             gradients = torch.autograd.grad(discrepancy(theta, masks, batch, evidence.generator), masks)

@@ -31,7 +31,9 @@ def prune_path(
     """The network at every sparsity, in the order given; those of the specification are replaced.
 
     CHITA builds its rows once and starts every sparsity from the solution of the one below, so seven cost less than
-    twice one. Other methods prune once for each, all with the draws that the generator gives the first.
+    twice one. On networks of more than 5,000 weights that leaves no time for ``refinement = "auto"``: name one, or call
+    `prune`, for the best network at very high sparsity. Other methods prune once for each, all with the draws that the
+    generator gives the first.
 
     Raises:
         PruningError: stages or fine-tuning are asked for, or box or dataset do not fit.

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pricing.domain import Box
+from pricing.spec import dump, load
 from pricing.types import Progress
 from pruning.budget import budgets, least_weights
 from pruning.compact import compact, compact_with_places, spread
@@ -66,13 +67,15 @@ def prune(
         start: the earlier network whose weights ``retraining = "rewind"`` goes back to.
 
     Raises:
+        InvalidSpec: a name or type of the specification is unknown.
         ImpossibleSparsity: the target leaves no network; raised before any work if counting shows it.
         PruningError: box or dataset do not fit, a number is not finite, or the row matrix would not fit.
     """
     ours = network if isinstance(network, Network) else from_sequential(network)
-    pruned = _prune(
-        ours, as_dataset(dataset), spec, box=box, start=start, generator=generator, progress=progress or _silent
-    )
+    # A specification made in Python has had its bounds checked, its names and types not yet.
+    spec, samples = load(PruningSpec, dump(spec)), as_dataset(dataset)
+    with torch.enable_grad():
+        pruned = _prune(ours, samples, spec, box=box, start=start, generator=generator, progress=progress or _silent)
     if isinstance(network, Network):
         return pruned
     return Pruned(network=to_sequential(pruned.network, like=network), masks=pruned.masks, report=pruned.report)
@@ -169,14 +172,12 @@ def _checked(
             f"the network takes {inputs} inputs, the dataset's features have shape {tuple(dataset.x.shape)}; give at "
             f"least one row of {inputs}"
         )
-    outputs = int(labels.max()) + 1 if dataset.has_classes else (1 if labels.ndim == 1 else labels.shape[1])
-    if outputs != network.widths[-1] and not (
-        dataset.has_classes and 0 <= int(labels.min()) < outputs < network.widths[-1]
-    ):
-        kind = f"classes up to {outputs - 1}" if dataset.has_classes else f"labels of {outputs} outputs"
-        raise PruningError(f"the network has {network.widths[-1]} outputs, the dataset {kind}")
     if dataset.has_classes and int(labels.min()) < 0:
         raise PruningError(f"classes are counted from 0, the dataset has {int(labels.min())}")
+    outputs = int(labels.max()) + 1 if dataset.has_classes else (1 if labels.ndim == 1 else labels.shape[1])
+    if outputs != network.widths[-1] and not (dataset.has_classes and outputs < network.widths[-1]):
+        kind = f"classes up to {outputs - 1}" if dataset.has_classes else f"labels of {outputs} outputs"
+        raise PruningError(f"the network has {network.widths[-1]} outputs, the dataset {kind}")
     if spec.retraining == "rewind":
         if start is None or start.widths != network.widths:
             raise PruningError("retraining: 'rewind' needs start=, an earlier network of the same shape")

@@ -57,12 +57,12 @@ class DynamicSpec(Spec, frozen=True, kw_only=True):
     Args:
         optimiser: mini-batch Adam; SET updates the masks after every epoch.
         fraction: share of a layer's weights that is replaced at an update; RigL lowers it to 0 along a cosine.
-        interval: RigL updates the masks every so many steps.
+        interval: RigL updates the masks every so many steps (its authors: 100 of 32,000).
     """
 
     optimiser: Adam = Adam()
     fraction: float = 0.3
-    interval: int = 100
+    interval: int = 20
 
     def __post_init__(self) -> None:
         require_range("fraction", self.fraction, 0.0, 1.0)
@@ -73,7 +73,8 @@ class PruningSpec(Spec, frozen=True, kw_only=True):
     """One pruning run: a method of `pruning.methods.METHODS`, a target and a schedule.
 
     Give ``sparsity`` (share of what the method removes, weights without biases or nodes) or ``parameters`` (largest
-    number of weights and biases left, after `pruning.compact`); exactly one of them.
+    number of weights and biases left, after `pruning.compact`); exactly one of them. Nodes come and go whole, so a few
+    parameters of a budget may stay unused.
 
     Args:
         method: a key of METHODS.
@@ -82,7 +83,7 @@ class PruningSpec(Spec, frozen=True, kw_only=True):
         samples: number of data set rows that build them.
         ridge: c of the ridge rule lambda = c mean ||A_i||^2 / p.
         fold: the constant that a removed node leaves behind: the middle of its interval over the Box (least proven
-            bound) or its mean over the samples (less error on average).
+            bound) or its mean over the samples (less error on average, on deep networks by far).
         protect_inputs: never remove an input node.
         fine_tuning: training between and after the stages; none leaves the network as pruned.
         block: quadratic methods treat so many consecutive weights of a layer together; none means all of them.

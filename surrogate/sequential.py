@@ -83,10 +83,11 @@ def to_sequential(network: Network, like: torch.nn.Sequential | None = None) -> 
 
 
 def _linears(network: Network, biases: Sequence[bool]) -> Iterator[torch.nn.Linear]:
-    """The layers, without the random initialisation that would move the global random state."""
+    """The layers; their random initialisation leaves the global random state alone."""
     for weight, offset, biased in zip(network.weights, network.biases, biases, strict=True):
         out, inputs = weight.shape
-        linear = torch.nn.Linear(inputs, out, bias=biased, dtype=weight.dtype, device="meta").to_empty(device="cpu")
+        with torch.random.fork_rng(devices=[]):
+            linear = torch.nn.Linear(inputs, out, bias=biased, dtype=weight.dtype)
         with torch.no_grad():
             linear.weight.copy_(weight)
             if biased:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from pricing.domain import Box, Feature
+from pricing.errors import InvalidSpec
 from pruning.compact import compact, compact_with_places, spread
 from pruning.errors import ImpossibleSparsity, PruningError
 from pruning.masks import masks_of
@@ -230,3 +231,20 @@ def test_weights_keep_their_places(trained: Network, dataset: Dataset, generator
     assert pruned.network.widths == trained.widths
     assert pruned.report["widths"]["compact"] == list(compact(pruned.network).widths)
     assert pruned.report["parameters"]["compact"] <= pruned.report["parameters"]["after"]
+
+
+def test_a_name_that_python_let_through_is_refused(
+    trained: Network, dataset: Dataset, generator: torch.Generator
+) -> None:
+    for field in ("method", "rows", "fold", "retraining"):
+        spec = PruningSpec(**{"method": "magnitude", "sparsity": 0.5, field: "guess"})  # type: ignore[arg-type]
+        with pytest.raises(InvalidSpec, match=f"'guess'; choose one of .* at `{field}`"):
+            prune(trained, dataset, spec, generator=generator)
+
+
+def test_methods_that_differentiate_do_so_without_being_allowed_to(
+    trained: Network, dataset: Dataset, generator: torch.Generator
+) -> None:
+    with torch.no_grad():
+        pruned = prune(trained, dataset, PruningSpec(method="snip", sparsity=0.5), generator=generator)
+    assert pruned.report["stages"][-1]["kept"] == 59
