@@ -18,7 +18,7 @@ from pruning.masks import masks_of
 from pruning.quadratic.chita import Quadratic, back_solve, relax, restricted, solve_block
 from pruning.quadratic.factored import factored
 from pruning.quadratic.line_search import descend
-from pruning.quadratic.model import HALVINGS, LEAST_RIDGE, condensed, sample_loss
+from pruning.quadratic.model import HALVINGS, LEAST_RIDGE, condensed, sample_loss, with_weights
 from pruning.quadratic.refine import ROUNDS, eliminate, exchange
 from pruning.rows import ROWS, Rows, class_rows
 from pruning.spec import PruningSpec
@@ -65,13 +65,7 @@ class Step:
 
     def cut(self, w: Tensor) -> Cut:
         """The network with these weights. Shape: weight ->."""
-        parts = torch.split(w.double() / self.scale, self.sizes)
-        weights = [
-            torch.zeros_like(weight).masked_scatter(weight != 0, part)
-            for weight, part in zip(self.network.weights, parts, strict=True)
-        ]
-        network = replace(self.network, weights=tuple(weights))
-        return Cut(network=to_raw(network, self.scaling))
+        return Cut(network=to_raw(with_weights(self.network, w.double() / self.scale), self.scaling))
 
 
 def prune_chita(network: Network, budget: Budget, evidence: Evidence) -> Cut:

@@ -120,11 +120,7 @@ class Expansion:
 
     def network_at(self, w: Tensor) -> Network:
         """The network with these weights, normalised units. Shape: weight ->."""
-        weights = [
-            torch.zeros_like(weight).masked_scatter(weight != 0, part)
-            for weight, part in zip(self.network.weights, torch.split(w / self.scale, self.model.sizes), strict=True)
-        ]
-        return replace(self.network, weights=tuple(weights))
+        return with_weights(self.network, w / self.scale)
 
     def cut(self, w: Tensor) -> Cut:
         """The network with these weights, raw units. Shape: weight ->."""
@@ -152,6 +148,16 @@ def expand(network: Network, evidence: Evidence) -> Expansion:
         sizes=[int(mask.sum()) for mask in masks],
     )
     return Expansion(model=model, network=normalised, scale=scale, evidence=evidence)
+
+
+def with_weights(network: Network, w: Tensor) -> Network:
+    """The network with other values for its weights that are not 0. Shape: weight ->."""
+    sizes = [int(torch.count_nonzero(weight)) for weight in network.weights]
+    weights = [
+        torch.zeros_like(weight).masked_scatter(weight != 0, part)
+        for weight, part in zip(network.weights, torch.split(w, sizes), strict=True)
+    ]
+    return replace(network, weights=tuple(weights))
 
 
 def sample_loss(network: Network, evidence: Evidence) -> float:
