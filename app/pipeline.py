@@ -31,6 +31,7 @@ from pricing.smoothing import stated_bias
 from pricing.spec import TableSampler, dump, load
 from pricing.tables import states_sha256
 from pricing.types import Progress
+from pruning.budget import budgets
 from pruning.certificate import ARITHMETIC
 from pruning.certificate import certify as bound_difference
 from pruning.compact import compact
@@ -46,7 +47,7 @@ from surrogate.evaluation import evaluate as evaluate_network
 from surrogate.export import read_network, to_onnx
 from surrogate.flow import transport
 from surrogate.manifest import make_artifact
-from surrogate.network import Network
+from surrogate.network import Network, initialise
 from surrogate.training import draw, fit
 
 # Distributions whose version can change the numbers.
@@ -81,8 +82,10 @@ def load_parent(folder: Path, _: Progress) -> None:
 
 
 def label(folder: Path, progress: Progress) -> None:
-    """Simulate features with value, delta and curvature labels."""
+    """Simulate features with value, delta and curvature labels, if what is to become of them is possible."""
     build = read_build(folder)
+    if build.pruning is not None:
+        budgets(to_be_pruned(folder, build), build.pruning, METHODS[build.pruning.method])
     features, table, progress = draw_features(build, progress)
     labels = make_labels(build.problem, features, build.labels, seed=build.seed, progress=progress)
     with replacing(folder / "labels.npz") as partial:
@@ -94,6 +97,14 @@ def label(folder: Path, progress: Progress) -> None:
         "bias": stated_bias(build.labels.estimator),
     }
     write_json(folder / "labels.json", facts | table)
+
+
+def to_be_pruned(folder: Path, build: BuildSpec) -> Network:
+    """The parent's network, or one of the shape that is going to be trained."""
+    if read_order(folder).kind == "prune":
+        return read_network((folder / "trained.onnx").read_bytes())
+    widths = (build.problem.box.dimension, *build.network.hidden, 1)
+    return initialise(widths, build.network.activation, generator=generator("shape", seed=build.seed))
 
 
 def draw_features(build: BuildSpec, progress: Progress) -> tuple[Tensor, dict[str, Any], Progress]:

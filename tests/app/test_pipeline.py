@@ -14,6 +14,7 @@ from pricing.draws import stream
 from pricing.errors import InvalidSpec
 from pricing.labels import load as load_labels
 from pricing.spec import load
+from pruning.errors import ImpossibleSparsity
 from pruning.intervals.interval import ACTIVATION_ULPS
 from pruning.shape import prove_shape
 from surrogate import artifact
@@ -63,6 +64,20 @@ def test_the_certificate_is_about_the_exported_weights(tiny: dict[str, Any], tmp
     assert f"sigmoid and tanh are within {ACTIVATION_ULPS} x 2^-52" in made.card
     for entry in made.manifest["certificate"]["shape"]:
         assert entry["statement"] in made.card
+
+
+@pytest.mark.parametrize("pruning", [PRUNING | {"sparsity": 0.999}, {"method": "significance", "parameters": 1}])
+def test_an_impossible_target_is_refused_before_anything_is_simulated(
+    pruning: dict[str, Any], tiny: dict[str, Any], tmp_path: Path
+) -> None:
+    with pytest.raises(ImpossibleSparsity, match="would leave"):
+        build(load(BuildSpec, tiny | {"pruning": pruning}), tmp_path / "build")
+    assert not (tmp_path / "build" / "labels.npz").exists()
+    registry = Registry(tmp_path / "registry")
+    registry.publish("tiny", build(load(BuildSpec, tiny), tmp_path / "parent"), job_id="parent")
+    with pytest.raises(ImpossibleSparsity, match="would leave"):
+        build(load_spec("prune", {"model": "tiny", "pruning": pruning}), tmp_path / "job", registry=registry.root)
+    assert not (tmp_path / "job" / "labels.npz").exists()
 
 
 def test_a_prune_job_continues_its_parent(tiny: dict[str, Any], tmp_path: Path) -> None:
