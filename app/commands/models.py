@@ -50,7 +50,7 @@ def list_models(registry: RegistryOption = None, as_json: JsonOption = False) ->
 
 @app.command()
 def show(model: ModelArgument, registry: RegistryOption = None, as_json: JsonOption = False) -> None:
-    """Size, domain and accuracy of a version; with --json its whole manifest."""
+    """Size, domain, accuracy and certificate of a version; with --json its whole manifest."""
     folder = find_version(open_registry(read_settings(registry)), model)
     manifest = read_json(folder / MANIFEST)
     if as_json:
@@ -68,6 +68,20 @@ def show(model: ModelArgument, registry: RegistryOption = None, as_json: JsonOpt
         ],
     )
     show_accuracy(read_json(folder / REPORT))
+    show_certificate(manifest.get("certificate"))
+
+
+def show_certificate(certificate: Mapping[str, Any] | None) -> None:
+    """What is proven of a version; one that was published before there were certificates has none."""
+    if certificate is None:
+        return
+    show_table(
+        ("proven", "smallest eps on the whole Box", "share of the Box", "at eps"),
+        [
+            (part["statement"], part["smallest_tolerance"], part["share"], part["tolerance"])
+            for part in certificate["shape"]
+        ],
+    )
 
 
 def show_accuracy(report: Mapping[str, Any]) -> None:
