@@ -173,12 +173,14 @@ class Registry:
     def _read(self) -> dict[str, Model]:
         models: dict[str, Model] = {}
         with self._engine.connect() as connection:
+            # Aliases first: somebody may publish between the two, and a version is there before its alias and for ever.
+            aliases = connection.execute(sa.select(ALIASES)).all()
             for row in connection.execute(sa.select(VERSIONS).order_by(VERSIONS.c.version)):
                 model = models.setdefault(row.name, Model())
                 model.versions[row.version] = row.published
                 model.aliases[LATEST] = row.version
-            for row in connection.execute(sa.select(ALIASES)):
-                models[row.name].aliases[row.alias] = row.version
+        for row in aliases:
+            models[row.name].aliases[row.alias] = row.version
         return models
 
     def _publish(self, name: str, content: Mapping[str, bytes], job_id: str) -> int:

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from app.errors import InvalidRequest, UnknownModel, UnknownVersion
 from app.registry import Registry
@@ -152,3 +153,16 @@ def test_seed_refuses_altered_files(registry: Registry, tmp_path: Path) -> None:
 def test_seed_of_a_missing_folder_is_nothing(registry: Registry, tmp_path: Path) -> None:
     registry.seed(tmp_path / "absent")
     assert registry.names() == []
+
+
+def test_a_publish_between_two_reads_of_the_catalogue_does_no_harm(tmp_path: Path) -> None:
+    reader, writer = Registry(tmp_path / "registry"), Registry(tmp_path / "registry")
+    published: list[int] = []
+
+    @sa.event.listens_for(reader._engine, "after_cursor_execute")
+    def publish(*_: object) -> None:
+        if not published:
+            published.append(writer.publish("basket", plain(b"1"), job_id="1"))
+
+    assert reader.names() == ["basket"]
+    assert reader.aliases("basket") == {"champion": 1, "latest": 1}
