@@ -7,7 +7,6 @@ import sys
 import time
 import traceback
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 import onnx
 from msgspec.structs import replace
 
-from app import pipeline
+from app import memory, pipeline
 from app.errors import EXPECTED
 from app.plan import order, place, read_json, replacing, write_json
 from app.spec import require_labels
@@ -39,13 +38,11 @@ from surrogate.export import read_network, to_onnx
 from surrogate.network import Network
 from surrogate.parity import check_parity
 from surrogate.spec import TrainingSpec
-from surrogate.training import fit
+from surrogate.training import fit, silent
 
 CASES, STARTS = "cases", "starts"
 GREEKS = ("value", "delta", "gamma")
 SCORES = ("r2", "rmse", "max_error")
-# Linux: writing 5 sets the peak of resident memory back to what is resident now; VmHWM is that peak, in KiB.
-CLEAR_PEAK, STATUS, PEAK = Path("/proc/self/clear_refs"), Path("/proc/self/status"), "VmHWM:"
 
 
 def versions() -> dict[str, str]:
@@ -94,13 +91,12 @@ def run_case(plain: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 def _measured(case: Case, folder: Path) -> dict[str, Any]:
     """Make the network, write its graph, and judge it."""
     start = start_path(case, folder)
-    with suppress(OSError):
-        CLEAR_PEAK.write_text("5")
+    memory.reset_peak()
     if case.kind == "dense":
         _start(case, start)
     data = from_labels(load_labels(start / "labels.npz"))
     made = _made(case, start, data)
-    peak = _peak_memory()
+    peak = memory.peak()
     network, box = compact(made.network), case.build.problem.box
     model = to_onnx(network, box=box, metadata={})
     check_parity(model, network, box)
@@ -139,9 +135,9 @@ def _start(case: Case, start: Path) -> None:
         return
     place(order(case.build), start)
     began = time.perf_counter()
-    pipeline.label(start, _silent)
+    pipeline.label(start, silent)
     labelled = time.perf_counter()
-    pipeline.train(start, _silent)
+    pipeline.train(start, silent)
     write_json(start / "seconds.json", {"labels": labelled - began, "training": time.perf_counter() - labelled})
 
 
@@ -233,16 +229,3 @@ def _judged(case: Case, network: Network) -> dict[str, dict[str, dict[str, float
         scores = accuracy(predict(network, domain.shown), reference(domain.problem, domain.asked))
         judged[domain.name] = {greek: {score: scores[greek][score] for score in SCORES} for greek in GREEKS}
     return judged
-
-
-def _peak_memory() -> int | None:
-    """Peak resident memory of this process since it was last set back, bytes; None where the system does not say."""
-    try:
-        lines = STATUS.read_text().splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) << 10 for line in lines if line.startswith(PEAK)), None)
-
-
-def _silent(share: float) -> None:
-    """Report nothing."""

@@ -16,7 +16,7 @@ from pricing.types import Progress
 from pruning.budget import budgets, least_weights
 from pruning.compact import compact, compact_with_places, spread
 from pruning.errors import PruningError
-from pruning.intervals.interval import Interval
+from pruning.intervals.interval import Interval, interval_of
 from pruning.masks import apply, masks_of
 from pruning.methods import METHODS, PruningMethod
 from pruning.parameters import prune_to_parameters
@@ -26,7 +26,7 @@ from surrogate.dataset import Dataset, Samples, as_dataset, normalise
 from surrogate.network import Network, initialise
 from surrogate.scaling import Scaling, fit_scaling, to_raw
 from surrogate.sequential import from_sequential, to_sequential
-from surrogate.training import train
+from surrogate.training import silent, train
 
 # Means and standard deviations come from about so many samples: they need no more, and a large data set is read once.
 SCALING_SAMPLES = 8192
@@ -75,14 +75,10 @@ def prune(
     # A specification made in Python has had its bounds checked, its names and types not yet.
     spec, samples = load(PruningSpec, dump(spec)), as_dataset(dataset)
     with torch.enable_grad():
-        pruned = _prune(ours, samples, spec, box=box, start=start, generator=generator, progress=progress or _silent)
+        pruned = _prune(ours, samples, spec, box=box, start=start, generator=generator, progress=progress or silent)
     if isinstance(network, Network):
         return pruned
     return Pruned(network=to_sequential(pruned.network, like=network), masks=pruned.masks, report=pruned.report)
-
-
-def _silent(done: float) -> None:
-    """Report nothing."""
 
 
 def _prune(
@@ -190,7 +186,7 @@ def _checked(
         return None
     if box.dimension != inputs:
         raise PruningError(f"the box has {box.dimension} coordinates, the dataset {inputs}; give both the same")
-    return Interval(torch.from_numpy(box.lower.copy()), torch.from_numpy(box.upper.copy()))
+    return interval_of(box)
 
 
 def _parameters(network: Network) -> Iterator[tuple[str, Tensor]]:

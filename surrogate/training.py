@@ -28,7 +28,7 @@ class Trained:
     losses: tuple[float, ...]
 
 
-def _silent(done: float) -> None:
+def silent(done: float) -> None:
     """Report nothing."""
 
 
@@ -61,7 +61,7 @@ def train(
         free=free_coordinates(network, masks),
     )
     theta, losses = objective.start(), []
-    report = progress or _silent
+    report = progress or silent
     for stage, optimiser in enumerate(spec.optimisers):
         done = stage / len(spec.optimisers)
 

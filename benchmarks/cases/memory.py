@@ -1,4 +1,4 @@
-"""Peak resident memory of a block, where the kernel tells it."""
+"""Peak resident memory of a block over what was resident before it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,8 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
-STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-# Written to RESET, it sets the peak back to what is resident now (man proc_pid_clear_refs).
-RESET_PEAK = "5"
+from app import memory
 
 
 @dataclass
@@ -23,16 +20,16 @@ class Peak:
 
 @contextmanager
 def peak_memory() -> Iterator[Peak]:
-    """The largest resident set inside the block over the one before it (Linux)."""
-    peak, before = Peak(), None
+    """The largest resident set inside the block over the one before it."""
+    found = Peak()
     gc.collect()
     _give_back()
-    if STATUS.exists() and RESET.exists():
-        RESET.write_text(RESET_PEAK)
-        before = _read("VmRSS")
-    yield peak
-    if before is not None:
-        peak.bytes = max(0, _read("VmHWM") - before)
+    memory.reset_peak()
+    before = memory.resident()
+    yield found
+    after = memory.peak()
+    if before is not None and after is not None:
+        found.bytes = max(0, after - before)
 
 
 def _give_back() -> None:
@@ -40,9 +37,3 @@ def _give_back() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
-
-
-def _read(name: str) -> int:
-    """A line of the status file, in bytes."""
-    line = next(line for line in STATUS.read_text().splitlines() if line.startswith(name))
-    return 1024 * int(line.split()[1])
