@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import time
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from app.predictor import Answer, Predictor
+from app.predictor import DEFAULT_OUTPUTS, Answer, Predictor, rows_of
 from app.telemetry import Metrics
 from pricing.types import Array
 
@@ -33,6 +33,7 @@ Finish = Callable[[Answer, int], Result]
 
 class _Waiting(NamedTuple):
     features: Array
+    outputs: Sequence[str]
     future: asyncio.Future[Answer]
     since: float
 
@@ -50,27 +51,36 @@ class Batcher:
         """Finish what runs and end the threads."""
         self._pool.shutdown()
 
-    async def run(self, predictor: Predictor, features: Array, finish: Finish[Result]) -> list[Result]:
+    async def run(
+        self,
+        predictor: Predictor,
+        features: Array,
+        finish: Finish[Result],
+        outputs: Sequence[str] = DEFAULT_OUTPUTS,
+    ) -> list[Result]:
         """What ``finish`` makes of the answer's parts, in order: one part, or one per chunk, made on the pool."""
         start = time.perf_counter()
         if len(features) < LARGE_ROWS:
-            return [finish(await self._together(predictor, features, start), 0)]
+            return [finish(await self._together(predictor, _Waiting(features, outputs, self._future(), start)), 0)]
         loop = asyncio.get_running_loop()
 
         def chunk(first: int) -> Result:
             self._metrics.queue.observe(time.perf_counter() - start)
-            return finish(self._call(predictor, features[first : first + CHUNK_ROWS], 1), first)
+            return finish(self._call(predictor, features[first : first + CHUNK_ROWS], outputs, 1), first)
 
         firsts = range(0, len(features), CHUNK_ROWS)
         return await asyncio.gather(*(loop.run_in_executor(self._pool, chunk, first) for first in firsts))
 
-    def _together(self, predictor: Predictor, features: Array, since: float) -> asyncio.Future[Answer]:
-        loop = asyncio.get_running_loop()
+    @staticmethod
+    def _future() -> asyncio.Future[Answer]:
+        return asyncio.get_running_loop().create_future()
+
+    def _together(self, predictor: Predictor, one: _Waiting) -> asyncio.Future[Answer]:
         waiting = self._waiting.setdefault(predictor, [])
         if not waiting:
-            loop.call_soon(self._flush, predictor)
-        waiting.append(_Waiting(features, loop.create_future(), since))
-        return waiting[-1].future
+            asyncio.get_running_loop().call_soon(self._flush, predictor)
+        waiting.append(one)
+        return one.future
 
     def _flush(self, predictor: Predictor) -> None:
         """Answer the first ``batch_rows`` rows that wait; the rest in the next turn."""
@@ -84,7 +94,10 @@ class Batcher:
         self._metrics.queue.observe(time.perf_counter() - batch[0].since)
         try:
             features = batch[0].features if count == 1 else np.concatenate([one.features for one in batch])
-            answer = self._call(predictor, features, count)
+            outputs = batch[0].outputs
+            if any(one.outputs != outputs for one in batch):
+                outputs = tuple(predictor.sizes)  # each takes its own of all of them
+            answer = self._call(predictor, features, outputs, count)
         except Exception as error:  # noqa: BLE001  the failure belongs to every request of the batch
             for one in batch:
                 if not one.future.done():
@@ -92,11 +105,11 @@ class Batcher:
             return
         for one, end in zip(batch, ends, strict=False):
             if not one.future.done():  # its client may have gone
-                one.future.set_result(answer.rows(slice(end - len(one.features), end)))
+                one.future.set_result(rows_of(answer, slice(end - len(one.features), end)))
 
-    def _call(self, predictor: Predictor, features: Array, requests: int) -> Answer:
+    def _call(self, predictor: Predictor, features: Array, outputs: Sequence[str], requests: int) -> Answer:
         start = time.perf_counter()
-        answer = predictor.run(features)
+        answer = predictor.run(features, outputs)
         self._metrics.compute.observe(time.perf_counter() - start)
         self._metrics.batch_rows.observe(len(features))
         self._metrics.batch_requests.observe(requests)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from app.commands import build, jobs, models, price, serve, sweep
+from app.commands import build, dataset, jobs, models, price, serve, sweep
 from app.errors import EXPECTED, INSTALL_TRAINING, STATUS
 
 FAILED, BAD_INPUT = 1, 2
@@ -33,6 +33,7 @@ app.command()(build.evaluate)
 app.command()(build.methods)
 app.add_typer(models.app, name="models")
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(dataset.app, name="dataset")
 
 
 def show_version(wanted: bool) -> None:

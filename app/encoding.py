@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import orjson
@@ -17,13 +17,16 @@ from pricing.types import Array, BoolArray
 NUMBER_BYTES = 29
 
 
-def answer_bytes(query: Query) -> int:
-    """An upper bound on the answer's size."""
+def answer_bytes(query: Query, sizes: Mapping[str, int]) -> int:
+    """An upper bound on the answer's size.
+
+    Args:
+        sizes: numbers that each output has a row.
+    """
     rows: int = len(query.features)
     width: int = query.features.shape[1]
     gamma = {"full": width * width, "diagonal": width, "parallel": 1}[query.gamma]
-    numbers = {"value": 1, "delta": width, "gamma": gamma}
-    return rows * NUMBER_BYTES * sum(numbers[name] for name in query.outputs)
+    return rows * NUMBER_BYTES * sum(gamma if name == "gamma" else sizes[name] for name in query.outputs)
 
 
 def encode(query: Query, answer: Answer, first: int) -> tuple[bytes, ...]:
@@ -32,11 +35,14 @@ def encode(query: Query, answer: Answer, first: int) -> tuple[bytes, ...]:
     Raises:
         NonFiniteAnswer: names the first row that is not finite.
     """
-    arrays = {"value": answer.value, "delta": answer.delta, "gamma": gamma_form(answer.gamma, query.gamma)}
+    arrays = answer
+    if query.gamma != "full" and "gamma" in query.outputs:
+        arrays = answer | {"gamma": gamma_form(answer["gamma"], query.gamma)}
     parts = tuple(orjson.dumps(arrays[name], option=orjson.OPT_SERIALIZE_NUMPY)[1:-1] for name in query.outputs)
     # NaN and infinity are spelt null, the only n there can be; one letter is searched for ten times faster than a word
     if any(b"n" in part for part in parts):
-        finite = [np.isfinite(arrays[name]).reshape(len(answer.value), -1).all(axis=1) for name in query.outputs]
+        found = [arrays[name] for name in query.outputs]
+        finite = [np.isfinite(array).reshape(len(array), -1).all(axis=1) for array in found]
         row = first + int(np.argmin(np.all(finite, axis=0)))
         raise NonFiniteAnswer(
             f"row {row}: the surrogate is not finite there, far outside its Box", path=f"inputs[{row}]"

@@ -26,6 +26,10 @@ class UnknownVersion(AppError, LookupError):
     """A version, alias or file that the model does not have."""
 
 
+class UnknownDataset(AppError, LookupError):
+    """A dataset that was never imported."""
+
+
 class UnknownJob(AppError, LookupError):
     """A job id that was never submitted."""
 
@@ -79,6 +83,7 @@ STATUS: Mapping[type[Exception], int] = {
     NotJson: 400,
     UnknownModel: 404,
     UnknownVersion: 404,
+    UnknownDataset: 404,
     UnknownJob: 404,
     JobConflict: 409,
     TooLarge: 413,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -9,34 +11,40 @@ from app.errors import Overloaded
 
 
 class BodyLimit:
-    """ASGI middleware: answer 413 as soon as a body is known to exceed ``limit`` bytes."""
+    """ASGI middleware: answer 413 as soon as a body is known to exceed ``limit`` bytes.
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    Args:
+        special: paths whose bodies have a limit of their own.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int, special: Mapping[str, int] | None = None) -> None:
         self.app = app
         self.limit = limit
+        self.special = special or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the app with a ``receive`` that counts."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        size = 0
+        size, limit = 0, self.special.get(scope["path"], self.limit)
 
         async def counted() -> Message:
             nonlocal size
-            if size == 0 and announced(scope) > self.limit:
-                raise self.refusal()
+            if size == 0 and announced(scope) > limit:
+                raise refusal(limit)
             message = await receive()
             size += len(message.get("body", b""))
-            if size > self.limit:
-                raise self.refusal()
+            if size > limit:
+                raise refusal(limit)
             return message
 
         await self.app(scope, counted, send)
 
-    def refusal(self) -> HTTPException:
-        """The one exception that FastAPI lets through while it reads a body."""
-        return HTTPException(413, f"the body is larger than the limit of {self.limit} bytes; send fewer rows a request")
+
+def refusal(limit: int) -> HTTPException:
+    """The one exception that FastAPI lets through while it reads a body."""
+    return HTTPException(413, f"the body is larger than the limit of {limit} bytes; send fewer rows a request")
 
 
 def announced(scope: Scope) -> int:

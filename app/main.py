@@ -23,7 +23,7 @@ from app.limits import Admission, BodyLimit
 from app.openapi import describe
 from app.predictor import Predictors
 from app.registry import Registry
-from app.routes import health, jobs, models, prices
+from app.routes import datasets, health, jobs, models, prices
 from app.settings import Settings
 from app.shortcut import Shortcut
 from app.telemetry import Metrics, Observe, configure_logging
@@ -51,10 +51,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.drain = Drain(settings.drain_seconds)
     app.state.admission = Admission(requests=settings.queue_requests, size=settings.queue_bytes)
     app.add_middleware(Shortcut, route=prices.ROUTE)
-    app.add_middleware(BodyLimit, limit=settings.body_bytes)
+    uploads = {datasets.PATH: settings.dataset_bytes + datasets.ENVELOPE}
+    app.add_middleware(BodyLimit, limit=settings.body_bytes, special=uploads)
     app.add_middleware(Observe, metrics=app.state.metrics, drain=app.state.drain)
     app.router.routes.append(prices.ROUTE)
-    for part in (health, models, jobs):
+    for part in (health, models, jobs, datasets):
         app.include_router(part.router)
     problems.install(app)
     app.openapi = partial(describe, app)  # type: ignore[method-assign]  # the way FastAPI documents

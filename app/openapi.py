@@ -30,7 +30,7 @@ def operation() -> dict[str, Any]:
     """POST price."""
     return {
         "tags": ["prices"],
-        "summary": "Value, delta and gamma at many feature vectors in one call.",
+        "summary": "Value, delta, gamma and other Greeks at many feature vectors in one call.",
         "description": "A malformed, ragged or non-finite body and rows outside the Box are refused naming the place. "
         "No NaN or infinity is ever answered.",
         "operationId": "price",

@@ -8,7 +8,7 @@ columns numbers, and the body has no opening bracket beyond those of the rows. W
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence, Sized
+from collections.abc import Collection, Iterable, Mapping, Sequence, Sized
 from typing import Any, NamedTuple, NoReturn, TypeVar, cast, get_args
 
 import numpy as np
@@ -16,12 +16,12 @@ import simdjson
 
 from app.errors import InvalidRequest, NotJson, TooLarge
 from app.faults import SHOWN, find_fault, shown
-from app.schemas import GammaForm, OutputName, Outside
+from app.predictor import DEFAULT_OUTPUTS
+from app.schemas import GammaForm, Outside
 from pricing.domain import Box
 from pricing.types import Array
 
 KEYS = ("inputs", "outputs", "gamma", "outside")
-OUTPUTS: tuple[OutputName, ...] = get_args(OutputName)
 GAMMA_FORMS: tuple[GammaForm, ...] = get_args(GammaForm)
 OUTSIDES: tuple[Outside, ...] = get_args(Outside)
 # Bodies up to this size are read a second time, slowly, to name the NaN that made them unreadable.
@@ -34,13 +34,16 @@ class Query(NamedTuple):
     """A parsed price request. Shape: features (batch, feature), finite."""
 
     features: Array
-    outputs: Sequence[OutputName]
+    outputs: Sequence[str]
     gamma: GammaForm
     outside: Outside
 
 
-def parse(body: bytes, box: Box, *, max_rows: int) -> Query:
+def parse(body: bytes, box: Box, *, max_rows: int, known: Collection[str] = DEFAULT_OUTPUTS) -> Query:
     """The query that a JSON body states.
+
+    Args:
+        known: the outputs that the model has, in the order of an answer.
 
     Raises:
         NotJson: the body is not JSON; a NaN or infinity in ``inputs`` is named as InvalidRequest instead.
@@ -59,7 +62,7 @@ def parse(body: bytes, box: Box, *, max_rows: int) -> Query:
     if "inputs" not in asked:
         raise InvalidRequest("inputs is missing: give rows of features", path="inputs")
     gamma, outside = _choice(asked, "gamma", GAMMA_FORMS), _choice(asked, "outside", OUTSIDES)
-    outputs, brackets = _outputs(asked)
+    outputs, brackets = _outputs(asked, known)
     inputs = asked["inputs"]
     try:
         features, opened = _features(inputs, box, max_rows)
@@ -90,19 +93,17 @@ def _choice(asked: Mapping[str, Any], key: str, allowed: tuple[Word, ...]) -> Wo
     raise InvalidRequest(f"{key} must be one of {', '.join(allowed)}, got {shown(value)}", path=key)
 
 
-def _outputs(asked: Mapping[str, Any]) -> tuple[Sequence[OutputName], int]:
+def _outputs(asked: Mapping[str, Any], known: Collection[str]) -> tuple[Sequence[str], int]:
     """The outputs asked for, in our order, and the opening brackets that this took."""
     if "outputs" not in asked:
-        return OUTPUTS, 0
+        return DEFAULT_OUTPUTS, 0
     given = asked["outputs"]
     names = given.as_list() if isinstance(given, simdjson.Array) else [None]
-    wrong = [name for name in names if name not in OUTPUTS]
+    wrong = [name for name in names if not isinstance(name, str) or name not in known]
     if wrong or not names:
         got = shown(wrong[0]) if wrong else "none"
-        raise InvalidRequest(
-            f"outputs must be a list of one or more of {', '.join(OUTPUTS)}, got {got}", path="outputs"
-        )
-    return [name for name in OUTPUTS if name in names], 1
+        raise InvalidRequest(f"outputs must be a list of one or more of {', '.join(known)}, got {got}", path="outputs")
+    return tuple(name for name in known if name in names), 1
 
 
 def _features(inputs: Any, box: Box, max_rows: int) -> tuple[Array, int]:

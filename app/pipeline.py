@@ -19,16 +19,23 @@ import torch
 from msgspec.structs import replace
 from torch import Tensor
 
+from app import dataset_steps
 from app.plan import JobProgress, JobSpec, done, order, place, plan, read_json, read_order, replacing, write_json
 from app.registry import Registry
+from app.sources import settle_dataset
 from app.spec import BuildSpec, PruneJobSpec, flow_pruning
+from pricing.bounds import report as bounds_report
+from pricing.domain import Box
 from pricing.draws import stream
+from pricing.estimators.choice import bias, settle
 from pricing.labels import Labels, make_labels
-from pricing.labels import load as load_labels
 from pricing.labels import save as save_labels
+from pricing.references import reference as references
 from pricing.sampling import sample_features, sample_inside
-from pricing.smoothing import stated_bias
-from pricing.spec import TableSampler, dump, load
+from pricing.specs.base import dump, load
+from pricing.specs.payoff import Bermudan
+from pricing.specs.problem import PricingProblem
+from pricing.specs.sampler import MoneynessSampler, TableSampler
 from pricing.tables import states_sha256
 from pricing.types import Progress
 from pruning.budget import budgets
@@ -42,18 +49,24 @@ from pruning.shape import prove_shape
 from pruning.sparse_flow import learn_states
 from surrogate import artifact
 from surrogate.artifact import Artifact
-from surrogate.dataset import Dataset, from_labels
+from surrogate.dataset import Dataset
 from surrogate.evaluation import evaluate as evaluate_network
-from surrogate.export import read_network, to_onnx
+from surrogate.export import read_network, read_surrogate, to_onnx
 from surrogate.flow import transport
 from surrogate.manifest import make_artifact
 from surrogate.network import Network, initialise
+from surrogate.polynomial import fit_polynomial
+from surrogate.reductions.choice import reduce
+from surrogate.reductions.reduction import Reduction, to_canonical, to_network
+from surrogate.surrogates import Surrogate
 from surrogate.training import draw, fit
 
 # Distributions whose version can change the numbers.
 LIBRARIES = ("sobolite", "torch", "numpy", "scipy", "onnx")
 # Share of the label step that a flow takes to learn a table, where there is one: a minute beside simulated labels.
 FLOW_SHARE = 0.5
+# What the certificate of a polynomial says instead of statements about the shape.
+NO_SHAPE = "shapes are proven of networks by bounds on their activations; a polynomial is judged at points alone"
 
 Step = Callable[[Path, Progress], Any]
 
@@ -68,7 +81,9 @@ def load_parent(folder: Path, _: Progress) -> None:
     parent = artifact.read(registry.folder(job.model, number))
     origin = parent.manifest["provenance"]
     build = load(BuildSpec, origin["build"])
-    build = replace(build, seed=job.seed, pruning=job.pruning, labels=job.labels or build.labels)
+    build = settle_dataset(
+        replace(build, seed=job.seed, pruning=job.pruning, labels=job.labels or build.labels), registry.root
+    )
     with replacing(folder / "trained.onnx") as partial:
         partial.write_bytes(parent.model)
     write_json(
@@ -82,19 +97,28 @@ def load_parent(folder: Path, _: Progress) -> None:
 
 
 def label(folder: Path, progress: Progress) -> None:
-    """Simulate features with value, delta and curvature labels, if what is to become of them is possible."""
+    """Simulate features with labels, or take those of a dataset, if what is to become of them is possible."""
     build = read_build(folder)
+    if build.polynomial is not None:
+        build.polynomial.require_size(input_box(build).dimension)
     if build.pruning is not None:
         budgets(to_be_pruned(folder, build), build.pruning, METHODS[build.pruning.method])
+    if build.dataset is not None:
+        dataset_steps.take_labels(folder, build)
+        return
+    references.kind(build.pricing)  # what nothing can judge is refused before it is simulated
     features, table, progress = draw_features(build, progress)
-    labels = make_labels(build.problem, features, build.labels, seed=build.seed, progress=progress)
+    simulated = canonical(build)
+    labels = make_labels(simulated, features, build.labels, seed=build.seed, progress=progress)
     with replacing(folder / "labels.npz") as partial:
         save_labels(labels, partial)
+    estimator = settle(simulated, build.labels.estimator)
     facts = {
         "simulated_paths": labels.paths,
         "payoff_evaluations": labels.payoffs,
         "standard_error": label_error(labels),
-        "bias": stated_bias(build.labels.estimator),
+        "estimator": dump(estimator),
+        "bias": bias(simulated, estimator),
     }
     write_json(folder / "labels.json", facts | table)
 
@@ -103,15 +127,18 @@ def to_be_pruned(folder: Path, build: BuildSpec) -> Network:
     """The parent's network, or one of the shape that is going to be trained."""
     if read_order(folder).kind == "prune":
         return read_network((folder / "trained.onnx").read_bytes())
-    widths = (build.problem.box.dimension, *build.network.hidden, 1)
+    widths = (input_box(build).dimension, *build.network.hidden, 1)
     return initialise(widths, build.network.activation, generator=generator("shape", seed=build.seed))
 
 
 def draw_features(build: BuildSpec, progress: Progress) -> tuple[Tensor, dict[str, Any], Progress]:
     """The features to label, what a table sampler has to say of them, and who is told the progress of the labels."""
-    sampler = build.labels.sampler
+    sampler, reduction = build.labels.sampler, reduction_of(build)
+    if isinstance(sampler, MoneynessSampler):
+        return sample_features(canonical(build), build.labels, seed=build.seed), {}, progress
     if not isinstance(sampler, TableSampler):
-        return sample_features(build.problem, build.labels, seed=build.seed), {}, progress
+        found = sample_features(build.pricing, build.labels, seed=build.seed)
+        return found if reduction is None else to_canonical(reduction, found), {}, progress
     flow = learn_states(
         torch.tensor(sampler.states, dtype=torch.float64),
         sampler.flow,
@@ -119,37 +146,52 @@ def draw_features(build: BuildSpec, progress: Progress) -> tuple[Tensor, dict[st
         generator=generator("flow", seed=build.seed),
         progress=lambda done: progress(FLOW_SHARE * done),
     )
-    found = sample_inside(
-        build.problem.box, lambda normals: transport(flow, normals), build.labels.samples, seed=build.seed
-    )
-    facts = {"states": len(sampler.states), "inside": found.share, "states_sha256": states_sha256(sampler.states)}
-    return found.features, {"table": facts}, lambda done: progress(FLOW_SHARE + (1.0 - FLOW_SHARE) * done)
+    inside = sample_inside(build.box, lambda normals: transport(flow, normals), build.labels.samples, seed=build.seed)
+    facts = {"states": len(sampler.states), "inside": inside.share, "states_sha256": states_sha256(sampler.states)}
+    features = inside.features if reduction is None else to_canonical(reduction, inside.features)
+    return features, {"table": facts}, lambda done: progress(FLOW_SHARE + (1.0 - FLOW_SHARE) * done)
 
 
 def train(folder: Path, progress: Progress) -> None:
-    """Fit a randomly initialised network to the labels; only draw it if it is pruned before or while it is trained."""
+    """Fit a randomly initialised network to the labels; only draw it if it is pruned before or while it is trained.
+
+    A polynomial is solved for.
+    """
     build = read_build(folder)
-    data = from_labels(load_labels(folder / "labels.npz"))
-    if build.pruning is not None and METHODS[build.pruning.method].phase != "after":
+    data = training_data(folder, build)
+    network: Surrogate
+    axes = None
+    if build.polynomial is not None:
+        found = fit_polynomial(data, build.polynomial)
+        network, axes = found.surrogate, found.axes
+        write_json(folder / "ridge.json", {"ridge": found.ridge})
+    elif build.pruning is not None and METHODS[build.pruning.method].phase != "after":
         network = initial(build, data)
     else:
         seeded = generator("training", seed=build.seed)
-        network = fit(data, build.network, build.training, generator=seeded, progress=progress).network
+        training = dataset_steps.braked(folder, build, build.training)
+        trained = fit(data, build.network, training, generator=seeded, progress=progress)
+        network, axes = trained.network, trained.axes
+        dataset_steps.keep_choice(folder, trained.choice)
+    if axes is not None:
+        write_json(folder / "axes.json", axes.facts)
     write_network(folder / "trained.onnx", network, build)
 
 
 def prune(folder: Path, progress: Progress) -> None:
     """Prune the network and fine-tune what is left; what was only drawn is trained now, as the network would be."""
     build = read_build(folder)
-    spec, data = build.pruning, from_labels(load_labels(folder / "labels.npz"))
+    spec, data = build.pruning, training_data(folder, build)
     assert spec is not None
     if METHODS[spec.method].phase == "before" and spec.fine_tuning is None and read_order(folder).kind == "train":
         spec = replace(spec, fine_tuning=build.training)
+    if spec.fine_tuning is not None:
+        spec = replace(spec, fine_tuning=dataset_steps.braked(folder, build, spec.fine_tuning))
     pruned = prune_network(
         read_network((folder / "trained.onnx").read_bytes()),
         data,
         spec,
-        box=build.problem.box,
+        box=input_box(build),
         start=initial(build, data) if spec.retraining == "rewind" else None,
         generator=generator("pruning", seed=build.seed),
         progress=progress,
@@ -163,29 +205,42 @@ def prune(folder: Path, progress: Progress) -> None:
 def certify(folder: Path, progress: Progress) -> None:
     """Prove what can be proven of the exported weights: the shape, and how far pruning moved what it was given."""
     build, network = read_build(folder), final_network(folder)
-    shape = prove_shape(network, build.problem, tolerance=build.evaluation.tolerance, seed=build.seed)
+    shape, reason = None, NO_SHAPE if build.polynomial is not None else dataset_steps.NO_SHAPE
+    if build.problem is not None and isinstance(network, Network):
+        shape = prove_shape(network, canonical(build), tolerance=build.evaluation.tolerance, seed=build.seed)
     progress(0.5)
     pruning = None
     trained = read_order(folder).kind == "prune"
     if build.pruning is not None and (trained or METHODS[build.pruning.method].phase == "after"):
         dense = read_network((folder / "trained.onnx").read_bytes())
-        pruning = bound_difference(dense, network, interval_of(build.problem.box))
-    write_json(folder / "certificate.json", {"shape": shape, "pruning": pruning, "arithmetic": ARITHMETIC})
+        assert isinstance(network, Network)
+        pruning = bound_difference(dense, network, interval_of(input_box(build)))
+    found = {"shape": shape, "pruning": pruning, "arithmetic": ARITHMETIC}
+    write_json(folder / "certificate.json", found if shape is not None else found | {"no_shape": reason})
 
 
 def evaluate(folder: Path, _: Progress) -> None:
-    """Measure the network against an independent reference."""
-    build = read_build(folder)
+    """Measure the network against an independent reference, or against the rows that a dataset held out."""
+    build, network = read_build(folder), final_network(folder)
     labels = read_json(folder / "labels.json")
-    report = evaluate_network(
-        final_network(folder),
-        build.problem,
-        build.evaluation,
-        seed=build.seed,
-        label_error=labels["standard_error"],
-    )
+    if build.problem is None:
+        report = dataset_steps.judge_held_out(folder, network)
+    else:
+        label_error = labels["standard_error"]
+        report = evaluate_network(
+            network,
+            build.problem,
+            build.evaluation,
+            seed=build.seed,
+            label_error=label_error,
+            reduction=reduction_of(build),
+        )
     pruning = read_json(folder / "pruning.json") if build.pruning is not None else None
-    write_json(folder / "report.json", {**report, "labels": labels, "pruning": pruning})
+    axes = read_json(folder / "axes.json") if (folder / "axes.json").exists() else None
+    facts = {"labels": labels, "pruning": pruning, "axes": axes, **dataset_steps.found_ridge(folder)}
+    if build.problem is not None and isinstance(build.problem.payoff, Bermudan):
+        facts["bounds"] = bounds_report(build.problem, build.labels.estimator, seed=build.seed)
+    write_json(folder / "report.json", {**report, **facts})
 
 
 def export(folder: Path, _: Progress) -> None:
@@ -194,11 +249,12 @@ def export(folder: Path, _: Progress) -> None:
     made = make_artifact(
         final_network(folder),
         name=build.name,
-        problem=build.problem,
+        problem=build.problem or build.box,
         report=read_json(folder / "report.json"),
         certificate=read_json(folder / "certificate.json"),
         provenance=provenance(folder),
         float32=build.export.float32,
+        reduction=reduction_of(build),
     )
     finished, partial = folder / "artifact", Path(mkdtemp(dir=folder))
     artifact.write(made, partial)
@@ -246,6 +302,8 @@ def build(
     Raises:
         any of `app.errors.EXPECTED`: what went wrong, in a sentence.
     """
+    if registry is not None:
+        spec = settle_dataset(spec, registry)
     place(order(spec, registry=registry), folder)
     steps = plan(spec)[:-1]
     for step in steps:
@@ -268,16 +326,39 @@ def read_build(folder: Path) -> BuildSpec:
     return load(BuildSpec, given.spec)
 
 
-def write_network(path: Path, network: Network, build: BuildSpec) -> None:
+def write_network(path: Path, network: Surrogate, build: BuildSpec) -> None:
     """A network between two steps; ONNX holds its float64 numbers exactly."""
     with replacing(path) as partial:
-        partial.write_bytes(to_onnx(network, box=build.problem.box, metadata={}))
+        partial.write_bytes(to_onnx(network, box=input_box(build), metadata={}))
 
 
-def final_network(folder: Path) -> Network:
-    """The pruned network, or the trained one where nothing is pruned."""
+def reduction_of(build: BuildSpec) -> Reduction | None:
+    """The exact scaling of what is priced; None where there is none, or nobody knows what is priced."""
+    return None if build.problem is None else reduce(build.problem)
+
+
+def canonical(build: BuildSpec) -> PricingProblem:
+    """The problem that is simulated: the one that is priced, or what exact scaling leaves of it."""
+    reduction = reduction_of(build)
+    return build.pricing if reduction is None else reduction.canonical
+
+
+def input_box(build: BuildSpec) -> Box:
+    """The domain of the network's inputs."""
+    reduction = reduction_of(build)
+    return build.box if reduction is None else reduction.box
+
+
+def training_data(folder: Path, build: BuildSpec) -> Dataset:
+    """What the network learns from, in its own inputs."""
+    data, reduction = dataset_steps.training_data(folder, build), reduction_of(build)
+    return data if reduction is None else to_network(reduction, data)
+
+
+def final_network(folder: Path) -> Surrogate:
+    """The pruned network, or what was trained where nothing is pruned."""
     pruned = folder / "pruned.onnx"
-    return read_network((pruned if pruned.exists() else folder / "trained.onnx").read_bytes())
+    return read_surrogate((pruned if pruned.exists() else folder / "trained.onnx").read_bytes())
 
 
 def initial(build: BuildSpec, data: Dataset) -> Network:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from app.spec import BuildSpec, PruneJobSpec, refuse_table
-from pricing.spec import Spec, dump, load
+from pricing.specs.base import Spec, dump, load
 
 JobKind = Literal["train", "prune"]
 JobSpec = BuildSpec | PruneJobSpec

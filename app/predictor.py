@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from app.errors import Unavailable
 from app.plan import read_json
 from app.registry import Registry
 from pricing.domain import Box
-from pricing.spec import load
+from pricing.specs.base import load
 from pricing.types import Array
 from surrogate.artifact import MANIFEST, MODEL, verify
 from surrogate.errors import CorruptArtifact
@@ -24,35 +26,40 @@ CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 LOG_ERRORS = 3
 
 
-class Answer(NamedTuple):
-    """Shape: value (batch,), delta (batch, feature), gamma (batch, feature, feature)."""
+# Outputs by name. Shape: value (batch,), delta (batch, feature), gamma (batch, feature, feature), any other (batch,) or
+# (batch, coordinate).
+Answer = dict[str, Array]
+# What is answered where nothing else is asked for.
+DEFAULT_OUTPUTS = ("value", "delta", "gamma")
 
-    value: Array
-    delta: Array
-    gamma: Array
 
-    def rows(self, part: slice) -> Answer:
-        """Some of the rows, as views."""
-        return Answer(self.value[part], self.delta[part], self.gamma[part])
+def rows_of(answer: Answer, part: slice) -> Answer:
+    """Some of the rows, as views."""
+    return {name: array[part] for name, array in answer.items()}
 
 
 @dataclass(frozen=True, eq=False)
 class Predictor:
-    """A loaded model version; ``features`` outside ``box`` are extrapolated."""
+    """A loaded model version; ``features`` outside ``box`` are extrapolated.
+
+    Args:
+        sizes: every output with the numbers that it has a row.
+    """
 
     name: str
     version: int
     box: Box
     session: onnxruntime.InferenceSession
+    sizes: Mapping[str, int]
 
     @property
     def provider(self) -> str:
         """The execution provider that the runtime chose."""
         return str(self.session.get_providers()[0])
 
-    def run(self, features: Array) -> Answer:
-        """Value, delta and gamma. Shape: batch feature -> see `Answer`. Safe to call from several threads."""
-        return Answer(*self.session.run(("value", "delta", "gamma"), {"features": features}))
+    def run(self, features: Array, outputs: Sequence[str] = DEFAULT_OUTPUTS) -> Answer:
+        """The outputs asked for. Shape: batch feature -> see `Answer`. Safe to call from several threads."""
+        return dict(zip(outputs, self.session.run(outputs, {"features": features}), strict=True))
 
 
 def load_predictor(folder: Path, *, provider: Provider) -> Predictor:
@@ -75,7 +82,8 @@ def load_predictor(folder: Path, *, provider: Provider) -> Predictor:
         raise CorruptArtifact(f"onnxruntime cannot load {folder / MODEL}: {error}") from error
     if provider == "cuda" and CUDA not in session.get_providers():
         raise Unavailable("provider 'cuda': the runtime found no CUDA device that it can use; use 'auto' or 'cpu'")
-    return Predictor(folder.parent.name, int(folder.name), box, session)
+    sizes = {output.name: math.prod(output.shape[1:]) for output in session.get_outputs()}
+    return Predictor(folder.parent.name, int(folder.name), box, session, sizes)
 
 
 def execution_providers(provider: Provider) -> list[str]:

@@ -6,7 +6,29 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-OutputName = Literal["value", "delta", "gamma"]
+# Every output that a model may have; `surrogate.greeks` names those that are derivatives.
+OutputName = Literal[
+    "value",
+    "delta",
+    "gamma",
+    "vega",
+    "volatility_scale",
+    "theta",
+    "rho",
+    "dividend",
+    "strike",
+    "correlation",
+    "barrier",
+    "knock_in",
+    "coupon_barrier",
+    "skew",
+    "curvature",
+    "initial_variance",
+    "mean_reversion",
+    "long_variance",
+    "variance_volatility",
+    "spot_variance_correlation",
+]
 GammaForm = Literal["full", "diagonal", "parallel"]
 Outside = Literal["error", "flag"]
 
@@ -25,7 +47,12 @@ class PriceRequest(BaseModel):
         "row per answer (a plain number per answer for a feature of one coordinate)",
         examples=[[[100.0, 101.0]], {"spot": [[100.0, 101.0]]}],
     )
-    outputs: list[OutputName] = Field(["value", "delta", "gamma"], min_length=1)
+    outputs: list[OutputName] = Field(
+        ["value", "delta", "gamma"],
+        min_length=1,
+        description="of those in the model's manifest: value, delta and gamma by all features always, the derivative "
+        "by a parameter under its own name where that is a feature",
+    )
     gamma: GammaForm = Field(
         "full", description="the Hessian, its diagonal, or the second derivative along a parallel move of all features"
     )
@@ -35,9 +62,12 @@ class PriceRequest(BaseModel):
 
 
 class PriceAnswer(BaseModel):
-    """Value in currency, delta per 1.00 of each coordinate, gamma per 1.00 squared; only the outputs asked for."""
+    """Value in currency, delta per 1.00 of each coordinate, gamma per 1.00 squared; only the outputs asked for.
 
-    model_config = ConfigDict(extra="forbid")
+    Any other output has its own name as key: [n], or [n][k] for a feature of k coordinates, per 1.00 of it.
+    """
+
+    model_config = ConfigDict(extra="allow")
 
     model: str
     version: int
@@ -82,7 +112,9 @@ class VersionManifest(BaseModel):
     aliases: list[str] = Field(description="aliases that stand for this version now")
     sha256: str = Field(description="of model.onnx")
     files: dict[str, FileEntry]
-    problem: dict[str, Any] = Field(description="process, payoff, maturity and features")
+    problem: dict[str, Any] | None = Field(
+        description="process, payoff, maturity and features; null where labels were imported"
+    )
     features: list[dict[str, Any]] = Field(description="the Box: name, unit, lower and upper bounds of each feature")
     outputs: dict[str, str] = Field(description="unit of each output")
     network: dict[str, Any]
@@ -105,6 +137,32 @@ class AliasState(BaseModel):
     name: str
     alias: str
     version: int
+
+
+class DatasetSummary(BaseModel):
+    """A dataset of labels from somebody else's pricer."""
+
+    dataset: str = Field(description="SHA-256 of its content; what a train job names")
+    name: str | None
+    imported: str = Field(description="ISO 8601, UTC")
+    rows: int
+    derivatives: bool = Field(description="whether it has dydx")
+    weights: bool
+    features: list[dict[str, Any]] = Field(description="the inferred Box; a train job may give another")
+
+
+class DatasetList(BaseModel):
+    """Every dataset."""
+
+    datasets: list[DatasetSummary]
+
+
+class DatasetFacts(DatasetSummary):
+    """All that is known of a dataset."""
+
+    distinct_rows: int = Field(description="rows with different features; the others are replicates")
+    columns: list[str]
+    statistics: dict[str, dict[str, float]] = Field(description="least, largest, mean and deviation of every column")
 
 
 class Problem(BaseModel):

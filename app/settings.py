@@ -37,6 +37,10 @@ class Settings(BaseSettings):
     batch_rows: int = Field(default=1024, ge=1, description="most rows of one merged call on the event loop")
     max_rows: int = Field(default=1 << 16, ge=1, description="most rows of one request")
     body_bytes: int = Field(default=16 * MEBIBYTE, ge=1024, description="largest request body")
+    dataset_rows: int = Field(default=1 << 20, ge=1, description="most rows of an imported dataset")
+    dataset_bytes: int = Field(
+        default=256 * MEBIBYTE, ge=1024, description="largest dataset file, and the numbers that it unpacks to"
+    )
     response_bytes: int = Field(
         default=128 * MEBIBYTE, ge=1024, description="largest answer, estimated before it is computed"
     )

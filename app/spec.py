@@ -7,11 +7,15 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from app.dataset_spec import DatasetSource
 from app.errors import InvalidRequest
 from app.tables import read_archive, read_features
 from pricing.domain import Box
 from pricing.errors import InvalidSpec
-from pricing.spec import FlowSpec, LabelSpec, PricingProblem, Spec, TableSampler, load, require_range
+from pricing.specs.base import Spec, load, require_range
+from pricing.specs.labels import LabelSpec
+from pricing.specs.problem import PricingProblem
+from pricing.specs.sampler import FlowSpec, TableSampler
 from pruning.spec import PruningSpec
 from surrogate.spec import (
     MAXIMUM_SECOND_ORDER,
@@ -19,6 +23,7 @@ from surrogate.spec import (
     ExportSpec,
     LevenbergMarquardt,
     NetworkSpec,
+    PolynomialSpec,
     TrainingSpec,
 )
 
@@ -85,14 +90,22 @@ def require_labels(pruning: PruningSpec, labels: LabelSpec) -> None:
 
 
 class BuildSpec(Spec, frozen=True, kw_only=True):
-    """label -> train -> prune -> fine-tune -> certify -> evaluate -> export -> publish, all from one seed."""
+    """label -> train -> prune -> fine-tune -> certify -> evaluate -> export -> publish, all from one seed.
+
+    Args:
+        problem: what is simulated as ``labels`` say; or
+        dataset: where labels of somebody else's pricer are.
+        polynomial: what is learnt in place of a network; ``network``, ``training`` and ``pruning`` are left out then.
+    """
 
     name: str
     seed: int
-    problem: PricingProblem
+    problem: PricingProblem | None = None
+    dataset: DatasetSource | None = None
     labels: LabelSpec = LabelSpec()
     network: NetworkSpec = NetworkSpec()
     training: TrainingSpec = TrainingSpec()
+    polynomial: PolynomialSpec | None = None
     pruning: PruningSpec | None = None
     evaluation: EvaluationSpec = EvaluationSpec()
     export: ExportSpec = ExportSpec()
@@ -100,11 +113,19 @@ class BuildSpec(Spec, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         require_name(self.name)
         require_range("seed", self.seed, 0, (1 << 63) - 1)
-        require_order("training.loss", self.training.loss.order, self.labels)
-        if self.pruning is not None:
-            require_labels(self.pruning, self.labels)
-        require_table(self.labels, self.problem.box)
-        parameters = self.network.parameters(self.problem.box.dimension)
+        require_source(self)
+        require_learner(self)
+        if self.dataset is None:
+            for field, order in self.orders:
+                require_order(field, order, self.labels)
+            if self.pruning is not None:
+                require_labels(self.pruning, self.labels)
+            require_table(self.labels, self.box)
+        elif not self.dataset.features:
+            return  # its size is known when its Box is: `app.sources.settle_dataset`
+        if self.polynomial is not None:
+            return  # its size is that of its inputs: `app.pipeline.label`
+        parameters = self.network.parameters(self.box.dimension)
         second_order = any(isinstance(optimiser, LevenbergMarquardt) for optimiser in self.training.optimisers)
         if second_order and parameters > MAXIMUM_SECOND_ORDER:
             raise InvalidSpec(
@@ -113,6 +134,58 @@ class BuildSpec(Spec, frozen=True, kw_only=True):
                 path="training.optimisers",
                 bound=MAXIMUM_SECOND_ORDER,
             )
+
+    @property
+    def orders(self) -> tuple[tuple[str, int], ...]:
+        """How many derivatives of the labels the learning needs, by the field that says so."""
+        if self.polynomial is not None:
+            return (("polynomial", self.polynomial.order),)
+        seen = 1 if self.network.inputs == "differential_pca" else 0
+        return (("training.loss", self.training.loss.order), ("network.inputs", seen))
+
+    @property
+    def box(self) -> Box:
+        """The domain of the surrogate.
+
+        Raises:
+            InvalidSpec: that of a dataset which has not been looked up yet.
+        """
+        return self.pricing.box if self.dataset is None else self.dataset.box
+
+    @property
+    def pricing(self) -> PricingProblem:
+        """The problem that is simulated.
+
+        Raises:
+            InvalidSpec: there is none, the labels are a dataset's.
+        """
+        if self.problem is None:
+            raise InvalidSpec("problem: this needs a problem to simulate, and the build has a dataset", path="problem")
+        return self.problem
+
+
+def require_source(build: BuildSpec) -> None:
+    """Raise InvalidSpec unless the labels come from one place."""
+    if (build.problem is None) == (build.dataset is None):
+        raise InvalidSpec("problem: give either a problem to simulate or a dataset of labels", path="problem")
+    if build.dataset is not None and build.labels != LabelSpec():
+        raise InvalidSpec("labels: a dataset brings its own; leave them out", path="labels")
+
+
+def require_learner(build: BuildSpec) -> None:
+    """Raise InvalidSpec where something is asked of a polynomial that only a network has."""
+    if build.polynomial is None:
+        return
+    if build.pruning is not None:
+        raise InvalidSpec(
+            "pruning: a polynomial has no weights to prune; lower polynomial.degree or polynomial.axes for fewer terms",
+            path="pruning",
+        )
+    if build.network != NetworkSpec() or build.training != TrainingSpec():
+        raise InvalidSpec(
+            "polynomial: it takes the place of the network and is not trained; leave out network and training",
+            path="polynomial",
+        )
 
 
 class PruneJobSpec(Spec, frozen=True, kw_only=True):
@@ -161,7 +234,7 @@ def with_states(data: dict[str, Any], folder: Path) -> dict[str, Any]:
     labels, sampler = data["labels"], dict(data["labels"]["sampler"])
     source = folder / str(sampler.pop("table"))
     other = {name: part for name, part in labels.items() if name != "sampler"}
-    box = load(BuildSpec, data | {"labels": other}).problem.box
+    box = load(BuildSpec, data | {"labels": other}).box
     try:
         rows = (read_archive if source.suffix == ".npz" else read_features)(source, box)
     except InvalidRequest as error:

@@ -20,7 +20,7 @@ from app.plan import JobProgress, read_json
 from app.sweep_case import record_path, run_case
 from app.sweep_spec import Case, SweepSpec
 from pricing.domain import Box
-from pricing.spec import dump
+from pricing.specs.base import dump
 from pricing.types import Array
 from surrogate.runtime import onnxruntime
 
@@ -104,7 +104,7 @@ def measure_latencies(
     found: list[dict[str, float] | None] = []
     for i, outcome in enumerate(outcomes):
         model = record_path(outcome.case, folder).with_suffix(".onnx")
-        found.append(_latency(model, outcome.case.build.problem.box) if outcome.done else None)
+        found.append(_latency(model, outcome.case.build.box) if outcome.done else None)
         tell((i + 1) / len(outcomes))
     return found
 

@@ -22,8 +22,7 @@ from app.spec import require_labels
 from app.sweep_spec import Case, start_of
 from pricing.draws import stream, uniforms
 from pricing.errors import InvalidSpec
-from pricing.labels import load as load_labels
-from pricing.spec import dump, load
+from pricing.specs.base import dump, load
 from pruning.compact import compact
 from pruning.errors import ImpossibleSparsity
 from pruning.methods import METHODS
@@ -32,7 +31,7 @@ from pruning.shifts import NOMINAL, domains
 from pruning.spec import PruningSpec
 from pruning.stage import size
 from surrogate.artifact import to_json
-from surrogate.dataset import Dataset, from_labels
+from surrogate.dataset import Dataset
 from surrogate.evaluation import accuracy, predict, reference
 from surrogate.export import read_network, to_onnx
 from surrogate.network import Network
@@ -94,12 +93,12 @@ def _measured(case: Case, folder: Path) -> dict[str, Any]:
     memory.reset_peak()
     if case.kind == "dense":
         _start(case, start)
-    data = from_labels(load_labels(start / "labels.npz"))
+    data = pipeline.training_data(start, case.build)
     made = _made(case, start, data)
     peak = memory.peak()
-    network, box = compact(made.network), case.build.problem.box
-    model = to_onnx(network, box=box, metadata={})
-    check_parity(model, network, box)
+    network, box, reduction = compact(made.network), case.build.box, pipeline.reduction_of(case.build)
+    model = to_onnx(network, box=box, metadata={}, reduction=reduction)
+    check_parity(model, network, box, reduction=reduction)
     path = record_path(case, folder).with_suffix(".onnx")
     path.parent.mkdir(exist_ok=True)
     with replacing(path) as partial:
@@ -177,7 +176,7 @@ def pruned_case(case: Case, spec: PruningSpec, dense: Network, data: Dataset) ->
         dense if method.phase == "after" else first,
         data,
         spec,
-        box=case.build.problem.box,
+        box=pipeline.input_box(case.build),
         start=first if spec.retraining == "rewind" else None,
         generator=pipeline.generator("pruning", seed=case.build.seed),
         progress=clock.report if spec.fine_tuning is not None else None,
@@ -216,7 +215,7 @@ class _Clock:
 
 def _judged(case: Case, network: Network) -> dict[str, dict[str, dict[str, float]]]:
     """R2, RMSE and largest error of each output against the closed form, by domain."""
-    problem, seed = case.build.problem, case.build.seed
+    problem, seed = case.build.pricing, case.build.seed
     shape = (case.build.evaluation.samples, problem.box.dimension)
     places = domains(
         problem,
@@ -224,8 +223,9 @@ def _judged(case: Case, network: Network) -> dict[str, dict[str, dict[str, float
         uniforms=uniforms("sobol", *shape, generator=stream("evaluation", seed=seed)),
         noise=stream("noise", seed=seed).random(shape),
     )
-    judged = {}
+    judged, reduction = {}, pipeline.reduction_of(case.build)
     for domain in places:
-        scores = accuracy(predict(network, domain.shown), reference(domain.problem, domain.asked))
+        found = predict(network, domain.shown, reduction)
+        scores = accuracy(found, reference(domain.problem, domain.asked), problem.box)
         judged[domain.name] = {greek: {score: scores[greek][score] for score in SCORES} for greek in GREEKS}
     return judged

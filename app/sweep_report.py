@@ -14,7 +14,7 @@ from app.sweep import Outcome
 from app.sweep_case import GREEKS, versions
 from app.sweep_spec import DENSE, SweepSpec
 from pricing.draws import stream
-from pricing.spec import dump
+from pricing.specs.base import dump
 from pruning.potential import excess_error, excess_slope, prune_potential
 from pruning.shifts import NOMINAL
 

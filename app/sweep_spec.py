@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from app.spec import BuildSpec, read_build_spec, read_toml, with_states
 from pricing.errors import InvalidSpec
-from pricing.spec import Spec, dump, load, require_finite, require_range
+from pricing.specs.base import Spec, dump, load, require_finite, require_range
 from pruning.shifts import DEFAULT_SHIFTS, Shift
 from pruning.spec import PruningSpec
 from surrogate.spec import EvaluationSpec, ExportSpec, NetworkSpec, TrainingSpec
@@ -110,6 +110,11 @@ class SweepSpec(Spec, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.build.pruning is not None:
             raise InvalidSpec("build.pruning: a sweep prunes by its own [pruning]; leave it out", path="build.pruning")
+        if self.build.polynomial is not None:
+            raise InvalidSpec(
+                "build.polynomial: a sweep compares pruned networks; give a build with a network",
+                path="build.polynomial",
+            )
         if not self.methods and not self.from_scratch.hidden:
             raise InvalidSpec("methods: give at least one, or shapes from_scratch", path="methods")
         if self.methods and not (self.sparsities or self.parameters):

@@ -34,7 +34,9 @@ from torch import Tensor
 from app.spec import read_build_spec
 from pricing.draws import stream
 from pricing.sampling import sample_inside
-from pricing.spec import FlowSpec, PricingProblem
+from pricing.specs.problem import PricingProblem
+from pricing.specs.process import Bachelier
+from pricing.specs.sampler import FlowSpec
 from pricing.types import Array
 from pruning.methods import METHODS
 from pruning.sparse_flow import learn_states, prune_flow
@@ -154,6 +156,7 @@ def toy(name: str, seed: int, *, smoke: bool) -> list[Row]:
 
 def history(problem: PricingProblem, *, seed: int) -> tuple[Array, Array]:
     """Daily states of a Bachelier path from 1, and those of the month after, which all lie in the Box."""
+    assert isinstance(problem.process, Bachelier)
     root = np.linalg.cholesky(np.array(problem.process.correlation))
     daily = math.sqrt(1.0 / YEAR) * np.array(problem.process.volatilities)
     generator = stream("flows/history", seed=seed)
@@ -192,7 +195,7 @@ def samplers(problem: PricingProblem, states: Array, seed: int, *, smoke: bool) 
 
 def market(seed: int, *, smoke: bool) -> list[Row]:
     """Errors at the later states, by network and by where its labels were made."""
-    problem = read_build_spec(EXAMPLE).problem
+    problem = read_build_spec(EXAMPLE).pricing
     states, later = history(problem, seed=seed)
     exact, rows = reference(problem, later), list[Row]()
     large = LBFGS(iterations=5 if smoke else 200)

@@ -33,7 +33,7 @@ import numpy as np
 from app.pipeline import build
 from app.registry import Registry
 from app.spec import BuildSpec
-from pricing.spec import load
+from pricing.specs.base import load
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "bachelier_basket_7.toml"
 REQUESTS, SMOKE_REQUESTS = 5000, 100
@@ -125,7 +125,7 @@ def measure(requests: int) -> dict[str, Any]:
         registry.close()
         with server(Path(folder) / "registry") as client:
             path = f"/v1/models/{model.name}/price"
-            row = [1.0] * model.problem.box.dimension
+            row = [1.0] * model.box.dimension
             latencies(client, path, row, SMOKE_REQUESTS)  # warm up
             idle = latencies(client, path, row, requests)
             endless = {"kind": "train", "spec": spec | {"training": {"optimisers": [ENDLESS]}}}

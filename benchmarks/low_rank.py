@@ -37,7 +37,7 @@ def session(network: Network) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     return onnxruntime.InferenceSession(
-        to_onnx(network, box=read_build_spec(EXAMPLE).problem.box, metadata={}), options
+        to_onnx(network, box=read_build_spec(EXAMPLE).pricing.box, metadata={}), options
     )
 
 
@@ -50,7 +50,7 @@ def seconds(run: Any, features: Any) -> float:
 
 def measure(*, smoke: bool, seed: int) -> list[dict[str, Any]]:
     """Dense over factorised time, per sparsity."""
-    box, rounds = read_build_spec(EXAMPLE).problem.box, SMOKE_ROUNDS if smoke else ROUNDS
+    box, rounds = read_build_spec(EXAMPLE).pricing.box, SMOKE_ROUNDS if smoke else ROUNDS
     widths = (7, *(16,) * 3, 1) if smoke else (7, *(128,) * 6, 1)
     dense = initialise(widths, "silu", generator=torch.Generator().manual_seed(seed))
     features = box.from_uniforms(stream("low_rank", seed=seed).random((BATCH, 7)))

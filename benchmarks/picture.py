@@ -14,7 +14,9 @@ import matplotlib as mpl
 import numpy as np
 
 from pricing.analytic import greeks
-from pricing.spec import PricingProblem, load
+from pricing.specs.base import load
+from pricing.specs.payoff import Call
+from pricing.specs.problem import PricingProblem
 from surrogate.runtime import onnxruntime
 
 mpl.use("Agg")
@@ -42,6 +44,7 @@ def draw(target: Path) -> dict[str, float]:
     }
     plt.rcParams["svg.hashsalt"] = "sobolite"  # the same picture has the same bytes
     figure, axes = plt.subplots(2, 3, figsize=(10, 4.6), sharex=True, height_ratios=[3, 1.3], layout="constrained")
+    assert isinstance(problem.payoff, Call)
     basket = spots @ np.array(problem.payoff.weights)
     for column, (name, (got, want)) in enumerate(curves.items()):
         top, bottom = axes[0, column], axes[1, column]

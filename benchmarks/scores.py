@@ -55,7 +55,7 @@ TIMED: tuple[MethodName, ...] = (
 
 def measure(*, smoke: bool, seed: int) -> list[dict[str, Any]]:
     """Median processor seconds of every method."""
-    problem, samples = read_build_spec(EXAMPLE).problem, 64 if smoke else SAMPLES
+    problem, samples = read_build_spec(EXAMPLE).pricing, 64 if smoke else SAMPLES
     features = problem.box.from_uniforms(stream("scores", seed=seed).random((samples, 7)))
     exact = reference(problem, features)
     data = Dataset(

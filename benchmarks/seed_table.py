@@ -35,7 +35,13 @@ from pricing.domain import Feature
 from pricing.labels import Labels, make_labels
 from pricing.market import SEVEN_ASSET_WEIGHTS, evaluation_spots, random_market
 from pricing.sampling import sample_features
-from pricing.spec import Bachelier, Call, Draws, LabelSpec, PricingProblem, Smoothed, UniformSampler
+from pricing.specs.draws import Draws
+from pricing.specs.estimator import Smoothed
+from pricing.specs.labels import LabelSpec
+from pricing.specs.payoff import Call
+from pricing.specs.problem import PricingProblem
+from pricing.specs.process import Bachelier
+from pricing.specs.sampler import UniformSampler
 from pruning.prune import prune
 from pruning.spec import PruningSpec
 from surrogate.artifact import show_r2

@@ -35,7 +35,7 @@ import torch
 
 from app.registry import Registry
 from pricing.domain import Box, Feature
-from pricing.spec import dump
+from pricing.specs.base import dump
 from surrogate.artifact import Artifact
 from surrogate.export import to_onnx
 from surrogate.network import initialise

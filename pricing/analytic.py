@@ -18,7 +18,10 @@ from typing import assert_never
 import numpy as np
 from scipy.special import erfcx, exprel, ndtr
 
-from pricing.spec import Bachelier, Call, Payoff, PricingProblem, Put
+from pricing.errors import InvalidSpec
+from pricing.specs.payoff import Call, Put
+from pricing.specs.problem import PricingProblem
+from pricing.specs.process import Bachelier
 from pricing.types import Array, BoolArray
 
 # Below this standard deviation, relative to max(1, |F|), d is rounding noise and the limit s -> 0 is returned.
@@ -71,14 +74,28 @@ def greeks(problem: PricingProblem, features: Array) -> Greeks:
         InvalidSpec: features of another width than the problem's.
     """
     problem.box.require_shape(features.shape)
-    match problem.process:
-        case Bachelier():
-            return bachelier(problem.process, problem.payoff, problem.maturity, spots=features)
-        case _:
-            assert_never(problem.process)
+    process, payoff = problem.process, problem.payoff
+    if not covers(problem) or not isinstance(process, Bachelier) or not isinstance(payoff, Call | Put):
+        raise InvalidSpec(
+            f"no closed form here for a {type(payoff).__name__} under {type(process).__name__} with the features "
+            f"{[feature.name for feature in problem.features]}; see pricing.references",
+            path="problem",
+        )
+    return bachelier(process, payoff, problem.maturity, spots=features)
 
 
-def bachelier(process: Bachelier, payoff: Payoff, maturity: float, *, spots: Array) -> Greeks:
+def covers(problem: PricingProblem) -> bool:
+    """Whether `greeks` has the problem: a Bachelier basket with constant parameters, as a function of its spots."""
+    process = problem.process
+    return (
+        isinstance(process, Bachelier)
+        and isinstance(problem.payoff, Call | Put)
+        and not (process.rate_pieces or process.volatility_pieces)
+        and [feature.name for feature in problem.features] == ["spot"]
+    )
+
+
+def bachelier(process: Bachelier, payoff: Call | Put, maturity: float, *, spots: Array) -> Greeks:
     """The formulas of this module. Shape: spots batch asset."""
     sign, w, T = side(payoff), np.array(payoff.weights), maturity
     rho = np.array(process.correlation)
@@ -117,7 +134,7 @@ def bachelier(process: Bachelier, payoff: Payoff, maturity: float, *, spots: Arr
     )
 
 
-def side(payoff: Payoff) -> float:
+def side(payoff: Call | Put) -> float:
     """1 for a call, -1 for a put."""
     match payoff:
         case Call():

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import ndtri
 from scipy.stats import qmc
 
-from pricing.spec import Draws
+from pricing.specs.draws import Draws
 from pricing.types import Array
 
 # Uniforms are kept this far from 0 and 1: |z| <= 8.2, the tail that float64 resolves on both sides.
@@ -58,26 +58,82 @@ def to_normals(points: Array) -> Array:
     return result
 
 
-def path_sets(draws: Draws, paths: int, dimension: int, *, generator: np.random.Generator) -> Callable[[int], Array]:
+def stretch(source: Source, points: int, part: range, dimension: int, *, generator: np.random.Generator) -> Array:
+    """A part of a set of `uniforms`, the generator left as after the whole; an antithetic part has pairs of its own.
+
+    Args:
+        points: of the whole set, and the part's bounds in it, powers of two.
+
+    Shape: -> point dimension.
+    """
+    if len(part) == points:
+        return uniforms(source, points, dimension, generator=generator)
+    if source == "sobol":
+        sobol = qmc.Sobol(dimension, scramble=True, bits=SOBOL_BITS, rng=generator)
+        for _ in range(part.start // len(part)):  # scipy's own fast_forward fails with this many bits
+            sobol.random(len(part))
+        found: Array = sobol.random(len(part))
+        return found
+    if source == "antithetic":
+        half = stretch("pseudo", points // 2, range(part.start // 2, part.stop // 2), dimension, generator=generator)
+        return np.concatenate([half, 1.0 - half])
+    bits = generator.bit_generator
+    assert isinstance(bits, np.random.PCG64)  # as `stream` gives it; one step a uniform
+    bits.advance(part.start * dimension)
+    drawn = generator.random((len(part), dimension))
+    bits.advance((points - part.stop) * dimension)
+    return drawn
+
+
+def path_sets(
+    draws: Draws, paths: int, dimension: int, *, generator: np.random.Generator, part: range | None = None
+) -> Callable[[int], Array]:
     """A function that gives the next ``batch`` samples the normals of their paths.
 
-    Successive calls continue the same random numbers, so how samples are cut into batches does not change them.
+    Successive calls continue the same random numbers, so how samples are cut into batches does not change them; nor
+    does it how paths are cut into parts, each with a generator in the same state.
+
+    Args:
+        part: which of the paths, all if not given.
 
     Shape: batch -> 1 path dimension (common), batch path dimension (shifted, independent).
     """
+    cut = part or range(paths)
     match draws.sharing:
         case "common":
-            shared = to_normals(uniforms(draws.source, paths, dimension, generator=generator))[None]
+            shared = to_normals(stretch(draws.source, paths, cut, dimension, generator=generator))[None]
             return lambda _: shared
         case "shifted":
-            base = uniforms(draws.source, paths, dimension, generator=generator)[None]
+            base = stretch(draws.source, paths, cut, dimension, generator=generator)[None]
             return lambda batch: to_normals((base + generator.random((batch, 1, dimension))) % 1.0)
+        case "independent" if len(cut) == paths:
+            return lambda batch: to_normals(independent(draws.source, batch, (paths, dimension), generator=generator))
         case "independent":
             return lambda batch: to_normals(
-                np.stack([uniforms(draws.source, paths, dimension, generator=generator) for _ in range(batch)])
+                np.stack([stretch(draws.source, paths, cut, dimension, generator=generator) for _ in range(batch)])
             )
         case _:
             assert_never(draws.sharing)
+
+
+def independent(source: Source, sets: int, size: tuple[int, int], *, generator: np.random.Generator) -> Array:
+    """As many sets of `uniforms`, drawn one after the other but all at once where that gives the same law.
+
+    A scrambled Sobol set of one point is one uniform point. A single scrambled sequence over the samples would not do:
+    features are one too, and two sequences that run side by side tie every path to its own features.
+
+    Args:
+        size: points and dimension of each set.
+
+    Shape: -> set point dimension.
+    """
+    points, dimension = size
+    if source == "sobol" and points > 1:
+        return np.stack([uniforms(source, points, dimension, generator=generator) for _ in range(sets)])
+    if source == "antithetic":
+        half = generator.random((sets, points // 2, dimension))
+        return np.concatenate([half, 1.0 - half], axis=1)
+    return generator.random((sets, points, dimension))
 
 
 def principal_axes(gradients: Array) -> Array:

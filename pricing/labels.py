@@ -14,7 +14,8 @@ from torch import Tensor
 from pricing.draws import principal_axes, stream
 from pricing.errors import InvalidSpec, NonFiniteLabels
 from pricing.monte_carlo import Expectation, Simulation, average, prepare, replicate
-from pricing.spec import LabelSpec, PricingProblem
+from pricing.specs.labels import LabelSpec
+from pricing.specs.problem import PricingProblem
 from pricing.types import Progress
 
 # The labels by order of differentiation.
@@ -29,7 +30,7 @@ class Labels:
     curvature[n, k] = H(x_n) directions[n, k]; every error as its label, one standard error over the replicates.
 
     Args:
-        paths: simulated paths in all, the pilot's included.
+        paths: simulated paths in all, the pilot's and those that an estimator was fitted on included.
         payoffs: evaluations of the payoff on a path, the pilot's and those that found the directions included.
     """
 
@@ -57,16 +58,20 @@ def make_labels(
 
     Raises:
         InvalidSpec: features of another width, or an estimator or directions that do not fit the problem.
-        OutOfDomain: features that are not finite.
+        OutOfDomain: features that are not finite, or correlations that no matrix has.
         NonFiniteLabels: NaN or infinity, naming the sample.
     """
     simulation = prepare(problem, features, spec, seed=seed)
     directions = find_directions(simulation, features, seed=seed) if spec.order == 2 else None
 
+    done, rounds = 0, spec.replicates * len(simulation.parts)
+
     def run(index: int) -> tuple[Tensor, ...]:
         def measure(expectation: Expectation, rows: slice) -> tuple[Tensor, ...]:
+            nonlocal done
+            done += rows.stop - rows.start
             if progress is not None:
-                progress((index + rows.stop / len(features)) / spec.replicates)
+                progress(done / (rounds * len(features)))
             along = None if directions is None else directions[rows]
             return derivatives(expectation, features[rows], order=spec.order, directions=along)
 
@@ -129,8 +134,9 @@ def derivatives(
 def find_directions(simulation: Simulation, features: Tensor, *, seed: int) -> Tensor:
     """Curvature directions of every sample: normals with identity covariance, or the principal axes of the deltas.
 
-    The axes are the leading unit eigenvectors of E[grad y grad y^T] over the delta labels of the first replicate
-    (Huge & Savine, "Axes that matter"), the same for every sample.
+    With x in units of the Box's widths, the axes are the leading unit eigenvectors of E[grad y grad y^T] over the delta
+    labels of the first replicate (Huge & Savine, "Axes that matter"), the same for every sample. In raw units the
+    feature of the smallest numbers, a variance beside spots, would be the first axis whatever it matters.
 
     Shape: batch feature -> batch direction feature.
     """
@@ -148,19 +154,24 @@ def find_directions(simulation: Simulation, features: Tensor, *, seed: int) -> T
 
             value, gradient = replicate(simulation, samples, measure, index=0, seed=seed)
             require_finite_labels(features, {"value": value, "gradient": gradient})
-            axes = principal_axes(gradient.numpy()).T[: spec.directions]
+            widths = simulation.problem.box.upper - simulation.problem.box.lower
+            widths = widths / widths.max()
+            axes = widths * principal_axes(widths * gradient.numpy()).T[: spec.directions]
             return torch.tensor(axes).expand(samples, -1, -1).contiguous()
         case _:
             assert_never(spec.direction_law)
 
 
 def count(simulation: Simulation, samples: int) -> tuple[int, int]:
-    """Simulated paths and payoff evaluations. Paths that all samples share count once; a shifted set is a new one."""
+    """Simulated paths and payoff evaluations, those of the pilot and of what an estimator fitted among them.
+
+    Paths that all samples share count once; a shifted set is a new one.
+    """
     spec = simulation.spec
-    pilot = spec.draws.pilot if spec.draws.rotation == "gradient_pca" else 0
+    once = simulation.contribution.fitting + (spec.draws.pilot if spec.draws.rotation == "gradient_pca" else 0)
     sets = 1 if spec.draws.sharing == "common" else samples
     passes = spec.replicates + (spec.order == 2 and spec.direction_law == "pca")
-    return sets * spec.paths * spec.replicates + pilot, samples * spec.paths * passes + pilot
+    return sets * spec.paths * spec.replicates + once, samples * spec.paths * passes + once
 
 
 def require_finite_labels(features: Tensor, labels: Mapping[str, Tensor]) -> None:

@@ -1,7 +1,7 @@
-"""Discounted expectations by simulation, with their error from independent replicates.
+"""Expectations by simulation, with their error from independent replicates.
 
-V(S) = D E[p(m(S, Q z))]: a process turns spots S and normals into assets at maturity, a payoff turns those into the
-moneyness m, and p is x^+ or its smooth stand-in. Q is the rotation of the draws. Everything is differentiable in S.
+V(x) = E[c(x, Q z)]: an estimator's contribution c turns the scenario of the features x and turned normals Q z into
+discounted cash. Everything is differentiable in x.
 """
 
 from __future__ import annotations
@@ -10,21 +10,26 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import assert_never
 
 import torch
 from torch import Tensor
 
-from pricing import bachelier, conditional
 from pricing.draws import path_sets, principal_axes, stream, to_normals, uniforms
 from pricing.errors import OutOfDomain
-from pricing.payoffs import cash, moneyness
-from pricing.smoothing import ramp, stated_bias
-from pricing.spec import Bachelier, Conditional, Draws, LabelSpec, Pathwise, PricingProblem, Process, Smoothed
-from pricing.terminal import Terminal
+from pricing.estimators.choice import contribution, require_differentiable
+from pricing.estimators.contribution import Contribution
+from pricing.rotation import Rotation, identity
+from pricing.scenario import correlation, scenario
+from pricing.specs.labels import LabelSpec
+from pricing.specs.problem import PricingProblem
 
 # Numbers in one tensor of a batch: 2 MB, so that the dozen tensors of a double backward pass stay near the cache.
 BATCH_NUMBERS = 1 << 18
+# Numbers in one tensor of a single sample, whose paths are taken in parts beyond: 16 MB, so that a double backward pass
+# stays below half a gigabyte whatever the number of samples and paths.
+PART_NUMBERS = 1 << 21
+# Paths are not cut below a pair: antithetic draws come in pairs.
+LEAST_PART = 2
 
 Expectation = Callable[[Tensor], Tensor]
 
@@ -39,27 +44,20 @@ class Estimate:
 
 @dataclass(frozen=True, kw_only=True)
 class Simulation:
-    """A problem with all that is settled before its paths are drawn.
-
-    rotation: Q, applied to the normals. Shape: asset asset.
-    smooth: p, from moneyness to cash.
-    integrated: index of the normal that p has integrated already.
-    """
+    """A problem with all that is settled before its paths are drawn."""
 
     problem: PricingProblem
     spec: LabelSpec
-    rotation: Tensor
-    smooth: Callable[[Tensor], Tensor]
-    integrated: int | None = None
+    contribution: Contribution
+    rotation: Rotation
 
-
-def simulate(process: Process, spots: Tensor, normals: Tensor, maturity: float) -> Terminal:
-    """The assets at maturity. Shape: spots ``batch 1 asset``, normals ``1 path asset`` or ``batch path asset``."""
-    match process:
-        case Bachelier():
-            return bachelier.simulate(process, spots, normals, maturity)
-        case _:
-            assert_never(process)
+    @property
+    def parts(self) -> list[range]:
+        """The paths in parts of a power of two, each of which fits the memory."""
+        size = self.spec.paths
+        while size > LEAST_PART and size * max(self.contribution.numbers, self.contribution.dimension) > PART_NUMBERS:
+            size //= 2
+        return [range(start, start + size) for start in range(0, self.spec.paths, size)]
 
 
 def value(problem: PricingProblem, features: Tensor, spec: LabelSpec, *, seed: int) -> Estimate:
@@ -67,76 +65,67 @@ def value(problem: PricingProblem, features: Tensor, spec: LabelSpec, *, seed: i
 
     Raises:
         InvalidSpec: features of another width than the problem's, or an estimator that does not fit it.
-        OutOfDomain: features that are not finite.
+        OutOfDomain: features that are not finite, or correlations that no matrix has.
     """
     simulation = prepare(problem, features, spec, seed=seed)
 
     def measure(expectation: Expectation, rows: slice) -> tuple[Tensor]:
         return (expectation(features[rows]),)
 
-    runs = [replicate(simulation, len(features), measure, index=r, seed=seed)[0] for r in range(spec.replicates)]
+    with torch.no_grad():
+        runs = [replicate(simulation, len(features), measure, index=r, seed=seed)[0] for r in range(spec.replicates)]
     return average(torch.stack(runs))
 
 
 def prepare(problem: PricingProblem, features: Tensor, spec: LabelSpec, *, seed: int) -> Simulation:
-    """Find the rotation on the pilot's paths and settle the estimator. Shape: features batch feature."""
+    """Settle the estimator and find the rotation on the pilot's paths. Shape: features batch feature."""
     problem.box.require_shape(tuple(features.shape))
     finite = torch.isfinite(features).all(dim=1)
     if not finite.all():
         row = int((~finite).nonzero()[0])
         raise OutOfDomain(f"sample {row}: features must be finite, got {features[row].tolist()}")
-    rotation = find_rotation(problem, features, spec.draws, seed=seed)
-    sensitivity = driving_gradient(problem, features[:1])[0] @ rotation
-    settled = partial(Simulation, problem=problem, spec=spec, rotation=rotation)
-    match spec.estimator:
-        case Pathwise():
-            return settled(smooth=torch.relu)
-        case Smoothed(kernel=kernel):
-            ratio = stated_bias(spec.estimator)["width"]
-            return settled(smooth=partial(ramp, kernel, width=ratio * float(sensitivity.norm())))
-        case Conditional():
-            column = conditional.integrated(spec.estimator, problem.process.assets)
-            width = conditional.width(sensitivity, column)
-            return settled(smooth=partial(ramp, "gaussian", width=width), integrated=column)
-        case _:
-            assert_never(spec.estimator)
+    require_correlation(problem, features)
+    require_differentiable(problem, spec.estimator, order=spec.order)
+    settled = contribution(problem, spec.estimator, seed=seed)
+    rotation = find_rotation(problem, features, settled, spec, seed=seed)
+    return Simulation(problem=problem, spec=spec, contribution=settled, rotation=rotation)
 
 
-def find_rotation(problem: PricingProblem, features: Tensor, draws: Draws, *, seed: int) -> Tensor:
-    """Gradient PCA: principal axes of the payoff's pathwise gradients by the normals, one pilot path a sample.
+def require_correlation(problem: PricingProblem, features: Tensor) -> None:
+    """Raise OutOfDomain where the features make a correlation matrix that is not positive definite."""
+    failed = torch.linalg.cholesky_ex(correlation(problem.process, scenario(problem, features))).info != 0
+    if failed.any():
+        row = int(failed.nonzero()[0])
+        raise OutOfDomain(
+            f"sample {row}: the correlation matrix must be positive definite, got features {features[row].tolist()}; "
+            "keep 'correlation' or 'loading' off the ends of their range"
+        )
 
-    A scrambled Sobol set serves the pilot whatever the source of the paths. Shape: batch feature -> asset asset.
+
+def find_rotation(
+    problem: PricingProblem, features: Tensor, settled: Contribution, spec: LabelSpec, *, seed: int
+) -> Rotation:
+    """Gradient PCA, block by block: principal axes of the pilot's gradients by the normals, one path a sample.
+
+    A scrambled Sobol set serves the pilot whatever the source of the paths.
+
+    References: Imai & Tan (2006), whose linear transformation it finds for a Bachelier basket; Xiao & Wang (2018).
     """
-    assets = problem.process.assets
-    if draws.rotation == "none":
-        return torch.eye(assets, dtype=torch.float64)
-    points = uniforms("sobol", draws.pilot, assets, generator=stream("pilot", seed=seed))
+    if spec.draws.rotation == "none":
+        return identity(settled.blocks)
+    points = uniforms("sobol", spec.draws.pilot, settled.dimension, generator=stream("pilot", seed=seed))
     normals = torch.from_numpy(to_normals(points))[:, None, :].requires_grad_()
-    rows = features[torch.arange(draws.pilot) % len(features), None, :]
-    paths = cash(problem.payoff, simulate(problem.process, rows, normals, problem.maturity))
+    rows = features[torch.arange(spec.draws.pilot) % len(features)]
+    paths = settled.pilot(scenario(problem, rows), normals)
     (gradients,) = torch.autograd.grad(paths.sum(), normals)
-    return torch.from_numpy(principal_axes(gradients[:, 0].numpy()))
-
-
-def driving_gradient(problem: PricingProblem, features: Tensor) -> Tensor:
-    """Derivative of the moneyness by the normals at their mean: its norm is the terminal standard deviation, currency.
-
-    Shape: batch feature -> batch asset.
-    """
-    normals = torch.zeros_like(features)[:, None, :].requires_grad_()
-    terminal = simulate(problem.process, features[:, None, :], normals, problem.maturity)
-    (gradient,) = torch.autograd.grad(moneyness(problem.payoff, terminal).sum(), normals)
-    return gradient[:, 0]
+    parts = torch.split(gradients[:, 0], list(settled.blocks), dim=-1)
+    return Rotation(matrices=tuple(torch.from_numpy(principal_axes(part.numpy())) for part in parts))
 
 
 def expectation(simulation: Simulation, features: Tensor, normals: Tensor) -> Tensor:
-    """D mean(p(m)) over the paths. Shape: features batch feature, normals 1-or-batch path asset -> batch."""
-    problem = simulation.problem
-    if simulation.integrated is not None:
-        normals = conditional.without(normals, simulation.integrated)
-    turned = normals @ simulation.rotation.T
-    terminal = simulate(problem.process, features[:, None, :], turned, problem.maturity)
-    return terminal.discount * simulation.smooth(moneyness(problem.payoff, terminal)).mean(dim=1)
+    """Mean contribution over the paths. Shape: features batch feature, normals 1-or-batch path dimension -> batch."""
+    at = scenario(simulation.problem, features)
+    return simulation.contribution.value(at, normals, simulation.rotation).mean(dim=1)
 
 
 def replicate(
@@ -147,19 +136,25 @@ def replicate(
     index: int,
     seed: int,
 ) -> tuple[Tensor, ...]:
-    """What ``measure`` makes of the expectation on one replicate's own paths, joined over the batches."""
-    spec, assets = simulation.spec, simulation.problem.process.assets
-    paths = path_sets(spec.draws, spec.paths, assets, generator=stream("paths", index, seed=seed))
-    parts = []
-    for rows in batches(samples, spec, assets):
-        normals = torch.from_numpy(paths(rows.stop - rows.start))
-        parts.append(measure(partial(expectation, simulation, normals=normals), rows))
-    return tuple(torch.cat(column) for column in zip(*parts, strict=True))
+    """What ``measure`` makes of the expectation on one replicate's own paths, joined over the batches.
+
+    ``measure`` is linear in the expectation, so that it is averaged over the parts that the paths are cut into.
+    """
+    spec, parts, totals = simulation.spec, simulation.parts, list[Tensor]()
+    for part in parts:
+        generator = stream("paths", index, seed=seed)
+        paths = path_sets(spec.draws, spec.paths, simulation.contribution.dimension, generator=generator, part=part)
+        measured = []
+        for rows in batches(samples, len(part) * simulation.contribution.numbers):
+            normals = torch.from_numpy(paths(rows.stop - rows.start))
+            measured.append(measure(partial(expectation, simulation, normals=normals), rows))
+        means = [torch.cat(column) / len(parts) for column in zip(*measured, strict=True)]
+        totals = [total + mean for total, mean in zip(totals, means, strict=True)] if totals else means
+    return tuple(totals)
 
 
-def batches(samples: int, spec: LabelSpec, assets: int) -> Iterator[slice]:
+def batches(samples: int, numbers: int) -> Iterator[slice]:
     """Slices of samples whose tensors hold at most BATCH_NUMBERS numbers, or one sample."""
-    numbers = spec.paths if spec.draws.sharing == "common" else spec.paths * assets
     size = max(1, BATCH_NUMBERS // numbers)
     return (slice(start, min(start + size, samples)) for start in range(0, samples, size))
 

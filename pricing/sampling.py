@@ -7,19 +7,26 @@ from dataclasses import dataclass
 from typing import assert_never
 
 import torch
+from msgspec.structs import replace
 from torch import Tensor
 
 from pricing.domain import Box
 from pricing.draws import stream, to_normals, uniforms
 from pricing.errors import InvalidSpec
-from pricing.monte_carlo import driving_gradient, simulate
 from pricing.payoffs import moneyness
-from pricing.spec import DiffusedSampler, LabelSpec, MoneynessSampler, PricingProblem, TableSampler, UniformSampler
+from pricing.scenario import scenario, times
+from pricing.simulation import blocks, simulate
+from pricing.specs.labels import LabelSpec
+from pricing.specs.payoff import Autocall, Bermudan, BestOf, WorstOf, dates
+from pricing.specs.problem import PricingProblem
+from pricing.specs.sampler import DiffusedSampler, MoneynessSampler, TableSampler, UniformSampler
 
 # A law with less than this share of its mass in the Box is one of another market than the Box was made for.
 LEAST_SHARE = 0.01
 # Least number of points of one set, so that the share inside is known well enough to judge by it.
 LEAST_POINTS = 1024
+# Halvings of the segment on which a target is met: 2^-50 of its length.
+BISECTIONS = 50
 
 
 def sample_features(problem: PricingProblem, spec: LabelSpec, *, seed: int) -> Tensor:
@@ -35,7 +42,10 @@ def sample_features(problem: PricingProblem, spec: LabelSpec, *, seed: int) -> T
         case UniformSampler():
             return torch.from_numpy(problem.box.from_uniforms(points[:, :dimension]))
         case DiffusedSampler():
-            return diffuse(problem, spec.sampler, torch.from_numpy(to_normals(points[:, :dimension])))
+            features = torch.from_numpy(problem.box.from_uniforms(points[:, :dimension]))
+            spots = problem.box.columns("spot")
+            features[:, spots] = diffuse(problem, spec.sampler, torch.from_numpy(to_normals(points[:, spots])))
+            return features
         case MoneynessSampler(bound=bound):
             features = torch.from_numpy(problem.box.from_uniforms(points[:, :dimension]))
             return spread_moneyness(problem, features, torch.from_numpy(points[:, dimension]), bound=bound)
@@ -84,41 +94,44 @@ def sample_inside(box: Box, law: Callable[[Tensor], Tensor], samples: int, *, se
 def diffuse(problem: PricingProblem, sampler: DiffusedSampler, normals: Tensor) -> Tensor:
     """Spots at the horizon with their random part inflated; a Gaussian law, so some lie outside the Box.
 
-    Without carry this is S = initial + multiplier sqrt(horizon) L z (Huge & Savine 2020).
+    Without carry this is S = initial + multiplier sqrt(horizon) L z (Huge & Savine 2020); other features stay uniform.
 
     Shape: batch asset -> batch asset.
     """
     if len(sampler.initial) != problem.process.assets:
         raise InvalidSpec(f"initial must have {problem.process.assets} spots, got {len(sampler.initial)}")
-    initial = normals.new_tensor(sampler.initial).expand(1, 1, -1)
-    terminal = simulate(problem.process, initial, normals[None], sampler.horizon)
-    return (terminal.forward + sampler.multiplier * terminal.increments)[0]
+    initial = normals.new_tensor(sampler.initial)[None]
+    fixed = replace(problem, features=tuple(feature for feature in problem.features if feature.name == "spot"))
+    at = scenario(fixed, initial)
+    paths = simulate(problem.process, at, normals[None], normals.new_tensor([[[sampler.horizon]]]))
+    if paths.law == "additive":
+        return (paths.forward + sampler.multiplier * paths.noise)[0, :, -1]
+    return (paths.forward * paths.noise**sampler.multiplier)[0, :, -1]
 
 
 def spread_moneyness(problem: PricingProblem, features: Tensor, levels: Tensor, *, bound: float) -> Tensor:
-    """Move features inside the Box so that the standardised moneyness of the forward is uniform.
+    """Move spots inside the Box so that the standardised moneyness of the forward is uniform.
 
-    Each point moves straight towards the corner of the Box where the moneyness is largest, or smallest, until it meets
-    its target: the Box is convex, so the point stays inside, and none is clipped or thrown away. Targets are uniform in
-    the part of [-bound, bound] that the Box reaches.
+    Each point's spots move straight towards the corner of the Box where the moneyness is largest, or smallest, until
+    they meet their target: the Box is convex, so the point stays inside, and none is clipped or thrown away. Targets
+    are uniform in the part of [-bound, bound] that the Box reaches. Other features stay where they are.
 
     Shape: features batch feature, levels (uniforms) batch -> batch feature.
     """
-
-    def forward_moneyness(spots: Tensor) -> Tensor:
-        terminal = simulate(problem.process, spots[:, None, :], torch.zeros_like(spots)[:, None, :], problem.maturity)
-        return moneyness(problem.payoff, terminal)[:, 0]
-
+    spots = problem.box.columns("spot")
     x = features.clone().requires_grad_()
-    start = forward_moneyness(x)
+    start, deviation = forward_moneyness(problem, x)
     (slope,) = torch.autograd.grad(start.sum(), x)
-    start = start.detach()
-    lower, upper = torch.from_numpy(problem.box.lower), torch.from_numpy(problem.box.upper)
-    top = features.where(slope == 0, upper.where(slope > 0, lower))
-    bottom = features.where(slope == 0, lower.where(slope > 0, upper))
-    deviation = driving_gradient(problem, features).norm(dim=1)
-    low = torch.maximum(-bound * deviation, forward_moneyness(bottom))
-    high = torch.minimum(bound * deviation, forward_moneyness(top))
+    lower, upper = features.clone(), features.clone()
+    lower[:, spots] = torch.from_numpy(problem.box.lower[spots])
+    upper[:, spots] = torch.from_numpy(problem.box.upper[spots])
+    # All but the worst of several do not move the moneyness where the point is, but may do so later; others never do.
+    if isinstance(problem.payoff, WorstOf | BestOf | Autocall | Bermudan):
+        slope = slope.where(slope != 0.0, slope.sum(dim=1, keepdim=True))
+    top = upper.where(slope > 0.0, lower.where(slope < 0.0, features))
+    bottom = lower.where(slope > 0.0, upper.where(slope < 0.0, features))
+    low = torch.maximum(-bound * deviation, forward_moneyness(problem, bottom)[0])
+    high = torch.minimum(bound * deviation, forward_moneyness(problem, top)[0])
     if not deviation.min() > 0.0:
         raise InvalidSpec(
             "sampler: 'moneyness' needs a random payoff, but volatilities or maturity leave it a standard deviation of "
@@ -131,6 +144,33 @@ def spread_moneyness(problem: PricingProblem, features: Tensor, levels: Tensor, 
             "Box or the strike, raise bound, or sample 'uniform'"
         )
     target = low + (high - low) * levels
-    corner = top.where((target > start)[:, None], bottom)
-    share = (target - start) / (forward_moneyness(corner) - start)
-    return torch.clamp(features + share[:, None] * (corner - features), lower, upper)
+    corner = top.where((target > start.detach())[:, None], bottom)
+    return torch.clamp(meet(problem, features, corner, target), lower, upper)
+
+
+def meet(problem: PricingProblem, begin: Tensor, end: Tensor, target: Tensor) -> Tensor:
+    """The point between two where the moneyness, monotone in between, meets its target, by bisection.
+
+    Shape: begin, end batch feature; target batch -> batch feature.
+    """
+    low, high = torch.zeros_like(target), torch.ones_like(target)
+    rising = forward_moneyness(problem, end)[0] > forward_moneyness(problem, begin)[0]
+    for _ in range(BISECTIONS):
+        middle = 0.5 * (low + high)
+        here = forward_moneyness(problem, begin + middle[:, None] * (end - begin))[0]
+        before = (here < target) == rising
+        low, high = middle.where(before, low), high.where(before, middle)
+    return begin + low[:, None] * (end - begin)
+
+
+def forward_moneyness(problem: PricingProblem, features: Tensor) -> tuple[Tensor, Tensor]:
+    """The deciding event of the payoff on the path of zero normals, and its first-order standard deviation.
+
+    Shape: batch feature -> batch; batch.
+    """
+    at, dimension = scenario(problem, features), sum(blocks(problem.process, len(dates(problem.payoff))))
+    normals = torch.zeros(len(features), 1, dimension, dtype=torch.float64, requires_grad=True)
+    paths = simulate(problem.process, at, normals, times(problem, at))
+    event = moneyness(problem.payoff, paths, at)
+    (gradient,) = torch.autograd.grad(event.sum(), normals, retain_graph=features.requires_grad)
+    return event[:, 0], gradient.norm(dim=-1)[:, 0]

@@ -19,7 +19,19 @@ from numpy.polynomial.hermite_e import hermeval
 from torch import Tensor
 from torch.nn.functional import silu, softplus
 
-from pricing.spec import Conditional, Estimator, Kernel, Pathwise, Smoothed
+from pricing.elementary import density
+from pricing.specs.estimator import (
+    Automatic,
+    Bridge,
+    Conditional,
+    Estimator,
+    Frozen,
+    Kernel,
+    LikelihoodRatio,
+    Pathwise,
+    Smoothed,
+    Survival,
+)
 
 # Beyond this u, log(1 + e^u) is u in float64 (e^-40 < 2^-53).
 SOFTPLUS_EXACT = 40.0
@@ -33,12 +45,23 @@ BIAS: dict[Kernel, tuple[int, float]] = {
 }
 
 
-def ramp(kernel: Kernel, x: Tensor, *, width: float) -> Tensor:
-    """Smooth x^+ of a moneyness x; width in the same currency, 0 for x^+ itself. Shape: any -> the same.
+def ramp(kernel: Kernel, x: Tensor, *, width: Tensor | float) -> Tensor:
+    """Smooth x^+ of an event x; width in the same unit, 0 for x^+ itself. Shape: batch path, width batch-or-1 1.
 
     Autograd gives slope and curvature.
     """
-    return width * unit_ramp(kernel, x / width) if width > 0.0 else torch.relu(x)
+    w = torch.as_tensor(width, dtype=x.dtype)
+    safe = w.where(w > 0.0, 1.0)
+    smooth: Tensor = torch.where(w > 0.0, safe * unit_ramp(kernel, x / safe), torch.relu(x))
+    return smooth
+
+
+def step(kernel: Kernel, x: Tensor, *, width: Tensor | float) -> Tensor:
+    """Smooth 1{x > 0}: the slope of the ramp; width 0 for the step itself. Shape: batch path, width batch-or-1 1."""
+    w = torch.as_tensor(width, dtype=x.dtype)
+    safe = w.where(w > 0.0, 1.0)
+    smooth: Tensor = torch.where(w > 0.0, unit_step(kernel, x / safe), (x > 0.0).to(x.dtype))
+    return smooth
 
 
 def unit_ramp(kernel: Kernel, u: Tensor) -> Tensor:
@@ -51,10 +74,27 @@ def unit_ramp(kernel: Kernel, u: Tensor) -> Tensor:
         case "average":
             p = 0.5 * (silu(u) + softplus(u, threshold=SOFTPLUS_EXACT))
         case "gaussian":
-            p = u * torch.special.ndtr(u) + torch.exp(-0.5 * u * u) / math.sqrt(2.0 * math.pi)
+            p = u * torch.special.ndtr(u) + density(u)
         case _:
             assert_never(kernel)
     return p
+
+
+def unit_step(kernel: Kernel, u: Tensor) -> Tensor:
+    """p'(u). Shape: any -> the same."""
+    s = torch.sigmoid(u)
+    match kernel:
+        case "silu":
+            return s + u * s * (1.0 - s)
+        case "softplus":
+            return s
+        case "average":
+            return s + 0.5 * u * s * (1.0 - s)
+        case "gaussian":
+            slope: Tensor = torch.special.ndtr(u)
+            return slope
+        case _:
+            assert_never(kernel)
 
 
 def width_ratio(kernel: Kernel, gamma_bias: float) -> float:
@@ -79,13 +119,13 @@ def value_bias(kernel: Kernel, ratio: float, d: float) -> float:
 def stated_bias(estimator: Estimator) -> dict[str, float]:
     """Width in terminal standard deviations, and what it costs at the money: relative bias of gamma, value bias over s.
 
-    Leading order in the width; zero for estimators without bias.
+    Leading order in the width; zero for estimators that have no width, see `pricing.estimators.choice.bias` for theirs.
     """
     match estimator:
         case Smoothed(kernel=kernel, width=width, gamma_bias=gamma_bias):
             ratio = width or width_ratio(kernel, gamma_bias)
             gamma, value = relative_gamma_bias(kernel, ratio, 0.0), value_bias(kernel, ratio, 0.0)
-        case Pathwise() | Conditional():
+        case Pathwise() | Conditional() | Survival() | Bridge() | LikelihoodRatio() | Frozen() | Automatic():
             ratio = gamma = value = 0.0
         case _:
             assert_never(estimator)

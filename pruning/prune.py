@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pricing.domain import Box
-from pricing.spec import dump, load
+from pricing.specs.base import dump, load
 from pricing.types import Progress
 from pruning.budget import budgets, least_weights
 from pruning.compact import compact, compact_with_places, spread

@@ -1,12 +1,12 @@
 """Statements about the shape of a surrogate that are proven on the Box, or on a stated share of it.
 
-For a call on the forward basket F with discount D, and u the move of the spots along D g w that raises D F by 1 (a put
-mirrored), as `surrogate.evaluation.shape_checks` asks them at points:
+For a call on the forward basket F with discount D (`pricing.forward`), and u the move of the spots along D g w that
+raises D F by 1 (a put mirrored):
 
     V >= max(D (F - K), 0) - eps,    -eps <= delta u <= 1 + eps,    u'Hu >= -eps
 
-eps is a share of the statement's own scale: the largest value, 1, the largest gamma. What is proven is about the
-network as a function of real numbers with the float64 weights it has, on the assumption that
+eps is a share of the statement's own scale: the network's largest value, 1, its largest gamma, as met at random points.
+What is proven is about the network as a function of real numbers with its float64 weights, on the assumption that
 `pruning.intervals.interval.ACTIVATION_ULPS` makes of exp, sigmoid and tanh; evaluating it rounds in addition, in
 float64 and much more in float32.
 """
@@ -19,15 +19,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pricing import analytic
 from pricing.draws import stream, uniforms
-from pricing.spec import PricingProblem
+from pricing.forward import forward
+from pricing.specs.problem import PricingProblem
 from pruning.errors import PruningError
 from pruning.intervals.chart import Chart, Form, chart
 from pruning.intervals.interval import EPSILON, Interval, affine, interval_of, subtract
 from pruning.intervals.jets import Jet, affordable, middle, reach, sweep
 from pruning.intervals.search import Cover, Question, best_cover, round_up
-from surrogate.evaluation import REFERENCE_ERROR, other_side
 from surrogate.network import Network, hessian_vector
 
 STATEMENTS = (
@@ -42,6 +41,8 @@ POINTS = 4096
 # Sub-boxes tried: a second or two for networks of 7-3-3-1 to 7-20-20-1 that need all of them. Larger networks are given
 # fewer (`pruning.intervals.jets.affordable`), so that it stays at seconds, and less is proven of them.
 BUDGET = 20_000
+# Relative rounding of a forward: a thousand terms of a dot product and an exponential.
+FORWARD_ERROR = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +77,7 @@ def prove_shape(
     ``proven`` is for eps = ``tolerance`` on the whole Box. Where it is not, ``share`` is an estimate: the part of
     `POINTS` random points outside every sub-box that the proof failed on. ``smallest_tolerance`` is proven on the whole
     Box, None if nothing is, as of a network too large for a single sub-box; times ``scale`` it is in the statement's
-    unit.
+    unit. No statement is tried of a problem whose forward is not affine in its features.
 
     Args:
         network: single output, raw units, smooth activations.
@@ -86,6 +87,8 @@ def prove_shape(
     Raises:
         PruningError: an activation with a kink, whose gamma is not a function.
     """
+    if forward(problem) is None:
+        return []
     proof = prove(network, problem, tolerance=tolerance, budget=budget, seed=seed)
     t = proof.chart.coordinates(proof.points)
     entries = []
@@ -118,18 +121,18 @@ def prove(network: Network, problem: PricingProblem, *, tolerance: float, budget
     generator = stream("certificate", seed=seed)
     features = problem.box.from_uniforms(uniforms("sobol", POINTS, problem.box.dimension, generator=generator))
     points = torch.from_numpy(features)
-    contract = contract_of(problem, points)
+    contract = contract_of(network, problem, points)
     rows = torch.cat([network.weights[0], contract.slope[None]]), torch.cat([network.biases[0], contract.constant])
     charts = [chart(box, *rows, turned=turned) for turned in (True, False)]
     direction = affine(network.weights[0], Interval(contract.along[None], contract.along[None]))
 
     def ask(coordinates: Chart) -> Question:
         first = coordinates.form(network.weights[0], network.biases[0])
-        forward = coordinates.form(contract.slope[None], contract.constant, contract.slack)
+        payment = coordinates.form(contract.slope[None], contract.constant, contract.slack)
 
         def enclose(t: Interval) -> tuple[Interval, Tensor]:
             jet, centre = sweep(network, first, direction, t, order=2)
-            return violations(jet, centre, forward, t, scale=contract.scale)
+            return violations(jet, centre, payment, t, scale=contract.scale)
 
         return Question(
             chart=coordinates,
@@ -149,33 +152,38 @@ def prove(network: Network, problem: PricingProblem, *, tolerance: float, budget
     return Proof(chart=coordinates, cover=cover, points=points, scale=contract.scale.tolist())
 
 
-def contract_of(problem: PricingProblem, features: Tensor) -> Contract:
-    """Forward, direction and scales; the forward is linear in the spots, its rounding goes into ``slack``."""
-    exact, opposite = (analytic.greeks(p, features.numpy()) for p in (problem, other_side(problem)))
-    slope = torch.from_numpy(exact.delta - opposite.delta)[0]
+def contract_of(network: Network, problem: PricingProblem, features: Tensor) -> Contract:
+    """Forward, direction and scales; the rounding of the forward goes into ``slack``.
+
+    Raises:
+        PruningError: the forward is not affine in the features.
+    """
+    payment = forward(problem)
+    if payment is None:
+        raise PruningError("problem: shapes are proven of calls and puts on a basket as functions of their spots alone")
+    slope, constant = torch.from_numpy(payment.slope), payment.constant
     along = slope / slope.dot(slope)
-    first = float(exact.value[0] - opposite.value[0])
-    constant = first - features[0] @ slope
-    size = slope.abs() @ features.abs().amax(dim=0) * 2.0 + float(exact.value[0] + opposite.value[0])
-    bend = torch.einsum("nij,i,j->n", torch.from_numpy(exact.gamma), along, along)
-    scale = [float(exact.value.max()) or 1.0, 1.0, 1.0, float(bend.max()) or 1.0]
+    size = slope.abs() @ features.abs().amax(dim=0) * 2.0 + abs(constant)
+    with torch.no_grad():
+        value, _, product = hessian_vector(network, features, along.expand(len(features), 1, -1))
+    scale = [float(value.abs().max()) or 1.0, 1.0, 1.0, float((product[:, 0] @ along).abs().max()) or 1.0]
     return Contract(
         slope=slope,
-        constant=constant[None],
-        slack=(REFERENCE_ERROR * size)[None],
+        constant=slope.new_tensor([constant]),
+        slack=(FORWARD_ERROR * size)[None],
         along=along,
         scale=torch.tensor(scale, dtype=slope.dtype),
     )
 
 
-def violations(jet: Jet, centre: Jet, forward: Form, t: Interval, *, scale: Tensor) -> tuple[Interval, Tensor]:
+def violations(jet: Jet, centre: Jet, payment: Form, t: Interval, *, scale: Tensor) -> tuple[Interval, Tensor]:
     """How far each statement is from holding, as a share of its scale, and how far each coordinate carries it.
 
     Shape: -> (box, statement); (box, statement, coordinate).
     """
     (value, delta, gamma), slopes = ([_only(part) for part in parts] for parts in (jet.parts, jet.slopes))
-    over, at = (Interval(ends.lower[:, 0], ends.upper[:, 0]) for ends in (forward.over(t), forward.over(middle(t))))
-    steep = subtract(Interval(forward.slope, forward.slope), slopes[VALUE])
+    over, at = (Interval(ends.lower[:, 0], ends.upper[:, 0]) for ends in (payment.over(t), payment.over(middle(t))))
+    steep = subtract(Interval(payment.slope, payment.slope), slopes[VALUE])
     short = subtract(at, _only(centre.parts[VALUE])).widen(reach(steep, t.radius)).meet(subtract(over, value))
     missing = Interval(torch.maximum(short.lower, -value.upper), torch.maximum(short.upper, -value.lower))
     zero, one = torch.zeros_like(delta.lower), torch.ones_like(delta.lower)

@@ -14,7 +14,9 @@ import numpy as np
 from msgspec.structs import replace
 
 from pricing.domain import Box
-from pricing.spec import Bachelier, PricingProblem, Process, Spec, require_range
+from pricing.specs.base import Spec, require_range
+from pricing.specs.problem import PricingProblem
+from pricing.specs.process import Bachelier, BlackScholes, Heston, LocalVolatility, Process
 from pricing.types import Array
 
 NOMINAL = "nominal"
@@ -175,7 +177,15 @@ def _on_faces(box: Box, uniforms: Array) -> Array:
 def _scaled(process: Process, factor: float) -> Process:
     """The process with all volatilities multiplied."""
     match process:
-        case Bachelier():
+        case Bachelier() | BlackScholes() | LocalVolatility():
             return replace(process, volatilities=tuple(factor * sigma for sigma in process.volatilities))
+        case Heston():
+            squared = factor * factor
+            return replace(
+                process,
+                initial_variances=tuple(squared * v for v in process.initial_variances),
+                long_variances=tuple(squared * v for v in process.long_variances),
+                variance_volatilities=tuple(factor * xi for xi in process.variance_volatilities),
+            )
         case _:
             assert_never(process)

@@ -12,7 +12,7 @@ import msgspec
 import torch
 from torch import Tensor
 
-from pricing.spec import FlowSpec
+from pricing.specs.sampler import FlowSpec
 from pricing.types import Progress
 from pruning.budget import budgets
 from pruning.methods import METHODS

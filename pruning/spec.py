@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from pricing.errors import InvalidSpec
-from pricing.spec import Spec, require_range
+from pricing.specs.base import Spec, require_range
 from surrogate.spec import Adam, TrainingSpec
 
 # Sub-boxes of the Box for significance: all their intervals are held at once, a gigabyte for eight layers of 512 nodes.

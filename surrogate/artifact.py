@@ -53,6 +53,18 @@ def show_r2(r2: float) -> str:
     return f"{math.floor(r2 * 1e7) / 1e7:.7f}"
 
 
+def show_network(network: Mapping[str, Any]) -> str:
+    """What a manifest's network is, in words.
+
+    >>> show_network({"kind": "polynomial", "degree": 9, "axes": 1, "terms": 10})
+    'a polynomial of degree 9 in 1 axis of the features, 10 terms'
+    """
+    if "degree" in network:
+        axes = f"{network['axes']} {'axis' if network['axes'] == 1 else 'axes'}"
+        return f"a polynomial of degree {network['degree']} in {axes} of the features, {network['terms']} terms"
+    return f"an MLP of widths {'-'.join(map(str, network['widths']))} ({network['activation']})"
+
+
 def files(artifact: Artifact) -> dict[str, bytes]:
     """File name to content, SHA256SUMS last."""
     content = {

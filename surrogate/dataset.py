@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -21,7 +21,8 @@ class Dataset:
     ``y`` of an integer type holds classes 0, 1, ...: the network's outputs are then their logits.
 
     Shape: x (batch, feature); y (batch,), or (batch, output) for several values without derivatives; gradient (batch,
-    feature); directions and curvature (batch, direction, feature), where curvature[n, k] = H(x_n) directions[n, k].
+    feature); directions and curvature (batch, direction, feature), where curvature[n, k] = H(x_n) directions[n, k];
+    weight (batch,), the share of each sample in the loss: 1 / variance of its labels, in any unit.
     """
 
     x: Tensor
@@ -29,6 +30,7 @@ class Dataset:
     gradient: Tensor | None = None
     directions: Tensor | None = None
     curvature: Tensor | None = None
+    weight: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -77,15 +79,13 @@ def as_dataset(samples: Samples) -> Dataset:
     return Dataset(x=x.flatten(start_dim=1), y=y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y)
 
 
-FIELDS = tuple(field.name for field in fields(Dataset))
-
-
 def normalise(dataset: Dataset, scaling: Scaling) -> Dataset:
-    """The same samples in normalised units; a direction v in raw units becomes v / sigma_x."""
+    """The same samples in normalised units: a direction v in raw units becomes v / sigma_x, weights average 1."""
+    weight = None if dataset.weight is None else dataset.weight / dataset.weight.mean()
     x = (dataset.x - scaling.x_mean) / scaling.x_scale
     y = dataset.y if dataset.has_classes else (dataset.y - scaling.y_mean) / scaling.y_scale
     if dataset.gradient is None:
-        return replace(dataset, x=x, y=y)
+        return replace(dataset, x=x, y=y, weight=weight)
     ratio = scaling.x_scale / scaling.y_scale
     return replace(
         dataset,
@@ -94,6 +94,7 @@ def normalise(dataset: Dataset, scaling: Scaling) -> Dataset:
         gradient=dataset.gradient * ratio,
         directions=None if dataset.directions is None else dataset.directions / scaling.x_scale,
         curvature=None if dataset.curvature is None else dataset.curvature * ratio,
+        weight=weight,
     )
 
 

@@ -9,23 +9,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, assert_never
+from typing import Any
 
-import msgspec
 import numpy as np
 import torch
 
-from pricing import analytic
+from pricing.domain import Box
 from pricing.draws import stream, uniforms
-from pricing.spec import Call, Payoff, PricingProblem, Put
+from pricing.references import reference as references
+from pricing.sampling import forward_moneyness
+from pricing.scenario import discount, growth, scenario, times
+from pricing.specs.payoff import Call, Put
+from pricing.specs.problem import PricingProblem
+from pricing.specs.process import BlackScholes
 from pricing.types import Array, BoolArray
-from surrogate.network import Network, value_gradient_hessian
+from surrogate.greeks import greeks
+from surrogate.reductions.reduction import Reduction, derivatives
 from surrogate.spec import EvaluationSpec
+from surrogate.surrogates import Surrogate, value_gradient_hessian
 
 # Buckets of |d|, d = (F - K) / s: near the strike, on the shoulders, in the wings.
 BUCKETS = ((0.0, 0.5), (0.5, 1.5), (1.5, np.inf))
-# Relative error of the closed form: what its tails lose to cancellation (`pricing.analytic.partial_moment`).
-REFERENCE_ERROR = 1e-12
+# Buckets of the maturity where it is a feature, years: within a quarter, within a year, beyond.
+MATURITIES = ((0.0, 0.25), (0.25, 1.0), (1.0, np.inf))
 # A parallel gamma below this share of the Hessian's entries is their rounding: that of a spread is 0.
 VANISHING = 1e-12
 # Samples in one batch of Hessians: 1024 x 50 x 50 float64 take 20 MB.
@@ -34,7 +40,10 @@ ROWS = 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """Values with first and second derivatives. Shape: value (batch,), delta (batch, d), gamma (batch, d, d)."""
+    """Values with first and second derivatives by all d features.
+
+    Shape: value (batch,), delta (batch, d), gamma (batch, d, d).
+    """
 
     value: Array
     delta: Array
@@ -45,13 +54,17 @@ class Prediction:
         return Prediction(value=self.value[index], delta=self.delta[index], gamma=self.gamma[index])
 
 
-def predict(network: Network, features: Array) -> Prediction:
-    """What the network says, in its own precision. Shape: batch feature ->."""
+def predict(network: Surrogate, features: Array, reduction: Reduction | None = None) -> Prediction:
+    """What the surrogate says, a network alone in its own precision. Shape: batch feature ->."""
     parts = []
-    with torch.no_grad():
-        for start in range(0, len(features), ROWS):
-            x = torch.from_numpy(features[start : start + ROWS]).to(network.dtype)
-            parts.append([t.double().numpy() for t in value_gradient_hessian(network, x)])
+    for start in range(0, len(features), ROWS):
+        x = torch.from_numpy(features[start : start + ROWS])
+        if reduction is None:
+            with torch.no_grad():
+                found = value_gradient_hessian(network, x.to(network.dtype))
+        else:
+            found = derivatives(reduction, network, x)
+        parts.append([t.double().numpy() for t in found])
     value, delta, gamma = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Prediction(value=value, delta=delta, gamma=gamma)
 
@@ -64,92 +77,146 @@ def r2(predicted: Array, reference: Array) -> float:
     return float(np.mean(1.0 - residual[varies] / total[varies])) if varies.any() else float(not residual.any())
 
 
-def accuracy(predicted: Prediction, reference: Prediction) -> dict[str, Any]:
-    """R2, root mean square and largest absolute error of value, delta and gamma.
+def accuracy(predicted: Prediction, reference: Prediction, box: Box | None = None) -> dict[str, Any]:
+    """R2, root mean square and largest absolute error of value, delta and gamma by the spots, and of every named Greek.
 
     ``parallel_r2`` is None where 1'H1 vanishes, as it does for weights that add up to 0.
+
+    Args:
+        box: tells the spots from other features; without it all are spots.
     """
+    spots = slice(None) if box is None else box.columns("spot")
+    pairs = {
+        "value": (predicted.value[:, None], reference.value[:, None]),
+        "delta": (predicted.delta[:, spots], reference.delta[:, spots]),
+        "gamma": (predicted.gamma[:, spots, spots], reference.gamma[:, spots, spots]),
+    }
+    for greek in () if box is None else greeks(box):
+        pairs[greek.name] = (predicted.delta[:, greek.columns], reference.delta[:, greek.columns])
     result: dict[str, Any] = {"samples": len(reference.value)}
-    for greek in ("value", "delta", "gamma"):
-        got, want = getattr(predicted, greek), getattr(reference, greek)
+    for name, (got, want) in pairs.items():
         error = got - want
-        result[greek] = {
+        result[name] = {
             "rmse": float(np.sqrt(np.mean(error**2))),
             "max_error": float(np.abs(error).max()),
         }
-    result["value"]["r2"] = r2(predicted.value[:, None], reference.value[:, None])
-    result["delta"]["r2"] = r2(predicted.delta, reference.delta)
-    residual = ((predicted.gamma - reference.gamma) ** 2).sum()
-    total = ((reference.gamma - reference.gamma.mean(axis=0)) ** 2).sum()
-    size = (reference.gamma**2).sum()
-    parallel = predicted.gamma.sum(axis=(1, 2)), reference.gamma.sum(axis=(1, 2))
-    result["gamma"]["r2"] = float(1.0 - residual / total) if total > 0.0 else float(residual == 0.0)
-    result["gamma"]["frobenius_error"] = float(np.sqrt(residual / size)) if size > 0.0 else float(np.sqrt(residual))
-    vanishes = np.abs(parallel[1]).max() <= VANISHING * np.abs(reference.gamma).sum(axis=(1, 2)).max()
-    result["gamma"]["parallel_r2"] = None if vanishes else r2(parallel[0][:, None], parallel[1][:, None])
+        result[name] |= gamma_scores(got, want) if name == "gamma" else {"r2": r2(got, want)}
     return result
 
 
+def gamma_scores(predicted: Array, reference: Array) -> dict[str, float | None]:
+    """R2 and relative error of whole Hessians, R2 of their sums. Shape: batch spot spot ->."""
+    residual = ((predicted - reference) ** 2).sum()
+    total = ((reference - reference.mean(axis=0)) ** 2).sum()
+    size = (reference**2).sum()
+    parallel = predicted.sum(axis=(1, 2)), reference.sum(axis=(1, 2))
+    vanishes = np.abs(parallel[1]).max() <= VANISHING * np.abs(reference).sum(axis=(1, 2)).max()
+    return {
+        "r2": float(1.0 - residual / total) if total > 0.0 else float(residual == 0.0),
+        "frobenius_error": float(np.sqrt(residual / size)) if size > 0.0 else float(np.sqrt(residual)),
+        "parallel_r2": None if vanishes else r2(parallel[0][:, None], parallel[1][:, None]),
+    }
+
+
 def reference(problem: PricingProblem, features: Array) -> Prediction:
-    """The independent closed form. Shape: batch feature ->."""
-    return as_prediction(analytic.greeks(problem, features))
+    """What is right, by a method that shares nothing with the labels. Shape: batch feature ->."""
+    return as_prediction(references.reference(problem, features))
 
 
-def as_prediction(exact: analytic.Greeks) -> Prediction:
-    """The part of the closed form that a network predicts."""
-    return Prediction(value=exact.value, delta=exact.delta, gamma=exact.gamma)
+def as_prediction(exact: references.Reference) -> Prediction:
+    """A reference as what a surrogate predicts."""
+    return Prediction(value=exact.value, delta=exact.gradient, gamma=exact.hessian)
 
 
 def evaluate(
-    network: Network,
+    network: Surrogate,
     problem: PricingProblem,
     spec: EvaluationSpec,
     *,
     seed: int,
     label_error: Mapping[str, float] | None = None,
+    reduction: Reduction | None = None,
 ) -> dict[str, Any]:
     """The whole report, as plain data for JSON.
 
+    Fewer points than the spec asks for where their reference would take more than about a minute.
+
     Args:
-        network: raw units.
+        network: raw units, of the inputs of the reduction where there is one.
         seed: draws the evaluation points; a stream of its own, so they are not the training points.
         label_error: root mean square standard error of the training labels per Greek: the noise floor.
+
+    Raises:
+        InvalidSpec: there is no reference for the problem.
     """
-    generator = stream("evaluation", seed=seed)
-    features = problem.box.from_uniforms(uniforms("sobol", spec.samples, problem.box.dimension, generator=generator))
-    predicted, closed_form = predict(network, features), analytic.greeks(problem, features)
-    exact, distance = as_prediction(closed_form), np.abs(closed_form.moneyness)
-    buckets = []
-    for low, high in BUCKETS:
-        index = (distance >= low) & (distance < high)
-        if index.any():
-            name = f"{low:g} <= |d|" + (f" < {high:g}" if np.isfinite(high) else "")
-            buckets.append({"bucket": name, **accuracy(predicted.rows(index), exact.rows(index))})
-    overall = accuracy(predicted, exact)
+    generator, box = stream("evaluation", seed=seed), problem.box
+    samples = min(spec.samples, references.affordable(problem) or spec.samples)
+    features = box.from_uniforms(uniforms("sobol", samples, box.dimension, generator=generator))
+    found, predicted = references.reference(problem, features, seed=seed), predict(network, features, reduction)
+    exact = as_prediction(found)
+    scores = {
+        **accuracy(predicted, exact, box),
+        "buckets": buckets(predicted, exact, box, "|d|", standardised(problem, features), BUCKETS),
+    }
+    if "maturity" in (feature.name for feature in problem.features):
+        years = features[:, box.columns("maturity")][:, 0]
+        scores["maturities"] = buckets(predicted, exact, box, "maturity", years, MATURITIES)
     return {
-        "accuracy": {**overall, "buckets": buckets},
-        "reference": {"kind": "closed form", "relative_error": REFERENCE_ERROR},
+        "accuracy": scores,
+        "reference": {"kind": found.kind, "relative_error": found.relative_error, **reference_noise(found)},
         "noise_floor": None if label_error is None else dict(label_error),
-        "shape": shape_checks(predicted, closed_form, problem=problem, features=features, tolerance=spec.tolerance),
-        "evaluation": {"samples": spec.samples, "seed": seed, "points": "scrambled Sobol in the Box"},
+        "shape": shape_checks(predicted, exact, problem=problem, features=features, tolerance=spec.tolerance),
+        "evaluation": {"samples": samples, "seed": seed, "points": "scrambled Sobol in the Box"},
     }
 
 
-def other_side(problem: PricingProblem) -> PricingProblem:
-    """The put of a call, the call of a put."""
-    payoff = problem.payoff
-    match payoff:
-        case Call():
-            mirrored: Payoff = Put(weights=payoff.weights, strike=payoff.strike)
-        case Put():
-            mirrored = Call(weights=payoff.weights, strike=payoff.strike)
-        case _:
-            assert_never(payoff)
-    return msgspec.structs.replace(problem, payoff=mirrored)
+def buckets(
+    predicted: Prediction, exact: Prediction, box: Box, name: str, where: Array, edges: tuple[tuple[float, float], ...]
+) -> list[dict[str, Any]]:
+    """The scores of samples by where they lie, buckets without samples left out. Shape: where batch ->."""
+    found = []
+    for low, high in edges:
+        index = (where >= low) & (where < high)
+        if index.any():
+            text = f"{low:g} <= {name}" + (f" < {high:g}" if np.isfinite(high) else "")
+            found.append({"bucket": text, **accuracy(predicted.rows(index), exact.rows(index), box)})
+    return found
+
+
+def reference_noise(found: references.Reference) -> dict[str, float]:
+    """Root mean square standard errors of a simulated reference, nothing of the others."""
+    errors = {"value": found.standard_error, "delta": found.gradient_error, "gamma": found.hessian_error}
+    return {f"{name}_error": float(np.sqrt(np.mean(part**2))) for name, part in errors.items() if part is not None}
+
+
+def standardised(problem: PricingProblem, features: Array) -> Array:
+    """|d|, the terminal standard deviations to the deciding event, to first order. Shape: batch feature -> batch."""
+    event, deviation = (part.detach().numpy() for part in forward_moneyness(problem, torch.from_numpy(features)))
+    distance: Array = np.abs(np.divide(event, deviation, out=np.full_like(event, np.inf), where=deviation > 0.0))
+    return distance
+
+
+def payment(problem: PricingProblem, features: Array) -> tuple[Array, Array] | None:
+    """D (F - K) of a call, D (K - F) of a put, and its slopes by the spots; None of other payoffs.
+
+    Shape: batch feature -> batch; batch spot.
+    """
+    process, payoff = problem.process, problem.payoff
+    if not isinstance(payoff, Call | Put) or (isinstance(process, BlackScholes) and process.dividends):
+        return None
+    x = torch.from_numpy(features).requires_grad_()
+    at = scenario(problem, x)
+    until = times(problem, at)
+    forward = at["spot"][:, 0] * torch.exp(growth(process, at, until))[:, 0, -1]
+    sign = 1.0 if isinstance(payoff, Call) else -1.0
+    due = forward @ x.new_tensor(payoff.weights) - at.scalar("strike")[:, 0]
+    amount = sign * discount(process, at, until)[:, 0, -1] * due
+    (slope,) = torch.autograd.grad(amount.sum(), x)
+    return amount.detach().numpy(), slope[:, problem.box.columns("spot")].numpy()
 
 
 def shape_checks(
-    predicted: Prediction, exact: analytic.Greeks, *, problem: PricingProblem, features: Array, tolerance: float
+    predicted: Prediction, exact: Prediction, *, problem: PricingProblem, features: Array, tolerance: float
 ) -> list[dict[str, Any]]:
     """No-arbitrage statements on a set of points: how far the worst point is from obeying each, and whether all do.
 
@@ -157,26 +224,26 @@ def shape_checks(
     D F by 1 (the put mirrored): V >= max(D (F - K), 0); 0 <= delta u <= 1; u'Hu >= 0; and parity, V minus the exact
     value of the opposite option, equals D (F - K). One network prices one side, so parity is its largest error.
 
-    Each violation is a share of its statement's own scale: the largest value, 1 for delta, the largest gamma.
+    Each violation is a share of its statement's own scale: the largest value, 1 for delta, the largest gamma. Other
+    payoffs have no such statements.
 
     Shape: batch feature ->.
     """
-    opposite = analytic.greeks(other_side(problem), features)
-    forward = exact.value - opposite.value  # +-D (F - K)
-    slope = (exact.delta - opposite.delta)[0]  # +-D g w, the same at every point
-    along = slope / np.dot(slope, slope)
-    delta = predicted.delta @ along
-    convexity = np.einsum("nij,i,j->n", predicted.gamma, along, along)
-    intrinsic = np.maximum(forward, 0.0)
-    parity = np.abs(predicted.value - opposite.value - forward)
-    largest_value = float(exact.value.max()) or 1.0
-    largest_gamma = float(np.einsum("nij,i,j->n", exact.gamma, along, along).max()) or 1.0
+    found = payment(problem, features)
+    if found is None:
+        return []
+    amount, slope = found
+    spots = problem.box.columns("spot")
+    along = slope / (slope**2).sum(axis=1, keepdims=True)
+    delta = np.einsum("ni,ni->n", predicted.delta[:, spots], along)
+    bends = [np.einsum("nij,ni,nj->n", part.gamma[:, spots, spots], along, along) for part in (predicted, exact)]
+    largest_value, largest_gamma = float(exact.value.max()) or 1.0, float(bends[1].max()) or 1.0
     statements = {
-        "value >= intrinsic": (intrinsic - predicted.value).max() / largest_value,
+        "value >= intrinsic": (np.maximum(amount, 0.0) - predicted.value).max() / largest_value,
         "delta along the basket >= 0": (-delta).max(),
         "delta along the basket <= 1": (delta - 1.0).max(),
-        "gamma along the basket >= 0 (convex)": (-convexity).max() / largest_gamma,
-        "put-call parity": parity.max() / largest_value,
+        "gamma along the basket >= 0 (convex)": (-bends[0]).max() / largest_gamma,
+        "put-call parity": np.abs(predicted.value - exact.value).max() / largest_value,
     }
     return [
         {"statement": name, "worst_violation": max(float(worst), 0.0), "holds": bool(worst <= tolerance)}

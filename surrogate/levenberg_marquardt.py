@@ -2,8 +2,8 @@
 
     (J^T J + mu diag(J^T J)) delta = -J^T r,   mu <- mu / 3 on success, mu <- mu nu with nu doubling on failure.
 
-J comes sample by sample from reverse mode, vectorised over blocks of samples, in float64. Losses of
-single starts spread over decades, so every start runs ``short`` iterations and the best ``finalists`` ``long`` more.
+J comes in blocks of samples from `surrogate.jacobian`, in float64. Losses of single starts spread over decades, so
+every start runs ``short`` iterations and the best ``finalists`` ``long`` more.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class _State:
 def normal_equations(objective: Objective, theta: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
     """J^T J and J^T r of mean_n |r_n|^2 + ridge |theta|^2 (halved). Shape: free -> free free; free."""
     size, samples = len(theta), len(objective.dataset)
+    ridge += objective.ridge
     square = ridge * torch.eye(size, dtype=theta.dtype)
     slope = ridge * theta
     length = objective.residuals(theta, slice(1)).shape[1]

@@ -1,11 +1,11 @@
 """The Sobolev loss as per-sample residual rows, so that one definition serves every optimiser.
 
-    L(theta) = mean_n |r_n|^2
+    L(theta) = mean_n w_n |r_n|^2 + rho |theta|^2
     r_n = ( sqrt(a) (y^ - y),  sqrt(b / d) lambda_j (g^_j - g_j),  sqrt(c / (K d)) lambda_H (H^ v_k - H v_k) )
 
 in normalised units, with lambda_j = 1 / rms(g_j), lambda_H = 1 / rms(H v) and (a, b, c) proportional to
-(1, lambda d, eta d), their sum 1 (Huge & Savine 2020, "Differential machine learning"; the third term after Kichler,
-Afghan & Naumann 2024).
+(1, lambda d, eta d), their sum 1; w_n is the weight of the sample, 1 on average, rho the ridge, 0 by default (Huge &
+Savine 2020, "Differential machine learning"; the third term after Kichler, Afghan & Naumann 2024).
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from surrogate.dataset import FIELDS, Dataset
+from surrogate.dataset import Dataset
 from surrogate.errors import SurrogateError
+from surrogate.jacobian import jacobian
 from surrogate.network import Network, flatten, hessian_vector, outputs, unflatten, value_and_gradient
 from surrogate.spec import SobolevLoss
 
@@ -35,8 +36,10 @@ class LossWeights:
     curvature: Tensor
 
 
-def loss_weights(dataset: Dataset, loss: SobolevLoss) -> LossWeights:
+def loss_weights(dataset: Dataset, loss: SobolevLoss, *, delta_units: Tensor | None = None) -> LossWeights:
     """Multipliers that give every term of the loss its share, for a dataset in normalised units.
+
+    ``delta_units`` take the place of the root mean squares 1 / lambda_j. Shape: (feature,).
 
     Raises:
         SurrogateError: the loss needs labels that the dataset does not hold.
@@ -53,7 +56,8 @@ def loss_weights(dataset: Dataset, loss: SobolevLoss) -> LossWeights:
     zero = dataset.x.new_zeros(())
     gradient, curvature = zero.expand(d), zero
     if loss.order >= 1 and dataset.gradient is not None:
-        gradient = math.sqrt(b / d) * _inverse(dataset.gradient.square().mean(dim=0).sqrt())
+        units = dataset.gradient.square().mean(dim=0).sqrt() if delta_units is None else delta_units
+        gradient = math.sqrt(b / d) * _inverse(units)
     if loss.order >= 2 and dataset.curvature is not None:
         directions = dataset.curvature.shape[1]
         curvature = math.sqrt(c / (directions * d)) * _inverse(dataset.curvature.square().mean().sqrt())
@@ -66,13 +70,19 @@ def _inverse(scale: Tensor) -> Tensor:
 
 
 def residuals(network: Network, batch: Dataset, weights: LossWeights) -> Tensor:
-    """Residual rows r_n. Shape: -> batch (1 + feature + direction * feature), by order; batch output for several.
+    """Rows sqrt(w_n) r_n. Shape: -> batch (1 + feature + direction * feature), by order; batch output for several.
 
     Raises:
         SurrogateError: class labels, which have no residuals.
     """
     if batch.has_classes:
         raise SurrogateError("class labels have no residuals; train with adam or lbfgs")
+    rows = _unweighted(network, batch, weights)
+    return rows if batch.weight is None else batch.weight.sqrt()[:, None] * rows
+
+
+def _unweighted(network: Network, batch: Dataset, weights: LossWeights) -> Tensor:
+    """Residual rows as if every sample had the weight 1."""
     if weights.order == 0:
         y = outputs(network, batch.x)
         return weights.value * (y - batch.y.reshape(len(y), -1))
@@ -93,6 +103,18 @@ def residuals(network: Network, batch: Dataset, weights: LossWeights) -> Tensor:
     return torch.cat(parts, dim=1)
 
 
+def multipliers(weights: LossWeights, batch: Dataset) -> Tensor:
+    """What each residual is multiplied by. Shape: -> batch residual, the batch 1 where samples weigh the same."""
+    value = weights.gradient.new_full((1 if batch.y.ndim == 1 else batch.y.shape[1],), weights.value)
+    parts = [value]
+    if weights.order >= 1:
+        parts.append(weights.gradient)
+    if weights.order >= 2 and batch.curvature is not None:
+        parts.append(weights.curvature.expand(batch.curvature[0].numel()))
+    row = torch.cat(parts)[None]
+    return row if batch.weight is None else batch.weight.sqrt()[:, None] * row
+
+
 class Differentiable(Protocol):
     """What a first-order optimiser needs: a mean loss over samples, in any precision."""
 
@@ -111,12 +133,14 @@ class Objective:
     """What an optimiser minimises: the loss as a function of the trainable coordinates of the parameter vector.
 
     ``free`` indexes `surrogate.network.flatten`; the other coordinates keep the values they have in ``network``.
+    ``ridge`` is rho of the added rho |theta|^2: a brake on networks that learn from noisy labels.
     """
 
     network: Network
     dataset: Dataset
     weights: LossWeights
     free: Tensor
+    ridge: float = 0.0
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -134,26 +158,25 @@ class Objective:
         return residuals(self.at(theta), self.dataset.rows(rows), self.weights)
 
     def loss(self, theta: Tensor, rows: Tensor | slice = slice(None)) -> Tensor:
-        """Mean squared length of the residual rows, or the cross-entropy of class labels. Shape: free -> scalar."""
+        """Mean squared length of the residual rows, or the cross-entropy of class labels, and the ridge.
+
+        Shape: free -> scalar.
+        """
+        brake = self.ridge * (theta @ theta) if self.ridge else 0.0
         if self.dataset.has_classes:
             batch = self.dataset.rows(rows)
-            return cross_entropy(outputs(self.at(theta), batch.x), batch.y)
-        return self.residuals(theta, rows).square().sum(dim=1).mean()
+            return cross_entropy(outputs(self.at(theta), batch.x), batch.y) + brake
+        return self.residuals(theta, rows).square().sum(dim=1).mean() + brake
 
     def jacobian(self, theta: Tensor, rows: Tensor | slice = slice(None)) -> tuple[Tensor, Tensor]:
         """d r_n / d theta and r_n. Shape: free -> batch residual free; batch residual."""
-        batch = self.dataset.rows(rows)
-        names = [name for name in FIELDS if getattr(batch, name) is not None]
-
-        def sample(point: Tensor, *parts: Tensor) -> tuple[Tensor, Tensor]:
-            one = Dataset(**{name: part[None] for name, part in zip(names, parts, strict=True)})
-            row = residuals(self.at(point), one, self.weights)[0]
-            return row, row
-
-        dims = (None, *(0 for _ in names))
-        rows_of = torch.func.vmap(torch.func.jacrev(sample, has_aux=True), in_dims=dims)
-        jacobian, row = rows_of(theta, *(getattr(batch, name) for name in names))
-        return jacobian, row
+        batch, network = self.dataset.rows(rows), self.at(theta.detach())
+        residual = residuals(network, batch, self.weights)
+        matrix = jacobian(network, batch.x, order=self.weights.order, directions=batch.directions)
+        size = multipliers(self.weights, batch)
+        if len(self.free) < matrix.shape[2]:
+            matrix = matrix[..., self.free]
+        return matrix.mul_(size[..., None]), residual
 
     def to(self, dtype: torch.dtype) -> Objective:
         """The same objective in another precision."""

@@ -11,8 +11,9 @@ import torch
 from pricing.domain import Box
 from pricing.types import Array
 from surrogate.errors import ParityFailure
-from surrogate.network import Network, value_gradient_hessian
+from surrogate.reductions.reduction import Reduction, derivatives
 from surrogate.runtime import onnxruntime
+from surrogate.surrogates import Surrogate, value_gradient_hessian
 
 POINTS = 10_000
 # All 2^d corners up to this many features; beyond, as many random corners.
@@ -35,8 +36,12 @@ def parity_points(box: Box, *, seed: int) -> Array:
     return box.from_uniforms(np.concatenate([corners, inner]))
 
 
-def check_parity(model: bytes, network: Network, box: Box, *, seed: int = 0) -> dict[str, float]:
+def check_parity(
+    model: bytes, network: Surrogate, box: Box, *, reduction: Reduction | None = None, seed: int = 0
+) -> dict[str, float]:
     """Largest difference between graph and float64 network per output, as a share of the output's largest magnitude.
+
+    With a reduction the graph's chain rule is compared with automatic differentiation of the same formulas.
 
     Raises:
         ParityFailure: a difference above tolerance, a non-finite output, or a graph that refuses an empty batch.
@@ -45,8 +50,12 @@ def check_parity(model: bytes, network: Network, box: Box, *, seed: int = 0) -> 
     single = session.get_inputs()[0].type == "tensor(float)"
     dtype, tolerances = (np.float32, FLOAT32_TOLERANCE) if single else (np.float64, FLOAT64_TOLERANCE)
     points = parity_points(box, seed=seed).astype(dtype)
-    with torch.no_grad():
-        expected = value_gradient_hessian(network.to(torch.float64), torch.from_numpy(points).double())
+    exact, x = network.to(torch.float64), torch.from_numpy(points).double()
+    if reduction is None:
+        with torch.no_grad():
+            expected = value_gradient_hessian(exact, x)
+    else:
+        expected = derivatives(reduction, exact, x)
     answered = session.run(["value", "delta", "gamma"], {"features": points})
     differences = {}
     for name, got, want in zip(("value", "delta", "gamma"), answered, expected, strict=True):

@@ -6,21 +6,35 @@ from itertools import pairwise
 from typing import Literal
 
 from pricing.errors import InvalidSpec
-from pricing.spec import Spec, require_finite, require_range
+from pricing.specs.base import MAXIMUM_ASSETS, Spec, require_finite, require_range, require_terms
 
 MAXIMUM_WIDTH = 4096
 MAXIMUM_DEPTH = 32
 # Levenberg-Marquardt solves for all parameters together: the J^T J of more of them costs more than it gains.
 MAXIMUM_SECOND_ORDER = 1500
+# From 15 or so on, the normal equations of evenly spread samples are singular to rounding and the ridge decides.
+MAXIMUM_DEGREE = 24
 
 
 class NetworkSpec(Spec, frozen=True, kw_only=True):
-    """Hidden widths and activation of the surrogate's MLP."""
+    """Hidden widths and activation of the surrogate's MLP, and what it sees.
+
+    Args:
+        inputs: "features" all of them; "differential_pca" only their coordinates on the principal axes of the delta
+            labels (`surrogate.differential_pca`), for baskets of many assets.
+        axes: how many of them; 0 takes the fewest that lose at most ``lost_gradient``.
+        lost_gradient: share of the second moment of the delta labels that may lie outside the axes.
+    """
 
     hidden: tuple[int, ...] = (3, 3)
     activation: Literal["silu", "softplus", "tanh"] = "silu"
+    inputs: Literal["features", "differential_pca"] = "features"
+    axes: int = 0
+    lost_gradient: float = 1e-6
 
     def __post_init__(self) -> None:
+        require_range("axes", self.axes, 0, MAXIMUM_ASSETS)
+        require_range("lost_gradient", self.lost_gradient, 0.0, 1.0)
         if not 1 <= len(self.hidden) <= MAXIMUM_DEPTH:
             raise InvalidSpec(
                 f"hidden: give 1 to {MAXIMUM_DEPTH} layers, got {len(self.hidden)}",
@@ -36,8 +50,47 @@ class NetworkSpec(Spec, frozen=True, kw_only=True):
                 )
 
     def parameters(self, inputs: int) -> int:
-        """Weights and biases of the network on that many inputs."""
+        """Weights and biases to train on that many features; as if all were inputs where the axes are still unknown."""
+        if self.inputs == "differential_pca" and self.axes:
+            inputs = min(inputs, self.axes)
         return sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise((inputs, *self.hidden, 1)))
+
+
+class PolynomialSpec(Spec, frozen=True, kw_only=True):
+    """A polynomial in place of a network: least squares on values and deltas, solved at once (`pricing.regression`).
+
+    Args:
+        degree: of all inputs together. A call near its strike takes 9 on one axis for gammas of three digits.
+        inputs, axes, lost_gradient: what it sees, as of a network (`NetworkSpec`); few inputs have few terms.
+        derivative_weight: of the deltas against the values, each normalised to unit second moment; 0 fits values alone.
+        ridge: rho of the added rho |b|^2, as a share of the largest eigenvalue of the normal equations; by default
+            chosen on samples held out.
+    """
+
+    degree: int = 9
+    inputs: Literal["features", "differential_pca"] = "differential_pca"
+    axes: int = 0
+    lost_gradient: float = 1e-6
+    derivative_weight: float = 1.0
+    ridge: float | None = None
+
+    def __post_init__(self) -> None:
+        require_range("degree", self.degree, 2, MAXIMUM_DEGREE)
+        require_range("axes", self.axes, 0, MAXIMUM_ASSETS)
+        require_range("lost_gradient", self.lost_gradient, 0.0, 1.0)
+        require_range("derivative_weight", self.derivative_weight, 0.0, 1e6)
+        if self.ridge is not None:
+            require_range("ridge", self.ridge, 0.0, 1.0)
+
+    @property
+    def order(self) -> int:
+        """How many derivatives the labels must have."""
+        return 1 if self.derivative_weight > 0.0 or self.inputs == "differential_pca" else 0
+
+    def require_size(self, inputs: int) -> None:
+        """Raise InvalidSpec for too many terms on that many inputs; axes to be found are counted when they are."""
+        if self.inputs == "features" or self.axes:
+            require_terms(self.degree, min(inputs, self.axes) if self.inputs == "differential_pca" else inputs)
 
 
 class SobolevLoss(Spec, frozen=True, kw_only=True):
@@ -112,14 +165,22 @@ Optimiser = Adam | LBFGS | LevenbergMarquardt
 
 
 class TrainingSpec(Spec, frozen=True, kw_only=True):
-    """A loss and the optimisers that minimise it, one after the other."""
+    """A loss and the optimisers that minimise it, one after the other.
+
+    Args:
+        ridge: rho of the added rho ||theta||^2 in normalised units, for every optimiser; a brake against noisy labels.
+            "auto" chooses it on samples held out. By default 0 for simulated labels and "auto" for a dataset.
+    """
 
     loss: SobolevLoss = SobolevLoss()
     optimisers: tuple[Optimiser, ...] = (LevenbergMarquardt(),)
+    ridge: float | Literal["auto"] | None = None
 
     def __post_init__(self) -> None:
         if not self.optimisers:
             raise InvalidSpec("optimisers: give at least one", path="optimisers")
+        if isinstance(self.ridge, float):
+            require_range("ridge", self.ridge, 0.0, 1e3)
 
 
 class EvaluationSpec(Spec, frozen=True, kw_only=True):

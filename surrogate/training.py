@@ -4,28 +4,39 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import assert_never
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from pricing.types import Progress
-from surrogate import adam, lbfgs, levenberg_marquardt
 from surrogate.dataset import Dataset, normalise
+from surrogate.differential_pca import Axes, find_axes, lift, project
 from surrogate.errors import TrainingDiverged
 from surrogate.losses import Objective, free_coordinates, loss_weights
 from surrogate.network import Network, initialise
+from surrogate.noise import Choice, choose_ridge, continued
+from surrogate.optimisers import minimise
 from surrogate.scaling import fit_scaling, to_normalised, to_raw
-from surrogate.spec import LBFGS, Adam, LevenbergMarquardt, NetworkSpec, Optimiser, TrainingSpec
+from surrogate.spec import NetworkSpec, TrainingSpec
+
+# Share of the work that choosing the ridge takes; it only makes the progress move evenly.
+CHOICE_SHARE = 0.8
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """A trained network in raw units and the losses on the way."""
+    """A trained network in raw units, the losses on the way, and what was found out for it.
+
+    Args:
+        axes: what the network sees, where it does not see all.
+        choice: how the ridge was chosen, where it was.
+    """
 
     network: Network
     losses: tuple[float, ...]
+    axes: Axes | None = None
+    choice: Choice | None = None
 
 
 def silent(done: float) -> None:
@@ -39,6 +50,7 @@ def train(
     *,
     generator: torch.Generator,
     masks: Sequence[Tensor] | None = None,
+    delta_units: Tensor | None = None,
     progress: Progress | None = None,
 ) -> Trained:
     """Minimise the Sobolev loss from the given network.
@@ -47,6 +59,7 @@ def train(
         network: raw units; its parameters are the (first) start.
         dataset: raw units.
         masks: one per weight matrix, True = kept; a pruned weight stays exactly 0.
+        delta_units: size of one unit of error in each delta, raw units; by default the delta's root mean square.
 
     Raises:
         TrainingDiverged: the result or its loss is not finite.
@@ -54,43 +67,35 @@ def train(
     """
     scaling = fit_scaling(dataset.x, dataset.y)
     normalised = normalise(dataset, scaling)
+    units = None if delta_units is None else delta_units * scaling.x_scale / scaling.y_scale
     objective = Objective(
         network=to_normalised(network, scaling),
         dataset=normalised,
-        weights=loss_weights(normalised, spec.loss),
+        weights=loss_weights(normalised, spec.loss, delta_units=units),
         free=free_coordinates(network, masks),
+        ridge=spec.ridge if isinstance(spec.ridge, float) else 0.0,
     )
-    theta, losses = objective.start(), []
-    report = progress or silent
-    for stage, optimiser in enumerate(spec.optimisers):
-        done = stage / len(spec.optimisers)
-
-        def share(part: float, done: float = done) -> None:
-            report(done + part / len(spec.optimisers))
-
-        share(0.0)
-        theta, history = _minimise(objective, theta, optimiser, generator=generator, progress=share)
-        losses += history
+    report, choice = progress or silent, None
+    theta, optimisers = objective.start(), spec.optimisers
+    if spec.ridge == "auto":
+        choice = choose_ridge(
+            objective, theta, optimisers, generator=generator, progress=lambda done: report(CHOICE_SHARE * done)
+        )
+        objective, theta, optimisers = replace(objective, ridge=choice.ridge), choice.theta, continued(optimisers)
+    begun = 0.0 if choice is None else CHOICE_SHARE
+    theta, losses = minimise(
+        objective,
+        theta,
+        optimisers,
+        generator=generator,
+        progress=lambda done: report(begun + (1.0 - begun) * done),
+    )
     if not (torch.isfinite(theta).all() and math.isfinite(losses[-1])):
         raise TrainingDiverged(
             f"training ended in a non-finite loss or parameters (last losses {losses[-3:]}); "
             "lower the learning rate, raise the ridge or look at the labels"
         )
-    return Trained(network=to_raw(objective.at(theta), scaling), losses=tuple(losses))
-
-
-def _minimise(
-    objective: Objective, theta: Tensor, optimiser: Optimiser, *, generator: torch.Generator, progress: Progress
-) -> tuple[Tensor, list[float]]:
-    match optimiser:
-        case Adam():
-            return adam.minimise(objective, theta, optimiser, generator=generator, progress=progress)
-        case LBFGS():
-            return lbfgs.minimise(objective, theta, optimiser, generator=generator, progress=progress)
-        case LevenbergMarquardt():
-            return levenberg_marquardt.minimise(objective, theta, optimiser, generator=generator, progress=progress)
-        case _:
-            assert_never(optimiser)
+    return Trained(network=to_raw(objective.at(theta), scaling), losses=tuple(losses), choice=choice)
 
 
 def fit(
@@ -101,13 +106,26 @@ def fit(
     generator: torch.Generator,
     progress: Progress | None = None,
 ) -> Trained:
-    """Train a randomly initialised network of the given shape."""
-    start = draw(dataset, network, generator=generator)
-    return train(start, dataset, spec, generator=generator, progress=progress)
+    """Train a randomly initialised network of the given shape, on the axes of the labels if it is to see only those."""
+    axes = find_axes(dataset, network) if network.inputs == "differential_pca" else None
+    if axes is None:
+        return train(_draw(dataset, network, generator), dataset, spec, generator=generator, progress=progress)
+    seen = project(dataset, axes)
+    start, units = _draw(seen, network, generator), torch.ones(len(axes), dtype=seen.x.dtype)
+    trained = train(start, seen, spec, generator=generator, delta_units=units, progress=progress)
+    return replace(trained, network=lift(trained.network, axes), axes=axes)
 
 
 def draw(dataset: Dataset, network: NetworkSpec, *, generator: torch.Generator) -> Network:
     """The random network that `fit` starts from, raw units; as many outputs as the labels have values or classes."""
+    if network.inputs == "differential_pca":
+        axes = find_axes(dataset, network)
+        return lift(_draw(project(dataset, axes), network, generator), axes)
+    return _draw(dataset, network, generator)
+
+
+def _draw(dataset: Dataset, network: NetworkSpec, generator: torch.Generator) -> Network:
+    """`draw` on all the features that the dataset has."""
     y = dataset.y
     outputs = int(y.max()) + 1 if dataset.has_classes else (1 if y.ndim == 1 else y.shape[1])
     widths = (dataset.x.shape[1], *network.hidden, outputs)

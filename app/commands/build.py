@@ -27,10 +27,13 @@ from app.commands.terminal import (
     show_table,
     split_reference,
 )
+from app.datasets import limits_of
 from app.errors import InvalidRequest
 from app.plan import JobSpec, model_name, read_json
-from app.spec import BuildSpec, PruneJobSpec, read_build_spec
-from pricing.spec import load
+from app.smoke import smoke as cut_short
+from app.sources import import_named
+from app.spec import BuildSpec, PruneJobSpec, read_toml, with_states
+from pricing.specs.base import load
 from surrogate.artifact import MANIFEST, MODEL, REPORT, Artifact, write
 
 SpecArgument = Annotated[Path, typer.Argument(metavar="SPEC.toml", help="See examples/ for one per product.")]
@@ -38,18 +41,38 @@ OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="Also 
 SeedOption = Annotated[int, typer.Option(help="Seed of every random number.")]
 
 
+SmokeOption = Annotated[bool, typer.Option("--smoke", help="Cut every budget: does the specification run?")]
+
+
 def build(
-    spec: SpecArgument, registry: RegistryOption = None, output: OutputOption = None, as_json: JsonOption = False
+    spec: SpecArgument,
+    registry: RegistryOption = None,
+    output: OutputOption = None,
+    smoke: SmokeOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Label, train, prune, evaluate, export and publish a new version."""
-    run(read_build_spec(spec), registry, output, as_json)
+    given = read_spec(spec, registry)
+    if smoke:
+        with TemporaryDirectory() as folder:
+            made = carry_out(cut_short(given), Path(folder), registry)
+        typer.echo(f"{spec} runs; a smoke build of {len(made.model)} bytes, not published")
+        return
+    run(given, registry, output, as_json)
+
+
+def read_spec(path: Path, registry: Path | None) -> BuildSpec:
+    """The build in a TOML file; a dataset that it names as a file is imported."""
+    settings = read_settings(registry)
+    data = import_named(read_toml(path), path.parent, settings.registry, limits_of(settings))
+    return load(BuildSpec, with_states(data, path.parent))
 
 
 def train(
     spec: SpecArgument, registry: RegistryOption = None, output: OutputOption = None, as_json: JsonOption = False
 ) -> None:
     """Build, but leave out the pruning."""
-    run(replace(read_build_spec(spec), pruning=None), registry, output, as_json)
+    run(replace(read_spec(spec, registry), pruning=None), registry, output, as_json)
 
 
 def prune(
@@ -77,19 +100,25 @@ def run(spec: JobSpec, registry: Path | None, output: Path | None, as_json: bool
     """Build, publish and show."""
     if output is not None and output.exists():
         raise InvalidRequest(f"{output} exists; give a folder that does not")
-    settings = read_settings(registry)
-    os.environ["OMP_NUM_THREADS"] = str(settings.job_threads)  # read when torch is imported
-    from app import pipeline
-
-    opened = open_registry(settings)
-    with TemporaryDirectory() as folder, progress_bar() as progress:
-        artifact = pipeline.build(spec, Path(folder), progress, registry=settings.registry)
+    opened = open_registry(read_settings(registry))
+    with TemporaryDirectory() as folder:
+        artifact = carry_out(spec, Path(folder), registry)
     name = model_name(spec)
     number = opened.publish(name, artifact, job_id=f"command-{uuid.uuid4().hex}")
     if output is not None:
         output.mkdir(parents=True)
         write(artifact, output)
     show_published(name, number, artifact, opened.folder(name, number), as_json)
+
+
+def carry_out(spec: JobSpec, folder: Path, registry: Path | None) -> Artifact:
+    """Every step but publishing, under a progress bar."""
+    settings = read_settings(registry)
+    os.environ["OMP_NUM_THREADS"] = str(settings.job_threads)  # read when torch is imported
+    from app import pipeline
+
+    with progress_bar() as progress:
+        return pipeline.build(spec, folder, progress, registry=settings.registry)
 
 
 def show_published(name: str, number: int, artifact: Artifact, folder: Path, as_json: bool) -> None:
@@ -111,14 +140,18 @@ def evaluate(
 ) -> None:
     """Measure a published version against an independent reference, on fresh points."""
     from surrogate.evaluation import evaluate as evaluate_network
-    from surrogate.export import read_network
+    from surrogate.export import read_surrogate
+    from surrogate.reductions.choice import reduce
 
     folder = find_version(open_registry(read_settings(registry)), model)
     origin = load(BuildSpec, read_json(folder / MANIFEST)["provenance"]["build"])
     spec = origin.evaluation if samples is None else replace(origin.evaluation, samples=samples)
-    network = read_network((folder / MODEL).read_bytes())
+    network = read_surrogate((folder / MODEL).read_bytes())
     published = read_json(folder / REPORT)
-    report = evaluate_network(network, origin.problem, spec, seed=seed, label_error=published["noise_floor"])
+    problem = origin.pricing
+    report = evaluate_network(
+        network, problem, spec, seed=seed, label_error=published["noise_floor"], reduction=reduce(problem)
+    )
     if as_json:
         show_json(report)
         return

@@ -22,7 +22,7 @@ from app.commands.terminal import (
 )
 from app.errors import InvalidRequest
 from app.plan import read_json
-from surrogate.artifact import MANIFEST, REPORT, show_r2, verify
+from surrogate.artifact import MANIFEST, REPORT, show_network, show_r2, verify
 
 app = typer.Typer(help="Published models.", no_args_is_help=True)
 
@@ -60,7 +60,7 @@ def show(model: ModelArgument, registry: RegistryOption = None, as_json: JsonOpt
     show_table(
         (f"{manifest['name']}@{folder.name}", ""),
         [
-            ("network", f"{'-'.join(map(str, network['widths']))} {network['activation']}"),
+            ("network", show_network(network)),
             ("parameters", network["parameters"]),
             ("simulated paths", manifest["provenance"]["simulated_paths"]),
             *((feature["name"], f"{len(feature['lower'])} in {feature['unit']}") for feature in manifest["features"]),
@@ -72,8 +72,8 @@ def show(model: ModelArgument, registry: RegistryOption = None, as_json: JsonOpt
 
 
 def show_certificate(certificate: Mapping[str, Any] | None) -> None:
-    """What is proven of a version; one that was published before there were certificates has none."""
-    if certificate is None:
+    """What is proven of a version; one from before there were certificates, or of unknown payoff, has nothing."""
+    if certificate is None or certificate["shape"] is None:
         return
     show_table(
         ("proven", "smallest eps on the whole Box", "share of the Box", "at eps"),
@@ -91,12 +91,15 @@ def show_accuracy(report: Mapping[str, Any]) -> None:
     for name, part in (("whole Box", accuracy), *((part["bucket"], part) for part in accuracy["buckets"])):
         for greek in ("value", "delta", "gamma"):
             scores = part[greek]
+            if scores["r2"] is None:  # the dataset has no such labels
+                continue
             label = f"{floor[greek]:.2e}" if greek in floor and part is accuracy else None
             errors = (f"{scores['rmse']:.2e}", f"{scores['max_error']:.2e}", label)
             rows.append((name if greek == "value" else "", greek, show_r2(scores["r2"]), *errors))
     show_table(("where", "output", "R2", "RMSE", "largest error", "label error"), rows)
     reference = report["reference"]
-    typer.echo(f"reference: {reference['kind']}, relative error {reference['relative_error']:.0e}")
+    error = reference["relative_error"]
+    typer.echo(f"reference: {reference['kind']}" + ("" if error is None else f", relative error {error:.0e}"))
 
 
 @app.command()

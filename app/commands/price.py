@@ -21,8 +21,8 @@ from app.commands.terminal import (
     show_json,
 )
 from app.encoding import gamma_form
-from app.errors import NonFiniteAnswer
-from app.predictor import load_predictor
+from app.errors import InvalidRequest, NonFiniteAnswer
+from app.predictor import DEFAULT_OUTPUTS, Answer, Predictor, load_predictor
 from app.schemas import GammaForm
 from app.tables import read_features
 from pricing.domain import Box
@@ -32,6 +32,9 @@ from pricing.types import Array
 INPUT_HELP = "CSV, one row a line; '-' reads stdin. A header with feature names is optional."
 InputOption = Annotated[Path, typer.Option("--input", "-i", help=INPUT_HELP)]
 GammaOption = Annotated[GammaForm, typer.Option(help="Whole matrices, their diagonals, or the sums of their entries.")]
+OUTPUTS_HELP = "Comma-separated: value, delta, gamma, and where the model has them vega, theta, rho, strike, ..."
+OutputsOption = Annotated[str, typer.Option("--outputs", help=OUTPUTS_HELP)]
+DEFAULT = ",".join(DEFAULT_OUTPUTS)
 OutsideOption = Annotated[Literal["error", "flag"], typer.Option(help="What to do with rows outside the domain.")]
 
 
@@ -41,28 +44,43 @@ def price(
     registry: RegistryOption = None,
     outside: OutsideOption = "error",
     gamma: GammaOption = "full",
+    outputs: OutputsOption = DEFAULT,
     as_json: JsonOption = False,
 ) -> None:
-    """Value, delta and gamma of every row: CSV on stdout, or JSON."""
+    """Value, delta, gamma and other Greeks of every row: CSV on stdout, or JSON."""
     settings = read_settings(registry)
     predictor = load_predictor(find_version(open_registry(settings), model), provider=settings.provider)
     features = read_features(source, predictor.box)
     inside = predictor.box.contains(features).tolist()
     if outside == "error" and not all(inside):
         refuse_outside(predictor.box, features)
-    answer = predictor.run(features)
-    gammas = gamma_form(answer.gamma, gamma)
-    rows = np.column_stack([answer.value, answer.delta, gammas.reshape(len(features), -1)])
+    answer = predictor.run(features, asked(outputs, predictor))
+    if "gamma" in answer:
+        answer["gamma"] = gamma_form(answer["gamma"], gamma)
+    rows = np.column_stack([array.reshape(len(features), -1) for array in answer.values()])
     finite = np.isfinite(rows).all(axis=1)
     if not finite.all():
         raise NonFiniteAnswer(f"row {np.argmin(finite)}: too far outside the domain for a finite answer")
     if as_json:
-        numbers = {"value": answer.value.tolist(), "delta": answer.delta.tolist(), "gamma": gammas.tolist()}
+        numbers = {name: array.tolist() for name, array in answer.items()}
         show_json({"model": predictor.name, "version": predictor.version, **numbers, "in_domain": inside})
     else:
         writer = csv.writer(sys.stdout)
-        writer.writerow(header(predictor.box.labels, gamma))
+        writer.writerow([*header(answer, predictor.box.labels, gamma), "in_domain"])
         writer.writerows([*row, known] for row, known in zip(rows.tolist(), inside, strict=True))
+
+
+def asked(outputs: str, predictor: Predictor) -> list[str]:
+    """The outputs that were asked for, in the model's order.
+
+    Raises:
+        InvalidRequest: one that the model does not have.
+    """
+    names = [name.strip() for name in outputs.split(",")]
+    for name in names:
+        if name not in predictor.sizes:
+            raise InvalidRequest(f"--outputs: choose from {', '.join(predictor.sizes)}, got {name!r}", path="outputs")
+    return [name for name in predictor.sizes if name in names]
 
 
 def refuse_outside(box: Box, features: Array) -> None:
@@ -74,8 +92,13 @@ def refuse_outside(box: Box, features: Array) -> None:
         raise OutOfDomain(f"{place} (rows counted from 0, without header); or give --outside flag") from error
 
 
-def header(labels: Sequence[str], gamma: GammaForm) -> list[str]:
-    """Names of the columns: value, every delta, the gammas, in_domain."""
+def header(answer: Answer, labels: Sequence[str], gamma: GammaForm) -> list[str]:
+    """Names of the columns: deltas by their feature, gammas by two, other outputs numbered where they have several."""
     pairs = [f"gamma {left} {right}" for left in labels for right in labels]
     gammas = {"full": pairs, "diagonal": [f"gamma {label}" for label in labels], "parallel": ["gamma parallel"]}
-    return ["value", *(f"delta {label}" for label in labels), *gammas[gamma], "in_domain"]
+    columns = {"delta": [f"delta {label}" for label in labels], "gamma": gammas[gamma]}
+    several = {
+        name: [name] if array.ndim == 1 else [f"{name}[{i}]" for i in range(array.shape[1])]
+        for name, array in answer.items()
+    }
+    return [column for name in answer for column in (several | columns)[name]]

@@ -14,6 +14,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from app.errors import InvalidRequest
 from app.jobs import Event, Job, Jobs
 from app.plan import JobKind, load_spec
+from app.sources import settle_dataset
 from app.spec import PruneJobSpec
 from pricing.errors import InvalidSpec
 
@@ -49,7 +50,7 @@ async def submit(
 ) -> Job:
     """Queue a job. Its specification is checked first, and for pruning that the model exists."""
     try:
-        spec = load_spec(body.kind, body.spec)
+        spec = settle_dataset(load_spec(body.kind, body.spec), request.app.state.registry.root)
     except InvalidSpec as error:
         place = {"path": ".".join(part for part in ("spec", error.fields.get("path")) if part)}
         raise InvalidRequest(str(error), **error.fields | place) from error

@@ -16,9 +16,9 @@ from app.encoding import answer_bytes, assemble, encode
 from app.errors import DeadlineExceeded, InvalidRequest, NotJson, TooLarge, UnsupportedBody
 from app.limits import Ticket
 from app.parsing import Query, parse
+from app.predictor import Predictor
 from app.registry import CHAMPION
 from app.settings import Settings
-from pricing.domain import Box
 from pricing.types import BoolArray
 
 PATH = "/v1/models/{name}/price"
@@ -92,23 +92,24 @@ async def price(scope: Scope, receive: Receive, state: State, ticket: Ticket) ->
     predictor = await state.predictors.get(name, version)
     body = await read(receive, ticket)
     if len(body) < INLINE_BYTES:
-        query, in_domain, size = understand(body, predictor.box, state.settings)
+        query, in_domain, size = understand(body, predictor, state.settings)
     else:
-        query, in_domain, size = await asyncio.to_thread(understand, body, predictor.box, state.settings)
+        query, in_domain, size = await asyncio.to_thread(understand, body, predictor, state.settings)
     ticket.charge(size)
-    parts = await state.batcher.run(predictor, query.features, partial(encode, query))
+    parts = await state.batcher.run(predictor, query.features, partial(encode, query), query.outputs)
     return assemble(name, predictor.version, query, parts, in_domain=in_domain)
 
 
-def understand(body: bytes, box: Box, settings: Settings) -> tuple[Query, BoolArray, int]:
+def understand(body: bytes, predictor: Predictor, settings: Settings) -> tuple[Query, BoolArray, int]:
     """The query, which of its rows lie in the Box, and a bound on the answer's bytes. Shape: -> query; batch; size.
 
     Raises:
         NotJson, InvalidRequest, TooLarge: see `parse`; also TooLarge for too large an answer.
         OutOfDomain: rows lie outside and the request does not say ``outside="flag"``.
     """
-    query = parse(body, box, max_rows=settings.max_rows)
-    size = answer_bytes(query)
+    box = predictor.box
+    query = parse(body, box, max_rows=settings.max_rows, known=predictor.sizes)
+    size = answer_bytes(query, predictor.sizes)
     if size > settings.response_bytes:
         raise TooLarge(
             f"{len(query.features)} rows of these outputs make an answer of up to {size} bytes, the "

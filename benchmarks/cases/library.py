@@ -31,7 +31,7 @@ Pricer = Callable[[Array], Prediction]
 
 def seven_assets(seed: int, *, smoke: bool) -> Case:
     """The oversized seven-asset network: a Bachelier basket call, closed-form labels."""
-    problem = read_build_spec(EXAMPLE).problem
+    problem = read_build_spec(EXAMPLE).pricing
 
     def labels(features: Array) -> Prediction:
         return reference(problem, features)

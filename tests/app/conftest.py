@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 import tomllib
 from collections.abc import AsyncIterator, Iterator
@@ -20,7 +21,9 @@ from app.spec import BuildSpec
 from app.sweep import Outcome
 from app.sweep_spec import FromScratch, SweepSpec
 from pricing.domain import Feature
-from pricing.spec import Bachelier, Call, PricingProblem
+from pricing.specs.payoff import Call
+from pricing.specs.problem import PricingProblem
+from pricing.specs.process import Bachelier
 from pruning.shifts import Noise
 from pruning.spec import PruningSpec
 from surrogate.artifact import Artifact
@@ -209,3 +212,12 @@ def sweep_of_three(problem: PricingProblem) -> tuple[SweepSpec, list[Outcome], l
         {"1": 1e-5, "1024": 1e-8 * outcome.record["parameters"]} if outcome.done else None for outcome in outcomes
     ]
     return spec, outcomes, latencies
+
+
+@pytest.fixture(autouse=True)
+def own_environment() -> Iterator[None]:
+    """The command line tells its registry to the processes that it starts; the next test must not hear of it."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import Histogram
 
 from app.batcher import CHUNK_ROWS, LARGE_ROWS, Batcher
-from app.predictor import Answer, Predictor, load_predictor
+from app.predictor import DEFAULT_OUTPUTS, Answer, Predictor, load_predictor
 from app.registry import Registry
 from app.settings import Settings
 from app.telemetry import Metrics
@@ -52,9 +52,8 @@ def calls(histogram: Histogram) -> tuple[int, int]:
 
 def same(answer: Answer, predictor: Predictor, x: Array) -> None:
     alone = predictor.run(x)
-    np.testing.assert_allclose(answer.value, alone.value, rtol=1e-13)
-    np.testing.assert_allclose(answer.delta, alone.delta, rtol=1e-13, atol=1e-15)
-    np.testing.assert_allclose(answer.gamma, alone.gamma, rtol=1e-13, atol=1e-15)
+    for name, array in alone.items():
+        np.testing.assert_allclose(answer[name], array, rtol=1e-13, atol=1e-15)
 
 
 async def test_requests_of_one_turn_are_one_call(predictor: Predictor, batcher: Batcher, metrics: Metrics) -> None:
@@ -73,6 +72,18 @@ async def test_requests_of_different_turns_are_not_held_back(
         (answer,) = await batcher.run(predictor, features(1, seed), whole)
         same(answer, predictor, features(1, seed))
     assert calls(metrics.batch_requests) == (3, 3)
+
+
+async def test_requests_for_different_outputs_share_a_call(
+    predictor: Predictor, batcher: Batcher, metrics: Metrics
+) -> None:
+    x, y = features(2, 1), features(3, 2)
+    (value,), (both,) = await asyncio.gather(
+        batcher.run(predictor, x, whole, ("value",)), batcher.run(predictor, y, whole, ("value", "delta"))
+    )
+    np.testing.assert_allclose(value["value"], predictor.run(x)["value"], rtol=1e-13)
+    np.testing.assert_allclose(both["delta"], predictor.run(y)["delta"], rtol=1e-13, atol=1e-15)
+    assert calls(metrics.batch_requests) == (1, 2)
 
 
 async def test_versions_do_not_mix(
@@ -99,13 +110,13 @@ async def test_large_requests_run_in_chunks_beside_small_ones(
     large, (small,) = await asyncio.gather(
         batcher.run(predictor, x, lambda answer, first: (first, answer)), batcher.run(predictor, features(1), whole)
     )
-    assert [(first, len(answer.value)) for first, answer in large] == [
+    assert [(first, len(answer["value"])) for first, answer in large] == [
         (0, CHUNK_ROWS),
         (CHUNK_ROWS, CHUNK_ROWS),
         (2 * CHUNK_ROWS, 1),
     ]
     assert calls(metrics.batch_requests) == (4, 4)
-    joined = Answer(*(np.concatenate([getattr(a, name) for _, a in large]) for name in ("value", "delta", "gamma")))
+    joined = {name: np.concatenate([answer[name] for _, answer in large]) for name in DEFAULT_OUTPUTS}
     same(joined, predictor, x)
     same(small, predictor, features(1))
 

@@ -11,7 +11,7 @@ import pytest
 from app.plan import load_spec
 from app.settings import bundled_models
 from app.spec import read_build_spec
-from pricing.spec import dump
+from pricing.specs.base import dump
 from surrogate.artifact import read
 from surrogate.evaluation import evaluate
 from surrogate.export import read_network
@@ -25,7 +25,7 @@ def test_the_bundled_model_is_its_example() -> None:
     artifact = read(bundled_models() / "bachelier-basket-7" / "1")
     assert artifact.manifest["provenance"]["build"] == json.loads(json.dumps(dump(spec)))
     network = read_network(artifact.model)
-    measured = evaluate(network, spec.problem, spec.evaluation, seed=spec.seed)["accuracy"]
+    measured = evaluate(network, spec.pricing, spec.evaluation, seed=spec.seed)["accuracy"]
     for greek in ("value", "delta", "gamma"):
         assert measured[greek]["rmse"] == pytest.approx(artifact.manifest["accuracy"][greek]["rmse"], rel=1e-3)
         assert measured[greek]["r2"] > 0.999999

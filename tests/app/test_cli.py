@@ -150,7 +150,7 @@ def test_models_are_listed_shown_pulled_and_renamed(run: Run, built: Any, tmp_pa
     assert json.loads(run("models", "list", "--json").out)[0]["aliases"] == {"champion": 1, "latest": 1}
     assert json.loads(run("models", "show", "tiny@latest", "--json").out)["version"] == 1
     shown = run("models", "show", "tiny").out
-    assert "2-3-1 silu" in shown
+    assert "2-3-1 (silu)" in shown
     assert "value >= intrinsic" in shown
     assert run("models", "alias", "tiny", "stable", "1").code == 0
     assert run("models", "pull", "tiny@stable", "--output", tmp_path / "copy").code == 0

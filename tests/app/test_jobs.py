@@ -16,7 +16,7 @@ from app.plan import load_spec
 from app.registry import Registry
 from app.routes.jobs import router
 from app.settings import Settings
-from pricing.spec import dump
+from pricing.specs.base import dump
 
 pytestmark = pytest.mark.anyio
 

@@ -30,7 +30,7 @@ BAD: list[Any] = [
     {"inputs": [[None, 1.0, 1.0]]},
     {"inputs": [[[1.0], 1.0, 1.0]]},
     {"inputs": [ROW], "outputs": []},
-    {"inputs": [ROW], "outputs": ["vega"]},
+    {"inputs": [ROW], "outputs": ["speed"]},
     {"inputs": [ROW], "gamma": "none"},
     {"inputs": [ROW], "outside": None},
     {"inputs": [ROW], "extra": 1},

@@ -13,7 +13,7 @@ from app.spec import BuildSpec
 from pricing.draws import stream
 from pricing.errors import InvalidSpec
 from pricing.labels import load as load_labels
-from pricing.spec import load
+from pricing.specs.base import load
 from pruning.errors import ImpossibleSparsity
 from pruning.intervals.interval import ACTIVATION_ULPS
 from pruning.shape import prove_shape
@@ -45,6 +45,17 @@ def test_provenance_tells_how_to_make_it_again(tiny: dict[str, Any], tmp_path: P
     assert provenance["simulated_paths"] >= tiny["labels"]["paths"] * tiny["labels"]["replicates"]
 
 
+def test_a_network_that_sees_the_axes_of_the_deltas_is_like_any_other(tiny: dict[str, Any], tmp_path: Path) -> None:
+    """Its first layer has the rank of the axes; proof, pruning, file and report take it as it is."""
+    spec = tiny | {"network": tiny["network"] | {"inputs": "differential_pca", "axes": 1}}
+    made = build(load(BuildSpec, spec), tmp_path / "dense")
+    assert np.linalg.matrix_rank(read_network(made.model).weights[0].numpy()) == 1
+    assert made.report["axes"]["count"] == 1
+    pruned = build(load(BuildSpec, spec | {"pruning": PRUNING}), tmp_path / "pruned")
+    assert pruned.report["axes"] == made.report["axes"]
+    assert pruned.manifest["certificate"]["shape"]
+
+
 def test_progress_is_told_by_step(tiny: dict[str, Any], tmp_path: Path) -> None:
     told: list[tuple[str, float]] = []
     build(load(BuildSpec, tiny), tmp_path, lambda step, share: told.append((step, share)))
@@ -58,7 +69,7 @@ def test_the_certificate_is_about_the_exported_weights(tiny: dict[str, Any], tmp
     made = build(spec, tmp_path)
     network = read_network(made.model)
     assert made.manifest["certificate"]["shape"] == prove_shape(
-        network, spec.problem, tolerance=spec.evaluation.tolerance, seed=spec.seed
+        network, spec.pricing, tolerance=spec.evaluation.tolerance, seed=spec.seed
     )
     assert "not of model.float32.onnx" in made.card
     assert f"sigmoid and tanh are within {ACTIVATION_ULPS} x 2^-52" in made.card
@@ -124,7 +135,7 @@ def test_labels_are_made_where_the_market_goes(tiny: dict[str, Any], sparsity: f
     assert told == sorted(told)
     features = load_labels(tmp_path / "a" / "labels.npz").features.numpy()
     np.testing.assert_allclose(features.mean(axis=0), [0.9, 1.1], atol=0.03)
-    assert load(BuildSpec, tiny).problem.box.contains(features).all()
+    assert load(BuildSpec, tiny).box.contains(features).all()
     facts = made.report["labels"]["table"]
     assert facts["states"] == 200
     assert 0.9 < facts["inside"] <= 1.0

@@ -11,7 +11,7 @@ from app.errors import Unavailable, UnknownVersion
 from app.predictor import CPU, Predictors, execution_providers, load_predictor
 from app.registry import Registry
 from app.settings import Settings
-from pricing.spec import PricingProblem
+from pricing.specs.problem import PricingProblem
 from surrogate.artifact import MODEL, Artifact
 from surrogate.errors import CorruptArtifact
 from surrogate.network import Network, value_gradient_hessian
@@ -31,7 +31,7 @@ async def test_answers_are_the_networks(registry: Registry, network: Network, pr
     features = np.random.default_rng(1).uniform(0.5, 1.5, (50, 3))
     answer = predictor.run(features)
     expected = value_gradient_hessian(network, torch.from_numpy(features))
-    for ours, theirs in zip((answer.value, answer.delta, answer.gamma), expected, strict=True):
+    for ours, theirs in zip((answer["value"], answer["delta"], answer["gamma"]), expected, strict=True):
         np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-12, atol=1e-14)
 
 

@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from app.main import create_app
 from app.registry import Registry
 from app.settings import Settings
-from pricing.spec import PricingProblem
+from pricing.specs.problem import PricingProblem
 from surrogate.artifact import Artifact
 from surrogate.export import to_onnx
 from surrogate.network import Network, value_gradient_hessian

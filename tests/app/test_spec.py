@@ -8,7 +8,8 @@ import pytest
 from app.plan import load_spec
 from app.spec import BuildSpec, PruneJobSpec, read_build_spec
 from pricing.errors import InvalidSpec
-from pricing.spec import TableSampler, dump, load
+from pricing.specs.base import dump, load
+from pricing.specs.sampler import TableSampler
 
 VALUES_ONLY = {"order": 0}
 RANDOM = {"method": "magnitude", "sparsity": 0.5}
@@ -29,6 +30,10 @@ def test_a_name_is_a_safe_folder(tiny: dict[str, Any], name: str) -> None:
     ("changes", "field"),
     [
         ({"training": {"loss": {"order": 1}}}, "training.loss needs labels of order 1"),
+        (
+            {"training": {"loss": {"order": 0}}, "network": {"inputs": "differential_pca"}},
+            "network.inputs needs labels of order 1",
+        ),
         (
             {"training": {"loss": {"order": 0}}, "pruning": RANDOM | {"rows": "sobolev"}},
             "pruning.rows needs labels of order 1",

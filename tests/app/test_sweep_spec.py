@@ -9,7 +9,8 @@ import pytest
 
 from app.sweep_spec import DENSE, SCRATCH, SweepSpec, read_sweep_spec
 from pricing.errors import InvalidSpec
-from pricing.spec import TableSampler, load
+from pricing.specs.base import load
+from pricing.specs.sampler import TableSampler
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples" / "sweeps").glob("*.toml"))
 

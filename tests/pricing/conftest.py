@@ -11,7 +11,10 @@ from torch import Tensor
 
 from pricing.domain import Feature
 from pricing.market import SEVEN_ASSET_WEIGHTS, random_market
-from pricing.spec import Bachelier, Call, PricingProblem, Put, load
+from pricing.specs.base import load
+from pricing.specs.payoff import Call, Put
+from pricing.specs.problem import PricingProblem
+from pricing.specs.process import Bachelier
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 

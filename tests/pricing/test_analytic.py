@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from pricing.analytic import Greeks, greeks
 from pricing.domain import Feature
 from pricing.errors import InvalidSpec
-from pricing.spec import Bachelier, Call, Payoff, PricingProblem, Put
+from pricing.specs.payoff import Call, Payoff, Put
+from pricing.specs.problem import PricingProblem
+from pricing.specs.process import Bachelier
 from pricing.types import Array
 
 REFERENCE = Path(__file__).parents[1] / "reference"
@@ -35,6 +37,7 @@ def on_one_asset(payoff: Payoff, deviation: float, maturity: float = 1.0) -> Pri
 
 def mirrored(problem: PricingProblem) -> PricingProblem:
     """The call for the put and the other way round."""
+    assert isinstance(problem.payoff, Call | Put)
     other = Put if isinstance(problem.payoff, Call) else Call
     payoff = other(weights=problem.payoff.weights, strike=problem.payoff.strike)
     return msgspec.structs.replace(problem, payoff=payoff)
@@ -112,6 +115,7 @@ def test_parameter_greeks_are_derivatives(problem: PricingProblem) -> None:
 def test_partial_differential_equation(problem: PricingProblem) -> None:
     """dV/dT = 1/2 sum sigma_i sigma_j rho_ij gamma_ij + sum b_i S_i delta_i - r V."""
     x, process = points(problem), problem.process
+    assert isinstance(process, Bachelier)
     result, sigma = greeks(problem, x), np.array(process.volatilities)
     diffusion = 0.5 * (result.gamma * np.outer(sigma, sigma) * np.array(process.correlation)).sum(axis=(1, 2))
     b = process.rate - np.array(process.dividend_yields or (0.0,) * process.assets)
@@ -123,6 +127,7 @@ def test_parity_of_every_greek(problem: PricingProblem) -> None:
     """C - P = D (F - K), so gammas, vegas and correlation sensitivities agree and deltas differ by D g w."""
     x, process, T = points(problem), problem.process, problem.maturity
     call, put = greeks(problem, x), greeks(mirrored(problem), x)
+    assert isinstance(problem.payoff, Call | Put)
     if isinstance(problem.payoff, Put):
         call, put = put, call
     b = process.rate - np.array(process.dividend_yields or (0.0,) * process.assets)

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from pricing.errors import InvalidSpec
-from pricing.spec import LabelSpec, PricingProblem, dump, load
+from pricing.specs.base import dump, load
+from pricing.specs.labels import LabelSpec
+from pricing.specs.problem import PricingProblem
 
 
 @pytest.fixture
@@ -35,7 +37,11 @@ def test_the_top_level_itself(plain: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("changes", "path", "choices"),
     [
-        ({"estimator": {"kind": "smooth"}}, "estimator.kind", ["conditional", "pathwise", "smoothed"]),
+        (
+            {"estimator": {"kind": "smooth"}},
+            "estimator.kind",
+            ["auto", "bridge", "conditional", "frozen", "likelihood_ratio", "pathwise", "smoothed", "survival"],
+        ),
         (
             {"estimator": {"kind": "smoothed", "kernel": "cubic"}},
             "estimator.kernel",
@@ -54,9 +60,9 @@ def test_a_wrong_word_is_answered_with_the_right_ones(changes: dict[str, Any], p
     assert all(word in str(error) for word in choices)
 
 
-def test_the_only_process_is_named(plain: dict[str, Any]) -> None:
-    plain["process"]["kind"] = "heston"
-    assert "choose one of bachelier" in str(refusal(PricingProblem, plain))
+def test_the_processes_are_named(plain: dict[str, Any]) -> None:
+    plain["process"]["kind"] = "levy"
+    assert "choose one of bachelier, black_scholes, heston, local_volatility" in str(refusal(PricingProblem, plain))
 
 
 def test_words_within_lists() -> None:

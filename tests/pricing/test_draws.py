@@ -7,9 +7,13 @@ import pytest
 import torch
 from scipy.stats import kstest
 
-from pricing.bachelier import factor, simulate
-from pricing.draws import Source, path_sets, principal_axes, stream, to_normals, uniforms
-from pricing.spec import Draws, PricingProblem
+from pricing.draws import Source, independent, path_sets, principal_axes, stream, to_normals, uniforms
+from pricing.processes.bachelier import simulate, step_factors
+from pricing.scenario import scenario
+from pricing.specs.draws import Draws
+from pricing.specs.payoff import Call
+from pricing.specs.problem import PricingProblem
+from pricing.specs.process import Bachelier
 from pricing.types import Array
 
 SOURCES: tuple[Source, ...] = ("pseudo", "antithetic", "sobol")
@@ -24,6 +28,7 @@ SETTINGS = [
 ]
 # Largest Kolmogorov-Smirnov statistic times sqrt(n) that chance exceeds once in a thousand.
 KOLMOGOROV = 1.95
+ONE_YEAR = torch.ones(1, 1, 1, dtype=torch.float64)
 
 
 def test_stream_is_a_function_of_seed_name_and_index() -> None:
@@ -43,7 +48,10 @@ def test_variance_and_law_at_the_paths_end(
     """The basket at maturity is normal with standard deviation 0.2, on the paths of one sample and over the samples."""
     batch, paths = (1, 8192) if sharing == "common" else (8, 1024)
     draws = path_sets(Draws(source=source, sharing=sharing), paths, 7, generator=stream("paths", seed=5))
-    terminal = simulate(seven.process, torch.ones(batch, 1, 7), torch.from_numpy(draws(batch)), 1.0)
+    assert isinstance(seven.process, Bachelier)
+    at = scenario(seven, torch.ones(batch, 7, dtype=torch.float64))
+    terminal = simulate(seven.process, at, torch.from_numpy(draws(batch)), ONE_YEAR)
+    assert isinstance(seven.payoff, Call)
     z = ((terminal.basket(seven.payoff.weights) - sum(seven.payoff.weights)) / 0.2).numpy()
     assert z.shape == (batch, paths)
     # Var of the sample variance of n normals is 2 / n; antithetic pairs are n / 2 independent ones.
@@ -56,10 +64,12 @@ def test_variance_and_law_at_the_paths_end(
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_covariance_of_all_assets_at_the_paths_end(source: Source, long_short: PricingProblem) -> None:
-    paths, T = 1 << 14, long_short.maturity
+    assert isinstance(long_short.process, Bachelier)
+    paths, until = 1 << 14, long_short.maturity * ONE_YEAR
     normals = to_normals(uniforms(source, paths, 3, generator=stream("law", seed=1)))
-    ends = simulate(long_short.process, torch.zeros(1, 1, 3), torch.from_numpy(normals)[None], T).increments[0].numpy()
-    A = factor(long_short.process, T)
+    at = scenario(long_short, torch.zeros(1, 3, dtype=torch.float64))
+    ends = simulate(long_short.process, at, torch.from_numpy(normals)[None], until).noise[0, :, 0].numpy()
+    A = step_factors(long_short.process, at, until)[0, 0].numpy()
     expected, found = A @ A.T, ends.T @ ends / paths
     deviation = np.sqrt(np.diag(expected))
     bound = 4.0 * np.sqrt(2.0 * 2.0 / paths)
@@ -93,6 +103,26 @@ def test_batches_do_not_change_the_draws(source: Source, sharing: Literal["commo
     cut = path_sets(draws, 16, 3, generator=stream("cut", seed=3))
     pieces = np.concatenate([np.broadcast_to(cut(n), (n, 16, 3)) for n in (1, 3, 2)])
     np.testing.assert_array_equal(np.broadcast_to(whole, (6, 16, 3)), pieces)
+
+
+@pytest.mark.parametrize(("source", "points"), [("pseudo", 4), ("antithetic", 4), ("antithetic", 2), ("pseudo", 1)])
+def test_independent_sets_are_drawn_one_after_the_other(source: Source, points: int) -> None:
+    together = independent(source, 5, (points, 3), generator=stream("sets", seed=1))
+    single = stream("sets", seed=1)
+    alone = [uniforms(source, points, 3, generator=single) for _ in range(5)]
+    np.testing.assert_array_equal(together, np.stack(alone))
+
+
+def test_one_path_a_sample_does_not_hang_on_the_features() -> None:
+    """With both from Sobol sequences, path and feature of a sample are independent: no correlation, uniform cells."""
+    samples = 1 << 14
+    features = uniforms("sobol", samples, 2, generator=stream("features", seed=3))
+    paths = independent("sobol", samples, (1, 2), generator=stream("paths", 0, seed=3))[:, 0]
+    for j in range(2):
+        assert abs(np.corrcoef(features[:, j], paths[:, j])[0, 1]) < 4.0 / np.sqrt(samples)
+        cells = np.histogram2d(features[:, j], paths[:, j], bins=8)[0]
+        statistic = ((cells - samples / 64) ** 2 / (samples / 64)).sum()
+        assert abs(statistic - 63) < 4.0 * np.sqrt(2 * 63)
 
 
 def test_normals_are_finite_at_the_ends_of_the_unit_interval() -> None:

@@ -13,17 +13,12 @@ from pricing.analytic import greeks
 from pricing.errors import InvalidSpec, NonFiniteLabels, OutOfDomain
 from pricing.labels import Labels, load, make_labels, save
 from pricing.sampling import sample_features
-from pricing.spec import (
-    Call,
-    Conditional,
-    Draws,
-    Estimator,
-    LabelSpec,
-    MoneynessSampler,
-    Pathwise,
-    PricingProblem,
-    Smoothed,
-)
+from pricing.specs.draws import Draws
+from pricing.specs.estimator import Conditional, Estimator, Pathwise, Smoothed
+from pricing.specs.labels import LabelSpec
+from pricing.specs.payoff import Call
+from pricing.specs.problem import PricingProblem
+from pricing.specs.sampler import MoneynessSampler
 
 # Draws that do not depend on the features, so that bumped features meet the same normals.
 FIXED = Draws(rotation="none")
@@ -52,6 +47,7 @@ def test_labels_are_derivatives_on_the_same_normals(estimator: Estimator, seven:
 def test_pathwise_gradient_is_the_share_of_paths_in_the_money(seven: PricingProblem, spots: Tensor) -> None:
     """Delta of the raw payoff is w times a count of paths over M."""
     spec = LabelSpec(paths=64, replicates=1, draws=FIXED, estimator=Pathwise(), order=1)
+    assert isinstance(seven.payoff, Call)
     share = label(make_labels(seven, spots, spec, seed=1), "gradient") / spots.new_tensor(seven.payoff.weights)
     counts = share * 64
     torch.testing.assert_close(counts, counts.round(), rtol=0, atol=1e-12)
@@ -135,6 +131,7 @@ def test_budget(changes: dict[str, object], paths: int, payoffs: int, seven: Pri
 
 def test_principal_direction_of_a_basket_is_its_weights(seven: PricingProblem, spots: Tensor) -> None:
     directions = label(make_labels(seven, spots, LabelSpec(paths=8, directions=7), seed=0), "directions")
+    assert isinstance(seven.payoff, Call)
     w = torch.tensor(seven.payoff.weights, dtype=torch.float64)
     torch.testing.assert_close(directions[:, 0], (w / w.norm()).expand(16, -1), rtol=0, atol=1e-12)
     gram = directions @ directions.transpose(1, 2)

@@ -8,13 +8,24 @@ import pytest
 import torch
 from torch import Tensor
 
+from pricing import monte_carlo
 from pricing.analytic import greeks
-from pricing.bachelier import factor
-from pricing.errors import InvalidSpec
-from pricing.monte_carlo import average, driving_gradient, expectation, find_rotation, prepare, value
+from pricing.domain import Feature
+from pricing.errors import InvalidSpec, OutOfDomain
+from pricing.estimators.choice import contribution
+from pricing.labels import make_labels
+from pricing.monte_carlo import average, expectation, find_rotation, prepare, value
+from pricing.processes.bachelier import step_factors
 from pricing.sampling import sample_features
+from pricing.scenario import scenario, times
 from pricing.smoothing import value_bias
-from pricing.spec import Conditional, Draws, Estimator, LabelSpec, MoneynessSampler, Pathwise, PricingProblem, Smoothed
+from pricing.specs.draws import Draws
+from pricing.specs.estimator import Conditional, Estimator, Pathwise, Smoothed
+from pricing.specs.labels import LabelSpec
+from pricing.specs.payoff import Call, Put
+from pricing.specs.problem import PricingProblem
+from pricing.specs.process import Bachelier
+from pricing.specs.sampler import MoneynessSampler
 from pricing.types import Array
 
 Sharing = Literal["common", "shifted", "independent"]
@@ -89,6 +100,7 @@ def test_convergence_rates(seven: PricingProblem, spots: Tensor) -> None:
 
 def test_antithetic_halves_the_variance_at_the_money(seven: PricingProblem) -> None:
     """Pair variance 0.0908 against 0.1704 of the mean of two independent paths (units of s^2)."""
+    assert isinstance(seven.payoff, Call)
     x = torch.full((32, 7), 1.1, dtype=torch.float64) / sum(seven.payoff.weights)
     errors = []
     for source in ("pseudo", "antithetic"):
@@ -113,8 +125,14 @@ def test_bias_of_smoothing_is_as_stated(kernel: Literal["silu", "softplus", "gau
 def test_rotation_finds_the_direction_of_the_basket(problem: PricingProblem) -> None:
     """For a Bachelier basket gradient PCA is the linear transformation of Imai & Tan (2006): A^T w first."""
     x = torch.from_numpy(problem.box.from_uniforms(np.random.default_rng(1).random((8, problem.box.dimension))))
-    Q = find_rotation(problem, x, Draws(pilot=64), seed=0).numpy()
-    direction = factor(problem.process, problem.maturity).T @ np.array(problem.payoff.weights)
+    spec = LabelSpec(draws=Draws(pilot=64), estimator=Pathwise(), order=0)
+    (matrix,) = find_rotation(problem, x, contribution(problem, spec.estimator, seed=0), spec, seed=0).matrices
+    Q = matrix.numpy()
+    process, payoff, at = problem.process, problem.payoff, scenario(problem, x)
+    assert isinstance(process, Bachelier)
+    assert isinstance(payoff, Call | Put)
+    factor = step_factors(process, at, times(problem, at))[0, 0].numpy()
+    direction = factor.T @ np.array(payoff.weights)
     np.testing.assert_allclose(Q @ Q.T, np.eye(len(Q)), atol=1e-13)
     assert abs(Q[:, 0] @ direction) == pytest.approx(np.linalg.norm(direction), rel=1e-12)
     assert np.abs(direction @ Q[:, 1:]).max(initial=0.0) < 1e-12 * np.linalg.norm(direction)
@@ -128,14 +146,35 @@ def test_rotation_keeps_the_expectation(long_short: PricingProblem) -> None:
         for r in ("none", "gradient_pca")
     )
     z = torch.randn((1, 32, 3), dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    back = z @ turned.rotation
+    (matrix,) = turned.rotation.matrices
+    back = z @ matrix
     torch.testing.assert_close(expectation(plain, x, z), expectation(turned, x, back), rtol=1e-13, atol=0)
 
 
-def test_driving_gradient_is_the_terminal_deviation(seven: PricingProblem, spots: Tensor) -> None:
-    torch.testing.assert_close(
-        driving_gradient(seven, spots).norm(dim=1), torch.full((16,), 0.2, dtype=torch.float64), rtol=1e-12, atol=0
-    )
+@pytest.mark.parametrize(
+    ("source", "sharing"),
+    [
+        ("sobol", "common"),
+        ("sobol", "shifted"),
+        ("sobol", "independent"),
+        ("pseudo", "common"),
+        ("pseudo", "independent"),
+        ("antithetic", "common"),
+        ("antithetic", "independent"),
+    ],
+)
+def test_paths_in_parts_give_the_same_labels(
+    source: str, sharing: Sharing, long_short: PricingProblem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However little memory there is, the numbers are the same but for rounding."""
+    x = torch.tensor([[100.0, 90.0, 95.0], [110.0, 80.0, 100.0]], dtype=torch.float64)
+    spec = LabelSpec(paths=256, replicates=2, draws=drawn(source, sharing), estimator=Smoothed(width=0.1))
+    whole = make_labels(long_short, x, spec, seed=1)
+    monkeypatch.setattr(monte_carlo, "PART_NUMBERS", 128)
+    assert len(prepare(long_short, x, spec, seed=1).parts) > 4
+    parts = make_labels(long_short, x, spec, seed=1)
+    for name in ("value", "gradient", "curvature"):
+        torch.testing.assert_close(getattr(parts, name), getattr(whole, name), rtol=1e-12, atol=1e-14)
 
 
 def test_average_of_replicates() -> None:
@@ -144,6 +183,24 @@ def test_average_of_replicates() -> None:
     assert estimate.standard_error is not None
     assert estimate.standard_error.tolist() == pytest.approx([1.0, 0.0])
     assert average(torch.ones(1, 2)).standard_error is None
+
+
+@pytest.mark.parametrize(("name", "coordinates"), [("correlation", [1.0]), ("loading", [-1.0, 1.0])])
+def test_correlations_without_a_matrix_are_refused(name: str, coordinates: list[float]) -> None:
+    size = len(coordinates)
+    problem = PricingProblem(
+        process=Bachelier(volatilities=(0.2, 0.3), correlation=((1.0, 0.0), (0.0, 1.0))),
+        payoff=Call(weights=(0.5, 0.5), strike=1.0),
+        maturity=1.0,
+        features=(
+            Feature(name="spot", lower=(0.5, 0.5), upper=(1.5, 1.5)),
+            Feature(name=name, lower=(-1.0,) * size, upper=(1.0,) * size),
+        ),
+    )
+    x = torch.tensor([[1.0, 1.0, *[0.5] * size], [1.0, 1.0, *coordinates]], dtype=torch.float64)
+    value(problem, x[:1], LabelSpec(paths=4), seed=0)
+    with pytest.raises(OutOfDomain, match="sample 1: the correlation matrix must be positive definite"):
+        value(problem, x, LabelSpec(paths=4), seed=0)
 
 
 @pytest.mark.parametrize("shape", [(3,), (2, 6), (0, 7)])

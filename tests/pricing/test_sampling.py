@@ -11,19 +11,12 @@ from pricing.analytic import greeks
 from pricing.domain import Feature
 from pricing.errors import InvalidSpec
 from pricing.sampling import sample_features, sample_inside
-from pricing.spec import (
-    Bachelier,
-    Call,
-    DiffusedSampler,
-    Draws,
-    LabelSpec,
-    MoneynessSampler,
-    PricingProblem,
-    Put,
-    Sampler,
-    TableSampler,
-    UniformSampler,
-)
+from pricing.specs.draws import Draws
+from pricing.specs.labels import LabelSpec
+from pricing.specs.payoff import BestOf, Call, Put, Side, WorstOf
+from pricing.specs.problem import PricingProblem
+from pricing.specs.process import Bachelier
+from pricing.specs.sampler import DiffusedSampler, MoneynessSampler, Sampler, TableSampler, UniformSampler
 
 # Draws that do not depend on the features, so that bumped features meet the same normals.
 FIXED = Draws(rotation="none")
@@ -47,6 +40,8 @@ def test_uniform_features_fill_the_box(long_short: PricingProblem) -> None:
 def test_diffused_features_have_the_law_of_the_process(seven: PricingProblem) -> None:
     """Basket standard deviation multiplier sigma_B sqrt(horizon) around the initial basket."""
     x = sampled(seven, DiffusedSampler(initial=(1.0,) * 7, horizon=1.0, multiplier=1.5)).numpy()
+    assert isinstance(seven.payoff, Call)
+    assert isinstance(seven.process, Bachelier)
     w = np.array(seven.payoff.weights)
     z = (x @ w - w.sum()) / (1.5 * 0.2)
     assert kstest(z, "norm").statistic < 1.95 / np.sqrt(4096)
@@ -57,12 +52,26 @@ def test_diffused_features_have_the_law_of_the_process(seven: PricingProblem) ->
 
 @pytest.mark.parametrize("kind", [Call, Put])
 def test_moneyness_features_spread_the_forward_inside_the_box(kind: type[Call | Put], seven: PricingProblem) -> None:
+    assert isinstance(seven.payoff, Call)
     problem = msgspec.structs.replace(seven, payoff=kind(weights=seven.payoff.weights, strike=1.1))
     x = sampled(problem, MoneynessSampler(bound=2.0)).numpy()
     assert problem.box.contains(x).all()
     d = greeks(problem, x).moneyness
     assert kstest(d / 4.0 + 0.5, "uniform").statistic < 2.0 / 4096
     assert x.std(axis=0).min() > 0.1  # no coordinate collapses onto the line of the basket
+
+
+@pytest.mark.parametrize("kind", [WorstOf, BestOf])
+@pytest.mark.parametrize("side", ["call", "put"])
+def test_moneyness_features_of_ranked_assets(kind: type[WorstOf | BestOf], side: Side, seven: PricingProblem) -> None:
+    """At most points a single asset decides the payoff; all the others are moved the same way."""
+    payoff = kind(initial=(1.0,) * 7, strike=1.0, side=side)
+    problem = msgspec.structs.replace(seven, payoff=payoff)
+    x = sampled(problem, MoneynessSampler(bound=1.0), samples=512)
+    assert problem.box.contains(x.numpy()).all()
+    ranked = x.amin(dim=1) if kind is WorstOf else x.amax(dim=1)
+    share = float((ranked > 1.0).double().mean())
+    assert 0.3 < share < 0.7
 
 
 def test_moneyness_targets_end_where_the_box_ends(long_short: PricingProblem) -> None:
@@ -79,6 +88,7 @@ def test_moneyness_targets_end_where_the_box_ends(long_short: PricingProblem) ->
     [(50.0, 1.0, "within 5 terminal standard deviations"), (1.1, 0.0, "needs a random payoff")],
 )
 def test_moneyness_out_of_reach(strike: float, maturity: float, reason: str, seven: PricingProblem) -> None:
+    assert isinstance(seven.payoff, Call)
     payoff = Call(weights=seven.payoff.weights, strike=strike)
     problem = msgspec.structs.replace(seven, payoff=payoff, maturity=maturity)
     with pytest.raises(InvalidSpec, match=reason):

@@ -9,8 +9,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from pricing.domain import Feature
+from pricing.labels import make_labels
+from pricing.references.reference import reference
 from pricing.smoothing import BIAS, hermite, ramp, relative_gamma_bias, stated_bias, unit_ramp, value_bias, width_ratio
-from pricing.spec import Conditional, Kernel, Pathwise, Smoothed
+from pricing.specs.estimator import Conditional, Kernel, Pathwise, Smoothed
+from pricing.specs.labels import LabelSpec
+from pricing.specs.payoff import WorstOf
+from pricing.specs.problem import PricingProblem
+from pricing.specs.process import BlackScholes
 
 KERNELS: tuple[Kernel, ...] = get_args(Kernel)
 
@@ -119,3 +126,19 @@ def test_the_automatic_width_spends_the_whole_budget(kernel: Kernel) -> None:
 def test_unbiased_estimators_state_no_bias() -> None:
     for estimator in (Pathwise(), Conditional()):
         assert set(stated_bias(estimator).values()) == {0.0}
+
+
+def test_ranked_assets_of_unlike_volatility_keep_the_stated_bias() -> None:
+    """A tie as wide as a share of the volatile asset would be wide for the still one: 13 % of its gamma at 1e-3."""
+    problem = PricingProblem(
+        process=BlackScholes(volatilities=(0.5, 0.08), correlation=((1.0, 0.4), (0.4, 1.0))),
+        payoff=WorstOf(initial=(1.0, 1.0), strike=0.95, side="put"),
+        maturity=1.0,
+        features=(Feature(name="spot", lower=(0.5, 0.5), upper=(1.5, 1.5)),),
+    )
+    spec = LabelSpec(estimator=Smoothed(gamma_bias=1e-3), paths=8192, replicates=4, directions=2)
+    labels = make_labels(problem, torch.tensor([[1.0, 0.95]], dtype=torch.float64), spec, seed=5)
+    assert labels.curvature is not None
+    assert labels.directions is not None
+    right = labels.directions.numpy() @ reference(problem, labels.features.numpy()).hessian
+    assert np.abs(labels.curvature.numpy() - right).max() < 2e-3 * np.abs(right).max()

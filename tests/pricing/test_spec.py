@@ -8,22 +8,16 @@ import msgspec
 import pytest
 
 from pricing.errors import InvalidSpec
-from pricing.spec import (
-    Conditional,
-    DiffusedSampler,
-    Draws,
-    FlowSpec,
-    LabelSpec,
-    MoneynessSampler,
-    Pathwise,
-    PricingProblem,
-    Smoothed,
-    Spec,
-    TableSampler,
-    UniformSampler,
-    dump,
-    load,
-)
+from pricing.specs.base import Spec, dump, load
+from pricing.specs.draws import Draws
+from pricing.specs.estimator import Conditional, Pathwise, Smoothed
+from pricing.specs.labels import LabelSpec
+from pricing.specs.problem import PricingProblem
+from pricing.specs.sampler import DiffusedSampler, FlowSpec, MoneynessSampler, TableSampler, UniformSampler
+
+SPOT = {"name": "spot", "lower": [50.0] * 3, "upper": [150.0] * 3}
+CORRELATION = {"name": "correlation", "lower": [0.0], "upper": [0.5]}
+LOADING = {"name": "loading", "lower": [0.0] * 3, "upper": [0.5] * 3}
 
 
 @pytest.fixture
@@ -74,7 +68,7 @@ def test_specs_are_frozen(problem: PricingProblem) -> None:
         ("maturity", -1.0, "maturity must be finite and >= 0"),
         ("maturity", float("inf"), "maturity must be finite"),
         ("tenor", 1.0, "unknown field `tenor`"),
-        ("process.kind", "heston", "Invalid value 'heston'"),
+        ("process.kind", "levy", "Invalid value 'levy'"),
         ("process.volatilities", [8.0, -1.0, 5.0], r"volatilities\[1\] must be >= 0 .* got -1.0"),
         ("process.volatilities", [8.0, float("nan"), 5.0], r"volatilities\[1\] must be finite"),
         ("process.volatilities", [], "give 1 to 1000 of them, got 0"),
@@ -87,8 +81,22 @@ def test_specs_are_frozen(problem: PricingProblem) -> None:
         ("payoff.weights", [1.0, 1.0], r"one weight per asset \(3\), got 2"),
         ("payoff.weights", [0.0, 0.0, 0.0], "must not all be zero"),
         ("payoff.strike", float("inf"), "strike"),
-        ("features", [], "single feature 'spot'"),
-        ("features", [{"name": "vol", "lower": [0.0], "upper": [1.0]}], r"single feature 'spot', got \['vol'\]"),
+        ("features", [], r"'spot' must be one of them, got \[\]"),
+        ("features", [{"name": "vol", "lower": [0.0], "upper": [1.0]}], r"'spot' must be one of them, got \['vol'\]"),
+        (
+            "features",
+            [SPOT, {"name": "vol", "lower": [0.0], "upper": [1.0]}],
+            "no parameter 'vol'; choose from spot, mat",
+        ),
+        ("features", [SPOT, {"name": "strike", "lower": [1.0, 1.0], "upper": [2.0, 2.0]}], "strike must have .* got 2"),
+        (
+            "features",
+            [SPOT, {"name": "maturity", "lower": [-1.0], "upper": [2.0]}],
+            r"maturity must stay in \[0, inf\]",
+        ),
+        ("features", [SPOT, {"name": "correlation", "lower": [-0.9], "upper": [0.5]}], r"must stay in \[-0.5, 1\]"),
+        ("features", [SPOT, CORRELATION, LOADING], "'correlation' or 'loading', not both"),
+        ("features", [SPOT, {"name": "maturity", "lower": [0.1], "upper": [1e4]}], "process.rate times maturity"),
         ("features", [{"name": "spot", "lower": [0.0], "upper": [1.0]}], r"one coordinate per asset \(3\), got 1"),
     ],
 )

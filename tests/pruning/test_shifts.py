@@ -6,7 +6,9 @@ import pytest
 from pricing import analytic
 from pricing.domain import Feature
 from pricing.errors import InvalidSpec
-from pricing.spec import Bachelier, Call, PricingProblem
+from pricing.specs.payoff import Call
+from pricing.specs.problem import PricingProblem
+from pricing.specs.process import Bachelier
 from pricing.types import Array
 from pruning.shifts import DEFAULT_SHIFTS, Corner, Domain, Edges, Maturity, Narrowed, Noise, Shift, Volatility, domains
 

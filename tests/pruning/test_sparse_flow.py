@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pricing.spec import FlowSpec
+from pricing.specs.sampler import FlowSpec
 from pruning.compact import compact
 from pruning.errors import ImpossibleSparsity
 from pruning.methods import METHODS

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pricing.errors import InvalidSpec
-from pricing.spec import dump, load
+from pricing.specs.base import dump, load
 from pruning.spec import MAXIMUM_SCORES, MAXIMUM_SPLITS, PruningSpec
 
 

@@ -94,3 +94,26 @@ def test_several_outputs_have_a_residual_each() -> None:
     data = Dataset(x=torch.rand(9, 3, generator=generator, dtype=torch.float64), y=torch.zeros(9, 2).double())
     weights = loss_weights(data, SobolevLoss(order=0))
     torch.testing.assert_close(residuals(network, data, weights), outputs(network, data.x))
+
+
+@pytest.mark.parametrize("order", [0, 1, 2])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_jacobian_is_the_derivative_of_the_residuals(
+    order: Literal[0, 1, 2], weighted: bool, network: Network, dataset: Dataset
+) -> None:
+    """On some samples and the weights that a mask leaves, which is how Levenberg-Marquardt asks for it."""
+    scaling = fit_scaling(dataset.x, 2.0 * dataset.y)
+    data = normalise(replace(dataset, weight=dataset.x[:, 0] if weighted else None), scaling)
+    masks = [torch.ones_like(w, dtype=torch.bool) for w in network.weights]
+    masks[1][0, 1:] = False
+    objective = Objective(
+        network=to_normalised(network, scaling),
+        dataset=data,
+        weights=loss_weights(data, SobolevLoss(order=order)),
+        free=free_coordinates(network, masks),
+    )
+    theta, rows = objective.start(), slice(16, 40)
+    jacobian, residual = objective.jacobian(theta, rows)
+    expected = torch.func.jacrev(lambda point: objective.residuals(point, rows))(theta)
+    torch.testing.assert_close(jacobian, expected, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(residual, objective.residuals(theta, rows))

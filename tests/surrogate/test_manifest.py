@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from pricing.domain import Box
-from pricing.spec import Bachelier, Call, PricingProblem, load
+from pricing.specs.base import load
+from pricing.specs.payoff import Call
+from pricing.specs.problem import PricingProblem
+from pricing.specs.process import Bachelier
 from surrogate.artifact import MODEL, MODEL_FLOAT32, Artifact, files, show_r2
 from surrogate.evaluation import evaluate
 from surrogate.export import read_network

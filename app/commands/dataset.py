@@ -1,0 +1,72 @@
+"""``sobolite dataset``: import, list, show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from app import datasets
+from app.commands.terminal import JsonOption, RegistryOption, read_settings, show_json, show_table
+
+app = typer.Typer(help="Labels from somebody else's pricer.", no_args_is_help=True)
+
+
+@app.command("import")
+def import_file(
+    file: Annotated[Path, typer.Argument(help="CSV, Parquet or NPZ with x, y, dydx; see docs/datasets.md.")],
+    name: Annotated[str | None, typer.Option(help="What to call it in listings.")] = None,
+    registry: RegistryOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Store the labels of a file under their content hash."""
+    settings = read_settings(registry)
+    facts, _ = datasets.import_file(file, settings.registry, datasets.limits_of(settings), name=name)
+    show_facts(facts, as_json)
+
+
+@app.command("list")
+def list_datasets(registry: RegistryOption = None, as_json: JsonOption = False) -> None:
+    """Every dataset, the newest first."""
+    found = datasets.catalogue(read_settings(registry).registry)
+    if as_json:
+        show_json(found)
+        return
+    show_table(
+        ("dataset", "name", "rows", "features", "derivatives", "imported"),
+        [
+            (
+                facts["dataset"],
+                facts["name"],
+                facts["rows"],
+                ", ".join(f"{feature['name']} ({len(feature['lower'])})" for feature in facts["features"]),
+                "yes" if facts["derivatives"] else "no",
+                facts["imported"][:19],
+            )
+            for facts in found
+        ],
+    )
+
+
+@app.command()
+def show(
+    dataset: Annotated[str, typer.Argument(help="The dataset's id.")],
+    registry: RegistryOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Rows, inferred Box and statistics of one dataset."""
+    show_facts(datasets.find(read_settings(registry).registry, dataset), as_json)
+
+
+def show_facts(facts: Mapping[str, Any], as_json: bool) -> None:
+    """Everything that is known of a dataset."""
+    if as_json:
+        show_json(facts)
+        return
+    typer.echo(f"dataset {facts['dataset']}: {facts['rows']} rows")
+    show_table(
+        ("column", "least", "largest", "mean", "deviation"),
+        [(name, *(f"{number:.6g}" for number in part.values())) for name, part in facts["statistics"].items()],
+    )

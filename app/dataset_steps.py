@@ -1,0 +1,100 @@
+"""What the steps of `app.pipeline` do with labels that were imported instead of simulated."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from msgspec.structs import replace
+
+from app import datasets
+from app.plan import read_json, read_order, replacing, write_json
+from app.spec import BuildSpec
+from pricing.draws import stream
+from pricing.errors import InvalidSpec
+from pricing.labels import load as load_labels
+from surrogate.dataset import Dataset, from_labels
+from surrogate.held_out import judge, replicate_noise
+from surrogate.noise import Choice, draw_groups
+from surrogate.spec import TrainingSpec
+from surrogate.surrogates import Surrogate
+
+# What a certificate says instead of statements about the shape.
+NO_SHAPE = "the payoff behind imported labels is not known, so there is no shape to prove"
+# Names in the files of the store and in ours.
+NAMES = {"x": "x", "y": "y", "dydx": "gradient", "weight": "weight"}
+HELD_OUT = "held_out.npz"
+
+
+def take_labels(folder: Path, build: BuildSpec) -> None:
+    """Split the dataset in rows to learn from and rows to be judged on; equal features stay on one side."""
+    source, registry = build.dataset, read_order(folder).registry
+    assert source is not None
+    if registry is None:
+        raise InvalidSpec("dataset: the registry that holds it is not known; give `registry`", path="dataset")
+    stored = datasets.read(Path(registry), source.id)
+    data = Dataset(**{NAMES[name]: torch.from_numpy(part) for name, part in stored.items()})
+    seed = int(stream("held_out", seed=build.seed).integers(1 << 63))
+    order = draw_groups(data.x, generator=torch.Generator().manual_seed(seed))
+    cut = max(1, round(source.held_out * len(data)))
+    while cut < len(order) and torch.equal(data.x[order[cut]], data.x[order[cut - 1]]):
+        cut += 1
+    kept, judged = data.rows(order[cut:]), data.rows(order[:cut])
+    judged = judged.rows(torch.from_numpy(source.box.contains(judged.x.numpy())))
+    if not len(kept) or not len(judged):
+        raise InvalidSpec(
+            f"dataset: {len(kept)} rows are left to learn from and {len(judged)} held-out rows lie in the Box; give "
+            "more rows, another held_out or a wider Box",
+            path="dataset",
+        )
+    save(kept, folder / "labels.npz")
+    save(judged, folder / HELD_OUT)
+    facts = {"dataset": source.id, "rows": len(data), "learnt_from": len(kept), "held_out": len(judged)}
+    write_json(folder / "labels.json", {**facts, "simulated_paths": 0, "standard_error": replicate_noise(data)})
+
+
+def save(data: Dataset, path: Path) -> None:
+    """Write a dataset's tensors; the same tensors give the same bytes."""
+    with replacing(path) as partial, partial.open("wb") as file:
+        parts = {name: part.numpy() for name, part in vars(data).items() if part is not None}
+        np.savez(file, allow_pickle=False, **parts)
+
+
+def read(path: Path) -> Dataset:
+    """Read what `save` wrote."""
+    with np.load(path, allow_pickle=False) as archive:
+        return Dataset(**{name: torch.from_numpy(archive[name]) for name in archive.files})
+
+
+def training_data(folder: Path, build: BuildSpec) -> Dataset:
+    """What the label step left to learn from."""
+    path = folder / "labels.npz"
+    return from_labels(load_labels(path)) if build.dataset is None else read(path)
+
+
+def braked(folder: Path, build: BuildSpec, training: TrainingSpec) -> TrainingSpec:
+    """The training with the ridge that its labels need: that of the first training where it was chosen already."""
+    if build.dataset is None or training.ridge is not None:
+        return training
+    chosen = folder / "ridge.json"
+    return replace(training, ridge=read_json(chosen)["ridge"] if chosen.exists() else "auto")
+
+
+def keep_choice(folder: Path, choice: Choice | None) -> None:
+    """Leave how the ridge was chosen for later steps and for the report."""
+    if choice is not None:
+        write_json(folder / "ridge.json", {"ridge": choice.ridge, "tried": [asdict(score) for score in choice.scores]})
+
+
+def found_ridge(folder: Path) -> dict[str, Any]:
+    """The report's entry about the ridge, where one was chosen."""
+    path = folder / "ridge.json"
+    return {"ridge": read_json(path)} if path.exists() else {}
+
+
+def judge_held_out(folder: Path, network: Surrogate) -> dict[str, Any]:
+    """The report against the rows that were held out."""
+    return judge(network, read(folder / HELD_OUT), noise=read_json(folder / "labels.json")["standard_error"])

@@ -1,0 +1,78 @@
+"""Labels from somebody else's pricer in a file: CSV, Parquet or NPZ. Torch-free.
+
+Columns: the features x, either ``x0, x1, ...`` (or ``x[0], x[1], ...``) or by their own names (``spot[0], strike``);
+the value ``y``; optionally its derivatives by every feature ``dydx0, dydx1, ...`` (or ``dydx[0], ...``) in the order of
+the features; optionally ``weight``. NPZ holds them as arrays x (n, d), y (n,), dydx (n, d), weight (n,); Parquet may
+hold x and dydx as columns of lists.
+"""
+
+from __future__ import annotations
+
+import csv
+from array import array
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from app.errors import InvalidRequest
+from app.label_archive import from_archive
+from app.label_columns import assemble
+from app.label_parquet import read_parquet
+from app.label_table import LabelTable, Limits, require_rows
+from pricing.types import Array
+
+ARCHIVE, PARQUET = b"PK\x03\x04", b"PAR1"
+# Characters of a wrong cell that are shown.
+SHOWN = 40
+
+
+def read_labels(path: Path, limits: Limits) -> LabelTable:
+    """The labels in a file, whose first bytes say what it is.
+
+    Raises:
+        InvalidRequest: names the row and the column of what is wrong.
+        TooLarge: beyond the limits.
+        Unavailable: Parquet without pyarrow.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+    except OSError as error:
+        raise InvalidRequest(f"cannot read {path}: {error.strerror}") from error
+    if start == ARCHIVE:
+        return from_archive(path, limits)
+    return assemble(*(read_parquet if start == PARQUET else _read_csv)(path, limits))
+
+
+def _read_csv(path: Path, limits: Limits) -> tuple[list[str], Array, Sequence[int]]:
+    """Header, numbers and the line of every row."""
+    numbers, places = array("d"), array("q")
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            lines = ((line, row) for line, row in enumerate(csv.reader(file), 1) if row)
+            header = [name.strip() for name in next(lines, (0, list[str]()))[1]]
+            for line, row in lines:
+                if len(row) != len(header):
+                    raise InvalidRequest(
+                        f"line {line}: need {len(header)} columns, got {len(row)}", path=f"line {line}"
+                    )
+                try:
+                    numbers.extend(map(float, row))
+                except ValueError:
+                    _refuse_cell(f"line {line}", header, row)
+                places.append(line)
+                require_rows(len(places), limits)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InvalidRequest(f"the file is not CSV text, Parquet or NPZ: {error}") from error
+    return header, np.frombuffer(numbers, dtype=np.float64).reshape(len(places), len(header)), places
+
+
+def _refuse_cell(place: str, header: Sequence[str], row: Sequence[str]) -> None:
+    for name, cell in zip(header, row, strict=True):
+        try:
+            float(cell)
+        except ValueError as error:
+            raise InvalidRequest(
+                f"{place}, column {name}: need a number, got {cell[:SHOWN]!r}", path=f"{place}.{name}"
+            ) from error

@@ -1,0 +1,170 @@
+"""The examples as a user builds them: R2 of every Greek against an independent reference, worst of three seeds.
+
+Every example is built by the pipeline of `sobolite build` from Monte Carlo labels only. The reference is a closed form,
+a Fourier, quadrature or PDE solution, or replicated Monte Carlo with error bars, whichever the product has; buckets are
+those of |d|, the terminal standard deviations to the strike or trigger. Exit status 1 says that a target is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+# The folder of this script holds a pruning.py, which would hide the package of that name.
+sys.path[0] = str(Path(__file__).parent.parent)
+
+import numpy as np
+import torch
+from msgspec.structs import replace
+
+from app.pipeline import build
+from app.plan import read_json
+from app.smoke import smoke
+from app.spec import BuildSpec, read_build_spec
+from surrogate.artifact import show_r2
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+# Not products of their own: the same basket pruned, and one path a sample, which benchmarks/datasets.py judges.
+OTHERS = ("bachelier_basket_7_pruned", "least_squares_basket_7")
+SMOKE_EXAMPLE = "digital"
+SEEDS = (0, 1, 2)
+# A bucket of fewer points says nothing of a variance.
+LEAST_POINTS = 8
+HEADLINES = ("value", "delta", "gamma")
+BUCKETS = {"delta, worst bucket": "delta", "gamma, worst bucket": "gamma"}
+# Least R2 of the worst seed; "parameters" and "seconds" are the most. By bucket where a trigger is near.
+TRIGGER = {"delta, worst bucket": 0.999, "gamma, worst bucket": 0.99}
+TARGETS: dict[str, dict[str, float]] = {
+    "black_scholes_basket_7": {"value": 0.99999, "delta": 0.9999, "gamma": 0.999, "seconds": 120.0},
+    "black_scholes_basket_50": {"gamma": 0.99, "seconds": 600.0},
+    "bachelier_parametric_7": {
+        "value": 0.999999,
+        "delta": 0.999999,
+        "gamma": 0.9999,
+        "vega": 0.9999,
+        "theta": 0.9999,
+        "parameters": 40.0,
+    },
+    "heston_call": {
+        "gamma": 0.999,
+        "initial_variance": 0.99,
+        "mean_reversion": 0.99,
+        "long_variance": 0.99,
+        "variance_volatility": 0.99,
+        "spot_variance_correlation": 0.99,
+    },
+    "digital": TRIGGER,
+    "barrier_down_out": TRIGGER,
+    "barrier_discrete": TRIGGER,
+    "worst_of_put": TRIGGER,
+    "autocall_5": TRIGGER,
+    "bermudan_max_call_5": {"delta": 0.999},
+}
+
+
+def run(spec: BuildSpec) -> dict[str, Any]:
+    """One build: its scores, its cost and how its labels and its reference were made."""
+    with TemporaryDirectory() as folder:
+        wall, processor = time.perf_counter(), time.process_time()
+        made = build(spec, Path(folder))
+        seconds, spent = time.perf_counter() - wall, time.process_time() - processor
+        report = read_json(Path(folder) / "report.json")
+    accuracy, labels = report["accuracy"], report["labels"]
+    scores = {name: part["r2"] for name, part in accuracy.items() if isinstance(part, dict) and "r2" in part}
+    for name, greek in BUCKETS.items():
+        inside = [bucket[greek]["r2"] for bucket in accuracy["buckets"] if bucket["samples"] >= LEAST_POINTS]
+        scores[name] = min(inside, default=float("nan"))
+    return {
+        "seed": spec.seed,
+        "parameters": made.manifest["network"]["parameters"],
+        "scores": scores,
+        "estimator": labels["estimator"]["kind"],
+        "simulated_paths": labels["simulated_paths"],
+        "label_bias": labels["bias"],
+        "label_error": labels["standard_error"],
+        "reference": report["reference"]["kind"],
+        "points": accuracy["samples"],
+        "seconds": seconds,
+        "processor_seconds": spent,
+    }
+
+
+def summary(name: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """The worst seed of every score, the median of the times, and which targets are missed."""
+    worst = {score: min(found["scores"][score] for found in runs) for score in runs[0]["scores"]}
+    times = {part: float(np.median([found[part] for found in runs])) for part in ("seconds", "processor_seconds")}
+    parameters = max(found["parameters"] for found in runs)
+    most = {"parameters": parameters, "seconds": times["seconds"]}
+    missed = [
+        target
+        for target, bound in TARGETS.get(name, {}).items()
+        if not (most[target] <= bound if target in most else worst[target] >= bound)
+    ]
+    return {"product": name, "parameters": parameters, **times, "worst": worst, "missed": missed, "runs": runs}
+
+
+def print_table(rows: list[dict[str, Any]]) -> None:
+    """One row a product."""
+    columns = [*HEADLINES, *BUCKETS]
+    head = [
+        "product",
+        "parameters",
+        *columns,
+        "other Greeks",
+        "bias of gamma labels",
+        "error of delta labels",
+        "reference",
+    ]
+    print("| " + " | ".join([*head, "points", "processor s", "s"]) + " |")
+    print("|" + "---|" * (len(head) + 3))
+    for row in rows:
+        worst, first = row["worst"], row["runs"][0]
+        named = [f"{name} {show_r2(score)}" for name, score in worst.items() if name not in columns]
+        error = first["label_error"].get("delta")
+        cells = [
+            row["product"],
+            str(row["parameters"]),
+            *(show_r2(worst[name]) for name in columns),
+            ", ".join(named) or "-",
+            f"{first['label_bias']['relative_gamma']:.0e}",
+            "-" if error is None else f"{error:.1e}",
+            first["reference"],
+            str(first["points"]),
+            f"{row['processor_seconds']:.1f}",
+            f"{row['seconds']:.1f}",
+        ]
+        print("| " + " | ".join(cells) + " |")
+
+
+def main() -> None:
+    """Build the examples."""
+    known = sorted(path.stem for path in EXAMPLES.glob("*.toml") if path.stem not in OTHERS)
+    parser = argparse.ArgumentParser(description="Accuracy of every example against an independent reference.")
+    parser.add_argument("--json", action="store_true", help="one JSON object in place of the table")
+    parser.add_argument("--smoke", action="store_true", help="one tiny build, for CI: shows that it runs, not how well")
+    parser.add_argument("--products", nargs="+", choices=known, default=known, metavar="NAME", help="examples to build")
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)  # the same bits on any machine, and faster for networks this small
+    rows = []
+    for name in (SMOKE_EXAMPLE,) if arguments.smoke else arguments.products:
+        spec = read_build_spec(EXAMPLES / f"{name}.toml")
+        given = smoke(spec) if arguments.smoke else spec
+        seeds = arguments.seeds[:1] if arguments.smoke else arguments.seeds
+        rows.append(summary(name, [run(replace(given, seed=seed)) for seed in seeds]))
+    if arguments.json:
+        print(json.dumps({"rows": rows, "targets": TARGETS}))
+    else:
+        print_table(rows)
+    missed = {row["product"]: row["missed"] for row in rows if row["missed"]}
+    if missed and not arguments.smoke:
+        sys.exit("missed: " + "; ".join(f"{name}: {', '.join(parts)}" for name, parts in missed.items()))
+
+
+if __name__ == "__main__":
+    main()

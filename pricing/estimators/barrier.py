@@ -1,0 +1,155 @@
+"""Barriers by one-step survival: every step drawn given that the barrier is not hit, weighted by the chance of that.
+
+With edges w_k of the barrier in the coordinate y of `pricing.steps`, monitored at dates or, bridged, all the time:
+
+    out = E[D prod_(k < n) p_k B_k E[(S_T - K)^+ B_n; y_n beyond w_n | y_(n-1)]],
+    y_k drawn given that it lies beyond w_k, p_k the chance of that,
+    B_k = 1 - exp(-2 a_(k-1) a_k / v_k), a_k = |y_k - w_k|, v_k the variance of the step;   B_k = 1 without bridges
+
+The last step is integrated exactly, so no kink is left: B_n only tilts its normal. One bridged step of Black-Scholes is
+therefore the closed form. in = vanilla - out, the vanilla option integrated over all its normals.
+
+References: Glasserman & Staum (2001); Glasserman, Monte Carlo Methods in Financial Engineering (2003), 6.4.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pricing.elementary import density, root
+from pricing.scenario import Scenario
+from pricing.specs.payoff import Barrier
+from pricing.steps import CERTAIN, Steps, threshold
+from pricing.truncation import FAR, below, chance, distribution
+
+# e^600 times the least positive chance: beyond it a drift of more than 17 deviations a step, the factor of the image
+# would overflow before its chance vanishes.
+LARGEST_EXPONENT = 600.0
+# Distances of more deviations than this are not crossed: e^(-40^2 / 2) is nothing in float64.
+OUT_OF_REACH = 40.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Open:
+    """A step S(t) whose normal t is left open in an interval. Shape: each batch-or-1 path-or-1 1."""
+
+    rest: Tensor
+    along: Tensor
+    low: Tensor
+    high: Tensor
+
+
+def expected(payoff: Barrier, steps: Steps, at: Scenario, *, bridged: bool) -> Tensor:
+    """D cash of a barrier option on every path, smooth in every parameter. Shape: -> batch path."""
+    out = knocked_out(payoff, steps, at, bridged=bridged)
+    return out if payoff.knock == "out" else vanilla(payoff, steps, at) - out
+
+
+def knocked_out(payoff: Barrier, steps: Steps, at: Scenario, *, bridged: bool) -> Tensor:
+    """D cash of the barrier option that a touch ends. Shape: -> batch path."""
+    uniform = distribution(steps.normals[..., :1])
+    y = torch.zeros_like(steps.drift[:, :, 0])
+    weight = torch.ones_like(y)
+    for step in range(steps.dates - 1):
+        alive = living(payoff, steps, at, y, step, bridged=bridged)
+        t, mass = drawn(payoff, uniform[:, :, step], alive)
+        after = alive.rest + alive.along * t
+        if bridged:
+            gaps = [distance(payoff, steps, at, place, date) for place, date in ((y, step), (after, step + 1))]
+            mass = mass * survived(gaps[0], gaps[1], steps.variance[:, :, step])
+        y, weight = after, weight * mass
+    alive = living(payoff, steps, at, y, steps.dates - 1, bridged=bridged)
+    alive = exercised(payoff, steps, at, alive)
+    cash = paid(payoff, steps, at, alive)
+    if bridged:
+        cash = cash - image(payoff, steps, at, alive, y)
+    return steps.discount[..., -1] * (weight * cash)[..., 0]
+
+
+def drawn(payoff: Barrier, uniform: Tensor, step: Open) -> tuple[Tensor, Tensor]:
+    """The open normal given that the step lives, and the chance of that. Shape: -> batch path 1; batch path 1."""
+    if payoff.direction == "up":
+        return below(uniform, step.high)
+    mirrored, mass = below(uniform, -step.low)
+    return -mirrored, mass
+
+
+def vanilla(payoff: Barrier, steps: Steps, at: Scenario) -> Tensor:
+    """D cash of the option without its barrier, all open normals integrated at once. Shape: -> batch path."""
+    rest, along = steps.drift.sum(dim=2), root(steps.along.square().sum(dim=2))
+    far = torch.full_like(rest, FAR)
+    whole = exercised(payoff, steps, at, Open(rest=rest, along=along, low=-far, high=far))
+    return steps.discount[..., -1] * paid(payoff, steps, at, whole)[..., 0]
+
+
+def living(payoff: Barrier, steps: Steps, at: Scenario, y: Tensor, step: int, *, bridged: bool) -> Open:
+    """The next step where it lies beyond the barrier, if that is looked at."""
+    rest, along = steps.rest(y, step), steps.along[:, :, step]
+    far = torch.full_like(rest, FAR)
+    low, high = -far, far
+    if bridged or step < len(payoff.dates):
+        end = threshold(rest, along, steps.edge(at["barrier"], step + 1))
+        low, high = (end, far) if payoff.direction == "down" else (-far, end)
+    return Open(rest=rest, along=along, low=low, high=high)
+
+
+def exercised(payoff: Barrier, steps: Steps, at: Scenario, step: Open) -> Open:
+    """The last step where the payoff is positive too; maybe nowhere."""
+    end = threshold(step.rest, step.along, steps.edge(at["strike"], steps.dates))
+    if payoff.side == "call":
+        low, high = torch.maximum(step.low, end), step.high
+    else:
+        low, high = step.low, torch.minimum(step.high, end)
+    return Open(rest=step.rest, along=step.along, low=low, high=torch.maximum(low, high))
+
+
+def paid(payoff: Barrier, steps: Steps, at: Scenario, step: Open) -> Tensor:
+    """E[S_T - K; low < t < high] of a call, its negative of a put. Shape: -> batch path 1."""
+    mass, date = chance(step.low, step.high), steps.dates
+    if steps.law == "additive":
+        moved = steps.growth[:, :, date] * step.along * (density(step.low) - density(step.high))
+        level = steps.level(step.rest, date) * mass + moved
+    else:
+        mean = steps.level(step.rest + 0.5 * step.along.square(), date)
+        level = mean * chance(step.low - step.along, step.high - step.along)
+    cash = level - at["strike"] * mass
+    return cash if payoff.side == "call" else -cash
+
+
+def image(payoff: Barrier, steps: Steps, at: Scenario, step: Open, y: Tensor) -> Tensor:
+    """What bridges that touch take from the last step: the chance of that, e^(-2 a a' / v), tilts its normal.
+
+    a' = b + clear along t is the distance after the step, and e^(-2 a a' / v) n(t) = e^q n(t - tilt) with
+    tilt = -2 clear a along / v, q = tilt^2 / 2 - 2 a b / v.
+
+    Shape: y batch path 1 -> batch path 1.
+    """
+    clear = 1.0 if payoff.direction == "down" else -1.0
+    variance = steps.variance[:, :, -1]
+    moves = variance > CERTAIN**2
+    safe = torch.where(moves, variance, torch.ones_like(variance))
+    a = torch.minimum(distance(payoff, steps, at, y, steps.dates - 1).clamp(min=0.0), OUT_OF_REACH * safe.sqrt())
+    b = distance(payoff, steps, at, step.rest, steps.dates)
+    tilt = -2.0 * clear * a * step.along / safe
+    factor = torch.exp((0.5 * tilt.square() - 2.0 * a * b / safe).clamp(max=LARGEST_EXPONENT))
+    tilted = Open(rest=step.rest + step.along * tilt, along=step.along, low=step.low - tilt, high=step.high - tilt)
+    touched = factor * paid(payoff, steps, at, tilted)
+    certain = torch.where(a > 0.0, torch.zeros_like(a), paid(payoff, steps, at, step))
+    return torch.where(moves, touched, certain)
+
+
+def distance(payoff: Barrier, steps: Steps, at: Scenario, y: Tensor, date: int) -> Tensor:
+    """From the barrier after that many steps, positive on the living side. Shape: batch path 1 -> batch path 1."""
+    gap = y - steps.edge(at["barrier"], date)
+    return gap if payoff.direction == "down" else -gap
+
+
+def survived(before: Tensor, after: Tensor, variance: Tensor) -> Tensor:
+    """Chance that a Brownian bridge between two distances from the barrier stays clear. Shape: any -> broadcast."""
+    moves = variance > CERTAIN**2
+    apart = before.clamp(min=0.0) * after.clamp(min=0.0)
+    stays = -torch.expm1(-2.0 * apart / torch.where(moves, variance, torch.ones_like(variance)))
+    return torch.where(moves, stays, (apart > 0.0).to(apart.dtype))

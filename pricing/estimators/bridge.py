@@ -1,0 +1,82 @@
+"""Continuous barriers by the chance that a Brownian bridge between the simulated points stays clear of them.
+
+Exact for Black-Scholes at any number of steps, and for Bachelier without carry. With carry a Bachelier barrier is
+taken as straight between the points, and Heston's paths as Brownian with the step's own variance: both have a bias that
+falls with the steps.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from pricing.errors import InvalidSpec
+from pricing.estimators import barrier
+from pricing.estimators.contribution import Contribution
+from pricing.rotation import Rotation, identity
+from pricing.scenario import Scenario
+from pricing.simulation import blocks
+from pricing.specs.estimator import Bridge
+from pricing.specs.payoff import Barrier
+from pricing.specs.problem import PricingProblem
+from pricing.specs.process import Bachelier, BlackScholes, Diffusion, Heston, Process
+from pricing.steps import require_affine, steps
+
+
+def contribution(problem: PricingProblem, estimator: Bridge) -> Contribution:
+    """Discounted cash, weighted by the survival of every step.
+
+    Raises:
+        InvalidSpec: another payoff than a continuous barrier, dividends, or a process whose steps are not Gaussian.
+    """
+    if not isinstance(problem.payoff, Barrier) or problem.payoff.dates:
+        raise InvalidSpec("estimator: 'bridge' is for a barrier without dates; use 'auto'", path="estimator")
+    require_affine(problem.process)
+    if isinstance(problem.process, BlackScholes) and problem.process.dividends:
+        raise InvalidSpec(
+            "estimator: 'bridge' takes a barrier as straight between its points, over which a dividend jumps; give the "
+            "barrier dates, or the dividends as yields",
+            path="estimator",
+        )
+    count = estimator.steps
+    if isinstance(problem.process, Heston):
+        count = max(count, problem.process.steps)
+    sizes = blocks(problem.process, count + len(starts(problem.process)))
+    value = partial(weighted, problem, problem.payoff, count)
+    return Contribution(
+        value=value, pilot=partial(value, rotation=identity(sizes)), blocks=sizes, numbers=4 * sum(sizes)
+    )
+
+
+def exact(process: Process) -> bool:
+    """Whether any number of steps has the same expectation."""
+    return isinstance(process, BlackScholes) or (isinstance(process, Bachelier) and process.convention == "forward")
+
+
+def weighted(
+    problem: PricingProblem, payoff: Barrier, count: int, at: Scenario, normals: Tensor, rotation: Rotation
+) -> Tensor:
+    """D cash times the chance that no step touched. Shape: normals 1-or-batch path dimension -> batch path."""
+    until = grid(problem.process, at, count)
+    return barrier.expected(payoff, steps(problem.process, at, rotation(normals), until), at, bridged=True)
+
+
+def grid(process: Diffusion, at: Scenario, count: int) -> Tensor:
+    """Equal steps to maturity, and the starts of pieces, so that all is constant within a step.
+
+    A piece that starts after maturity gives an empty step at 0; at the end it would leave nothing to integrate.
+
+    Shape: -> batch-or-1 1 date.
+    """
+    maturity = at["maturity"]
+    equal = maturity * torch.arange(1, count + 1, dtype=maturity.dtype) / count
+    begun = maturity.new_tensor(starts(process))
+    ordered: Tensor = torch.cat([equal, torch.where(begun < maturity, begun, 0.0)], dim=-1).sort(dim=-1).values
+    return ordered
+
+
+def starts(process: Diffusion) -> list[float]:
+    """Times at which the rate or the volatility scale changes, years."""
+    return sorted({piece.start for piece in (*process.rate_pieces, *process.volatility_pieces)})

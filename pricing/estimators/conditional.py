@@ -1,0 +1,166 @@
+"""One driving normal integrated exactly: conditional Monte Carlo, unbiased and smooth to all orders.
+
+References: PRICING_MATH 5; Glasserman (2003), 7.2.3.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import assert_never
+
+import torch
+from torch import Tensor
+
+from pricing.elementary import cumulative, density
+from pricing.errors import InvalidSpec
+from pricing.estimators import envelope, exponentials
+from pricing.estimators.contribution import Contribution
+from pricing.estimators.direct import pilot
+from pricing.estimators.exponentials import Exponentials
+from pricing.estimators.opening import opening
+from pricing.line import Line, line
+from pricing.processes.black_scholes import pays_amounts
+from pricing.rotation import Rotation
+from pricing.scenario import Scenario, times
+from pricing.simulation import blocks
+from pricing.specs.estimator import Conditional
+from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, BestOf, Call, Digital, Put, Side, WorstOf, dates
+from pricing.specs.problem import PricingProblem
+from pricing.specs.process import BlackScholes, Heston, LocalVolatility, Process
+
+
+def contribution(problem: PricingProblem, estimator: Conditional) -> Contribution:
+    """The expectation over one normal, given the others.
+
+    Raises:
+        InvalidSpec: a payoff that no formula integrates.
+    """
+    reason = obstacle(problem)
+    if reason is not None:
+        raise InvalidSpec(f"estimator: 'conditional' {reason}; use 'auto' or 'smoothed'", path="estimator")
+    sizes = blocks(problem.process, len(dates(problem.payoff)))
+    return Contribution(
+        value=partial(integrated, problem, estimator),
+        pilot=partial(pilot, problem),
+        blocks=sizes,
+        numbers=4 * sum(sizes),
+    )
+
+
+def obstacle(problem: PricingProblem) -> str | None:
+    """Why no formula integrates one normal of this problem; None where one does."""
+    process, payoff = problem.process, problem.payoff
+    if isinstance(payoff, Barrier | Autocall | Bermudan):
+        return "integrates payoffs of the terminal or average level"
+    if isinstance(payoff, Asian) and payoff.average == "geometric" and payoff.assets > 1:
+        return "has no formula for the geometric average of a basket"
+    if isinstance(payoff, Asian) and payoff.dates[-1] < 1.0 and opens_last_step(process):
+        return "integrates a normal of the last step of this process, which comes after the average"
+    if isinstance(process, BlackScholes) and any(d.amount and d.time == problem.maturity for d in process.dividends):
+        return "has no step left after a dividend in cash at maturity"
+    if isinstance(process, Heston) and any(abs(rho) == 1.0 for rho in process.spot_variance_correlations):
+        return "has no normal of its own to integrate where a spot_variance_correlation is 1 or -1"
+    if isinstance(process, Heston) and not isinstance(payoff, WorstOf | BestOf):
+        signs = {weight > 0.0 for weight in payoff.weights if weight}
+        if len(signs) > 1:
+            return "finds one root only, and weights of both signs may have more where variances are random"
+    return None
+
+
+def opens_last_step(process: Process) -> bool:
+    """Whether the normals that may be integrated are those of the last step alone."""
+    return isinstance(process, LocalVolatility) or (isinstance(process, BlackScholes) and pays_amounts(process))
+
+
+def integrated(
+    problem: PricingProblem, estimator: Conditional, at: Scenario, normals: Tensor, rotation: Rotation
+) -> Tensor:
+    """E[D cash | the other normals]. Shape: normals 1-or-batch path dimension -> batch path."""
+    direction = opening(problem, estimator, at, rotation)
+    found = line(problem.process, at, rotation(normals), times(problem, at), direction=direction)
+    return found.discount[..., -1] * expected(problem, found, at)
+
+
+def expected(problem: PricingProblem, line: Line, at: Scenario) -> Tensor:
+    """E[cash] over the open normal, undiscounted. Shape: -> batch path."""
+    payoff, strike = problem.payoff, at.scalar("strike")
+    match payoff:
+        case Call() | Put() | Asian():
+            return ramp(*basket(payoff, line), strike, line, side_of(payoff))
+        case Digital(cash=cash):
+            return cash * step(*basket(payoff, line), strike, line, payoff.side)
+        case WorstOf(initial=initial) | BestOf(initial=initial):
+            scale = line.level.new_tensor(initial)
+            slopes = line.slope[:, :, -1] / scale if line.law == "additive" else line.slope[:, :, -1]
+            lines = envelope.Lines(amounts=line.level[:, :, -1] / scale, slopes=slopes, strike=strike, law=line.law)
+            return envelope.ramp(lines, "lowest" if isinstance(payoff, WorstOf) else "highest", payoff.side)
+        case Barrier() | Autocall() | Bermudan():
+            raise InvalidSpec("estimator: 'conditional' does not integrate this payoff", path="estimator")
+        case _:
+            assert_never(payoff)
+
+
+def side_of(payoff: Call | Put | Asian) -> Side:
+    """Whether the payoff gains above or below its strike."""
+    return payoff.side if isinstance(payoff, Asian) else "call" if isinstance(payoff, Call) else "put"
+
+
+def basket(payoff: Call | Put | Digital | Asian, line: Line) -> tuple[Tensor, Tensor]:
+    """Weighted levels and slopes of what the payoff sums up, averaging dates times assets, those of weight 0 left out.
+
+    Shape: -> batch path item; batch-or-1 path-or-1 item.
+    """
+    last = len(payoff.dates) if isinstance(payoff, Asian) else line.level.shape[2]
+    first = 0 if isinstance(payoff, Asian) else last - 1
+    level, slope = line.level[:, :, first:last], line.slope[:, :, first:last]
+    w = level.new_tensor(payoff.weights)
+    if isinstance(payoff, Asian) and payoff.average == "geometric":
+        mean = torch.exp(torch.log(level.clamp(min=exponentials.TINY)).mean(dim=2))
+        return w * mean, slope.mean(dim=2)
+    share = w / (last - first)
+    if line.law == "additive":
+        return (share * level).flatten(2), (share * slope).flatten(2)
+    kept = w != 0.0
+    return (share * level)[..., kept].flatten(2), slope[..., kept].flatten(2)
+
+
+def ramp(amounts: Tensor, slopes: Tensor, strike: Tensor, line: Line, side: Side) -> Tensor:
+    """E[(sum of the items - K)^+] of a call, E[(K - sum)^+] of a put. Shape: -> batch path."""
+    if line.law == "additive":
+        rest, slope = amounts.sum(dim=-1) - strike, slopes.sum(dim=-1)
+        return gaussian_ramp(rest if side == "call" else -rest, slope)
+    amounts, strike, side = upright(amounts, strike, side)
+    return exponentials.ramp(Exponentials(amounts=amounts, slopes=slopes, strike=strike), side)
+
+
+def step(amounts: Tensor, slopes: Tensor, strike: Tensor, line: Line, side: Side) -> Tensor:
+    """P(sum of the items > K) of a call, < K of a put. Shape: -> batch path."""
+    if line.law == "additive":
+        rest, slope = amounts.sum(dim=-1) - strike, slopes.sum(dim=-1)
+        return gaussian_step(rest if side == "call" else -rest, slope)
+    amounts, strike, side = upright(amounts, strike, side)
+    return exponentials.step(Exponentials(amounts=amounts, slopes=slopes, strike=strike), side)
+
+
+def upright(amounts: Tensor, strike: Tensor, side: Side) -> tuple[Tensor, Tensor, Side]:
+    """A sum of negative items against K as one of positive items against -K."""
+    if bool((amounts > 0.0).any()) or not bool((amounts < 0.0).any()):
+        return amounts, strike, side
+    return -amounts, -strike, "put" if side == "call" else "call"
+
+
+def gaussian_ramp(rest: Tensor, slope: Tensor) -> Tensor:
+    """E[(rest + slope t)^+] = |slope| (u N(u) + n(u)), u = rest / |slope|; rest^+ for slope 0. Shape: batch path."""
+    size = slope.abs()
+    moves = size > 0.0
+    safe = torch.where(moves, size, torch.ones_like(size))
+    u = rest / safe
+    return torch.where(moves, safe * (u * cumulative(u) + density(u)), torch.relu(rest))
+
+
+def gaussian_step(rest: Tensor, slope: Tensor) -> Tensor:
+    """P(rest + slope t > 0) = N(u), u = rest / |slope|; 1 or 0 for slope 0. Shape: batch path."""
+    size = slope.abs()
+    moves = size > 0.0
+    u = rest / torch.where(moves, size, torch.ones_like(size))
+    return torch.where(moves, cumulative(u), (rest > 0.0).to(rest.dtype))

@@ -1,0 +1,70 @@
+"""The geometric basket as a control variate: what a path says of it, less what is known of it.
+
+G = B exp(X - s^2 / 2),   X = sum of the items' random logarithms, each times its share of the forward basket B
+
+over the assets, and the dates of an average; s^2 is the variance of X, so that G is lognormal with mean B and the
+expectation of its payoff is Black's formula. The shares are held constant; everything else is differentiated, so that
+delta labels profit too.
+
+References: Kemna & Vorst (1990); Glasserman (2003), 4.1.2.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pricing.elementary import root
+from pricing.errors import InvalidSpec
+from pricing.estimators import exponentials
+from pricing.estimators.exponentials import Exponentials
+from pricing.paths import Paths
+from pricing.scenario import Scenario, clock, correlation, times
+from pricing.specs.payoff import Asian, Call, Put, Side
+from pricing.specs.problem import PricingProblem
+from pricing.specs.process import BlackScholes
+
+
+def require_geometric(problem: PricingProblem) -> None:
+    """Raise InvalidSpec unless lognormal assets make a call or put on a positive basket or on its average."""
+    process, payoff = problem.process, problem.payoff
+    lognormal = isinstance(process, BlackScholes) and not process.dividends
+    if not (lognormal and isinstance(payoff, Call | Put | Asian) and min(payoff.weights) >= 0.0):
+        raise InvalidSpec(
+            "estimator: control = 'geometric' needs 'black_scholes' without discrete dividends and a call, put or "
+            "Asian with weights >= 0; use control = 'none'",
+            path="estimator.control",
+        )
+
+
+def excess(problem: PricingProblem, at: Scenario, paths: Paths) -> Tensor:
+    """Cash of the geometric basket less its expectation, of mean 0. Shape: -> batch path."""
+    payoff, process = problem.payoff, problem.process
+    assert isinstance(payoff, Call | Put | Asian)
+    assert isinstance(process, BlackScholes)
+    last = len(payoff.dates) if isinstance(payoff, Asian) else paths.dates
+    first = 0 if isinstance(payoff, Asian) else last - 1
+    covariance = logarithms(problem, at)[:, first:last, :, first:last].flatten(3).flatten(1, 2)
+    forward = paths.forward[:, :, first:last].flatten(2)[:, 0] * torch.exp(0.5 * covariance.diagonal(dim1=1, dim2=2))
+    w = forward.new_tensor(payoff.weights).repeat(last - first) / (last - first)
+    basket = forward @ w
+    shares = torch.where(basket[:, None] > 0.0, w * forward / basket.clamp(min=exponentials.TINY)[:, None], w).detach()
+    deviation = root(torch.einsum("bi,bij,bj->b", shares, covariance, shares))
+    level = basket * torch.exp(-0.5 * deviation.square())
+    random = torch.log(paths.noise[:, :, first:last]).flatten(2)
+    side: Side = payoff.side if isinstance(payoff, Asian) else "call" if isinstance(payoff, Call) else "put"
+    moneyness = level[:, None] * torch.exp((random * shares[:, None]).sum(dim=-1)) - at.scalar("strike")
+    law = Exponentials(amounts=level[:, None, None], slopes=deviation[:, None, None], strike=at.scalar("strike"))
+    return torch.relu(moneyness if side == "call" else -moneyness) - exponentials.ramp(law, side)
+
+
+def logarithms(problem: PricingProblem, at: Scenario) -> Tensor:
+    """Covariance of ln S between dates and assets, sigma_i sigma_j rho_ij min(c_k, c_l), c the clock.
+
+    Shape: -> batch-or-1 date asset date asset.
+    """
+    ticks = clock(problem.process, at, times(problem, at))[:, 0]
+    shared = torch.minimum(ticks[:, :, None], ticks[:, None, :])
+    volatility = at["volatility"][:, 0]
+    assets = volatility[:, :, None] * volatility[:, None, :] * correlation(problem.process, at)
+    return shared[:, :, None, :, None] * assets[:, None, :, None, :]

@@ -1,0 +1,82 @@
+"""The payoff on simulated paths, sharp (pathwise) or with smooth kinks and jumps."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from pricing.errors import InvalidSpec
+from pricing.estimators.contribution import Contribution
+from pricing.estimators.control import excess, require_geometric
+from pricing.payoffs import SHARP, Edges, Recorder, Smooth, cash, moneyness
+from pricing.rotation import Rotation
+from pricing.scenario import Scenario, times
+from pricing.simulation import blocks, simulate
+from pricing.smoothing import stated_bias
+from pricing.specs.estimator import Pathwise, Smoothed
+from pricing.specs.payoff import Barrier, Bermudan, Digital, dates
+from pricing.specs.problem import PricingProblem
+
+
+def contribution(problem: PricingProblem, estimator: Pathwise | Smoothed) -> Contribution:
+    """Discounted cash on the paths.
+
+    Raises:
+        InvalidSpec: a payoff that the assets at its dates do not decide, or a control variate that the problem has not.
+    """
+    payoff = problem.payoff
+    if isinstance(payoff, Bermudan) or (isinstance(payoff, Barrier) and not payoff.dates):
+        missed = "exercise" if isinstance(payoff, Bermudan) else "what happens between dates"
+        raise InvalidSpec(f"estimator: the payoff on simulated dates misses {missed}; use 'auto'", path="estimator")
+    if isinstance(estimator, Pathwise) and estimator.control == "geometric":
+        require_geometric(problem)
+    sizes = blocks(problem.process, len(dates(problem.payoff)))
+    return Contribution(
+        value=partial(sharp, estimator, problem)
+        if isinstance(estimator, Pathwise)
+        else partial(smooth, estimator, problem),
+        pilot=partial(pilot, problem),
+        blocks=sizes,
+        numbers=sum(sizes),
+    )
+
+
+def discounted(problem: PricingProblem, at: Scenario, normals: Tensor, edges: Edges = SHARP) -> Tensor:
+    """D cash. Shape: normals 1-or-batch path dimension -> batch path."""
+    paths = simulate(problem.process, at, normals, times(problem, at))
+    return paths.discount[..., -1] * cash(problem.payoff, paths, at, edges)
+
+
+def pilot(problem: PricingProblem, at: Scenario, normals: Tensor) -> Tensor:
+    """The payoff, or the ramp of the event that a digital pays on. Shape: as `discounted`."""
+    if not isinstance(problem.payoff, Digital):
+        return discounted(problem, at, normals)
+    return torch.relu(moneyness(problem.payoff, simulate(problem.process, at, normals, times(problem, at)), at))
+
+
+def sharp(estimator: Pathwise, problem: PricingProblem, at: Scenario, normals: Tensor, rotation: Rotation) -> Tensor:
+    """The payoff as it is, less its control variate."""
+    paths = simulate(problem.process, at, rotation(normals), times(problem, at))
+    paid = cash(problem.payoff, paths, at)
+    if estimator.control == "geometric":
+        paid = paid - excess(problem, at, paths)
+    return paths.discount[..., -1] * paid
+
+
+def smooth(estimator: Smoothed, problem: PricingProblem, at: Scenario, normals: Tensor, rotation: Rotation) -> Tensor:
+    """Every event with a kernel as wide as the same share of its own standard deviation."""
+    share = stated_bias(estimator)["width"]
+    widths = iter([share * deviation for deviation in deviations(problem, at, normals.shape[-1])])
+    return discounted(problem, at, rotation(normals), Smooth(kernel=estimator.kernel, widths=widths))
+
+
+def deviations(problem: PricingProblem, at: Scenario, dimension: int) -> list[Tensor]:
+    """First-order standard deviation of every event of the payoff, held constant. Shape: -> each batch 1."""
+    still = at.detach()
+    normals = torch.zeros(len(still["spot"]), 1, dimension, dtype=torch.float64, requires_grad=True)
+    with torch.enable_grad():
+        recorder = Recorder(normals=normals, deviations=[])
+        discounted(problem, still, normals, recorder)
+    return recorder.deviations

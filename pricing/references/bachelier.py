@@ -1,0 +1,103 @@
+"""Closed forms of Bachelier assets: everything linear in them is normal, baskets and arithmetic averages alike.
+
+With G_i(t) the integral of the carry, sum_k a_k . S(t_k) has the mean sum_ki a_ki S_i e^(G_i(t_k)) and the variance
+
+    integral of scale(t)^2 u(t)^T rho u(t) dt,     u_i(t) = sigma_i sum over t_k > t of a_ki e^(G_i(t_k) - G_i(t)).
+
+Under the forward convention a continuous barrier H follows from reflection, with R(s) = E_s[sign (S_T - K); S_T in the
+money, not beyond H]: out = R(S) - R(2 H - S).
+
+References: Bachelier (1900); Glasserman, Monte Carlo Methods in Financial Engineering (2003), 2.6.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pricing.references.normal import gaussian, gaussian_digital
+from pricing.scenario import Scenario, correlation, discount, growth, times
+from pricing.specs.payoff import Asian, Barrier, Call, Digital, Put
+from pricing.specs.problem import PricingProblem
+from pricing.specs.process import Bachelier
+
+# Gauss-Legendre nodes of one interval: e^(2 b t) with |b t| up to 10 to rounding.
+NODES = 16
+
+
+def linear(problem: PricingProblem, at: Scenario) -> Tensor:
+    """Value of a call, put, digital or arithmetic Asian. Shape: -> batch."""
+    process, payoff = problem.process, problem.payoff
+    assert isinstance(process, Bachelier)
+    assert isinstance(payoff, Call | Put | Digital | Asian)
+    until = times(problem, at)
+    amounts = until.new_tensor([payoff.weights]).expand(until.shape[-1], -1)
+    if isinstance(payoff, Asian):
+        amounts = amounts / len(payoff.dates)
+        if payoff.dates[-1] != 1.0:
+            amounts = torch.cat([amounts[:-1], torch.zeros_like(amounts[:1])])
+    carry = growth(process, at, until)[:, 0]
+    mean = (at["spot"] * torch.exp(carry) * amounts).sum(dim=(1, 2))
+    spread = variance(process, at, amounts, until)
+    paid = discount(process, at, until)[:, 0, -1]
+    strike = at.scalar("strike")[:, 0]
+    if isinstance(payoff, Digital):
+        sign = 1.0 if payoff.side == "call" else -1.0
+        return paid * payoff.cash * gaussian_digital(mean, strike, spread, sign=sign)
+    called = isinstance(payoff, Call) or (isinstance(payoff, Asian) and payoff.side == "call")
+    return paid * gaussian(mean, strike, spread, sign=1.0 if called else -1.0)
+
+
+def variance(process: Bachelier, at: Scenario, amounts: Tensor, until: Tensor) -> Tensor:
+    """Variance of the sum over dates of amounts . S.
+
+    Shape: amounts date asset, until batch-or-1 1 date -> batch-or-1.
+    """
+    nodes, weights = (torch.from_numpy(part) for part in np.polynomial.legendre.leggauss(NODES))
+    starts = {piece.start for pieces in (process.rate_pieces, process.volatility_pieces) for piece in pieces}
+    jumps = [piece.start for piece in process.volatility_pieces]
+    carried = amounts * torch.exp(growth(process, at, until)[:, 0])
+    rho = correlation(process, at)
+    total = until.new_zeros(1)
+    for k, end in enumerate(until.unbind(dim=-1)):
+        begin = until[..., k - 1] if k else torch.zeros_like(end)
+        ahead = carried[:, k:].sum(dim=1)
+        for low, high in pairwise(sorted({0.0, *starts, float("inf")})):
+            first, last = begin.clamp(low, high), end.clamp(low, high)
+            at_nodes = first + 0.5 * (last - first) * (1.0 + nodes)
+            back = growth(process, at, at_nodes[:, None, :])[:, 0]
+            u = at["volatility"] * ahead[:, None, :] * torch.exp(-back)
+            scale = at["volatility_scale"][:, 0, sum(start <= low for start in jumps)]
+            rate = ((u @ rho) * u).sum(dim=-1) @ weights
+            total = total + rate * (0.5 * (last - first)[:, 0] * scale.square())
+    return total
+
+
+def barrier(problem: PricingProblem, at: Scenario) -> Tensor:
+    """A continuous barrier under the forward convention, all eight kinds. Shape: -> batch."""
+    process, payoff = problem.process, problem.payoff
+    assert isinstance(process, Bachelier)
+    assert isinstance(payoff, Barrier)
+    one = at["spot"].new_ones(1, 1)
+    spread = variance(process, at, one, times(problem, at))
+    spot, strike, level = at["spot"][:, 0, 0], at.scalar("strike")[:, 0], at.scalar("barrier")[:, 0]
+    sign, down = (1.0 if payoff.side == "call" else -1.0), payoff.direction == "down"
+
+    def beyond(start: Tensor, edge: Tensor) -> Tensor:
+        """E_s[sign (X - K); sign X > sign edge]."""
+        mass = gaussian_digital(start, edge, spread, sign=sign)
+        return gaussian(start, edge, spread, sign=sign) + sign * (edge - strike) * mass
+
+    def inside(start: Tensor) -> Tensor:
+        if down == (sign > 0.0):  # the barrier may lie in the money alone: one edge is left
+            return beyond(start, torch.maximum(strike, level) if down else torch.minimum(strike, level))
+        return beyond(start, strike) - beyond(
+            start, torch.maximum(strike, level) if sign > 0.0 else torch.minimum(strike, level)
+        )
+
+    alive = (spot > level) if down else (spot < level)
+    out = torch.where(alive, inside(spot) - inside(2.0 * level - spot), 0.0)
+    return out if payoff.knock == "out" else gaussian(spot, strike, spread, sign=sign) - out

@@ -1,0 +1,153 @@
+"""Closed forms of one or two Black-Scholes assets; every parameter may be a feature.
+
+    ln S_i(t) ~ N(ln F_i(t) - v_i(t) / 2, v_i(t)),   F_i = S_i e^(G_i(t)),   v_i = sigma_i^2 clock(t)
+
+References: Black (1976); Margrabe (1978); Kemna & Vorst (1990) for the geometric average; Reiner & Rubinstein (1991)
+and Haug, The Complete Guide to Option Pricing Formulas (2007), 4.17 for continuous barriers.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from pricing.references.normal import lognormal, lognormal_digital
+from pricing.scenario import Scenario, clock, correlation, discount, growth, times
+from pricing.specs.payoff import Asian, Barrier, Call, Digital, Put
+from pricing.specs.problem import PricingProblem
+from pricing.specs.process import BlackScholes, Diffusion
+
+# Trapezoidal rule over [-REACH, REACH] standard deviations of one asset: spectral for analytic integrands.
+REACH, NODES = 9.0, 721
+# |rho| and total variances are kept this far from perfection and zero, where a conditional law has no width.
+MARGIN = 1e-12
+# Levels and variances below these are zero: logarithms of them stay finite.
+TINY_LEVEL, TINY_VARIANCE = 1e-300, 1e-24
+# A level that nothing reaches, and an exponent short of overflow where the image's weight meets a mass of zero.
+FAR_LEVEL, LARGEST_EXPONENT = 1e60, 100.0
+
+
+def terminal(process: Diffusion, at: Scenario, until: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Forward, discount factor and clock at the dates. Shape: -> batch date asset; batch-or-1 date; batch-or-1 date."""
+    forward = at["spot"] * torch.exp(carry(process, at, until)[:, 0])
+    return forward, discount(process, at, until)[:, 0], clock(process, at, until)[:, 0]
+
+
+def carry(process: Diffusion, at: Scenario, until: Tensor) -> Tensor:
+    """Integral of the carry, and the logarithm of what dividends in proportion leave of an asset up to each date.
+
+    Shape: until batch-or-1 1 date -> batch-or-1 1 date asset.
+    """
+    total = growth(process, at, until)
+    for dividend in process.dividends if isinstance(process, BlackScholes) else ():
+        lost = torch.zeros(total.shape[-1], dtype=torch.float64)
+        lost[dividend.asset] = math.log(max(1.0 - dividend.proportion, TINY_LEVEL))
+        total = total + lost * (until[..., None] >= dividend.time)
+    return total
+
+
+def single(problem: PricingProblem, at: Scenario) -> Tensor:
+    """A call, put or digital on one asset; a negative weight turns one into the other. Shape: -> batch."""
+    payoff = problem.payoff
+    assert isinstance(payoff, Call | Put | Digital)
+    forward, paid, ticks = terminal(problem.process, at, times(problem, at))
+    (weight,) = payoff.weights
+    side = math.copysign(1.0, weight)
+    level, strike = abs(weight) * forward[:, 0, 0], side * at.scalar("strike")[:, 0]
+    variance = at["volatility"][:, 0, 0].square() * ticks[:, 0]
+    if isinstance(payoff, Digital):
+        sign = side if payoff.side == "call" else -side
+        return paid[:, 0] * payoff.cash * lognormal_digital(level, strike, variance, sign=sign)
+    return paid[:, 0] * lognormal(level, strike, variance, sign=side if isinstance(payoff, Call) else -side)
+
+
+def pair(problem: PricingProblem, at: Scenario) -> Tensor:
+    """A call, put or digital on w_1 S_1 + w_2 S_2, any signs: given one asset the other is lognormal.
+
+    E[E[f(w_1 S_1 + w_2 S_2) | z_2]] by the trapezoidal rule in z_2, or the other way round; Margrabe where K = 0 and
+    w = (1, -1).
+
+    Shape: -> batch.
+    """
+    process, payoff = problem.process, problem.payoff
+    assert isinstance(payoff, Call | Put | Digital)
+    forward, paid, ticks = terminal(process, at, times(problem, at))
+    rho = correlation(process, at)[:, 0, 1, None].clamp(MARGIN - 1.0, 1.0 - MARGIN)
+    deviation = at["volatility"][:, 0] * ticks.clamp(min=TINY_VARIANCE).sqrt()
+    exposure = (forward[:, 0] * deviation * forward.new_tensor(payoff.weights)).abs().mean(dim=0)
+    inner, outer = (0, 1) if exposure[0] >= exposure[1] else (1, 0)  # the larger one smooths the kink
+    z = torch.linspace(-REACH, REACH, NODES, dtype=torch.float64)
+    mass = torch.exp(-0.5 * z * z)
+    first, second = deviation[:, inner, None], deviation[:, outer, None]
+    level = forward[:, 0, inner, None] * torch.exp(first * rho * z - 0.5 * (first * rho).square())
+    other = payoff.weights[outer] * forward[:, 0, outer, None] * torch.exp(second * z - 0.5 * second.square())
+    gap = at.scalar("strike") - other
+    weight = payoff.weights[inner]
+    side = math.copysign(1.0, weight)
+    left = first.square() * (1.0 - rho.square())
+    formula = lognormal_digital if isinstance(payoff, Digital) else lognormal
+    called = payoff.side == "call" if isinstance(payoff, Digital) else isinstance(payoff, Call)
+    given = formula(abs(weight) * level, side * gap, left, sign=side if called else -side)
+    cash = payoff.cash if isinstance(payoff, Digital) else 1.0
+    return paid[:, 0] * cash * (given @ (mass / mass.sum()))
+
+
+def geometric(problem: PricingProblem, at: Scenario) -> Tensor:
+    """A geometric Asian of one asset: the average of logarithms is normal. Shape: -> batch."""
+    payoff = problem.payoff
+    assert isinstance(payoff, Asian)
+    forward, paid, ticks = terminal(problem.process, at, times(problem, at))
+    count = len(payoff.dates)
+    variances = at["volatility"][:, 0].square() * ticks[:, :count]
+    later = torch.arange(count, dtype=torch.float64).flip(0)
+    spread = (variances * (1.0 + 2.0 * later)).sum(dim=1) / count**2
+    levels = payoff.weights[0] * forward[:, :count, 0]
+    drift = levels.clamp(min=TINY_LEVEL).log().mean(dim=1) - 0.5 * variances.mean(dim=1)
+    mean = torch.where((levels > 0.0).all(dim=1), torch.exp(drift + 0.5 * spread), 0.0)
+    return paid[:, -1] * lognormal(mean, at.scalar("strike")[:, 0], spread, sign=1.0 if payoff.side == "call" else -1.0)
+
+
+def barrier(problem: PricingProblem, at: Scenario) -> Tensor:
+    """A continuous barrier, all eight kinds, constant parameters, by the image of the spot in the barrier.
+
+    out = R(S) - (H / S)^(2 b / sigma^2 - 1) R(H^2 / S),    R(s) = D E_s[sign (S_T - K); S_T in the money, not beyond H]
+
+    Shape: -> batch.
+    """
+    process, payoff = problem.process, problem.payoff
+    assert isinstance(process, BlackScholes)
+    assert isinstance(payoff, Barrier)
+    until = times(problem, at)
+    carry, paid = growth(process, at, until)[:, 0, 0, 0], discount(process, at, until)[:, 0, 0]
+    variance = at["volatility"][:, 0, 0].square() * clock(process, at, until)[:, 0, 0]
+    spot, strike, level = at["spot"][:, 0, 0], at.scalar("strike")[:, 0], at.scalar("barrier")[:, 0]
+    sign, down = (1.0 if payoff.side == "call" else -1.0), payoff.direction == "down"
+    alive = (spot > level) if down else (spot < level)
+    safe = torch.where(alive & (spot > 0.0), spot, level * (2.0 if down else 0.5)).clamp(min=TINY_LEVEL)
+    wall = level.clamp(min=TINY_LEVEL)
+    low = strike if sign > 0.0 else torch.zeros_like(strike)
+    high = torch.full_like(strike, FAR_LEVEL) if sign > 0.0 else strike
+    low, high = (torch.maximum(low, wall), high) if down else (low, torch.minimum(high, wall))
+
+    def inside(start: Tensor) -> Tensor:
+        forward = start * torch.exp(carry)
+        above, below = (_moments(forward, edge, variance) for edge in (low, high))
+        (mass_low, level_low), (mass_high, level_high) = above, below
+        return sign * ((level_low - level_high) - strike * (mass_low - mass_high))
+
+    power = 2.0 * carry / variance.clamp(min=TINY_VARIANCE) - 1.0
+    image = torch.exp((power * (wall / safe).log()).clamp(max=LARGEST_EXPONENT)) * inside(wall * wall / safe)
+    random = variance > TINY_VARIANCE
+    out = inside(safe) - torch.where(random, image, 0.0)
+    out = paid * torch.where(alive & (low < high), out, 0.0)
+    if payoff.knock == "out":
+        return out
+    return paid * lognormal(spot * torch.exp(carry), strike, variance, sign=sign) - out
+
+
+def _moments(forward: Tensor, edge: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+    """P(X > edge) and E[X; X > edge] of a lognormal X. Shape: batch -> batch; batch."""
+    mass = lognormal_digital(forward, edge, variance, sign=1.0)
+    return mass, lognormal(forward, edge, variance, sign=1.0) + edge * mass

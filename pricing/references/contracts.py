@@ -1,0 +1,137 @@
+"""Contracts on one asset as what a backward induction needs: states, edges in the spot, and what a date settles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pricing.errors import InvalidSpec
+from pricing.scenario import Scenario
+from pricing.specs.payoff import Autocall, Barrier, BasketPayoff, Bermudan, Call, Digital, Put, Ranked, dates
+from pricing.specs.problem import PricingProblem
+
+# (date, spots, held, discount factor) -> value before the date; held and the result have one column a state.
+Settle = Callable[[int, Tensor, Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contract:
+    """One asset's contract; it begins in state 0.
+
+    Args:
+        edges: spots at which a date's value has a kink or a jump, by date.
+        exercise: what the holder may take at any date instead of holding; its boundary is one more edge.
+    """
+
+    states: int
+    edges: list[list[Tensor]]
+    settle: Settle
+    exercise: Callable[[Tensor], Tensor] | None = None
+
+
+def contract(problem: PricingProblem, at: Scenario) -> Contract:
+    """The problem's contract at one sample's parameters.
+
+    Raises:
+        InvalidSpec: the payoff looks at the path otherwise.
+    """
+    payoff = problem.payoff
+    match payoff:
+        case Barrier():
+            return _barrier(payoff, at)
+        case Autocall():
+            return _autocall(payoff, at)
+        case Bermudan():
+            return _bermudan(payoff, at)
+        case Call() | Put() | Digital():
+            return _european(payoff, at)
+        case _:
+            raise InvalidSpec(f"payoff: {type(payoff).__name__} is not settled date by date", path="payoff")
+
+
+def _european(payoff: Call | Put | Digital, at: Scenario) -> Contract:
+    strike, (weight,) = _number(at, "strike"), payoff.weights
+
+    def settle(_: int, spot: Tensor, held: Tensor, paid: Tensor) -> Tensor:
+        if isinstance(payoff, Digital):
+            above = (weight * spot > strike) == (payoff.side == "call")
+            return held + paid * payoff.cash * above.to(held.dtype)[:, None]
+        return held + paid * _vanilla(payoff, strike)(spot)[:, None]
+
+    return Contract(states=1, edges=[[strike / weight]], settle=settle)
+
+
+def _barrier(payoff: Barrier, at: Scenario) -> Contract:
+    """State 0 is untouched, state 1 touched; monitored at the payoff's dates alone."""
+    strike, level = _number(at, "strike"), _number(at, "barrier")
+    sign = 1.0 if payoff.side == "call" else -1.0
+    ends = dates(payoff)
+
+    def settle(k: int, spot: Tensor, held: Tensor, paid: Tensor) -> Tensor:
+        if k == len(ends) - 1:
+            cash = paid * (sign * (spot - strike)).clamp(min=0.0)
+            columns = (torch.zeros_like(cash), cash) if payoff.knock == "in" else (cash, torch.zeros_like(cash))
+            held = torch.stack(columns, dim=1)
+        if k >= len(payoff.dates):
+            return held
+        touched = spot <= level if payoff.direction == "down" else spot >= level
+        return torch.stack([torch.where(touched, held[:, 1], held[:, 0]), held[:, 1]], dim=1)
+
+    edges = [[level] if k < len(payoff.dates) else [] for k in range(len(ends))]
+    edges[-1].append(strike)
+    return Contract(states=2, edges=edges, settle=settle)
+
+
+def _autocall(payoff: Autocall, at: Scenario) -> Contract:
+    """The state is the number of missed coupons that a memory still owes."""
+    (initial,) = payoff.initial
+    knock_in, due = _number(at, "knock_in"), _number(at, "coupon_barrier")
+    count = len(payoff.dates)
+    states = count if payoff.memory else 1
+
+    def settle(k: int, spot: Tensor, held: Tensor, paid: Tensor) -> Tensor:
+        performance = spot / initial
+        if k == count - 1:
+            redeemed = torch.where(performance < knock_in, performance / payoff.strike, 1.0)
+            held = (paid * payoff.notional * redeemed)[:, None].expand(-1, states)
+        missed = torch.cat([held[:, 1:], held[:, -1:]], dim=1) if payoff.memory else held
+        owed = payoff.coupon * (1.0 + torch.arange(states, dtype=torch.float64)) * paid * payoff.notional
+        fed = held[:, :1] + owed if payoff.memory else held + owed
+        kept = torch.where((performance >= due)[:, None], fed, missed)
+        called = paid * payoff.notional + torch.where((performance >= due)[:, None], owed, 0.0)
+        return torch.where((performance >= payoff.triggers[k])[:, None], called, kept)
+
+    edges = [[initial * due, torch.as_tensor(initial * trigger, dtype=torch.float64)] for trigger in payoff.triggers]
+    edges[-1].append(initial * knock_in)
+    return Contract(states=states, edges=edges, settle=settle)
+
+
+def _bermudan(payoff: Bermudan, at: Scenario) -> Contract:
+    strike = _number(at, "strike")
+    exercise = _vanilla(payoff.option, strike)
+    option: Any = payoff.option
+    scale = option.weights[0] if isinstance(option, BasketPayoff) else 1.0 / option.initial[0]
+
+    def settle(_: int, spot: Tensor, held: Tensor, paid: Tensor) -> Tensor:
+        return torch.maximum(held, paid * exercise(spot)[:, None])
+
+    return Contract(states=1, edges=[[strike / scale] for _ in payoff.dates], settle=settle, exercise=exercise)
+
+
+def _vanilla(option: BasketPayoff | Ranked, strike: Tensor) -> Callable[[Tensor], Tensor]:
+    """Max(s (scale S - K), 0)."""
+    if isinstance(option, BasketPayoff):
+        scale, called = option.weights[0], isinstance(option, Call)
+    else:
+        scale, called = 1.0 / option.initial[0], option.side == "call"
+    sign = 1.0 if called else -1.0
+    return lambda spot: (sign * (scale * spot - strike)).clamp(min=0.0)
+
+
+def _number(at: Scenario, name: str) -> Tensor:
+    """A parameter of one coordinate at one sample. Shape: -> scalar."""
+    return at.scalar(name)[0, 0]

@@ -1,0 +1,162 @@
+"""What nothing independent covers: the package's own simulation, told apart from the labels in all but the processes.
+
+Kinks are taken as they are for value and gradient and smoothed, with a stated bias, for the Hessian; streams are others
+than those of labels, points keep the Cholesky order, and grids have twice the steps, so that the bias of a grid shows.
+Where there is one estimator only, a bridge or early exercise, it stays.
+
+References: Glasserman, Monte Carlo Methods in Financial Engineering (2003), 7.2 for pathwise derivatives.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from msgspec.structs import replace
+
+from pricing.draws import stream
+from pricing.errors import InvalidSpec
+from pricing.estimators.choice import contribution
+from pricing.labels import derivatives
+from pricing.monte_carlo import Expectation, prepare
+from pricing.monte_carlo import replicate as simulated
+from pricing.specs.draws import Draws
+from pricing.specs.estimator import Bridge, Estimator, Frozen, Pathwise, Smoothed
+from pricing.specs.labels import LabelSpec
+from pricing.specs.payoff import Asian, Barrier, Bermudan, BestOf, Call, Put, WorstOf
+from pricing.specs.problem import PricingProblem
+from pricing.specs.process import MAXIMUM_STEPS, Bachelier, BlackScholes, Heston, LocalVolatility
+from pricing.types import Array
+
+Parts = tuple[Array, Array, Array]
+Order = Literal[0, 1, 2]
+Kind = Literal[
+    "resimulated (same simulator, other estimator, seed and steps)",
+    "resimulated (same simulator and estimator, other seed and steps)",
+]
+
+# Relative bias of a gamma at the money that smoothing may have: less than the noise of the paths below.
+SMOOTHED = Smoothed(gamma_bias=1e-3)
+# Steps of a bridge for processes without a grid of their own; an exercise rule that sees more than that of the labels:
+# what it misses is the error, 3 % of delta at degree 3 over a Box of spots from 1 % to 200 % of the strike, 0.5 % at 6.
+BRIDGE, FROZEN = Bridge(steps=32), Frozen(paths=1 << 16, degree=6)
+# Times the steps of the labels' grids.
+FINER = 2
+REPLICATES = 16
+# Points that take about a minute on one thread, and numbers of a path by passes that each of them may take for that.
+POINTS, BUDGET = 64, 1 << 25
+# Paths of one replicate, whatever they cost; a path is taken to cost at least so many numbers.
+LEAST_PATHS, MOST_PATHS, LEAST_NUMBERS = 1 << 7, 1 << 13, 4
+# Times the work where every sample has noise of its own: 10 with parameters of Heston as features, 25 in local
+# volatility, measured.
+OWN = 24
+# Features that leave the noise of a process shared by all samples.
+SHARED = frozenset({"spot", "strike", "rate", "dividend_yield", "barrier", "knock_in", "coupon_barrier"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A problem on its finer grid, what estimates its value and gradient, and what its Hessian."""
+
+    problem: PricingProblem
+    first: Estimator
+    second: Estimator
+    kind: Kind
+
+
+def plan(problem: PricingProblem) -> Plan:
+    """How the problem is resimulated.
+
+    Raises:
+        InvalidSpec: early exercise on several assets, whose rule no simulation judges, or a barrier no bridge crosses.
+    """
+    payoff = problem.payoff
+    first: Estimator = SMOOTHED
+    match payoff:
+        case Call() | Put() | WorstOf() | BestOf() | Asian():
+            first = Pathwise()
+        case Barrier(dates=()):
+            first = BRIDGE
+            contribution(problem, first, seed=0)
+        case Bermudan() if payoff.assets == 1:
+            first = FROZEN
+        case Bermudan():
+            raise InvalidSpec(
+                f"payoff: there is no reference for a Bermudan on {payoff.assets} assets of "
+                f"{type(problem.process).__name__}; judge it by labels of another seed, or on Black-Scholes assets",
+                path="payoff",
+            )
+    own: Kind = "resimulated (same simulator and estimator, other seed and steps)"
+    other: Kind = "resimulated (same simulator, other estimator, seed and steps)"
+    alone = isinstance(first, Bridge | Frozen)
+    return Plan(problem=finer(problem), first=first, second=first if alone else SMOOTHED, kind=own if alone else other)
+
+
+def points(problem: PricingProblem) -> int:
+    """How many points take about a minute on one thread."""
+    return POINTS // 2 if isinstance(problem.process, LocalVolatility) else POINTS
+
+
+def finer(problem: PricingProblem) -> PricingProblem:
+    """The problem with more time steps, if its process has any."""
+    process = problem.process
+    match process:
+        case Heston(steps=steps) | LocalVolatility(steps=steps):
+            return replace(problem, process=replace(process, steps=min(FINER * steps, MAXIMUM_STEPS)))
+        case Bachelier() | BlackScholes():
+            return problem
+
+
+def reference(problem: PricingProblem, features: Array, *, order: Order, seed: int) -> tuple[Parts, Parts]:
+    """Value, gradient and Hessian with their standard errors, zeros beyond the order. Shape: features batch feature.
+
+    Raises:
+        InvalidSpec: early exercise on several assets.
+    """
+    how = plan(problem)
+    own = int(stream("reference", seed=seed).integers(1 << 62))
+    if how.first == how.second or order < 2:
+        runs = _runs(how.problem, how.first, features, order=order, seed=own)
+    else:
+        low = _runs(how.problem, how.first, features, order=1, seed=own)
+        runs = [*low[:2], _runs(how.problem, how.second, features, order=2, seed=own)[2]]
+    samples, dimension = features.shape
+    empty = [np.zeros((REPLICATES, *shape)) for shape in ((samples,), (samples, dimension), (samples, dimension**2))]
+    empty[2] = empty[2].reshape(REPLICATES, samples, dimension, dimension)
+    whole = [*runs, *empty[len(runs) :]]
+    means = [part.mean(axis=0) for part in whole]
+    errors = [part.std(axis=0, ddof=1) / np.sqrt(REPLICATES) for part in whole]
+    return (means[0], means[1], means[2]), (errors[0], errors[1], errors[2])
+
+
+def paths(problem: PricingProblem, estimator: Estimator, *, order: int) -> int:
+    """Paths of one replicate, a power of two, so that POINTS of them take about a minute."""
+    settled = contribution(problem, estimator, seed=0) if not isinstance(estimator, Frozen) else None
+    numbers = LEAST_NUMBERS if settled is None else max(settled.numbers, settled.dimension, LEAST_NUMBERS)
+    passes = 2 + (problem.box.dimension if order == 2 else 0)
+    process = problem.process
+    own = isinstance(process, LocalVolatility) or not {feature.name for feature in problem.features} <= SHARED
+    most = BUDGET // (REPLICATES * numbers * passes * (OWN if own else 1))
+    return int(2 ** np.clip(np.floor(np.log2(max(most, 1))), *np.log2([LEAST_PATHS, MOST_PATHS])))
+
+
+def _runs(problem: PricingProblem, estimator: Estimator, features: Array, *, order: Order, seed: int) -> list[Array]:
+    """Value, gradient and Hessian up to the order on every replicate. Shape: -> each replicate batch ..."""
+    x = torch.from_numpy(np.ascontiguousarray(features))
+    spec = LabelSpec(
+        paths=paths(problem, estimator, order=order),
+        replicates=REPLICATES,
+        draws=Draws(rotation="none"),
+        estimator=estimator,
+        order=order,
+    )
+    simulation = prepare(problem, x, spec, seed=seed)
+    units = torch.eye(x.shape[1], dtype=torch.float64).expand(len(x), -1, -1) if order == 2 else None
+
+    def measure(expectation: Expectation, rows: slice) -> tuple[torch.Tensor, ...]:
+        return derivatives(expectation, x[rows], order=order, directions=None if units is None else units[rows])
+
+    runs = [simulated(simulation, len(x), measure, index=index, seed=seed) for index in range(REPLICATES)]
+    return [torch.stack(part).numpy() for part in zip(*runs, strict=True)]

@@ -1,0 +1,83 @@
+"""The base of every specification: how plain data becomes one, and the checks that several share.
+
+A spec is a ``msgspec.Struct``: `load` converts plain data strictly (no string passes for a number, no unknown field)
+and names the path of whatever is wrong; ``__post_init__`` checks what a type cannot say.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from pricing.conversion import explain
+from pricing.errors import InvalidSpec
+
+# The Hessian of this many assets has a million entries a sample.
+MAXIMUM_ASSETS = 1_000
+# More paths a replicate than this is a typing error rather than a wish.
+MAXIMUM_PATHS = 1 << 24
+MAXIMUM_SAMPLES = 1 << 22
+# The normal equations of this many terms take a few seconds to solve; 7 inputs reach degree 6, 50 inputs degree 2.
+MAXIMUM_TERMS = 2048
+
+SpecType = TypeVar("SpecType")
+
+
+class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of every specification: immutable, keyword-only, unknown fields refused."""
+
+
+def load(kind: type[SpecType], data: object) -> SpecType:
+    """Plain data (from JSON or TOML) as a validated specification.
+
+    Raises:
+        InvalidSpec: names what is wrong and the path of the field.
+    """
+    try:
+        return msgspec.convert(data, kind)
+    except msgspec.ValidationError as error:
+        raise explain(error, kind, data) from error
+
+
+def dump(spec: msgspec.Struct) -> dict[str, Any]:
+    """A specification as plain data that JSON and `load` take."""
+    plain = msgspec.to_builtins(spec)
+    assert isinstance(plain, dict)
+    return plain
+
+
+def require_finite(name: str, values: Sequence[float]) -> None:
+    """Raise InvalidSpec unless every value is finite."""
+    for i, value in enumerate(values):
+        if not math.isfinite(value):
+            raise InvalidSpec(f"{name}[{i}] must be finite, got {value!r}", path=f"{name}[{i}]")
+
+
+def require_range(name: str, value: float, low: float, high: float) -> None:
+    """Raise InvalidSpec unless low <= value <= high and value is finite."""
+    if not (math.isfinite(value) and low <= value <= high):
+        raise InvalidSpec(f"{name} must be in [{low:g}, {high:g}], got {value!r}", path=name, bound=[low, high])
+
+
+def require_power_of_two(name: str, value: int, maximum: int) -> None:
+    """Raise InvalidSpec unless value is a power of two from 1 to maximum: Sobol sets are balanced only then."""
+    if not 1 <= value <= maximum or value & (value - 1):
+        raise InvalidSpec(
+            f"{name} must be a power of two from 1 to {maximum}, got {value}", path=name, bound=[1, maximum]
+        )
+
+
+def require_terms(degree: int, inputs: int) -> int:
+    """Terms of a polynomial of a total degree; raise InvalidSpec above MAXIMUM_TERMS."""
+    terms = math.comb(inputs + degree, degree)
+    if terms > MAXIMUM_TERMS:
+        raise InvalidSpec(
+            f"degree: polynomials of degree {degree} in {inputs} inputs have {terms} terms, at most {MAXIMUM_TERMS} "
+            "fit; lower the degree or reduce the inputs",
+            path="degree",
+            bound=MAXIMUM_TERMS,
+        )
+    return terms

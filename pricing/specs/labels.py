@@ -1,0 +1,63 @@
+"""How a data set of labels is simulated."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pricing.errors import InvalidSpec
+from pricing.specs.base import MAXIMUM_PATHS, MAXIMUM_SAMPLES, Spec, require_power_of_two
+from pricing.specs.draws import Draws
+from pricing.specs.estimator import Automatic, Estimator, Pathwise
+from pricing.specs.sampler import MoneynessSampler, Sampler
+
+# Payoffs on paths of one data set: a million million take hours; who asks for more has misplaced a digit.
+MAXIMUM_EVALUATIONS = 1 << 40
+
+
+class LabelSpec(Spec, frozen=True, kw_only=True):
+    """How a data set of labels is simulated.
+
+    Args:
+        samples: N, number of feature vectors (power of two).
+        paths: M, paths of one replicate (power of two).
+        replicates: R independent scrambles or streams; the label is their mean and its standard error
+            sd / sqrt(R). With 1 replicate no error is measured.
+        directions: number of curvature directions a sample, 0 for none.
+        direction_law: "random" (unit second moment, Hutchinson) or "pca" (principal axes of the delta labels).
+        order: 0 value; 1 and delta; 2 and curvature along the directions.
+    """
+
+    samples: int = 512
+    paths: int = 4096
+    replicates: int = 8
+    draws: Draws = Draws()
+    estimator: Estimator = Automatic()
+    sampler: Sampler = MoneynessSampler()
+    order: Literal[0, 1, 2] = 2
+    directions: int = 1
+    direction_law: Literal["random", "pca"] = "pca"
+
+    def __post_init__(self) -> None:
+        require_power_of_two("samples", self.samples, MAXIMUM_SAMPLES)
+        require_power_of_two("paths", self.paths, MAXIMUM_PATHS)
+        if not 1 <= self.replicates <= 64:
+            raise InvalidSpec(f"replicates must be 1 to 64, got {self.replicates}", path="replicates", bound=[1, 64])
+        evaluations = self.samples * self.paths * self.replicates
+        if evaluations > MAXIMUM_EVALUATIONS:
+            raise InvalidSpec(
+                f"samples times paths times replicates must be at most {MAXIMUM_EVALUATIONS}, got {evaluations}; more "
+                "replicates of fewer samples say as much",
+                path="samples",
+                bound=MAXIMUM_EVALUATIONS,
+            )
+        if self.draws.source == "antithetic" and self.paths < 2:
+            raise InvalidSpec("paths must be at least 2 for antithetic draws", path="paths", bound=2)
+        if self.order == 2 and isinstance(self.estimator, Pathwise):
+            raise InvalidSpec(
+                "order = 2 needs a smooth estimator: the kink of a raw payoff has no curvature on any path",
+                path="order",
+            )
+        if self.order == 2 and not self.directions >= 1:
+            raise InvalidSpec(
+                f"directions must be at least 1 for order = 2, got {self.directions}", path="directions", bound=1
+            )

@@ -1,0 +1,259 @@
+"""What is paid. A payoff names its parameters; every one of them may be a feature of the surrogate."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Literal
+
+from pricing.errors import InvalidSpec
+from pricing.specs.base import Spec, require_finite, require_range
+from pricing.specs.process import Parameters
+
+Side = Literal["call", "put"]
+# Monitoring, averaging and exercise dates of one contract.
+MAXIMUM_DATES = 1024
+
+
+class BasketPayoff(Spec, frozen=True, kw_only=True, tag_field="kind"):
+    """A payoff of the basket B = w . S_T against a strike; weights may have any sign (a spread: 1 and -1)."""
+
+    weights: tuple[float, ...]
+    strike: float
+
+    def __post_init__(self) -> None:
+        require_weights(self.weights)
+        require_finite("strike", (self.strike,))
+
+    @property
+    def assets(self) -> int:
+        """Number of assets that it is written on."""
+        return len(self.weights)
+
+    @property
+    def parameters(self) -> Parameters:
+        """What may vary."""
+        return {"strike": (self.strike,)}
+
+
+class Call(BasketPayoff, frozen=True, kw_only=True, tag="call"):
+    """Pays max(w . S_T - K, 0)."""
+
+
+class Put(BasketPayoff, frozen=True, kw_only=True, tag="put"):
+    """Pays max(K - w . S_T, 0)."""
+
+
+class Digital(BasketPayoff, frozen=True, kw_only=True, tag="digital"):
+    """Pays ``cash`` where w . S_T lies above the strike ("call") or below it ("put")."""
+
+    side: Side = "call"
+    cash: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_range("cash", self.cash, 1e-300, 1e300)
+
+
+class Ranked(Spec, frozen=True, kw_only=True, tag_field="kind"):
+    """A payoff of one ranked performance R_i = S_T,i / initial_i against a strike.
+
+    Args:
+        initial: reference levels, currency, > 0.
+        strike: in units of R; with every initial level 1, in currency.
+    """
+
+    initial: tuple[float, ...]
+    strike: float
+    side: Side = "call"
+
+    def __post_init__(self) -> None:
+        require_levels("initial", self.initial)
+        require_finite("strike", (self.strike,))
+
+    @property
+    def assets(self) -> int:
+        """Number of assets that it is written on."""
+        return len(self.initial)
+
+    @property
+    def parameters(self) -> Parameters:
+        """What may vary."""
+        return {"strike": (self.strike,)}
+
+
+class WorstOf(Ranked, frozen=True, kw_only=True, tag="worst_of"):
+    """Pays max(min_i R_i - K, 0) ("call") or max(K - min_i R_i, 0) ("put")."""
+
+
+class BestOf(Ranked, frozen=True, kw_only=True, tag="best_of"):
+    """Pays max(max_i R_i - K, 0) ("call") or max(K - max_i R_i, 0) ("put")."""
+
+
+class Asian(BasketPayoff, frozen=True, kw_only=True, tag="asian"):
+    """Pays max(A - K, 0) or max(K - A, 0) at maturity, A the average of the basket w . S over the dates.
+
+    Args:
+        average: "arithmetic", or "geometric", which needs positive levels.
+        dates: averaging dates as shares of the maturity, increasing, in (0, 1]; the payment is at maturity.
+    """
+
+    dates: tuple[float, ...]
+    side: Side = "call"
+    average: Literal["arithmetic", "geometric"] = "arithmetic"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_dates(self.dates)
+
+
+class Barrier(Spec, frozen=True, kw_only=True, tag_field="kind", tag="barrier"):
+    """A call or put on one asset that a touch of the barrier ends ("out") or starts ("in"); all eight kinds.
+
+    Args:
+        barrier: level, currency.
+        direction: "down" (touched from above) or "up".
+        dates: monitoring dates as shares of the maturity; empty means continuous monitoring.
+    """
+
+    strike: float
+    barrier: float
+    direction: Literal["down", "up"]
+    knock: Literal["in", "out"]
+    side: Side = "call"
+    dates: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        require_finite("strike", (self.strike,))
+        require_finite("barrier", (self.barrier,))
+        if self.dates:
+            require_dates(self.dates)
+
+    @property
+    def assets(self) -> int:
+        """Number of assets that it is written on."""
+        return 1
+
+    @property
+    def parameters(self) -> Parameters:
+        """What may vary."""
+        return {"strike": (self.strike,), "barrier": (self.barrier,)}
+
+
+class Autocall(Spec, frozen=True, kw_only=True, tag_field="kind", tag="autocall"):
+    """A note on the worst performance R = min_i S_i / initial_i.
+
+    At date k with R >= triggers[k] the note pays its notional and the coupon that is due, and ends. A date with
+    R >= coupon_barrier pays one ``coupon``, and with ``memory`` those missed since the last. Not called, it redeems at
+    maturity the notional, or notional R / strike where R < knock_in.
+
+    Args:
+        dates: observation dates as shares of the maturity, the last 1.
+        triggers: one per date, in units of R.
+        coupon: share of the notional, per date.
+        knock_in: in units of R, observed at maturity.
+        strike: of the put that the investor is short, in units of R.
+    """
+
+    initial: tuple[float, ...]
+    dates: tuple[float, ...]
+    triggers: tuple[float, ...]
+    coupon: float
+    coupon_barrier: float
+    knock_in: float
+    strike: float = 1.0
+    memory: bool = True
+    notional: float = 1.0
+
+    def __post_init__(self) -> None:
+        require_levels("initial", self.initial)
+        require_dates(self.dates)
+        if self.dates[-1] != 1.0:
+            raise InvalidSpec(f"dates: the last must be 1, the maturity, got {self.dates[-1]!r}", path="dates")
+        require_levels("triggers", self.triggers)
+        if len(self.triggers) != len(self.dates):
+            raise InvalidSpec(
+                f"triggers: give {len(self.dates)}, one per date, got {len(self.triggers)}", path="triggers"
+            )
+        require_range("coupon", self.coupon, 0.0, 10.0)
+        require_levels("coupon_barrier", (self.coupon_barrier,))
+        require_levels("knock_in", (self.knock_in,))
+        require_levels("strike", (self.strike,))
+        require_levels("notional", (self.notional,))
+
+    @property
+    def assets(self) -> int:
+        """Number of assets that it is written on."""
+        return len(self.initial)
+
+    @property
+    def parameters(self) -> Parameters:
+        """What may vary."""
+        return {"knock_in": (self.knock_in,), "coupon_barrier": (self.coupon_barrier,)}
+
+
+class Bermudan(Spec, frozen=True, kw_only=True, tag_field="kind", tag="bermudan"):
+    """The holder may take the option's payoff at any one of the dates; many dates approach an American option.
+
+    Args:
+        dates: exercise dates as shares of the maturity, increasing, the last 1.
+    """
+
+    option: Call | Put | WorstOf | BestOf
+    dates: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        require_dates(self.dates)
+        if self.dates[-1] != 1.0:
+            raise InvalidSpec(f"dates: the last must be 1, the maturity, got {self.dates[-1]!r}", path="dates")
+
+    @property
+    def assets(self) -> int:
+        """Number of assets that it is written on."""
+        return self.option.assets
+
+    @property
+    def parameters(self) -> Parameters:
+        """What may vary."""
+        return self.option.parameters
+
+
+European = Call | Put | Digital | WorstOf | BestOf
+Payoff = Call | Put | Digital | WorstOf | BestOf | Asian | Barrier | Autocall | Bermudan
+
+
+def dates(payoff: Payoff) -> tuple[float, ...]:
+    """The dates that the payoff looks at, as shares of the maturity; continuous monitoring has only the end."""
+    match payoff:
+        case Asian() | Barrier() if payoff.dates:
+            return payoff.dates if payoff.dates[-1] == 1.0 else (*payoff.dates, 1.0)
+        case Autocall() | Bermudan():
+            return payoff.dates
+        case _:
+            return (1.0,)
+
+
+def require_weights(weights: tuple[float, ...]) -> None:
+    """Raise InvalidSpec unless the weights are finite and one is not zero."""
+    require_finite("weights", weights)
+    if not any(weights):
+        raise InvalidSpec("weights must not all be zero", path="weights")
+
+
+def require_levels(name: str, levels: tuple[float, ...]) -> None:
+    """Raise InvalidSpec unless there is at least one level and every one is finite and > 0."""
+    require_finite(name, levels)
+    if not levels or min(levels) <= 0.0:
+        raise InvalidSpec(f"{name}: levels must be > 0, at least one, got {list(levels)}", path=name, bound=0.0)
+
+
+def require_dates(shares: tuple[float, ...]) -> None:
+    """Raise InvalidSpec unless the dates are 1 to MAXIMUM_DATES increasing shares of the maturity in (0, 1]."""
+    require_finite("dates", shares)
+    if not 1 <= len(shares) <= MAXIMUM_DATES:
+        raise InvalidSpec(
+            f"dates: give 1 to {MAXIMUM_DATES}, got {len(shares)}", path="dates", bound=[1, MAXIMUM_DATES]
+        )
+    if not (shares[0] > 0.0 and shares[-1] <= 1.0 and all(a < b for a, b in pairwise(shares))):
+        raise InvalidSpec(
+            f"dates must be increasing shares of the maturity in (0, 1], got {list(shares)}", path="dates", bound=[0, 1]
+        )

@@ -1,0 +1,146 @@
+"""A payoff on a process at a maturity, as a function of the features in a Box."""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+
+from pricing.domain import Box, Feature
+from pricing.errors import InvalidSpec
+from pricing.specs.base import Spec
+from pricing.specs.payoff import Asian, Autocall, Payoff
+from pricing.specs.process import MAXIMUM_SKEW, Bachelier, Parameters, Process
+
+# Largest |rate| times maturity: e^10 is a growth that no market has, and squares of it stay far from overflow.
+MAXIMUM_EXPONENT = 10.0
+# Parameters that are >= 0, and those that are > 0 as levels of a geometric process are.
+NOT_NEGATIVE = frozenset(
+    {
+        *("maturity", "volatility", "volatility_scale", "initial_variance", "mean_reversion", "long_variance"),
+        *("variance_volatility", "curvature", "knock_in", "coupon_barrier"),
+    }
+)
+CORRELATIONS = frozenset({"loading", "spot_variance_correlation"})
+
+
+class PricingProblem(Spec, frozen=True, kw_only=True, dict=True):
+    """A payoff on a process at a maturity, as a function of the features in the Box.
+
+    Args:
+        maturity: years to payment, >= 0.
+        features: what varies, with bounds. ``spot`` is one of them, with one coordinate per asset; the others are
+            `parameters`, each with as many coordinates as it has values.
+    """
+
+    process: Process
+    payoff: Payoff
+    maturity: float
+    features: tuple[Feature, ...]
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.maturity) and self.maturity >= 0.0):
+            raise InvalidSpec(
+                f"maturity must be finite and >= 0 years, got {self.maturity!r}", path="maturity", bound=0.0
+            )
+        require_match(self)
+        require_features(self)
+        require_growth(self)
+
+    @cached_property
+    def box(self) -> Box:
+        """The domain that the features span."""
+        return Box(features=self.features)
+
+    @cached_property
+    def parameters(self) -> Parameters:
+        """Every parameter with its own value; a feature of the same name takes its place."""
+        return {"maturity": (self.maturity,), **self.process.parameters, **self.payoff.parameters}
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Number of coordinates of everything that may be a feature.
+
+        ``correlation`` is one number for all pairs, ``loading`` l gives rho_ij = l_i l_j; either replaces the matrix.
+        """
+        assets = self.process.assets
+        correlations = {"correlation": 1, "loading": assets} if assets > 1 else {}
+        return {"spot": assets, **{name: len(values) for name, values in self.parameters.items()}, **correlations}
+
+
+def require_match(problem: PricingProblem) -> None:
+    """Raise InvalidSpec unless payoff and process fit each other."""
+    process, payoff = problem.process, problem.payoff
+    if payoff.assets != process.assets:
+        field = "payoff.weights" if hasattr(payoff, "weights") else "payoff"
+        raise InvalidSpec(f"{field} must have one weight per asset ({process.assets}), got {payoff.assets}", path=field)
+    if isinstance(process, Bachelier) and isinstance(payoff, Asian) and payoff.average == "geometric":
+        raise InvalidSpec(
+            "payoff.average: 'geometric' needs positive levels, which a Bachelier process does not keep; use another "
+            "process or 'arithmetic'",
+            path="payoff.average",
+        )
+    if isinstance(payoff, Autocall) and isinstance(process, Bachelier):
+        raise InvalidSpec("payoff: an autocall needs positive levels; use another process", path="payoff")
+
+
+def require_features(problem: PricingProblem) -> None:
+    """Raise InvalidSpec unless every feature is a parameter of the problem, of its size and within its own bounds."""
+    names, sizes = [feature.name for feature in problem.features], problem.sizes
+    if "spot" not in names:
+        raise InvalidSpec(f"features: 'spot' must be one of them, got {names}", path="features")
+    if {"correlation", "loading"} <= set(names):
+        raise InvalidSpec("features: give 'correlation' or 'loading', not both", path="features")
+    for i, feature in enumerate(problem.features):
+        path = f"features[{i}]"
+        if feature.name not in sizes:
+            raise InvalidSpec(
+                f"{path}: this problem has no parameter {feature.name!r}; choose from {', '.join(sizes)}",
+                path=f"{path}.name",
+                bound=list(sizes),
+            )
+        if feature.size != sizes[feature.name]:
+            unit = "one coordinate per asset" if sizes[feature.name] == problem.process.assets else "its coordinates"
+            raise InvalidSpec(
+                f"{path}: {feature.name} must have {unit} ({sizes[feature.name]}), got {feature.size}",
+                path=f"{path}.lower",
+                bound=sizes[feature.name],
+            )
+        least, most = bounds(problem, feature.name)
+        if not (min(feature.lower) >= least and max(feature.upper) <= most):
+            raise InvalidSpec(
+                f"{path}: {feature.name} must stay in [{least:g}, {most:g}], got [{min(feature.lower)!r}, "
+                f"{max(feature.upper)!r}]",
+                path=f"{path}.lower",
+                bound=[least, most],
+            )
+
+
+def bounds(problem: PricingProblem, name: str) -> tuple[float, float]:
+    """The least and largest value that a feature may ever have."""
+    assets = problem.process.assets
+    if name == "correlation":
+        return -1.0 / (assets - 1), 1.0
+    if name == "skew":
+        return -MAXIMUM_SKEW, MAXIMUM_SKEW
+    if name in CORRELATIONS:
+        return -1.0, 1.0
+    if name in NOT_NEGATIVE or (name in ("spot", "barrier") and not isinstance(problem.process, Bachelier)):
+        return 0.0, math.inf
+    return -math.inf, math.inf
+
+
+def require_growth(problem: PricingProblem) -> None:
+    """Raise InvalidSpec where a rate grows beyond e^MAXIMUM_EXPONENT over the longest maturity."""
+    lower = {feature.name: min(feature.lower) for feature in problem.features}
+    upper = {feature.name: max(feature.upper) for feature in problem.features}
+    longest = upper.get("maturity", problem.maturity)
+    for name, field in (("rate", "rate"), ("dividend_yield", "dividend_yields")):
+        values = problem.process.parameters.get(name, ())
+        for rate in (*values, lower.get(name, 0.0), upper.get(name, 0.0)):
+            if not abs(rate) * longest <= MAXIMUM_EXPONENT:
+                raise InvalidSpec(
+                    f"process.{field} times maturity must be in [-{MAXIMUM_EXPONENT:g}, {MAXIMUM_EXPONENT:g}], got "
+                    f"{rate!r} per year over {longest!r} years",
+                    path=f"process.{field}",
+                    bound=MAXIMUM_EXPONENT,
+                )

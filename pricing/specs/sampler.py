@@ -1,0 +1,89 @@
+"""Where labels are made."""
+
+from __future__ import annotations
+
+import math
+
+from pricing.errors import InvalidSpec
+from pricing.specs.base import Spec, require_finite, require_range
+from pricing.tables import require_states
+
+# Solver steps through a table of states: 12,500 epochs of the 8 steps that a flow has if nothing is said.
+MAXIMUM_FLOW_STEPS = 100_000
+
+
+class UniformSampler(Spec, frozen=True, kw_only=True, tag_field="kind", tag="uniform"):
+    """Features uniform in the Box."""
+
+
+class DiffusedSampler(Spec, frozen=True, kw_only=True, tag_field="kind", tag="diffused"):
+    """Spots at an exposure date, wings inflated: S = initial + multiplier sqrt(horizon) L z (Huge & Savine 2020)."""
+
+    initial: tuple[float, ...]
+    horizon: float = 1.0
+    multiplier: float = 1.5
+
+    def __post_init__(self) -> None:
+        require_finite("initial", self.initial)
+        for name, value in (("horizon", self.horizon), ("multiplier", self.multiplier)):
+            if not (math.isfinite(value) and value > 0.0):
+                raise InvalidSpec(f"{name} must be positive, got {value!r}", path=name, bound=0.0)
+
+
+class MoneynessSampler(Spec, frozen=True, kw_only=True, tag_field="kind", tag="moneyness"):
+    """Uniform in the Box, then moved towards a corner until d = (F - K) / s is uniform in [-bound, bound]."""
+
+    bound: float = 5.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.bound) and self.bound > 0.0):
+            raise InvalidSpec(f"bound must be positive, got {self.bound!r}", path="bound", bound=0.0)
+
+
+class FlowSpec(Spec, frozen=True, kw_only=True):
+    """The normalising flow that learns a table of states (`surrogate.flow`, `pruning.sparse_flow`).
+
+    Args:
+        hidden: widths of its field, a tanh network.
+        steps: of the solver, between the Gaussian and the states.
+        epochs: passes over the table; as many again after every step of the pruning.
+        sparsity, method: what of the field to remove, and by which pruning method; none keeps it dense.
+    """
+
+    hidden: tuple[int, ...] = (32, 32)
+    steps: int = 8
+    epochs: int = 100
+    sparsity: float | None = None
+    method: str = "magnitude"
+
+    def __post_init__(self) -> None:
+        require_range("hidden", len(self.hidden), 1, 8)
+        for width in self.hidden:
+            require_range("hidden", width, 1, 512)
+        require_range("steps", self.steps, 1, 1000)
+        require_range("epochs", self.epochs, 1, MAXIMUM_FLOW_STEPS)
+        if self.epochs * self.steps > MAXIMUM_FLOW_STEPS:
+            raise InvalidSpec(
+                f"epochs times steps must be at most {MAXIMUM_FLOW_STEPS}, got {self.epochs * self.steps}; a smooth "
+                "law needs few steps",
+                path="epochs",
+                bound=MAXIMUM_FLOW_STEPS,
+            )
+
+
+class TableSampler(Spec, frozen=True, kw_only=True, tag_field="kind", tag="table"):
+    """Where the market goes: features by the law of historical states, those outside the Box drawn again.
+
+    Args:
+        states: one row a date, one column per coordinate of the Box, in its order and units. In a TOML file,
+            ``table = "history.csv"`` (or .npz) beside it stands for them.
+    """
+
+    states: tuple[tuple[float, ...], ...]
+    flow: FlowSpec = FlowSpec()
+
+    def __post_init__(self) -> None:
+        require_states(self.states)
+
+
+Sampler = UniformSampler | DiffusedSampler | MoneynessSampler | TableSampler

@@ -1,0 +1,221 @@
+"""Black-Scholes and Heston: prices are homogeneous in spots and strike, and know time only through their parameters.
+
+    V(x) = K D w h(z)
+
+The canonical problem has strike 1 and maturity 1. European payoffs have no rates there: spots become F_i / K,
+discounting goes into D, and the volatility becomes scale sigma sqrt(T); in Heston's model v_0 T, kappa T, theta T and
+xi T. Payoffs of the path keep r T and q T, with spots S_i / K, barriers H / K and D = 1.
+
+The network sees z = ln(F_i / K) / w for spots and barriers, w the root of the mean variance to maturity, and the other
+features as they are: in these units the kink has the same width everywhere, and short maturities are as easy as long
+ones. A single call or put is also divided by sqrt(F / K), which evens out the two wings. Baskets, whose kink is a plane
+in the spots, see F_i / K with the distance from that plane in widths, for weights a
+
+    z = F / K + (a.F / K - 1) (1 / w - 1) a / |a|^2
+
+since logarithms would bend the plane, and widths in all directions hide what the volatility of the basket depends on.
+
+References: Merton (1973) on homogeneity; PRICING_MATH 12.
+"""
+
+from __future__ import annotations
+
+import torch
+from msgspec.structs import replace
+
+from pricing.domain import Box, Feature
+from pricing.specs.payoff import Barrier, Bermudan, BestOf, Call, Digital, Payoff, Put, WorstOf
+from pricing.specs.problem import PricingProblem
+from pricing.specs.process import BlackScholes, Heston
+from surrogate.expressions import (
+    Expression,
+    clamp,
+    constant,
+    exp,
+    log,
+    magnitude,
+    product,
+    reciprocal,
+    square_root,
+    total,
+)
+from surrogate.reductions.reduction import Leaves, Reduction, as_feature, beside, bounds, parameters
+from surrogate.reductions.variance import mean_over_time
+
+# In Heston's model in this order: what is multiplied by the maturity.
+SCALED = ("initial_variance", "mean_reversion", "long_variance", "variance_volatility")
+# Below this share of their lower bounds, or this number, they stand still.
+LEAST, TINY = 1e-3, 1e-12
+POSITIVE = {"spot", "strike", "barrier", "maturity", "volatility", "volatility_scale", *SCALED}
+EUROPEAN = (Call, Put, Digital, WorstOf, BestOf)
+
+
+def reduce(problem: PricingProblem) -> Reduction | None:
+    """The reduction; None where a spot may be 0, where dates are in years, or where nothing is gained.
+
+    As many features are a gain where the width of the kink varies: the network then sees it as one.
+    """
+    process, payoff = problem.process, problem.payoff
+    if not isinstance(process, BlackScholes | Heston) or process.rate_pieces or process.volatility_pieces:
+        return None
+    if isinstance(process, BlackScholes) and process.dividends:
+        return None
+    given, at = parameters(problem), away_from_zero(problem)
+    positive = [given[name] for name in ("spot", "maturity", "strike", "barrier") if name in given]
+    if "strike" not in given or any(float(bounds(part, problem.box)[0].min()) <= 0.0 for part in positive):
+        return None
+    if isinstance(process, Heston) and not at["volatility_scale"].is_constant:
+        return None
+    scaled = scaled_parameters(problem, at)
+    varying = {name: part for name, part in scaled.items() if not part.is_constant}
+    left = sum(part.width for part in varying.values())
+    if left > problem.box.dimension:
+        return None
+    canonical = canonical_problem(problem, scaled, varying)
+    own = parameters(canonical)
+    spread = variance(canonical, own)
+    if left == problem.box.dimension and spread.is_constant:
+        return None
+    if float(bounds(spread, canonical.box)[0].min()) <= 0.0:
+        return None
+    local_inputs, local_amplitude = chart(canonical, own, varying)
+    inputs, amplitude = chart(canonical, {**own, **varying}, varying)
+    money = at["strike"] if not isinstance(payoff, Digital) else constant(1.0)
+    discount = exp(-(at["rate"] * at["maturity"])) if isinstance(payoff, EUROPEAN) else constant(1.0)
+    distance, limit = asymptote(canonical, {**own, **varying})
+    return Reduction(
+        kind="V = K D w h((F / K) in widths w, ...)" if isinstance(payoff, EUROPEAN) else "V = A h(ln(S / K) / w, ...)",
+        problem=problem,
+        canonical=canonical,
+        box=input_box(inputs, varying, problem.box),
+        amplitude=money * discount * amplitude,
+        inputs=inputs,
+        arguments=beside(list(varying.values())),
+        local_amplitude=local_amplitude,
+        local_inputs=local_inputs,
+        distance=distance,
+        asymptote=None if limit is None else limit / amplitude,
+    )
+
+
+def away_from_zero(problem: PricingProblem) -> Leaves:
+    """The parameters, positive ones held above a share of their least, so that logarithms exist outside the Box."""
+    at = dict(parameters(problem))
+    for name in POSITIVE & set(at):
+        if not at[name].is_constant:
+            least = float(problem.box.lower[problem.box.columns(name)].min())
+            at[name] = clamp(at[name], max(LEAST * least, TINY))
+    return at
+
+
+def scaled_parameters(problem: PricingProblem, at: Leaves) -> dict[str, Expression]:
+    """The parameters of the canonical problem as formulas of the features, spots first."""
+    years, unit = at["maturity"], at["strike"]
+    scaled: dict[str, Expression] = {}
+    if isinstance(problem.payoff, EUROPEAN):
+        scaled["spot"] = at["spot"] * exp((at["rate"] - at["dividend_yield"]) * years) / unit
+        scaled["rate"], scaled["dividend_yield"] = constant(0.0), constant(torch.zeros(problem.process.assets))
+    else:
+        scaled["spot"] = at["spot"] / unit
+        scaled["rate"], scaled["dividend_yield"] = at["rate"] * years, at["dividend_yield"] * years
+    if "barrier" in at:
+        scaled["barrier"] = at["barrier"] / unit
+    if isinstance(problem.process, Heston):
+        scaled |= {name: at[name] * years for name in SCALED}
+        scaled["spot_variance_correlation"] = at["spot_variance_correlation"]
+    else:
+        factor = at["volatility_scale"] * square_root(years)
+        merged = not at["volatility"].is_constant
+        scaled["volatility_scale"] = constant(1.0) if merged else factor
+        scaled["volatility"] = at["volatility"] * factor if merged else at["volatility"]
+    return scaled | {name: at[name] for name in ("correlation", "loading") if name in at}
+
+
+def canonical_problem(problem: PricingProblem, scaled: Leaves, varying: Leaves) -> PricingProblem:
+    """Strike 1, maturity 1, the scaled parameters: features where they vary, else the specification's numbers."""
+
+    def own(name: str) -> tuple[float, ...]:
+        return tuple(scaled[name].numbers[0].tolist()) if name not in varying else problem.process.parameters[name]
+
+    process = problem.process
+    carry = {"rate": own("rate")[0], "dividend_yields": own("dividend_yield")}
+    if isinstance(process, Heston):
+        fields = {
+            "initial_variances": "initial_variance",
+            "mean_reversions": "mean_reversion",
+            "long_variances": "long_variance",
+            "variance_volatilities": "variance_volatility",
+        }
+        process = replace(process, **carry, **{field: own(name) for field, name in fields.items()})
+    elif isinstance(process, BlackScholes):
+        factor = 1.0 if "volatility_scale" in varying else own("volatility_scale")[0]
+        process = replace(process, **carry, volatilities=tuple(factor * sigma for sigma in process.volatilities))
+    level = None if "barrier" not in scaled or "barrier" in varying else float(scaled["barrier"].numbers)
+    features = tuple(as_feature(name, part, problem.box) for name, part in varying.items())
+    return PricingProblem(
+        process=process, payoff=canonical_payoff(problem.payoff, level), maturity=1.0, features=features
+    )
+
+
+def canonical_payoff(payoff: Payoff, barrier: float | None) -> Payoff:
+    """The payoff at strike 1, at a barrier in units of the strike."""
+    match payoff:
+        case Bermudan():
+            return replace(payoff, option=replace(payoff.option, strike=1.0))
+        case Barrier():
+            return replace(payoff, strike=1.0, barrier=1.0 if barrier is None else barrier)
+        case _:
+            return replace(payoff, strike=1.0)
+
+
+def variance(canonical: PricingProblem, at: Leaves) -> Expression:
+    """The mean over the assets of the expected variance to the maturity 1."""
+    if isinstance(canonical.process, Heston):
+        assets = canonical.process.assets
+        exponents, weights = mean_over_time(-at["mean_reversion"])
+        averages = torch.kron(weights.numbers.reshape(-1, 1), torch.eye(assets, dtype=torch.float64))
+        decay = product(exp(exponents), averages)
+        squares = at["long_variance"] * (-decay + 1.0) + at["initial_variance"] * decay
+    else:
+        sigma = at["volatility"] * at["volatility_scale"]
+        squares = sigma * sigma
+    return total(squares) * (1.0 / squares.width)
+
+
+def chart(canonical: PricingProblem, at: Leaves, varying: Leaves) -> tuple[Expression, Expression]:
+    """The network's inputs z and the amplitude of the canonical value."""
+    width, payoff = square_root(variance(canonical, at)), canonical.payoff
+    if isinstance(payoff, Call | Put | Digital) and payoff.assets > 1:
+        weights = torch.tensor(payoff.weights, dtype=torch.float64)
+        ahead = product(at["spot"], weights[:, None]) - 1.0
+        turned = at["spot"] + ahead * (reciprocal(width) - 1.0) * constant(weights / weights.dot(weights))
+        inputs = beside([turned if name == "spot" else at[name] for name in varying])
+        return inputs, constant(1.0) if isinstance(payoff, Digital) else width
+    inputs = beside([log(at[name]) / width if name in ("spot", "barrier") else at[name] for name in varying])
+    if isinstance(payoff, Digital):
+        return inputs, constant(1.0)
+    return inputs, width * square_root(at["spot"]) if isinstance(payoff, Call | Put) else width
+
+
+def asymptote(canonical: PricingProblem, at: Leaves) -> tuple[Expression | None, Expression | None]:
+    """Of a call or put on one asset without stochastic volatility: how far d_1 and d_2 are, and the intrinsic value."""
+    payoff = canonical.payoff
+    if not isinstance(canonical.process, BlackScholes) or not isinstance(payoff, Call | Put) or payoff.assets > 1:
+        return None, None
+    if payoff.weights[0] <= 0.0:
+        return None, None
+    width, forward = square_root(variance(canonical, at)), at["spot"] * payoff.weights[0]
+    due = forward - 1.0 if isinstance(payoff, Call) else -(forward - 1.0)
+    return magnitude(log(forward) / width) - width * 0.5, clamp(due, 0.0)
+
+
+def input_box(inputs: Expression, varying: Leaves, box: Box) -> Box:
+    """The domain of the network's inputs, under the names of the canonical features."""
+    lower, upper = bounds(inputs, box)
+    features, start = [], 0
+    for name, part in varying.items():
+        stop = start + part.width
+        ends = tuple(lower[start:stop].tolist()), tuple(upper[start:stop].tolist())
+        features.append(Feature(name=name, lower=ends[0], upper=ends[1], unit="1"))
+        start = stop
+    return Box(features=tuple(features))

@@ -1,0 +1,257 @@
+"""From a file of noisy labels over HTTP to a published model, and the store in between."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from app import datasets, pipeline
+from app.cli import app as command_line
+from app.dataset_spec import DatasetSource
+from app.errors import UnknownDataset
+from app.label_table import Limits
+from app.plan import load_spec
+from app.registry import Registry
+from app.settings import Settings
+from app.sources import settle_dataset
+from app.spec import BuildSpec, PruneJobSpec
+from pricing.errors import InvalidSpec
+from pricing.specs.base import dump, load
+from pricing.types import Array
+from surrogate import artifact
+
+LIMITS = Limits(rows=10_000, size=1 << 24)
+TRAINING = {"optimisers": [{"kind": "levenberg_marquardt", "starts": 2, "short": 5, "finalists": 1, "long": 5}]}
+
+
+def arrays(rows: int = 200) -> dict[str, Array]:
+    """One path a row of a call on two assets."""
+    generator = np.random.default_rng(1)
+    x = generator.uniform(0.5, 1.5, (rows, 2))
+    level = (x + 0.2 * generator.standard_normal((rows, 2))) @ np.array([0.5, 0.5]) - 1.0
+    return {"x": x, "y": np.maximum(level, 0.0), "dydx": (level > 0.0)[:, None] * np.array([0.5, 0.5])}
+
+
+def packed(parts: dict[str, Array]) -> bytes:
+    file = io.BytesIO()
+    np.savez(file, **parts)  # type: ignore[arg-type]  # allow_pickle is not among them
+    return file.getvalue()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "labels.npz"
+    path.write_bytes(packed(arrays()))
+    return path
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "registry"
+
+
+@pytest.fixture
+def stored(file: Path, root: Path) -> str:
+    """The id of a dataset in the store."""
+    return str(datasets.import_file(file, root, LIMITS)[0]["dataset"])
+
+
+def given(identifier: str, **other: Any) -> dict[str, Any]:
+    source = {"id": identifier}
+    return {"name": "given", "seed": 1, "dataset": source, "network": {"hidden": [2]}, "training": TRAINING, **other}
+
+
+def test_the_same_content_is_the_same_dataset(file: Path, root: Path, tmp_path: Path) -> None:
+    facts, new = datasets.import_file(file, root, LIMITS, name="first")
+    again, newer = datasets.import_file(file, root, LIMITS, name="second")
+    assert (new, newer, again) == (True, False, facts)
+    parts = arrays()
+    table = np.column_stack([parts["x"], parts["y"], parts["dydx"]])
+    text = "x0,x1,y,dydx0,dydx1\n" + "\n".join(",".join(map(repr, row)) for row in table.tolist())
+    (tmp_path / "labels.csv").write_text(text)
+    assert datasets.import_file(tmp_path / "labels.csv", root, LIMITS) == (facts, False)
+    (tmp_path / "named.csv").write_text(text.replace("x0,x1", "a,b", 1))
+    assert datasets.import_file(tmp_path / "named.csv", root, LIMITS)[0]["dataset"] != facts["dataset"]
+    assert {path.suffix for path in (root / "datasets").iterdir()} == {".npz", ".json"}
+
+
+def test_what_is_stored_is_what_was_given(stored: str, root: Path) -> None:
+    for name, part in arrays().items():
+        np.testing.assert_array_equal(datasets.read(root, stored)[name], part)
+    facts, parts = datasets.find(root, stored), arrays()
+    assert (facts["rows"], facts["distinct_rows"], facts["derivatives"], facts["weights"]) == (200, 200, True, False)
+    assert facts["features"] == [
+        {
+            "name": "x",
+            "lower": parts["x"].min(axis=0).tolist(),
+            "upper": parts["x"].max(axis=0).tolist(),
+            "unit": "unit",
+        }
+    ]
+    assert facts["statistics"]["y"]["mean"] == parts["y"].mean()
+    for unknown in ("0" * 64, "../" + stored, ""):
+        with pytest.raises(UnknownDataset):
+            datasets.find(root, unknown)
+
+
+def test_a_build_takes_the_inferred_box_or_a_given_one(stored: str, root: Path) -> None:
+    spec = load(BuildSpec, given(stored))
+    with pytest.raises(InvalidSpec):
+        _ = spec.box
+    inferred = settle_dataset(spec, root)
+    assert inferred.box.dimension == 2
+    features = [
+        {"name": "spot", "lower": [0.6], "upper": [1.4]},
+        {"name": "strike", "lower": [0.6], "upper": [1.4], "unit": "EUR"},
+    ]
+    edited = settle_dataset(load(BuildSpec, given(stored, dataset={"id": stored, "features": features})), root)
+    assert edited.box.labels == ("spot", "strike")
+    wide = {"id": stored, "features": [{"name": "spot", "lower": [0.6], "upper": [1.4]}]}
+    with pytest.raises(InvalidSpec, match="1 coordinates and the dataset 2 columns"):
+        settle_dataset(load(BuildSpec, given(stored, dataset=wide)), root)
+
+
+def test_labels_without_derivatives_need_a_loss_of_values(root: Path, tmp_path: Path) -> None:
+    parts = arrays()
+    del parts["dydx"]
+    (tmp_path / "values.npz").write_bytes(packed(parts))
+    facts, _ = datasets.import_file(tmp_path / "values.npz", root, LIMITS)
+    with pytest.raises(InvalidSpec, match="labels of order 0; ask for 0"):
+        settle_dataset(load(BuildSpec, given(facts["dataset"])), root)
+    spec = load(BuildSpec, given(facts["dataset"], training=TRAINING | {"loss": {"order": 0}}))
+    report = pipeline.build(spec, tmp_path / "job", registry=root).report
+    assert report["accuracy"]["delta"]["r2"] is None
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        ({"dataset": {"id": "abc"}}, "dataset.id"),
+        ({"dataset": {"id": "0" * 64, "file": "x.csv"}}, "dataset"),
+        ({"dataset": {"id": "0" * 64, "held_out": 0.0}}, "dataset.held_out"),
+        ({"labels": {"samples": 64}}, "labels"),
+        ({"dataset": None}, "problem"),
+    ],
+)
+def test_a_build_from_a_dataset_is_checked(change: dict[str, Any], path: str) -> None:
+    with pytest.raises(InvalidSpec) as caught:
+        load_spec("train", given("0" * 64, **change))
+    assert caught.value.fields["path"].startswith(path)
+
+
+def test_a_model_is_built_pruned_and_described(stored: str, root: Path, tmp_path: Path) -> None:
+    spec = load(BuildSpec, given(stored))
+    made = pipeline.build(spec, tmp_path / "job", registry=root)
+    manifest, report = made.manifest, made.report
+    assert manifest["problem"] is None
+    assert manifest["features"][0]["name"] == "x"
+    assert manifest["certificate"]["shape"] is None
+    assert "not known" in manifest["certificate"]["no_shape"]
+    assert (report["labels"]["learnt_from"], report["labels"]["held_out"]) == (180, 20)
+    assert report["accuracy"]["gamma"]["r2"] is None
+    assert report["ridge"]["ridge"] > 0.0
+    assert f"dataset `{stored}`, 180 of its 200 rows" in made.card
+    assert manifest["provenance"]["simulated_paths"] == 0
+    same = pipeline.build(spec, tmp_path / "again", registry=root)
+    assert artifact.files(same) == artifact.files(made)
+    registry = Registry(root)
+    registry.publish("given", made, job_id="first")
+    registry.close()
+    pruning = {"method": "magnitude", "sparsity": 0.3, "fine_tuning": TRAINING}
+    job = load(PruneJobSpec, {"model": "given", "pruning": pruning})
+    pruned = pipeline.build(job, tmp_path / "prune", registry=root)
+    assert pruned.manifest["network"]["parameters"] < manifest["network"]["parameters"]
+    assert pruned.manifest["provenance"]["parent"] == {"model": "given", "version": 1}
+
+
+def test_repeated_rows_stay_together_and_tell_the_noise(root: Path, tmp_path: Path) -> None:
+    parts = {name: np.repeat(part, 4, axis=0) for name, part in arrays(60).items()}
+    parts["y"] = parts["y"] + 0.1 * np.random.default_rng(3).standard_normal(len(parts["y"]))
+    (tmp_path / "twins.npz").write_bytes(packed(parts))
+    facts, _ = datasets.import_file(tmp_path / "twins.npz", root, LIMITS)
+    assert facts["distinct_rows"] == 60
+    report = pipeline.build(load(BuildSpec, given(facts["dataset"])), tmp_path / "job", registry=root).report
+    assert report["labels"]["held_out"] % 4 == 0
+    assert report["noise_floor"]["value"] == pytest.approx(0.1, abs=4 * 0.1 / np.sqrt(2 * 180))
+    assert report["noise_floor"]["delta"] == pytest.approx(0.0, abs=1e-12)
+    assert report["accuracy"]["value"]["explained"] > report["accuracy"]["value"]["r2"]
+
+
+@pytest.mark.anyio
+async def test_datasets_over_http(client: httpx.AsyncClient) -> None:
+    content = packed(arrays())
+    first = await client.post("/v1/datasets", files={"file": ("labels.npz", content)}, data={"name": "desk"})
+    assert first.status_code == 201
+    facts = first.json()
+    assert (facts["rows"], facts["name"]) == (200, "desk")
+    assert first.headers["location"] == f"/v1/datasets/{facts['dataset']}"
+    assert (await client.get(first.headers["location"])).json() == facts
+    second = await client.post("/v1/datasets", files={"file": ("other name", content)})
+    assert (second.status_code, second.json()) == (200, facts)
+    listed = (await client.get("/v1/datasets")).json()["datasets"]
+    assert [dataset["dataset"] for dataset in listed] == [facts["dataset"]]
+    job = await client.post("/v1/jobs", json={"kind": "train", "spec": given(facts["dataset"])})
+    assert job.status_code == 202
+    unknown = await client.post("/v1/jobs", json={"kind": "train", "spec": given("0" * 64)})
+    assert unknown.status_code == 404
+    assert (await client.get("/v1/datasets/" + "0" * 64)).status_code == 404
+
+
+@pytest.mark.anyio
+async def test_what_is_wrong_with_an_upload_is_told(client: httpx.AsyncClient, settings: Settings) -> None:
+    bad = await client.post("/v1/datasets", files={"file": ("a.csv", b"x0,y\n1,nan\n2,3\n")})
+    assert (bad.status_code, bad.json()["path"]) == (422, "line 2.y")
+    missing = await client.post("/v1/datasets", files={"other": ("a.csv", b"x0,y\n1,2\n")})
+    assert missing.status_code == 422
+    assert not list((settings.registry / "datasets").glob("*"))
+
+
+@pytest.mark.anyio
+async def test_an_upload_may_be_larger_than_a_price_request_but_not_endless(settings: Settings) -> None:
+    from app.main import create_app
+
+    small = settings.model_copy(update={"body_bytes": 1024, "dataset_bytes": 4096})
+    app = create_app(small)
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            fits = await client.post("/v1/datasets", files={"file": ("a.npz", packed(arrays(40)))})
+            assert fits.status_code == 201
+            too_long = await client.post("/v1/datasets", files={"file": ("a.csv", b"1," * (1 << 16))})
+            assert too_long.status_code == 413
+
+
+def test_the_commands_import_and_build_from_a_file(file: Path, root: Path, tmp_path: Path) -> None:
+    runner = CliRunner()
+    imported = runner.invoke(command_line, ["dataset", "import", str(file), "--registry", str(root), "--json"])
+    assert imported.exit_code == 0, imported.output
+    identifier = json.loads(imported.stdout)["dataset"]
+    listed = runner.invoke(command_line, ["dataset", "list", "--registry", str(root), "--json"])
+    assert [facts["dataset"] for facts in json.loads(listed.stdout)] == [identifier]
+    assert identifier in runner.invoke(command_line, ["dataset", "show", identifier, "--registry", str(root)]).stdout
+    (tmp_path / "spec.toml").write_text(
+        'name = "given"\nseed = 1\ndataset = { file = "labels.npz" }\nnetwork = { hidden = [2] }\n'
+        'training = { optimisers = [{ kind = "levenberg_marquardt", starts = 1, short = 3, long = 3 }] }\n'
+    )
+    empty = tmp_path / "bundled"
+    environment = {"SOBOLITE_BUNDLED": str(empty)}
+    built = runner.invoke(
+        command_line, ["build", str(tmp_path / "spec.toml"), "--registry", str(root)], env=environment
+    )
+    assert built.exit_code == 0, built.output
+    assert "published given@1" in built.stdout
+    shown = runner.invoke(command_line, ["models", "show", "given", "--registry", str(root)], env=environment)
+    assert shown.exit_code == 0, shown.output
+
+
+def test_a_source_survives_the_manifest(stored: str, root: Path) -> None:
+    spec = settle_dataset(load(BuildSpec, given(stored)), root)
+    assert load(BuildSpec, json.loads(json.dumps(dump(spec)))) == spec
+    assert isinstance(spec.dataset, DatasetSource)

@@ -1,0 +1,162 @@
+"""Labels of early exercise: quadrature, central differences, orders between contracts, limits."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from msgspec.structs import replace
+from torch import Tensor
+
+from pricing.domain import Feature
+from pricing.errors import InvalidSpec
+from pricing.estimators import frozen
+from pricing.estimators.choice import contribution
+from pricing.exercise import Rule, fit_rule
+from pricing.labels import make_labels
+from pricing.references.reference import reference
+from pricing.rotation import identity
+from pricing.scenario import scenario
+from pricing.specs.estimator import Frozen
+from pricing.specs.labels import LabelSpec
+from pricing.specs.payoff import Bermudan, BestOf, Call, Put
+from pricing.specs.problem import PricingProblem
+from pricing.specs.process import Bachelier, BlackScholes, Process
+
+ONE = ((1.0,),)
+BLACK_SCHOLES = BlackScholes(volatilities=(0.2,), correlation=ONE, rate=0.06, dividend_yields=(0.02,))
+BACHELIER = Bachelier(volatilities=(8.0,), correlation=ONE, rate=0.06, convention="carry")
+PUT = Put(weights=(1.0,), strike=40.0)
+DATES = (0.2, 0.4, 0.6, 0.8, 1.0)
+
+
+def put(process: Process = BLACK_SCHOLES, dates: tuple[float, ...] = DATES, maturity: float = 1.0) -> PricingProblem:
+    """A put struck at 40 on one asset."""
+    return PricingProblem(
+        process=process,
+        payoff=Bermudan(option=PUT, dates=dates),
+        maturity=maturity,
+        features=(Feature(name="spot", lower=(30.0,), upper=(50.0,)),),
+    )
+
+
+def labels_spec(order: int = 2) -> LabelSpec:
+    """Enough paths for errors of a thousandth."""
+    estimator = Frozen(degree=5, paths=1 << 14)
+    assert order in (1, 2)
+    return LabelSpec(samples=8, paths=2048, replicates=8, estimator=estimator, order=2 if order == 2 else 1)
+
+
+SPOTS = torch.tensor([[32.0], [36.0], [40.0], [44.0], [48.0]], dtype=torch.float64)
+
+
+@pytest.mark.parametrize("process", [BLACK_SCHOLES, BACHELIER])
+def test_labels_agree_with_quadrature(process: Process) -> None:
+    problem = put(process)
+    labels, exact = make_labels(problem, SPOTS, labels_spec(), seed=1), reference(problem, SPOTS.numpy())
+    assert labels.gradient is not None
+    assert labels.curvature is not None
+    assert labels.directions is not None
+    assert labels.value_error is not None
+    # What the rule misses of the value is of second order in the error of its boundary, and of delta of first.
+    excess = labels.value.numpy() - exact.value
+    assert (excess < 4.0 * labels.value_error.numpy() + 1e-4).all()
+    assert (excess > -4.0 * labels.value_error.numpy() - 3e-3).all()
+    assert np.abs(labels.gradient.numpy() - exact.gradient).max() < 6e-3
+    bent = labels.curvature[:, 0].numpy() / labels.directions[:, 0].numpy()
+    assert np.abs(bent - exact.hessian[:, 0]).max() < 0.03 * exact.hessian.max()
+
+
+def expectation(problem: PricingProblem, width: float) -> tuple[Rule, Tensor]:
+    """A rule, and normals to value it on."""
+    rule = fit_rule(problem, Frozen(paths=1 << 12, width=width), seed=1)
+    dimension = sum(frozen.groups(problem))
+    return rule, torch.from_numpy(np.random.default_rng(3).standard_normal((1, 256, dimension)))
+
+
+def test_gradient_is_the_difference_of_the_value_where_exercise_does_not_change() -> None:
+    problem = put()
+    rule, normals = expectation(problem, 0.0)
+    value = partial(frozen.held, rule, 0.0, normals=normals, rotation=identity(frozen.groups(problem)))
+    x = torch.tensor([[38.0]], dtype=torch.float64, requires_grad=True)
+    step = 1e-6
+    high, low = (value(scenario(problem, x.detach() + e)) for e in (step, -step))
+    slope = (high - low) / (2.0 * step)
+    kept = (slope.abs() < 1.5)[0]  # a path that changes its exercise date jumps
+    (gradient,) = torch.autograd.grad(value(scenario(problem, x))[0, kept].sum(), x)
+    assert kept.sum() > 250
+    assert float(gradient) == pytest.approx(float(slope[0, kept].sum()), rel=1e-6)
+
+
+def test_smoothing_moves_the_value_by_the_fourth_power_of_its_width() -> None:
+    problem = put()
+    rule, _ = expectation(problem, 0.0)
+    dimension = sum(frozen.groups(problem))
+    normals = torch.from_numpy(np.random.default_rng(3).standard_normal((1, 1 << 15, dimension)))
+    at = scenario(problem, torch.tensor([[36.0]], dtype=torch.float64))
+    turn = identity(frozen.groups(problem))
+    hard, half, full = (float(frozen.held(rule, w, at, normals, turn).mean()) for w in (0.0, 0.2, 0.4))
+    assert abs(half - hard) < abs(full - hard) / 6.0
+
+
+def test_european_is_below_bermudan_and_more_dates_are_worth_more() -> None:
+    def values(dates: tuple[float, ...]) -> Tensor:
+        return make_labels(put(dates=dates), SPOTS, labels_spec(1), seed=1).value
+
+    european, few, many = values((1.0,)), values(DATES), values(tuple((k + 1) / 15 for k in range(15)))
+    assert (european < few).all()
+    assert (few < many + 5e-3).all()
+    alone = values((0.4, 1.0))
+    assert (alone < few + 5e-3).all()
+
+
+def test_it_is_worth_at_least_each_date_alone() -> None:
+    bermudan = make_labels(put(), SPOTS, labels_spec(1), seed=1).value.numpy()
+    for date in DATES:
+        single = replace(put(), payoff=PUT, maturity=date)
+        assert (bermudan >= reference(single, SPOTS.numpy(), order=0).value - 5e-3).all()
+
+
+def test_a_call_without_dividends_is_the_european() -> None:
+    process = replace(BLACK_SCHOLES, dividend_yields=(0.0,))
+    call = Call(weights=(1.0,), strike=40.0)
+    problem = replace(put(process), payoff=Bermudan(option=call, dates=DATES))
+    labels = make_labels(problem, SPOTS, labels_spec(1), seed=1)
+    exact = reference(replace(problem, payoff=call), SPOTS.numpy(), order=1)
+    assert labels.gradient is not None
+    assert np.abs(labels.value.numpy() - exact.value).max() < 0.02
+    assert np.abs(labels.gradient.numpy() - exact.gradient).max() < 0.01
+
+
+@pytest.mark.parametrize("process", [BLACK_SCHOLES, BACHELIER])
+@pytest.mark.parametrize(("volatility", "maturity"), [(0.0, 1.0), (0.2, 0.0), (0.0, 0.0)])
+def test_no_volatility_and_no_time_leave_finite_labels(process: Process, volatility: float, maturity: float) -> None:
+    problem = put(replace(process, volatilities=(volatility,)), maturity=maturity)
+    spots = torch.tensor([[35.0], [45.0]], dtype=torch.float64)
+    labels = make_labels(problem, spots, replace(labels_spec(), paths=64, replicates=1), seed=1)
+    assert labels.gradient is not None
+    assert labels.curvature is not None
+    assert labels.value[0] == pytest.approx(5.0, abs=0.6)
+    assert labels.value[1] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_assets_that_differ_see_the_best_of_them() -> None:
+    process = BlackScholes(volatilities=(0.2, 0.3), correlation=((1.0, 0.3), (0.3, 1.0)), dividend_yields=(0.1, 0.05))
+    problem = PricingProblem(
+        process=process,
+        payoff=Bermudan(option=BestOf(initial=(1.0, 1.0), strike=100.0), dates=(0.5, 1.0)),
+        maturity=2.0,
+        features=(Feature(name="spot", lower=(80.0, 80.0), upper=(120.0, 120.0)),),
+    )
+    spots = torch.tensor([[100.0, 95.0]], dtype=torch.float64)
+    labels = make_labels(problem, spots, labels_spec(1), seed=1)
+    other = reference(problem, spots.numpy(), order=1)
+    assert labels.gradient is not None
+    assert other.standard_error is not None
+    assert abs(float(labels.value[0]) - other.value[0]) < 0.1
+    assert np.abs(labels.gradient.numpy() - other.gradient).max() < 0.01
+
+
+def test_a_payoff_without_dates_is_refused() -> None:
+    with pytest.raises(InvalidSpec, match="Bermudan"):
+        contribution(replace(put(), payoff=PUT), Frozen(), seed=1)

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from pricing.errors import InvalidSpec
+from pricing.references import resimulated
+from pricing.references.reference import reference
+from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, Call, Digital, Payoff, Put, WorstOf
+from pricing.specs.problem import PricingProblem
+from pricing.specs.process import Bachelier, BlackScholes, Dividend, Heston, Process
+
+Build = Callable[..., PricingProblem]
+SINGLE = BlackScholes(
+    volatilities=(0.3,), correlation=((1.0,),), rate=0.03, dividends=(Dividend(time=0.4, proportion=0.03),)
+)
+RATED = BlackScholes(volatilities=(0.3,), correlation=((1.0,),), rate=0.05)
+CASH = BlackScholes(volatilities=(0.3,), correlation=((1.0,),), dividends=(Dividend(time=0.4, amount=3.0),))
+TWO = BlackScholes(volatilities=(0.2, 0.3), correlation=((1.0, 0.4), (0.4, 1.0)), rate=0.03)
+STOCHASTIC = Heston(
+    initial_variances=(0.04,),
+    mean_reversions=(2.0,),
+    long_variances=(0.05,),
+    variance_volatilities=(0.4,),
+    spot_variance_correlations=(-0.6,),
+    correlation=((1.0,),),
+    steps=16,
+)
+GAUSSIAN = Bachelier(volatilities=(20.0,), correlation=((1.0,),))
+CALL, PUT = Call(weights=(1.0,), strike=100.0), Put(weights=(1.0,), strike=100.0)
+DOWN = Barrier(strike=100.0, barrier=85.0, direction="down", knock="out", dates=(0.5, 1.0))
+NOTE = Autocall(
+    initial=(100.0,),
+    dates=(0.5, 1.0),
+    triggers=(1.0, 1.0),
+    coupon=0.1,
+    coupon_barrier=0.8,
+    knock_in=0.6,
+    notional=100.0,
+)
+AVERAGE = Asian(weights=(1.0,), strike=100.0, dates=(0.5, 1.0))
+# Bias of smoothed second derivatives and of exercise rules, a share of the largest, beside the standard errors.
+BIAS = 0.02
+
+
+@pytest.mark.parametrize(
+    ("process", "payoff"),
+    [
+        (SINGLE, CALL),
+        (SINGLE, Digital(weights=(1.0,), strike=100.0)),
+        (SINGLE, DOWN),
+        (SINGLE, NOTE),
+        (SINGLE, Asian(weights=(1.0,), strike=100.0, dates=(0.5, 1.0), average="geometric")),
+        (CASH, PUT),
+        (TWO, WorstOf(initial=(100.0, 100.0), strike=1.0, side="put")),
+        (STOCHASTIC, CALL),
+        (GAUSSIAN, Barrier(strike=100.0, barrier=85.0, direction="down", knock="in")),
+        (RATED, Bermudan(option=PUT, dates=(0.5, 1.0))),
+    ],
+    ids=lambda part: type(part).__name__,
+)
+def test_it_agrees_with_exact_references(problem: Build, process: Process, payoff: Payoff) -> None:
+    case = problem(process, payoff, 1.0)
+    x = np.full((2, process.assets), 1.0) * np.array([[97.0], [108.0]])
+    exact = reference(case, x)
+    assert not exact.kind.startswith("resimulated")
+    means, errors = resimulated.reference(case, x, order=2, seed=1)
+    for mean, error, right in zip(means, errors, (exact.value, exact.gradient, exact.hessian), strict=True):
+        assert (np.abs(mean - right) <= 4.0 * error + BIAS * np.abs(right).max()).all()
+        assert (error < 0.2 * np.abs(right).max()).all()
+
+
+def test_lower_orders_are_zeros_beyond(problem: Build) -> None:
+    case, x = problem(CASH, AVERAGE, 1.0), np.array([[100.0]])
+    (value, gradient, hessian), (error, *_) = resimulated.reference(case, x, order=0, seed=1)
+    assert value[0] > 10.0 * error[0] > 0.0
+    assert not gradient.any()
+    assert not hessian.any()
+
+
+def test_another_seed_is_another_sample(problem: Build) -> None:
+    case, x = problem(CASH, AVERAGE, 1.0), np.array([[100.0]])
+    first, again, other = (resimulated.reference(case, x, order=0, seed=seed)[0][0][0] for seed in (1, 1, 2))
+    assert first == again != other
+
+
+def test_grids_are_finer_and_paths_fewer_where_they_cost_more(problem: Build) -> None:
+    case = problem(STOCHASTIC, CALL, 1.0)
+    how = resimulated.plan(case)
+    assert isinstance(how.problem.process, Heston)
+    assert how.problem.process.steps == 32
+    few = resimulated.paths(problem(STOCHASTIC, CALL, 1.0, initial_variance=(0.01, 0.1)), how.second, order=2)
+    assert few < resimulated.paths(case, how.second, order=2)
+
+
+def test_what_nothing_simulates_is_refused(problem: Build) -> None:
+    with pytest.raises(InvalidSpec, match="bridge"):
+        resimulated.plan(problem(CASH, Barrier(strike=100.0, barrier=85.0, direction="down", knock="out"), 1.0))

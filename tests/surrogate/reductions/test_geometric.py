@@ -1,0 +1,119 @@
+"""Homogeneity and time scaling: the scaled formula around the exact canonical value is the exact value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from msgspec.structs import replace
+from torch import Tensor
+
+from pricing.domain import Feature
+from pricing.references import black_scholes, fourier, rainbow
+from pricing.references.reference import reference
+from pricing.scenario import Scenario, scenario
+from pricing.specs.payoff import Barrier, Call, Digital, Payoff, Put, WorstOf
+from pricing.specs.problem import PricingProblem
+from pricing.specs.process import BlackScholes, Dividend, Heston, Process
+from surrogate.expressions import evaluate
+from surrogate.reductions.choice import reduce
+from surrogate.reductions.reduction import Reduction, to_canonical
+
+MATURITY = Feature(name="maturity", lower=(0.2,), upper=(2.0,), unit="years")
+STRIKE = Feature(name="strike", lower=(0.8,), upper=(1.2,))
+RATE = Feature(name="rate", lower=(-0.02,), upper=(0.08,), unit="per year")
+DIVIDEND = Feature(name="dividend_yield", lower=(0.0,), upper=(0.05,), unit="per year")
+SCALE = Feature(name="volatility_scale", lower=(0.5,), upper=(1.5,), unit="1")
+VOLATILITY = Feature(name="volatility", lower=(0.1,), upper=(0.5,))
+CORRELATION = Feature(name="correlation", lower=(0.0,), upper=(0.8,), unit="1")
+BARRIER = Feature(name="barrier", lower=(0.5,), upper=(0.7,))
+VARIANCES = tuple(
+    Feature(name=name, lower=(low,), upper=(high,), unit="per year")
+    for name, low, high in (
+        ("initial_variance", 0.02, 0.1),
+        ("mean_reversion", 0.5, 3.0),
+        ("long_variance", 0.02, 0.1),
+        ("variance_volatility", 0.2, 0.8),
+    )
+)
+SINGLE = BlackScholes(volatilities=(0.2,), correlation=((1.0,),), rate=0.03, dividend_yields=(0.01,))
+PAIR = BlackScholes(volatilities=(0.2, 0.3), correlation=((1.0, 0.4), (0.4, 1.0)))
+HESTON = Heston(
+    initial_variances=(0.05,),
+    mean_reversions=(1.5,),
+    long_variances=(0.04,),
+    variance_volatilities=(0.5,),
+    spot_variance_correlations=(-0.6,),
+    correlation=((1.0,),),
+    rate=0.02,
+)
+OUT = Barrier(strike=1.0, barrier=0.7, direction="down", knock="out")
+
+Formula = Callable[[PricingProblem, Scenario], Tensor]
+CASES: dict[str, tuple[Process, Payoff, tuple[Feature, ...], Formula]] = {
+    "call": (SINGLE, Call(weights=(1.0,), strike=1.0), (STRIKE, MATURITY, VOLATILITY, RATE), black_scholes.single),
+    "two puts": (SINGLE, Put(weights=(2.0,), strike=2.0), (MATURITY, SCALE, DIVIDEND), black_scholes.single),
+    "digital": (SINGLE, Digital(weights=(1.0,), strike=1.0, cash=3.0), (STRIKE, SCALE, MATURITY), black_scholes.single),
+    "basket": (PAIR, Call(weights=(0.5, 0.5), strike=1.0), (STRIKE, SCALE, MATURITY, CORRELATION), black_scholes.pair),
+    "worst": (PAIR, WorstOf(initial=(1.0, 1.1), strike=0.9, side="put"), (STRIKE, MATURITY), rainbow.ranked),
+    "barrier": (replace(SINGLE, dividend_yields=()), OUT, (STRIKE, SCALE, MATURITY, BARRIER), black_scholes.barrier),
+    "heston": (HESTON, Call(weights=(1.0,), strike=1.0), (STRIKE, MATURITY, RATE, *VARIANCES), fourier.vanilla),
+}
+
+
+def make(name: str) -> PricingProblem:
+    process, payoff, features, _ = CASES[name]
+    spots = Feature(name="spot", lower=(0.75,) * process.assets, upper=(1.5,) * process.assets)
+    return PricingProblem(process=process, payoff=payoff, maturity=1.0, features=(spots, *features))
+
+
+def reduced(problem: PricingProblem) -> Reduction:
+    found = reduce(problem)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_scaling_is_exact(name: str) -> None:
+    """Value and gradient; the network is what the canonical value leaves of it after its own amplitude."""
+    problem = make(name)
+    reduction, formula = reduced(problem), CASES[name][3]
+    assert reduction.canonical.box.dimension < problem.box.dimension
+    features = problem.box.from_uniforms(np.random.default_rng(1).random((100, problem.box.dimension)))
+    exact = reference(problem, features, order=1)
+    x = torch.from_numpy(features).requires_grad_()
+    u = to_canonical(reduction, x)
+    assert reduction.canonical.box.distance(u.detach().numpy()).max() <= 1e-12
+    (local,) = evaluate([reduction.local_amplitude], u)
+    (amplitude,) = evaluate([reduction.amplitude], x)
+    value = (amplitude / local)[:, 0] * formula(reduction.canonical, scenario(reduction.canonical, u))
+    (slope,) = torch.autograd.grad(value.sum(), x)
+    np.testing.assert_allclose(value.detach().numpy(), exact.value, rtol=1e-8, atol=1e-9)
+    np.testing.assert_allclose(slope.numpy(), exact.gradient, rtol=1e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_inputs_are_the_same_from_either_side(name: str) -> None:
+    reduction = reduced(make(name))
+    features = reduction.problem.box.from_uniforms(
+        np.random.default_rng(2).random((50, reduction.problem.box.dimension))
+    )
+    x = torch.from_numpy(features)
+    (u,) = evaluate([reduction.inputs], x)
+    (z,) = evaluate([reduction.local_inputs], to_canonical(reduction, x))
+    torch.testing.assert_close(u, z, rtol=1e-12, atol=1e-12)
+    assert reduction.box.distance(u.numpy()).max() <= 1e-12
+
+
+def test_what_gains_nothing_or_is_not_homogeneous_stays_as_it_is() -> None:
+    call = make("call")
+    assert reduce(replace(call, features=call.features[:1])) is None
+    assert reduce(replace(call, process=replace(SINGLE, dividends=(Dividend(time=0.5, amount=0.1),)))) is None
+    zero = replace(call.features[0], lower=(0.0,))
+    assert reduce(replace(call, features=(zero, *call.features[1:]))) is None
+    width = replace(call, features=(call.features[0], VOLATILITY))
+    assert reduced(width).canonical.box.dimension == width.box.dimension
+    scaled = replace(make("heston"), features=(*make("heston").features, SCALE))
+    assert reduce(scaled) is None
