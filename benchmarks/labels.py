@@ -61,7 +61,7 @@ PRODUCTS = (
 )
 # Payoffs that jump have no Lipschitz bound; the paths that a jump costs a smoothed label are another story.
 JUMPS = frozenset({"digital", "barrier_discrete", "autocall_5"})
-POINTS, REPLICATES, PATHS = 32, 8, (256, 1024, 4096)
+POINTS, REPLICATES, PATHS = 16, 8, (256, 1024)
 ANTITHETIC = Draws(source="antithetic", rotation="none")
 # An error below this is rounding: such labels have no noise.
 EXACT = LEAST_ERROR = 1e-12
