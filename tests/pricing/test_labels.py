@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pricing.analytic import greeks
+from pricing.domain import Feature
 from pricing.errors import InvalidSpec, NonFiniteLabels, OutOfDomain
 from pricing.labels import Labels, load, make_labels, save
 from pricing.sampling import sample_features
@@ -18,6 +19,7 @@ from pricing.specs.estimator import Conditional, Estimator, Pathwise, Smoothed
 from pricing.specs.labels import LabelSpec
 from pricing.specs.payoff import Call
 from pricing.specs.problem import PricingProblem
+from pricing.specs.process import BlackScholes
 from pricing.specs.sampler import MoneynessSampler
 
 # Draws that do not depend on the features, so that bumped features meet the same normals.
@@ -136,6 +138,24 @@ def test_principal_direction_of_a_basket_is_its_weights(seven: PricingProblem, s
     torch.testing.assert_close(directions[:, 0], (w / w.norm()).expand(16, -1), rtol=0, atol=1e-12)
     gram = directions @ directions.transpose(1, 2)
     torch.testing.assert_close(gram, torch.eye(7, dtype=torch.float64).expand(16, -1, -1), rtol=0, atol=1e-12)
+
+
+def test_principal_direction_is_found_in_units_of_the_box() -> None:
+    """Over the Box a spot moves values by 30 and a volatility by 4, although vega is 40 and delta 0.5."""
+    problem = PricingProblem(
+        process=BlackScholes(volatilities=(0.2,), correlation=((1.0,),)),
+        payoff=Call(weights=(1.0,), strike=100.0),
+        maturity=1.0,
+        features=(
+            Feature(name="spot", lower=(70.0,), upper=(130.0,)),
+            Feature(name="volatility", lower=(0.15,), upper=(0.25,)),
+        ),
+    )
+    spec = LabelSpec(samples=16, paths=8)
+    features = sample_features(problem, spec, seed=0)
+    direction = label(make_labels(problem, features, spec, seed=0), "directions")[0, 0].numpy()
+    shares = np.abs(direction) / (problem.box.upper - problem.box.lower)
+    assert shares[1] < 0.3 * shares[0]
 
 
 def test_random_directions_have_unit_second_moment(single: PricingProblem) -> None:
