@@ -96,7 +96,8 @@ class Batcher:
             features = batch[0].features if count == 1 else np.concatenate([one.features for one in batch])
             outputs = batch[0].outputs
             if any(one.outputs != outputs for one in batch):
-                outputs = tuple(predictor.sizes)  # each takes its own of all of them
+                asked = set().union(*(one.outputs for one in batch))
+                outputs = tuple(name for name in predictor.sizes if name in asked)  # each takes its own of them
             answer = self._call(predictor, features, outputs, count)
         except Exception as error:  # noqa: BLE001  the failure belongs to every request of the batch
             for one in batch:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from app.commands import build, dataset, jobs, models, price, serve, sweep
+from app.commands import build, dataset, jobs, models, price, schema, serve, sweep
 from app.errors import EXPECTED, INSTALL_TRAINING, STATUS
 
 FAILED, BAD_INPUT = 1, 2
@@ -31,6 +31,7 @@ app.command()(sweep.sweep)
 app.command()(price.price)
 app.command()(build.evaluate)
 app.command()(build.methods)
+app.command()(schema.schema)
 app.add_typer(models.app, name="models")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(dataset.app, name="dataset")

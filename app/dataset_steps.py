@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from msgspec.structs import replace
+from torch import Tensor
 
 from app import datasets
 from app.plan import read_json, read_order, replacing, write_json
@@ -16,9 +17,11 @@ from app.spec import BuildSpec
 from pricing.draws import stream
 from pricing.errors import InvalidSpec
 from pricing.labels import load as load_labels
+from pricing.types import Array
 from surrogate.dataset import Dataset, from_labels
-from surrogate.held_out import judge, replicate_noise
+from surrogate.held_out import judge
 from surrogate.noise import Choice, draw_groups
+from surrogate.replicates import Noise, copies, replicate_noise
 from surrogate.spec import TrainingSpec
 from surrogate.surrogates import Surrogate
 
@@ -42,18 +45,56 @@ def take_labels(folder: Path, build: BuildSpec) -> None:
     cut = max(1, round(source.held_out * len(data)))
     while cut < len(order) and torch.equal(data.x[order[cut]], data.x[order[cut - 1]]):
         cut += 1
-    kept, judged = data.rows(order[cut:]), data.rows(order[:cut])
-    judged = judged.rows(torch.from_numpy(source.box.contains(judged.x.numpy())))
-    if not len(kept) or not len(judged):
+    learnt, held_out = order[cut:], order[:cut]
+    inside = torch.from_numpy(source.box.contains(data.x.numpy()))
+    require_rows(data, learnt, held_out, inside=inside)
+    told = inside & ~torch.from_numpy(copies(data.x.numpy(), labels_of(data).values()))
+    judged = held_out[told[held_out]]
+    save(data.rows(learnt), folder / "labels.npz")
+    save(data.rows(judged), folder / HELD_OUT)
+    split = {"learnt_from": len(learnt), "learnt_from_in_box": int(inside[learnt].sum()), "held_out": len(judged)}
+    known = describe(datasets.find(Path(registry), source.id))
+    write_json(folder / "labels.json", known | split | {"simulated_paths": 0, "noise": noise_of(data.rows(told))})
+
+
+def describe(facts: dict[str, Any]) -> dict[str, Any]:
+    """What a report says of the dataset it learnt from: how many rows, and from where to where."""
+    ranges = [facts["statistics"][column] for column in facts["columns"]]
+    ends = {end: [part[end] for part in ranges] for end in ("least", "largest")}
+    return {name: facts[name] for name in ("dataset", "rows", "copies")} | ends
+
+
+def noise_of(data: Dataset) -> dict[str, dict[str, float]] | None:
+    """What repeated features tell of the noise in values and deltas, as plain data."""
+    noise = replicate_noise(data.x.numpy(), labels_of(data))
+    return None if noise is None else {name: found._asdict() for name, found in noise.items()}
+
+
+def labels_of(data: Dataset) -> dict[str, Array]:
+    """The labels by output. Shape: (row, coordinate) each."""
+    labels = {"value": data.y[:, None].numpy()}
+    return labels if data.gradient is None else labels | {"delta": data.gradient.numpy()}
+
+
+def require_rows(data: Dataset, learnt: Tensor, held_out: Tensor, *, inside: Tensor) -> None:
+    """Raise InvalidSpec unless there are different rows to learn from, and rows in the Box on both sides.
+
+    Shape: learnt, held_out indices of rows; inside (row,) of bool.
+    """
+    sides = int(inside[learnt].sum()), int(inside[held_out].sum())
+    if not all(sides):
         raise InvalidSpec(
-            f"dataset: {len(kept)} rows are left to learn from and {len(judged)} held-out rows lie in the Box; give "
-            "more rows, another held_out or a wider Box",
+            f"dataset: of {len(learnt)} rows to learn from {sides[0]} lie in the Box, and of {len(held_out)} held-out "
+            f"rows {sides[1]}; give more rows, another held_out or a Box where rows are (those outside of it are "
+            "learnt from too, but nothing is judged on them)",
             path="dataset",
         )
-    save(kept, folder / "labels.npz")
-    save(judged, folder / HELD_OUT)
-    facts = {"dataset": source.id, "rows": len(data), "learnt_from": len(kept), "held_out": len(judged)}
-    write_json(folder / "labels.json", {**facts, "simulated_paths": 0, "standard_error": replicate_noise(data)})
+    y = data.y[learnt]
+    if not y.min() < y.max():
+        raise InvalidSpec(
+            f"dataset: y is {float(y[0]):g} in all {len(y)} rows to learn from; give rows where it differs",
+            path="dataset",
+        )
 
 
 def save(data: Dataset, path: Path) -> None:
@@ -97,4 +138,7 @@ def found_ridge(folder: Path) -> dict[str, Any]:
 
 def judge_held_out(folder: Path, network: Surrogate) -> dict[str, Any]:
     """The report against the rows that were held out."""
-    return judge(network, read(folder / HELD_OUT), noise=read_json(folder / "labels.json")["standard_error"])
+    noise = read_json(folder / "labels.json")["noise"] or {}
+    return judge(
+        network, read(folder / HELD_OUT), noise={name: Noise(**found) for name, found in noise.items()} or None
+    )

@@ -1,7 +1,8 @@
 """Datasets of other people's labels, under the hash of their content, in the registry's folder. Torch-free.
 
-``<root>/datasets/<id>.npz`` holds the numbers, ``<id>.json`` what is known of them; the second is written last, so what
-it names is complete. Files never change: the same content is the same dataset, whatever file it came in.
+``<root>/datasets/<id>.npz`` holds the numbers, ``<id>.json`` what is known of them; neither takes its name before both
+are written, and the second takes it last, so what it names is complete. Files never change: the same content is the
+same dataset, whatever file it came in.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
 import msgspec
@@ -24,14 +25,23 @@ from app.errors import UnknownDataset
 from app.label_files import read_labels
 from app.label_table import LabelTable, Limits
 from app.settings import Settings
-from pricing.domain import Feature
+from pricing.domain import Box, Feature
 from pricing.errors import InvalidSpec
 from pricing.specs.base import dump, load
 from pricing.types import Array
+from surrogate.replicates import copies, numbered
 
 FOLDER = "datasets"
-# What an inferred Box says of units: a file of numbers does not.
-UNIT = "unit"
+# How far beyond the data a Box may reach, as a share of their range: to round bounds, and not to extrapolate.
+REACH = 0.05
+# What to change where labels lack the derivatives that a field needs.
+REMEDIES = {
+    "training.loss": "set training.loss.order = {least}",
+    "network.inputs": 'set network.inputs = "features"',
+    "polynomial": 'set polynomial.derivative_weight = 0 and polynomial.inputs = "features"',
+    "pruning.rows": 'set pruning.rows = "gauss_newton"',
+    "pruning.fine_tuning.loss": "set pruning.fine_tuning.loss.order = {least}",
+}
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -51,27 +61,26 @@ def import_file(path: Path, root: Path, limits: Limits, *, name: str | None = No
     facts_path = folder / f"{identifier}.json"
     if facts_path.exists():
         return find(root, identifier), False
-    folder.mkdir(parents=True, exist_ok=True)
-    with _whole(folder / f"{identifier}.npz") as file:
-        np.savez(file, allow_pickle=False, **columns(table))
     facts = {"dataset": identifier, "name": name, "imported": datetime.now(UTC).isoformat(), **describe(table)}
-    with _whole(facts_path) as file:
-        file.write(json.dumps(facts, indent=2, allow_nan=False).encode())
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder) as unfinished:
+        numbers = Path(unfinished) / f"{identifier}.npz"
+        with _kept(numbers) as file:
+            np.savez(file, allow_pickle=False, **columns(table))
+        with _kept(Path(unfinished) / facts_path.name) as file:
+            file.write(json.dumps(facts, indent=2, allow_nan=False).encode())
+        for written in (numbers, Path(unfinished) / facts_path.name):
+            written.replace(folder / written.name)
     return find(root, identifier), True
 
 
 @contextmanager
-def _whole(target: Path) -> Iterator[BinaryIO]:
-    """A file that takes its name when the block succeeds; whoever reads sees all or nothing."""
-    partial = target.with_name(f"{target.name}.{uuid.uuid4().hex}")
-    try:
-        with partial.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+def _kept(path: Path) -> Iterator[BinaryIO]:
+    """A new file that is on the disk when the block is left."""
+    with path.open("xb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def columns(table: LabelTable) -> dict[str, Array]:
@@ -97,10 +106,12 @@ def describe(table: LabelTable) -> dict[str, Any]:
         statistics |= {f"dydx[{place}]": _statistics(part) for place, part in enumerate(table.dydx.T)}
     if table.weight is not None:
         statistics["weight"] = _statistics(table.weight)
-    distinct = len(np.unique(table.x, axis=0))
+    parts = columns(table)
+    labels = [name for name in ("y", "dydx") if name in parts]
     return {
         "rows": len(table.y),
-        "distinct_rows": distinct,
+        "distinct_rows": int(numbered(parts["x"]).max()) + 1,
+        "copies": int(copies(parts["x"], [parts[name].reshape(len(table.y), -1) for name in labels]).sum()),
         "derivatives": table.dydx is not None,
         "weights": table.weight is not None,
         "columns": list(table.names),
@@ -125,7 +136,7 @@ def inferred(table: LabelTable) -> tuple[Feature, ...]:
         groups.setdefault(name.partition("[")[0], []).append(place)
     low, high = table.x.min(axis=0), table.x.max(axis=0)
     return tuple(
-        Feature(name=name, lower=tuple(low[places].tolist()), upper=tuple(high[places].tolist()), unit=UNIT)
+        Feature(name=name, lower=tuple(low[places].tolist()), upper=tuple(high[places].tolist()))
         for name, places in groups.items()
     )
 
@@ -179,8 +190,9 @@ def with_features(source: DatasetSource, root: Path, needed: tuple[str, int]) ->
     least = 1 if facts["derivatives"] else 0
     if order > least:
         raise InvalidSpec(
-            f"{field} needs labels of order {order} and the dataset has labels of order {least}; ask for {least}"
-            + (" or import columns dydx too" if least == 0 else ""),
+            f"{field} needs labels of order {order} and the dataset has labels of order {least}; "
+            + REMEDIES[field].format(least=least)
+            + (", or import columns dydx too" if least == 0 else ""),
             path=field,
             bound=least,
         )
@@ -193,4 +205,22 @@ def with_features(source: DatasetSource, root: Path, needed: tuple[str, int]) ->
             path="dataset.features",
             bound=len(facts["columns"]),
         )
+    require_data(features, facts)
     return msgspec.structs.replace(source, features=features)
+
+
+def require_data(features: tuple[Feature, ...], facts: Mapping[str, Any]) -> None:
+    """Raise InvalidSpec for a Box that reaches far beyond the data."""
+    box = Box(features=features)
+    for label, column, lower, upper in zip(box.labels, facts["columns"], box.lower, box.upper, strict=True):
+        least, largest = (facts["statistics"][column][end] for end in ("least", "largest"))
+        room = REACH * (largest - least)
+        bound = [least - room, largest + room]
+        if lower < bound[0] or upper > bound[1]:
+            raise InvalidSpec(
+                f"dataset.features: {label} goes from {lower:g} to {upper:g} and the data of column {column} from "
+                f"{least:g} to {largest:g}; stay within {bound[0]:g} to {bound[1]:g}, {REACH:.0%} of their range "
+                "beyond the data, or add rows there",
+                path="dataset.features",
+                bound=bound,
+            )

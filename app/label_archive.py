@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from app.errors import InvalidRequest
-from app.label_table import VALUE, WEIGHT, LabelTable, Limits, checked, require_rows, require_size
+from app.label_table import VALUE, WEIGHT, LabelTable, Limits, checked, require_numbers, require_rows
 from pricing.types import Array
 
 
@@ -42,16 +43,19 @@ def from_archive(path: Path, limits: Limits) -> LabelTable:
 def _arrays(path: Path, limits: Limits) -> dict[str, Array]:
     """The arrays of an NPZ file; each header is read first, so that none can promise more than its file holds."""
     arrays: dict[str, Array] = {}
+    numbers = 0
     try:
         with zipfile.ZipFile(path) as archive:
-            require_size(sum(entry.file_size for entry in archive.infolist()), limits)
             for entry in archive.infolist():
                 with archive.open(entry) as file:
                     version = np.lib.format.read_magic(file)
                     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else _header_2
                     shape, _, dtype = read(file)
-                    if dtype.kind not in "fiu" or int(np.prod(shape, dtype=object)) * dtype.itemsize > entry.file_size:
+                    count = math.prod(shape)
+                    if dtype.kind not in "fiu" or count * dtype.itemsize > entry.file_size:
                         raise ValueError(f"{entry.filename} holds {dtype} of shape {shape}, not numbers")
+                    numbers += count
+                    require_numbers(numbers, limits)
                 with archive.open(entry) as file:
                     part = np.lib.format.read_array(file, allow_pickle=False)
                 if part.ndim == 0:

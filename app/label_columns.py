@@ -11,8 +11,10 @@ from pricing.types import Array
 
 NUMBERED = re.compile(r"(x|dydx)(?:\[(\d{1,4})\]|(\d{1,4}))")
 NAMED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:\[(\d{1,4})\])?")
-# Characters of a wrong name that are shown.
-SHOWN = 40
+# Names that no feature has and that somebody may take for y, weight or dydx0.
+MISSPELT = re.compile(r"y$|weights?$|dyd", re.IGNORECASE)
+# Characters of a wrong name, and of a list of names, that are shown.
+SHOWN, LISTED = 40, 200
 
 
 def assemble(header: Sequence[str], numbers: Array, places: Sequence[int]) -> LabelTable:
@@ -32,12 +34,20 @@ def assemble(header: Sequence[str], numbers: Array, places: Sequence[int]) -> La
         raise InvalidRequest(f"the header must name y, got {', '.join(header)[:200] or 'nothing'}", path=VALUE)
     slopes = [name for name in header if (match := NUMBERED.fullmatch(name)) and match[1] == "dydx"]
     features = [name for name in header if name not in {VALUE, WEIGHT, *slopes}]
+    if unknown := [name for name in features if MISSPELT.match(name)]:
+        raise InvalidRequest(
+            f"unknown columns: {', '.join(unknown)[:LISTED]}; values are y, weights are weight, derivatives dydx0, "
+            "dydx1, ... in the order of the features",
+            path=unknown[0][:SHOWN],
+        )
     order, names = _feature_order(features)
     dydx = None
     if slopes:
         by_index = _by_index(slopes, "dydx")
         if len(by_index) != len(order):
-            raise InvalidRequest(f"need dydx for {len(order)} features, got {len(by_index)}", path="dydx")
+            raise InvalidRequest(
+                f"need dydx for {len(order)} features ({', '.join(order)[:LISTED]}), got {len(by_index)}", path="dydx"
+            )
         dydx = numbers[:, [columns[name] for name in by_index]]
     table = LabelTable(
         names=names,

@@ -9,9 +9,12 @@ hold x and dydx as columns of lists.
 from __future__ import annotations
 
 import csv
+import re
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 
@@ -19,10 +22,14 @@ from app.errors import InvalidRequest
 from app.label_archive import from_archive
 from app.label_columns import assemble
 from app.label_parquet import read_parquet
-from app.label_table import LabelTable, Limits, require_rows
+from app.label_table import LabelTable, Limits, require_numbers, require_rows
 from pricing.types import Array
 
 ARCHIVE, PARQUET = b"PK\x03\x04", b"PAR1"
+# What others write between columns, where a comma may be the point of a number.
+OTHERS = re.compile(r"[;\t| ]")
+# Characters of a line: enough for the columns of 1,000 features and their derivatives.
+LINE = 1 << 20
 # Characters of a wrong cell that are shown.
 SHOWN = 40
 
@@ -50,8 +57,9 @@ def _read_csv(path: Path, limits: Limits) -> tuple[list[str], Array, Sequence[in
     numbers, places = array("d"), array("q")
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = ((line, row) for line, row in enumerate(csv.reader(file), 1) if row)
+            lines = ((line, row) for line, row in enumerate(csv.reader(_short_lines(file)), 1) if row)
             header = [name.strip() for name in next(lines, (0, list[str]()))[1]]
+            _require_commas(header)
             for line, row in lines:
                 if len(row) != len(header):
                     raise InvalidRequest(
@@ -63,9 +71,31 @@ def _read_csv(path: Path, limits: Limits) -> tuple[list[str], Array, Sequence[in
                     _refuse_cell(f"line {line}", header, row)
                 places.append(line)
                 require_rows(len(places), limits)
+                require_numbers(len(numbers), limits)
     except (UnicodeDecodeError, csv.Error) as error:
         raise InvalidRequest(f"the file is not CSV text, Parquet or NPZ: {error}") from error
     return header, np.frombuffer(numbers, dtype=np.float64).reshape(len(places), len(header)), places
+
+
+def _short_lines(file: TextIO) -> Iterator[str]:
+    """The lines of a file, of which none, and no quoted cell, can be as long as the file."""
+    for number, line in enumerate(iter(partial(file.readline, LINE), ""), 1):
+        if len(line) == LINE or line.count('"') % 2:
+            raise InvalidRequest(
+                f"line {number}: a line must be shorter than {LINE} characters and end outside of quotes",
+                path=f"line {number}",
+            )
+        yield line
+
+
+def _require_commas(header: Sequence[str]) -> None:
+    """Raise InvalidRequest for one column whose name is several names."""
+    if len(header) == 1 and (found := OTHERS.search(header[0])):
+        raise InvalidRequest(
+            f"line 1: separate the columns by commas and not by {found[0]!r}, and write numbers as 1.5; "
+            f"got {header[0][:SHOWN]!r}",
+            path="line 1",
+        )
 
 
 def _refuse_cell(place: str, header: Sequence[str], row: Sequence[str]) -> None:

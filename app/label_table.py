@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,10 @@ from pricing.specs.base import MAXIMUM_ASSETS
 from pricing.types import Array
 
 VALUE, WEIGHT = "y", "weight"
+# Larger numbers, and smaller weights, are errors of the file: their squares would overflow.
+LARGEST, SMALLEST_WEIGHT = 1e100, 1e-100
+# Of a number in memory, however few it takes in its file.
+NUMBER_BYTES = 8
 
 
 class Limits(NamedTuple):
@@ -50,27 +54,36 @@ def checked(table: LabelTable, places: Sequence[int], word: str) -> LabelTable:
         raise InvalidRequest(
             f"need at least one row and at most {MAXIMUM_ASSETS} features, got {len(table.y)} and {table.x.shape[1]}"
         )
-    labels = (*table.names, VALUE, *(f"dydx[{i}]" for i in range(len(table.names) if table.dydx is not None else 0)))
-    parts = [part for part in (table.x, table.y[:, None], table.dydx) if part is not None]
-    parts += [] if table.weight is None else [table.weight[:, None]]
-    _require_all(np.concatenate(parts, axis=1), (*labels, WEIGHT), np.isfinite, (places, word, "a finite number"))
+    told = places, word
+    _require_between(-LARGEST, table.x, table.names, told)
+    _require_between(-LARGEST, table.y[:, None], (VALUE,), told)
+    if table.dydx is not None:
+        _require_between(-LARGEST, table.dydx, [f"dydx[{i}]" for i in range(table.dydx.shape[1])], told)
     if table.weight is not None:
-        _require_all(table.weight[:, None], (WEIGHT,), lambda weight: weight > 0.0, (places, word, "a number > 0"))
+        _require_between(SMALLEST_WEIGHT, table.weight[:, None], (WEIGHT,), told)
+    if (table.x == table.x[0]).all():
+        raise InvalidRequest(
+            f"need rows at different points, some 1,000 of them, got {len(table.y)} at one point", path="x"
+        )
     for name, low, high in zip(table.names, table.x.min(axis=0), table.x.max(axis=0), strict=True):
         if not low < high:
             raise InvalidRequest(f"column {name} is {low} in every row: leave it out", path=name)
+    if not table.y.min() < table.y.max():
+        raise InvalidRequest(f"column {VALUE} is {table.y[0]} in every row: there is nothing to learn", path=VALUE)
     return table
 
 
-def _require_all(numbers: Array, labels: Sequence[str], holds: Any, told: tuple[Sequence[int], str, str]) -> None:
-    places, word, need = told
-    bad = ~holds(numbers)
+def _require_between(least: float, numbers: Array, labels: Sequence[str], told: tuple[Sequence[int], str]) -> None:
+    bad = ~((numbers >= least) & (numbers <= LARGEST))
     if bad.any():
         row, column = np.argwhere(bad)[0]
+        places, word = told
         place = f"{word} {next(islice(places, int(row), None))}"
         raise InvalidRequest(
-            f"{place}, column {labels[column]}: need {need}, got {numbers[row, column]}",
+            f"{place}, column {labels[column]}: need a finite number from {least:g} to {LARGEST:g}, "
+            f"got {numbers[row, column]}",
             path=f"{place}.{labels[column]}",
+            bound=[least, LARGEST],
         )
 
 
@@ -80,7 +93,10 @@ def require_rows(rows: int, limits: Limits) -> None:
         raise TooLarge(f"the file has more than {limits.rows} rows, the limit (dataset_rows)", bound=limits.rows)
 
 
-def require_size(size: int, limits: Limits) -> None:
-    """Raise TooLarge beyond the limit."""
-    if size > limits.size:
-        raise TooLarge(f"the file holds more than {limits.size} bytes, the limit (dataset_bytes)", bound=limits.size)
+def require_numbers(count: int, limits: Limits) -> None:
+    """Raise TooLarge for more numbers than there is room for."""
+    if NUMBER_BYTES * count > limits.size:
+        raise TooLarge(
+            f"the file holds more than {limits.size} bytes of numbers, {NUMBER_BYTES} each, the limit (dataset_bytes)",
+            bound=limits.size,
+        )

@@ -71,6 +71,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     state.predictors = Predictors(state.registry, provider=settings.provider, capacity=settings.loaded_models)
     state.batcher = Batcher(state.metrics, threads=settings.chunk_threads, batch_rows=settings.batch_rows)
     state.jobs = Jobs(settings)
+    state.importing = asyncio.Lock()
     with closing(state.registry), closing(state.batcher), closing(state.jobs):
         reason = await health.unready(state)
         structlog.get_logger().info("serving", registry=str(settings.registry), ready=reason or True)

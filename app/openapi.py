@@ -1,4 +1,4 @@
-"""The OpenAPI document: FastAPI's own, and the price route, which FastAPI does not see."""
+"""The OpenAPI document: FastAPI's own, and what it does not see: the price route and the jobs' specifications."""
 
 from __future__ import annotations
 
@@ -8,22 +8,31 @@ from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
 from app.problems import MEDIA_TYPE
+from app.routes.jobs import JobRequest
 from app.routes.prices import PATH, TIMEOUT
+from app.schema import KINDS, components
 from app.schemas import PriceAnswer, PriceRequest, Problem
 
 REFERENCE = "#/components/schemas/"
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
-    """The document with the price route and its schemas added."""
+    """The document with the price route, the specifications and their schemas added."""
     document = FastAPI.openapi(app)
     _, schemas = models_json_schema(
         [(PriceRequest, "validation"), (PriceAnswer, "serialization"), (Problem, "serialization")],
         ref_template=REFERENCE + "{model}",
     )
-    document["components"]["schemas"] |= schemas["$defs"]
+    known = document["components"]["schemas"]
+    known |= schemas["$defs"] | components(REFERENCE + "{name}")
+    known[JobRequest.__name__]["oneOf"] = [specification(kind, struct) for kind, struct in KINDS.items()]
     document["paths"][PATH] = {"post": operation()}
     return document
+
+
+def specification(kind: str, struct: type) -> dict[str, Any]:
+    """What a job of one kind specifies."""
+    return {"properties": {"kind": {"const": kind}, "spec": {"$ref": REFERENCE + struct.__name__}}}
 
 
 def operation() -> dict[str, Any]:

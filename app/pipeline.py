@@ -7,10 +7,8 @@ from the specification's seed, and nothing depends on the clock.
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -21,18 +19,21 @@ from torch import Tensor
 
 from app import dataset_steps
 from app.plan import JobProgress, JobSpec, done, order, place, plan, read_json, read_order, replacing, write_json
+from app.provenance import provenance
 from app.registry import Registry
 from app.sources import settle_dataset
 from app.spec import BuildSpec, PruneJobSpec, flow_pruning
+from app.variation import require_variation
 from pricing.bounds import report as bounds_report
 from pricing.domain import Box
 from pricing.draws import stream
-from pricing.estimators.choice import bias, settle
+from pricing.estimators.choice import bias
 from pricing.labels import Labels, make_labels
 from pricing.labels import save as save_labels
 from pricing.references import reference as references
 from pricing.sampling import sample_features, sample_inside
 from pricing.specs.base import dump, load
+from pricing.specs.fit import settle
 from pricing.specs.payoff import Bermudan
 from pricing.specs.problem import PricingProblem
 from pricing.specs.sampler import MoneynessSampler, TableSampler
@@ -61,8 +62,6 @@ from surrogate.reductions.reduction import Reduction, to_canonical, to_network
 from surrogate.surrogates import Surrogate
 from surrogate.training import draw, fit
 
-# Distributions whose version can change the numbers.
-LIBRARIES = ("sobolite", "torch", "numpy", "scipy", "onnx")
 # Share of the label step that a flow takes to learn a table, where there is one: a minute beside simulated labels.
 FLOW_SHARE = 0.5
 # What the certificate of a polynomial says instead of statements about the shape.
@@ -109,7 +108,9 @@ def label(folder: Path, progress: Progress) -> None:
     references.kind(build.pricing)  # what nothing can judge is refused before it is simulated
     features, table, progress = draw_features(build, progress)
     simulated = canonical(build)
-    labels = make_labels(simulated, features, build.labels, seed=build.seed, progress=progress)
+    wanted = build.labels if build.polynomial is None else replace(build.labels, order=build.polynomial.order)
+    labels = make_labels(simulated, features, wanted, seed=build.seed, progress=progress)
+    require_variation(build.pricing, labels.value)
     with replacing(folder / "labels.npz") as partial:
         save_labels(labels, partial)
     estimator = settle(simulated, build.labels.estimator)
@@ -252,7 +253,7 @@ def export(folder: Path, _: Progress) -> None:
         problem=build.problem or build.box,
         report=read_json(folder / "report.json"),
         certificate=read_json(folder / "certificate.json"),
-        provenance=provenance(folder),
+        provenance=provenance(folder, build),
         float32=build.export.float32,
         reduction=reduction_of(build),
     )
@@ -375,20 +376,3 @@ def label_error(labels: Labels) -> dict[str, float]:
     """Root mean square standard error of each kind of label: the noise floor of everything learnt from them."""
     errors = {"value": labels.value_error, "delta": labels.gradient_error, "curvature": labels.curvature_error}
     return {name: float(error.square().mean().sqrt()) for name, error in errors.items() if error is not None}
-
-
-def provenance(folder: Path) -> dict[str, Any]:
-    """All that it takes to make the same bytes again, and where the network comes from."""
-    given, build = read_order(folder), read_build(folder)
-    parent = read_json(folder / "parent.json") if given.kind == "prune" else {"simulated_paths": 0, "parent": None}
-    table = read_json(folder / "labels.json").get("table")
-    return {
-        "build": dump(build),
-        "seed": build.seed,
-        "simulated_paths": parent["simulated_paths"] + read_json(folder / "labels.json")["simulated_paths"],
-        **({"states_sha256": table["states_sha256"]} if table else {}),
-        "data_sha256": hashlib.sha256((folder / "labels.npz").read_bytes()).hexdigest(),
-        "libraries": {library: version(library) for library in LIBRARIES},
-        "parent": parent["parent"],
-        "job": given.job,
-    }

@@ -1,4 +1,8 @@
-"""One ONNX Runtime session a model version, loaded when first asked for. Torch-free."""
+"""The ONNX Runtime sessions of a model version, loaded when first asked for. Torch-free.
+
+Values alone, and everything but gamma, have sessions of their own: the same nodes of the same file without the rest of
+it, and the same numbers.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +24,7 @@ from pricing.types import Array
 from surrogate.artifact import MANIFEST, MODEL, verify
 from surrogate.errors import CorruptArtifact
 from surrogate.runtime import onnxruntime
+from surrogate.subgraph import part_for
 
 Provider = Literal["auto", "cpu", "cuda"]
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
@@ -44,22 +50,24 @@ class Predictor:
 
     Args:
         sizes: every output with the numbers that it has a row.
+        sessions: by the outputs that they compute, all of them at every call; the quickest first, the whole graph last.
     """
 
     name: str
     version: int
     box: Box
-    session: onnxruntime.InferenceSession
     sizes: Mapping[str, int]
+    sessions: Mapping[frozenset[str], onnxruntime.InferenceSession]
 
     @property
     def provider(self) -> str:
         """The execution provider that the runtime chose."""
-        return str(self.session.get_providers()[0])
+        return str(next(iter(self.sessions.values())).get_providers()[0])
 
     def run(self, features: Array, outputs: Sequence[str] = DEFAULT_OUTPUTS) -> Answer:
         """The outputs asked for. Shape: batch feature -> see `Answer`. Safe to call from several threads."""
-        return dict(zip(outputs, self.session.run(outputs, {"features": features}), strict=True))
+        session = next(session for computed, session in self.sessions.items() if computed.issuperset(outputs))
+        return dict(zip(outputs, session.run(outputs, {"features": features}), strict=True))
 
 
 def load_predictor(folder: Path, *, provider: Provider) -> Predictor:
@@ -75,15 +83,18 @@ def load_predictor(folder: Path, *, provider: Provider) -> Predictor:
     options.intra_op_num_threads = 1  # parallelism comes from chunks and processes (measured: it scales better)
     options.inter_op_num_threads = 1
     options.log_severity_level = LOG_ERRORS
-    providers = execution_providers(provider)
+    model = (folder / MODEL).read_bytes()
+    open_session = partial(onnxruntime.InferenceSession, sess_options=options, providers=execution_providers(provider))
     try:
-        session = onnxruntime.InferenceSession(str(folder / MODEL), options, providers=providers)
+        whole = open_session(model)
+        sizes = {output.name: math.prod(output.shape[1:]) for output in whole.get_outputs()}
+        quicker = [frozenset({"value"}), frozenset(sizes) - {"gamma"}]
+        sessions = {outputs: open_session(part_for(model, outputs)) for outputs in quicker} | {frozenset(sizes): whole}
     except Exception as error:  # the runtime's own exceptions have no common base
         raise CorruptArtifact(f"onnxruntime cannot load {folder / MODEL}: {error}") from error
-    if provider == "cuda" and CUDA not in session.get_providers():
+    if provider == "cuda" and CUDA not in whole.get_providers():
         raise Unavailable("provider 'cuda': the runtime found no CUDA device that it can use; use 'auto' or 'cpu'")
-    sizes = {output.name: math.prod(output.shape[1:]) for output in session.get_outputs()}
-    return Predictor(folder.parent.name, int(folder.name), box, session, sizes)
+    return Predictor(folder.parent.name, int(folder.name), box, sizes, sessions)
 
 
 def execution_providers(provider: Provider) -> list[str]:

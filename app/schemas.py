@@ -18,6 +18,7 @@ OutputName = Literal[
     "dividend",
     "strike",
     "correlation",
+    "loading",
     "barrier",
     "knock_in",
     "coupon_barrier",
@@ -50,8 +51,9 @@ class PriceRequest(BaseModel):
     outputs: list[OutputName] = Field(
         ["value", "delta", "gamma"],
         min_length=1,
-        description="of those in the model's manifest: value, delta and gamma by all features always, the derivative "
-        "by a parameter under its own name where that is a feature",
+        description="of those in the model's manifest: value, delta and gamma by all features always, and where it is "
+        "a feature the derivative by the volatility as vega, by the rate as rho, by the dividend yield as dividend, by "
+        "time, the negative of that by the maturity, as theta, and by any other parameter under its own name",
     )
     gamma: GammaForm = Field(
         "full", description="the Hessian, its diagonal, or the second derivative along a parallel move of all features"
@@ -64,7 +66,8 @@ class PriceRequest(BaseModel):
 class PriceAnswer(BaseModel):
     """Value in currency, delta per 1.00 of each coordinate, gamma per 1.00 squared; only the outputs asked for.
 
-    Any other output has its own name as key: [n], or [n][k] for a feature of k coordinates, per 1.00 of it.
+    Any other output has its own name as key: [n], or [n][k] for a feature of k coordinates, per 1.00 of it (vega per
+    1.00 of volatility, rho per 1.00 of rate), theta per year that passes.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -118,7 +121,10 @@ class VersionManifest(BaseModel):
     features: list[dict[str, Any]] = Field(description="the Box: name, unit, lower and upper bounds of each feature")
     outputs: dict[str, str] = Field(description="unit of each output")
     network: dict[str, Any]
-    accuracy: dict[str, Any] = Field(description="by Greek and by bucket of moneyness")
+    accuracy: dict[str, Any] = Field(
+        description="by Greek and by bucket of moneyness; delta and gamma by the spots, all other second derivatives "
+        "under second_order; null where no reference knows them"
+    )
     provenance: dict[str, Any]
     hashes: dict[str, str]
 
@@ -160,7 +166,8 @@ class DatasetList(BaseModel):
 class DatasetFacts(DatasetSummary):
     """All that is known of a dataset."""
 
-    distinct_rows: int = Field(description="rows with different features; the others are replicates")
+    distinct_rows: int = Field(description="rows with different features")
+    copies: int = Field(description="rows that equal an earlier one, labels too; no replicates")
     columns: list[str]
     statistics: dict[str, dict[str, float]] = Field(description="least, largest, mean and deviation of every column")
 

@@ -13,6 +13,14 @@ from app.tables import read_archive, read_features
 from pricing.domain import Box
 from pricing.errors import InvalidSpec
 from pricing.specs.base import Spec, load, require_range
+from pricing.specs.fit import (
+    require_differentiable,
+    require_estimator,
+    require_no_cash_at_barrier,
+    require_no_jump,
+    require_reversion,
+    require_sampler,
+)
 from pricing.specs.labels import LabelSpec
 from pricing.specs.problem import PricingProblem
 from pricing.specs.sampler import FlowSpec, TableSampler
@@ -93,9 +101,17 @@ class BuildSpec(Spec, frozen=True, kw_only=True):
     """label -> train -> prune -> fine-tune -> certify -> evaluate -> export -> publish, all from one seed.
 
     Args:
-        problem: what is simulated as ``labels`` say; or
-        dataset: where labels of somebody else's pricer are.
+        name: of the model: 1 to 64 of a-z, 0-9, "_", "-".
+        seed: of every random number.
+        problem: what is simulated as ``labels`` say; either this or a dataset.
+        dataset: where labels of somebody else's pricer are; either this or a problem.
+        labels: how labels are simulated.
+        network: what is learnt.
+        training: how it is learnt.
         polynomial: what is learnt in place of a network; ``network``, ``training`` and ``pruning`` are left out then.
+        pruning: how the trained network is pruned; none leaves it whole.
+        evaluation: how it is judged.
+        export: what is written beside the graph in double precision.
     """
 
     name: str
@@ -115,13 +131,19 @@ class BuildSpec(Spec, frozen=True, kw_only=True):
         require_range("seed", self.seed, 0, (1 << 63) - 1)
         require_source(self)
         require_learner(self)
-        if self.dataset is None:
+        if self.problem is not None:
+            require_estimator(self.problem, self.labels.estimator)
+            require_differentiable(self.problem, self.labels.estimator, order=self.labels.order)
+            require_sampler(self.problem, self.labels.sampler)
+            require_no_jump(self.problem)
+            require_no_cash_at_barrier(self.problem)
+            require_reversion(self.problem, order=self.labels.order)
             for field, order in self.orders:
                 require_order(field, order, self.labels)
             if self.pruning is not None:
                 require_labels(self.pruning, self.labels)
             require_table(self.labels, self.box)
-        elif not self.dataset.features:
+        elif self.dataset is not None and not self.dataset.features:
             return  # its size is known when its Box is: `app.sources.settle_dataset`
         if self.polynomial is not None:
             return  # its size is that of its inputs: `app.pipeline.label`
@@ -191,7 +213,14 @@ def require_learner(build: BuildSpec) -> None:
 class PruneJobSpec(Spec, frozen=True, kw_only=True):
     """Prune a published version and publish the result as a new version of the same name.
 
-    Labels, evaluation and export follow the specification in the version's manifest unless given here.
+    Evaluation and export follow the specification in the version's manifest.
+
+    Args:
+        model: name of the model.
+        pruning: how it is pruned.
+        version: number or alias of the version to prune.
+        seed: of every random number.
+        labels: how labels are simulated; by default as those of the version.
     """
 
     model: str

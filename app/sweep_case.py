@@ -8,7 +8,6 @@ import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from msgspec.structs import replace
 from app import memory, pipeline
 from app.errors import EXPECTED
 from app.plan import order, place, read_json, replacing, write_json
+from app.provenance import versions
 from app.spec import require_labels
 from app.sweep_spec import Case, start_of
 from pricing.draws import stream, uniforms
@@ -42,11 +42,6 @@ from surrogate.training import fit, silent
 CASES, STARTS = "cases", "starts"
 GREEKS = ("value", "delta", "gamma")
 SCORES = ("r2", "rmse", "max_error")
-
-
-def versions() -> dict[str, str]:
-    """Versions of the libraries that can change the numbers."""
-    return {library: version(library) for library in pipeline.LIBRARIES}
 
 
 def key(decides: Mapping[str, Any]) -> str:

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from app.provenance import versions
 from app.sweep import Outcome
-from app.sweep_case import GREEKS, versions
+from app.sweep_case import GREEKS
 from app.sweep_spec import DENSE, SweepSpec
 from pricing.draws import stream
 from pricing.specs.base import dump

@@ -18,6 +18,8 @@ from pricing.errors import InvalidSpec
 # "... - at `$.problem.process.volatilities[0]`"
 PLACE = re.compile(r"^(?P<fault>.*) - at `\$\.?(?P<path>[^`]*)`$", re.DOTALL)
 STEP = re.compile(r"\[[^\]]*\]|[^.\[]+")
+# How a fault begins that names a field which the struct at its place does not have.
+UNKNOWN = "Object contains unknown field"
 
 
 def explain(error: msgspec.ValidationError, kind: Any, data: object) -> InvalidSpec:
@@ -28,36 +30,48 @@ def explain(error: msgspec.ValidationError, kind: Any, data: object) -> InvalidS
     if isinstance(cause, InvalidSpec):
         inner = cause.fields.get("path")
         path, bound = ".".join(part for part in (path, inner) if part), cause.fields.get("bound")
-    choices = list(_choices(inspect.type_info(kind), STEP.findall(path), data))
-    if choices:
-        fault, bound = f"{fault}; choose one of {', '.join(choices)}", choices
+        return InvalidSpec(f"{fault} - at `{path or 'the top level'}`", path=path, bound=bound)
+    here = list(_types(inspect.type_info(kind), STEP.findall(path), data))
+    if fault.startswith(UNKNOWN):
+        bound = [name for place in here if isinstance(place, inspect.StructType) for name in _names(place)]
+        fault = f"{fault}; the fields are {', '.join(bound)}"
+    elif words := [str(word) for place in here if isinstance(place, inspect.LiteralType) for word in place.values]:
+        fault, bound = f"{fault}; choose one of {', '.join(words)}", words
     return InvalidSpec(f"{fault} - at `{path or 'the top level'}`", path=path, bound=bound)
 
 
-def _choices(kind: inspect.Type, steps: list[str], data: object) -> Iterator[str]:
-    """The words that are allowed at the end of ``steps``; nothing where any value of a type may stand."""
+def _types(kind: inspect.Type, steps: list[str], data: object) -> Iterator[inspect.Type]:
+    """The types that may stand at the end of ``steps``, of tagged structs those that the data names; tags as words."""
     members = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
+    fitting = [member for member in members if _named(member, data)]
     if not steps:
-        for member in members:
-            if isinstance(member, inspect.LiteralType):
-                yield from map(str, member.values)
+        yield from fitting
         return
     step, rest = steps[0], steps[1:]
-    structs = [member for member in members if isinstance(member, inspect.StructType)]
-    if not rest and any(struct.tag_field == step for struct in structs):
-        yield from (str(struct.tag) for struct in structs)
+    tags = [member.tag for member in members if isinstance(member, inspect.StructType) and member.tag_field == step]
+    if tags:
+        yield inspect.LiteralType(tuple(tag for tag in tags if tag is not None))
         return
-    inside = data.get(step) if isinstance(data, Mapping) else None
-    for struct in structs:
-        if struct.tag is None or not isinstance(data, Mapping) or data.get(struct.tag_field) == struct.tag:
-            yield from (
-                word
-                for field in struct.fields
-                if field.encode_name == step
-                for word in _choices(field.type, rest, inside)
-            )
-    for member in members:
-        if isinstance(member, inspect.VarTupleType) and step.startswith("["):
+    for member in fitting:
+        if isinstance(member, inspect.StructType):
+            inside = data.get(step) if isinstance(data, Mapping) else None
+            for field in member.fields:
+                if field.encode_name == step:
+                    yield from _types(field.type, rest, inside)
+        elif isinstance(member, inspect.VarTupleType) and step.startswith("["):
             index = step[1:-1]
             item = data[int(index)] if isinstance(data, list | tuple) and index.isdigit() else None
-            yield from _choices(member.item_type, rest, item)
+            yield from _types(member.item_type, rest, item)
+
+
+def _names(struct: inspect.StructType) -> list[str]:
+    """The fields of a struct, that of its tag first."""
+    tag = [] if struct.tag_field is None else [struct.tag_field]
+    return tag + [field.encode_name for field in struct.fields]
+
+
+def _named(member: inspect.Type, data: object) -> bool:
+    """Whether the data may be of the type, going by the tag of a struct."""
+    if not isinstance(member, inspect.StructType) or member.tag is None or not isinstance(data, Mapping):
+        return True
+    return bool(data.get(member.tag_field) == member.tag)

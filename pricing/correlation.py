@@ -18,8 +18,12 @@ CORRELATION_TOLERANCE = 1e-9
 def require_correlation(correlation: Sequence[Sequence[float]], assets: int) -> None:
     """Raise InvalidSpec unless the matrix is a positive definite correlation matrix of ``assets`` assets."""
     if len(correlation) != assets or any(len(row) != assets for row in correlation):
+        widths = " and ".join(str(width) for width in sorted({len(row) for row in correlation}))
         raise InvalidSpec(
-            f"correlation must have {assets} rows of {assets} entries, one per volatility", path="correlation"
+            f"correlation must have {assets} rows of {assets} entries, one per asset of the process, got "
+            f"{len(correlation)} rows of {widths or 'no'} entries",
+            path="correlation",
+            bound=assets,
         )
     matrix = np.array(correlation)
     if not np.isfinite(matrix).all():

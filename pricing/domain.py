@@ -11,17 +11,24 @@ import numpy as np
 from pricing.errors import InvalidSpec, OutOfDomain
 from pricing.types import Array, BoolArray
 
+# The unit of a feature of which nobody has said more.
+UNKNOWN = "unit"
+
 
 class Feature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One named block of raw coordinates, e.g. the spots of seven assets.
 
-    ``lower`` and ``upper`` are inclusive bounds, one per coordinate, in ``unit``.
+    Args:
+        name: of the parameter.
+        lower: inclusive bounds, one per coordinate.
+        upper: inclusive bounds, one per coordinate, above the lower ones.
+        unit: of the bounds; where it is not given a `PricingProblem` knows it by the parameter's name.
     """
 
     name: str
     lower: tuple[float, ...]
     upper: tuple[float, ...]
-    unit: str = "currency"
+    unit: str = UNKNOWN
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():

@@ -77,8 +77,7 @@ def make_labels(
 
         return replicate(simulation, len(features), measure, index=index, seed=seed)
 
-    runs = [run(index) for index in range(spec.replicates)]
-    estimates = [average(torch.stack(label)) for label in zip(*runs, strict=True)]
+    estimates = average(run(index) for index in range(spec.replicates))
     mean = dict(zip(LABELS, (estimate.value for estimate in estimates), strict=False))
     error = dict(zip(LABELS, (estimate.standard_error for estimate in estimates), strict=False))
     paths, payoffs = count(simulation, len(features))

@@ -6,8 +6,7 @@ discounted cash. Everything is differentiable in x.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,18 +15,23 @@ from torch import Tensor
 
 from pricing.draws import path_sets, principal_axes, stream, to_normals, uniforms
 from pricing.errors import OutOfDomain
-from pricing.estimators.choice import contribution, require_differentiable
+from pricing.estimators.choice import contribution
 from pricing.estimators.contribution import Contribution
 from pricing.rotation import Rotation, identity
 from pricing.scenario import correlation, scenario
+from pricing.specs.fit import require_differentiable
 from pricing.specs.labels import LabelSpec
 from pricing.specs.problem import PricingProblem
+from pricing.specs.process import LocalVolatility
 
-# Numbers in one tensor of a batch: 2 MB, so that the dozen tensors of a double backward pass stay near the cache.
+# Numbers in one tensor of a batch of samples: 2 MB, so that the tensors of a double backward pass stay near the cache.
 BATCH_NUMBERS = 1 << 18
-# Numbers in one tensor of a single sample, whose paths are taken in parts beyond: 16 MB, so that a double backward pass
-# stays below half a gigabyte whatever the number of samples and paths.
-PART_NUMBERS = 1 << 21
+# Numbers in all tensors of a single sample, whose paths are taken in parts beyond: 1 GB, the memory that labels take
+# beside themselves whatever the number of samples and paths.
+PART_NUMBERS = 1 << 27
+# Tensors of the size of `Contribution.numbers` at the peak of a double backward pass, two to three times what its graph
+# keeps; measured: 10 to 120, and 300 through the steps of a local volatility.
+TENSORS, LOCAL_VOLATILITY_TENSORS = 128, 320
 # Paths are not cut below a pair: antithetic draws come in pairs.
 LEAST_PART = 2
 
@@ -55,9 +59,14 @@ class Simulation:
     def parts(self) -> list[range]:
         """The paths in parts of a power of two, each of which fits the memory."""
         size = self.spec.paths
-        while size > LEAST_PART and size * max(self.contribution.numbers, self.contribution.dimension) > PART_NUMBERS:
+        while size > LEAST_PART and size * tensors(self.problem) * self.contribution.numbers > PART_NUMBERS:
             size //= 2
         return [range(start, start + size) for start in range(0, self.spec.paths, size)]
+
+
+def tensors(problem: PricingProblem) -> int:
+    """Tensors as large as a contribution's numbers that the labels' derivatives take at their peak."""
+    return LOCAL_VOLATILITY_TENSORS if isinstance(problem.process, LocalVolatility) else TENSORS
 
 
 def value(problem: PricingProblem, features: Tensor, spec: LabelSpec, *, seed: int) -> Estimate:
@@ -73,8 +82,8 @@ def value(problem: PricingProblem, features: Tensor, spec: LabelSpec, *, seed: i
         return (expectation(features[rows]),)
 
     with torch.no_grad():
-        runs = [replicate(simulation, len(features), measure, index=r, seed=seed)[0] for r in range(spec.replicates)]
-    return average(torch.stack(runs))
+        runs = (replicate(simulation, len(features), measure, index=r, seed=seed) for r in range(spec.replicates))
+        return average(runs)[0]
 
 
 def prepare(problem: PricingProblem, features: Tensor, spec: LabelSpec, *, seed: int) -> Simulation:
@@ -93,13 +102,14 @@ def prepare(problem: PricingProblem, features: Tensor, spec: LabelSpec, *, seed:
 
 def require_correlation(problem: PricingProblem, features: Tensor) -> None:
     """Raise OutOfDomain where the features make a correlation matrix that is not positive definite."""
-    failed = torch.linalg.cholesky_ex(correlation(problem.process, scenario(problem, features))).info != 0
-    if failed.any():
-        row = int(failed.nonzero()[0])
-        raise OutOfDomain(
-            f"sample {row}: the correlation matrix must be positive definite, got features {features[row].tolist()}; "
-            "keep 'correlation' or 'loading' off the ends of their range"
-        )
+    for rows in batches(len(features), problem.process.assets**2):
+        failed = torch.linalg.cholesky_ex(correlation(problem.process, scenario(problem, features[rows]))).info != 0
+        if failed.any():
+            row = rows.start + int(failed.nonzero()[0])
+            raise OutOfDomain(
+                f"sample {row}: the correlation matrix must be positive definite, got features "
+                f"{features[row].tolist()}; keep 'correlation' or 'loading' off the ends of their range"
+            )
 
 
 def find_rotation(
@@ -140,17 +150,17 @@ def replicate(
 
     ``measure`` is linear in the expectation, so that it is averaged over the parts that the paths are cut into.
     """
-    spec, parts, totals = simulation.spec, simulation.parts, list[Tensor]()
+    spec, parts, means = simulation.spec, simulation.parts, list[Tensor]()
     for part in parts:
         generator = stream("paths", index, seed=seed)
         paths = path_sets(spec.draws, spec.paths, simulation.contribution.dimension, generator=generator, part=part)
-        measured = []
         for rows in batches(samples, len(part) * simulation.contribution.numbers):
             normals = torch.from_numpy(paths(rows.stop - rows.start))
-            measured.append(measure(partial(expectation, simulation, normals=normals), rows))
-        means = [torch.cat(column) / len(parts) for column in zip(*measured, strict=True)]
-        totals = [total + mean for total, mean in zip(totals, means, strict=True)] if totals else means
-    return tuple(totals)
+            measured = measure(partial(expectation, simulation, normals=normals), rows)
+            means = means or [label.new_zeros(samples, *label.shape[1:]) for label in measured]
+            for mean, label in zip(means, measured, strict=True):
+                mean[rows] += label / len(parts)
+    return tuple(means)
 
 
 def batches(samples: int, numbers: int) -> Iterator[slice]:
@@ -159,8 +169,24 @@ def batches(samples: int, numbers: int) -> Iterator[slice]:
     return (slice(start, min(start + size, samples)) for start in range(0, samples, size))
 
 
-def average(replicates: Tensor) -> Estimate:
-    """Mean over the replicates and its standard error. Shape: replicate batch ... -> batch ..."""
-    count = len(replicates)
-    error = replicates.std(dim=0) / math.sqrt(count) if count > 1 else None
-    return Estimate(value=replicates.mean(dim=0), standard_error=error)
+def average(replicates: Iterable[tuple[Tensor, ...]]) -> list[Estimate]:
+    """Mean over the replicates and its standard error, label by label; one replicate at a time is in memory.
+
+    m_k = m_(k-1) + (x_k - m_(k-1)) / k,   q_k = q_(k-1) + (x_k - m_(k-1)) (x_k - m_k),   error^2 = q_R / (R (R - 1))
+
+    Shape: labels ``batch ...``, the same in every replicate.
+
+    References: Welford (1962).
+    """
+    count, means, squares = 0, list[Tensor](), list[Tensor]()
+    for count, labels in enumerate(replicates, start=1):
+        means = means or [torch.zeros_like(label) for label in labels]
+        squares = squares or [torch.zeros_like(label) for label in labels]
+        for mean, square, label in zip(means, squares, labels, strict=True):
+            before = label - mean
+            mean += before / count
+            square += before * (label - mean)
+    if count == 1:
+        return [Estimate(value=mean, standard_error=None) for mean in means]
+    errors = [(square / (count * (count - 1))).sqrt() for square in squares]
+    return [Estimate(value=mean, standard_error=error) for mean, error in zip(means, errors, strict=True)]

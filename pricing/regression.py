@@ -191,7 +191,7 @@ def fit(
     gradient: Tensor | None = None,
     weight: Tensor | None = None,
     ridge: float | None = None,
-    derivative_weight: float = 1.0,
+    derivative_weight: float | Tensor = 1.0,
 ) -> Polynomial:
     """Least squares on values, and on derivatives where they are given.
 
@@ -199,7 +199,7 @@ def fit(
         gradient: d y / d x labels, per unit of each input.
         weight: of every sample, >= 0; 0 leaves it out.
         ridge: rho as a share of the largest eigenvalue of the normal equations; None chooses it on held-out folds.
-        derivative_weight: alpha.
+        derivative_weight: alpha, of all inputs or of each.
 
     Shape: x batch input, y batch, gradient batch input, weight batch.
     """

@@ -20,12 +20,11 @@ from pricing.elementary import ratio, root
 from pricing.errors import InvalidSpec
 from pricing.scenario import Scenario, growth
 from pricing.simulation import simulate
-from pricing.specs.process import BlackScholes, Heston, LocalVolatility, Process
+from pricing.specs.fit import not_affine
+from pricing.specs.process import Process
 
 # Standard deviations of a step below this are rounding noise of its logarithm: the step is certain.
 CERTAIN = 1e-12
-# Share of a Heston asset's variance that is its own, at least this: none is left at a correlation of 1.
-LEAST_RESIDUAL = 1e-12
 # Levels below this are zero: their logarithm stays finite.
 TINY_LEVEL = 1e-300
 
@@ -34,12 +33,8 @@ TINY_LEVEL = 1e-300
 class Steps:
     """The law of every step given the one before.
 
-    Args:
-        variance: of y on the way through a step: that of the step, or of all that drives it where the law is given the
-            path of something else.
-
-    Shape: forward ``batch 1 date asset`` and growth ``batch-or-1 1 date asset``, at 0 and then at every date; drift,
-    along and variance ``batch-or-1 path-or-1 date asset``; across ``batch-or-1 path-or-1 date asset asset-1``; normals
+    Shape: forward ``batch 1 date asset`` and growth ``batch-or-1 1 date asset``, at 0 and then at every date; drift
+    and along ``batch-or-1 path-or-1 date asset``; across ``batch-or-1 path-or-1 date asset asset-1``; normals
     ``1-or-batch path date asset``, the open one first; discount ``batch-or-1 1 date``.
     """
 
@@ -49,7 +44,6 @@ class Steps:
     drift: Tensor
     along: Tensor
     across: Tensor
-    variance: Tensor
     normals: Tensor
     discount: Tensor
 
@@ -108,10 +102,6 @@ def steps(process: Process, at: Scenario, normals: Tensor, until: Tensor) -> Ste
     tips = [still + (torch.arange(still.shape[-1]) % assets == i) * own_mask(still, own) for i in range(assets)]
     factor = torch.stack([increments(simulate(process, at, tip, until).noise) - drift for tip in tips], dim=-1)
     along, across = turn(factor)
-    variance = factor.square().sum(dim=-1)
-    if isinstance(process, Heston):
-        rest = 1.0 - at["spot_variance_correlation"][:, :, None].square()
-        variance = variance / rest.clamp(min=LEAST_RESIDUAL)
     return Steps(
         law=plain.law,
         forward=torch.cat([at["spot"][:, :, None], plain.forward], dim=2),
@@ -119,7 +109,6 @@ def steps(process: Process, at: Scenario, normals: Tensor, until: Tensor) -> Ste
         drift=drift,
         along=along,
         across=across,
-        variance=variance,
         normals=z,
         discount=plain.discount,
     )
@@ -157,12 +146,3 @@ def require_affine(process: Process) -> None:
         raise InvalidSpec(
             f"estimator: 'survival' and 'bridge' need {reason}, or use 'smoothed' on dates", path="estimator"
         )
-
-
-def not_affine(process: Process) -> str | None:
-    """What the process would need for S or ln S to be affine in the normals of its dates; None where it is."""
-    if isinstance(process, LocalVolatility):
-        return "steps that are Gaussian in any length, which local volatility has not; use another process"
-    if isinstance(process, BlackScholes) and any(dividend.amount for dividend in process.dividends):
-        return "lognormal levels, which dividends in cash do not leave; give them as proportions"
-    return None

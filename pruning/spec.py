@@ -72,14 +72,16 @@ class DynamicSpec(Spec, frozen=True, kw_only=True):
 class PruningSpec(Spec, frozen=True, kw_only=True):
     """One pruning run: a method of `pruning.methods.METHODS`, a target and a schedule.
 
-    Give ``sparsity`` (share of what the method removes, weights without biases or nodes) or ``parameters`` (largest
-    number of weights and biases left, after `pruning.compact`); exactly one of them. Nodes come and go whole, so a few
-    parameters of a budget may stay unused.
+    Give either ``sparsity`` or ``parameters``. Nodes come and go whole: a few parameters of a budget may stay unused.
 
     Args:
-        method: a key of METHODS.
+        method: which; `sobolite methods` says what each does.
+        sparsity: share of what the method removes, weights without biases or nodes, in [0, 1).
+        parameters: largest number of weights and biases left, after `pruning.compact`.
         stages: number of prune steps along the schedule; between two of them ``fine_tuning`` runs.
-        rows: which per-sample rows quadratic methods use (PRUNING 0.2).
+        schedule: how the sparsity grows from stage to stage (`pruning.schedules`).
+        initial_sparsity: where the schedule starts.
+        rows: which per-sample rows quadratic methods use (`pruning.rows`).
         samples: number of data set rows that build them.
         ridge: c of the ridge rule lambda = c mean ||A_i||^2 / p.
         fold: the constant that a removed node leaves behind: the middle of its interval over the Box (least proven

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,29 @@ def show_network(network: Mapping[str, Any]) -> str:
         axes = f"{network['axes']} {'axis' if network['axes'] == 1 else 'axes'}"
         return f"a polynomial of degree {network['degree']} in {axes} of the features, {network['terms']} terms"
     return f"an MLP of widths {'-'.join(map(str, network['widths']))} ({network['activation']})"
+
+
+def show_outputs(names: Iterable[str]) -> str:
+    """What a graph returns, in Markdown.
+
+    >>> show_outputs(["value", "delta", "gamma", "strike", "theta"]).splitlines()[1]
+    'and columns of `delta` as `strike`, `theta` (the sign changed)'
+    """
+    shown = "`value` [n], `delta` [n, d] and `gamma` [n, d, d]"
+    named = [name for name in names if name not in ("value", "delta", "gamma")]
+    columns = ", ".join(f"`{name}`" + " (the sign changed)" * (name == "theta") for name in named)
+    return f"{shown},\nand columns of `delta` as {columns}" if named else shown
+
+
+def show_bounds(features: Iterable[Mapping[str, Any]]) -> str:
+    """The Box as a table in Markdown."""
+    head = "| feature (coordinates) | lowest | highest | unit |\n|---|---|---|---|"
+    rows = (
+        f"| {feature['name']} ({len(feature['lower'])}) | {min(feature['lower']):g} | {max(feature['upper']):g} | "
+        f"{feature['unit']} |"
+        for feature in features
+    )
+    return "\n".join((head, *rows))
 
 
 def files(artifact: Artifact) -> dict[str, bytes]:

@@ -6,9 +6,10 @@ M = E[g g^T] = A diag(m) A^T, P the k leading columns of A:
     f(x) ~ phi(P^T x),   what is left out of the gradients is sum_{j > k} m_j / sum_j m_j of their second moment,
 
 and |P^T (g^ - g)|^2 is what the loss of a network on x would see of it: the axes are trained in equal units, since the
-smallest are the noisiest. M is not centred: an axis along which values are steep but straight matters too, unlike in
-the PCA of the features. A network on P^T x is one on x whose first layer is W_1 P^T, so that nothing after training is
-different.
+smallest are the noisiest. Noise in the delta labels is in M too: with one path a sample as many axes as features are
+kept where the noise has other directions than the deltas, as under Black-Scholes and not under Bachelier; then say how
+many. M is not centred: an axis along which values are steep but straight matters too, unlike in the PCA of the
+features. A network on P^T x is one on x whose first layer is W_1 P^T, so that nothing after training is different.
 
 References: Huge & Savine (2021), "Axes that matter: PCA with a difference"; Chen (1982) for the bound on the value.
 """

@@ -8,7 +8,7 @@ it the scalar that the source talk scores: the parallel gamma 1'H1.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,31 +16,44 @@ import torch
 
 from pricing.domain import Box
 from pricing.draws import stream, uniforms
+from pricing.errors import InvalidSpec
 from pricing.references import reference as references
 from pricing.sampling import forward_moneyness
 from pricing.scenario import discount, growth, scenario, times
-from pricing.specs.payoff import Call, Put
+from pricing.specs.payoff import Barrier, Call, Put
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes
 from pricing.types import Array, BoolArray
 from surrogate.greeks import greeks
 from surrogate.reductions.reduction import Reduction, derivatives
+from surrogate.second_order import second_order
 from surrogate.spec import EvaluationSpec
 from surrogate.surrogates import Surrogate, value_gradient_hessian
 
-# Buckets of |d|, d = (F - K) / s: near the strike, on the shoulders, in the wings.
+# Buckets of |d|, d = (F - K) / s: near the strike, on the shoulders, in the wings; and of the distance to a barrier.
 BUCKETS = ((0.0, 0.5), (0.5, 1.5), (1.5, np.inf))
 # Buckets of the maturity where it is a feature, years: within a quarter, within a year, beyond.
 MATURITIES = ((0.0, 0.25), (0.25, 1.0), (1.0, np.inf))
+# A bucket of fewer points says nothing of a variance: it has errors, and no R2.
+LEAST_POINTS = 8
 # A parallel gamma below this share of the Hessian's entries is their rounding: that of a spread is 0.
 VANISHING = 1e-12
 # Samples in one batch of Hessians: 1024 x 50 x 50 float64 take 20 MB.
 ROWS = 1024
+# Which second derivatives are unjudged, and why, by what the reference knows.
+UNJUDGED: Mapping[references.Known, str] = {
+    "spots": "second derivatives by features other than spots, which replicates of an exercise rule do not estimate",
+    "nothing": "gamma and all other second derivatives, which the bridges of a continuous barrier under Heston leave "
+    "wrong by several percent or more",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
     """Values with first and second derivatives by all d features.
+
+    Args:
+        judges: whether gamma may judge another; not where a reference does not know it.
 
     Shape: value (batch,), delta (batch, d), gamma (batch, d, d).
     """
@@ -48,10 +61,11 @@ class Prediction:
     value: Array
     delta: Array
     gamma: Array
+    judges: bool = True
 
     def rows(self, index: BoolArray) -> Prediction:
         """The samples that ``index`` selects."""
-        return Prediction(value=self.value[index], delta=self.delta[index], gamma=self.gamma[index])
+        return replace(self, value=self.value[index], delta=self.delta[index], gamma=self.gamma[index])
 
 
 def predict(network: Surrogate, features: Array, reduction: Reduction | None = None) -> Prediction:
@@ -80,7 +94,8 @@ def r2(predicted: Array, reference: Array) -> float:
 def accuracy(predicted: Prediction, reference: Prediction, box: Box | None = None) -> dict[str, Any]:
     """R2, root mean square and largest absolute error of value, delta and gamma by the spots, and of every named Greek.
 
-    ``parallel_r2`` is None where 1'H1 vanishes, as it does for weights that add up to 0.
+    All of gamma's are None where the reference does not know it. ``parallel_r2`` is None where 1'H1 vanishes, as it
+    does for weights that add up to 0.
 
     Args:
         box: tells the spots from other features; without it all are spots.
@@ -101,6 +116,8 @@ def accuracy(predicted: Prediction, reference: Prediction, box: Box | None = Non
             "max_error": float(np.abs(error).max()),
         }
         result[name] |= gamma_scores(got, want) if name == "gamma" else {"r2": r2(got, want)}
+    if not reference.judges:
+        result["gamma"] = dict.fromkeys(result["gamma"])
     return result
 
 
@@ -119,13 +136,24 @@ def gamma_scores(predicted: Array, reference: Array) -> dict[str, float | None]:
 
 
 def reference(problem: PricingProblem, features: Array) -> Prediction:
-    """What is right, by a method that shares nothing with the labels. Shape: batch feature ->."""
-    return as_prediction(references.reference(problem, features))
+    """What is right, by a method that shares nothing with the labels. Shape: batch feature ->.
+
+    Raises:
+        InvalidSpec: no reference knows the problem, or its gammas.
+    """
+    exact = as_prediction(references.reference(problem, features))
+    if not exact.judges:
+        raise InvalidSpec(
+            f"problem: no reference knows the gammas of a {problem.payoff.__class__.__name__.lower()} under "
+            f"{problem.process.__class__.__name__}; 'sobolite build' judges its values and deltas alone",
+            path="problem.payoff",
+        )
+    return exact
 
 
 def as_prediction(exact: references.Reference) -> Prediction:
     """A reference as what a surrogate predicts."""
-    return Prediction(value=exact.value, delta=exact.gradient, gamma=exact.hessian)
+    return Prediction(value=exact.value, delta=exact.gradient, gamma=exact.hessian, judges=exact.known != "nothing")
 
 
 def evaluate(
@@ -158,12 +186,16 @@ def evaluate(
         **accuracy(predicted, exact, box),
         "buckets": buckets(predicted, exact, box, "|d|", standardised(problem, features), BUCKETS),
     }
+    if isinstance(problem.payoff, Barrier):
+        scores["triggers"] = buckets(predicted, exact, box, "|b|", barrier_distance(problem, features), BUCKETS)
     if "maturity" in (feature.name for feature in problem.features):
         years = features[:, box.columns("maturity")][:, 0]
         scores["maturities"] = buckets(predicted, exact, box, "maturity", years, MATURITIES)
+    if len(problem.features) > 1:
+        scores["second_order"] = second_order(predicted.gamma, found, box)
     return {
         "accuracy": scores,
-        "reference": {"kind": found.kind, "relative_error": found.relative_error, **reference_noise(found)},
+        "reference": reference_quality(found, box),
         "noise_floor": None if label_error is None else dict(label_error),
         "shape": shape_checks(predicted, exact, problem=problem, features=features, tolerance=spec.tolerance),
         "evaluation": {"samples": samples, "seed": seed, "points": "scrambled Sobol in the Box"},
@@ -173,26 +205,70 @@ def evaluate(
 def buckets(
     predicted: Prediction, exact: Prediction, box: Box, name: str, where: Array, edges: tuple[tuple[float, float], ...]
 ) -> list[dict[str, Any]]:
-    """The scores of samples by where they lie, buckets without samples left out. Shape: where batch ->."""
+    """The scores of samples by where they lie, buckets without samples left out; few samples have errors and no R2.
+
+    Shape: where batch ->.
+    """
     found = []
     for low, high in edges:
         index = (where >= low) & (where < high)
         if index.any():
             text = f"{low:g} <= {name}" + (f" < {high:g}" if np.isfinite(high) else "")
-            found.append({"bucket": text, **accuracy(predicted.rows(index), exact.rows(index), box)})
+            scores = accuracy(predicted.rows(index), exact.rows(index), box)
+            if scores["samples"] < LEAST_POINTS:
+                scores = {name: _without_r2(part) if isinstance(part, dict) else part for name, part in scores.items()}
+            found.append({"bucket": text, **scores})
     return found
 
 
-def reference_noise(found: references.Reference) -> dict[str, float]:
-    """Root mean square standard errors of a simulated reference, nothing of the others."""
-    errors = {"value": found.standard_error, "delta": found.gradient_error, "gamma": found.hessian_error}
-    return {f"{name}_error": float(np.sqrt(np.mean(part**2))) for name, part in errors.items() if part is not None}
+def _without_r2(scores: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: None if name in ("r2", "parallel_r2") else score for name, score in scores.items()}
+
+
+def reference_quality(found: references.Reference, box: Box) -> dict[str, Any]:
+    """How surely the reference is right.
+
+    ``relative_error`` is that of value or delta, whichever is larger: what the method may miss, or root mean square
+    errors as a share of the root mean square; ``perfect_r2`` is what the truth itself would score against it;
+    ``unjudged`` is there where it does not know the whole Hessian, and says why.
+    """
+    spots = box.columns("spot")
+    parts: dict[str, tuple[Array, Array | None]] = {
+        "value": (found.value[:, None], None if found.standard_error is None else found.standard_error[:, None]),
+        "delta": (found.gradient[:, spots], None if found.gradient_error is None else found.gradient_error[:, spots]),
+        "gamma": (
+            found.hessian[:, spots, spots],
+            None if found.hessian_error is None else found.hessian_error[:, spots, spots],
+        ),
+    }
+    quality: dict[str, Any] = {"kind": found.kind, "relative_error": found.relative_error}
+    perfect = {}
+    for name, (exact, error) in parts.items():
+        if error is None or not error.any():
+            continue
+        quality[f"{name}_error"] = size = float(np.sqrt(np.mean(error**2)))
+        scale = float(np.sqrt(np.mean(exact**2)))
+        if name != "gamma" and scale > 0.0:
+            quality["relative_error"] = max(quality["relative_error"], size / scale)
+        noisy = exact + error
+        perfect[name] = gamma_scores(noisy, exact)["r2"] if name == "gamma" else r2(noisy, exact)
+    unjudged = {} if found.known == "all" else {"unjudged": UNJUDGED[found.known]}
+    return {**quality, "perfect_r2": perfect, **unjudged}
 
 
 def standardised(problem: PricingProblem, features: Array) -> Array:
     """|d|, the terminal standard deviations to the deciding event, to first order. Shape: batch feature -> batch."""
     event, deviation = (part.detach().numpy() for part in forward_moneyness(problem, torch.from_numpy(features)))
     distance: Array = np.abs(np.divide(event, deviation, out=np.full_like(event, np.inf), where=deviation > 0.0))
+    return distance
+
+
+def barrier_distance(problem: PricingProblem, features: Array) -> Array:
+    """|b|, the spot's distance to the barrier in terminal standard deviations. Shape: batch feature -> batch."""
+    x = torch.from_numpy(features)
+    at, deviation = scenario(problem, x), forward_moneyness(problem, x)[1].detach().numpy()
+    gap = (at["spot"][:, 0, 0] - at.scalar("barrier")[:, 0]).abs().numpy()
+    distance: Array = np.divide(gap, deviation, out=np.full_like(gap, np.inf), where=deviation > 0.0)
     return distance
 
 

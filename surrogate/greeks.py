@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pricing.domain import Box
+from pricing.domain import Box, Feature
 
-# What the derivative by a feature is called. Features of imported labels may have other names, and no such output.
+# What the derivative by a feature is called: by its own name, but for those that have one on a trading desk. Features
+# of imported labels may have other names, and no such output.
 NAMES = {
     "volatility": "vega",
-    "volatility_scale": "vega",
     "maturity": "theta",
     "rate": "rho",
-    "loading": "correlation",
     "dividend_yield": "dividend",
     **{
         name: name
         for name in (
-            *("strike", "correlation", "barrier", "knock_in", "coupon_barrier", "skew", "curvature"),
+            *("strike", "volatility_scale", "correlation", "loading"),
+            *("barrier", "knock_in", "coupon_barrier", "skew", "curvature"),
             *("initial_variance", "mean_reversion", "long_variance", "variance_volatility"),
             "spot_variance_correlation",
         )
@@ -47,24 +47,22 @@ class Greek:
 
 
 def greeks(box: Box) -> tuple[Greek, ...]:
-    """The named derivatives of a surrogate on these features.
-
-    ``theta`` is the derivative by time, the negative of that by the maturity. Where both the volatilities and their
-    scale vary, ``vega`` is by the volatilities and the other one has the feature's name.
-    """
-    names = [part.name for part in box.features]
-    found = []
-    for part in box.features:
-        if part.name not in NAMES:
-            continue
-        both = part.name == "volatility_scale" and "volatility" in names
-        found.append(
-            Greek(
-                name=part.name if both else NAMES[part.name],
-                feature=part.name,
-                columns=box.columns(part.name),
-                sign=-1.0 if part.name == "maturity" else 1.0,
-                unit=f"currency per {part.unit}",
-            )
+    """The named derivatives of a surrogate on these features; theta is the negative of that by the maturity."""
+    return tuple(
+        Greek(
+            name=NAMES[part.name],
+            feature=part.name,
+            columns=box.columns(part.name),
+            sign=-1.0 if part.name == "maturity" else 1.0,
+            unit=f"currency per {_one(part)}",
         )
-    return tuple(found)
+        for part in box.features
+        if part.name in NAMES
+    )
+
+
+def _one(part: Feature) -> str:
+    """What a derivative is per: a unit that has a name, or 1.00 of the feature."""
+    if part.unit == "years":
+        return "year"
+    return f"1.00 of {part.name}" if part.unit == "1" or "/" in part.unit else part.unit

@@ -4,43 +4,54 @@ R2 is 1 - sum (label - prediction)^2 / sum (label - mean)^2, of deltas per coord
 keeps it below 1 however good the surrogate is. Where features repeat, the spread of their labels around their mean
 estimates the noise by itself, and ``explained`` says what R2 would be without it:
 
-    1 - (mean square error - noise^2) / (variance of the labels - noise^2).
+    1 - (mean square error - noise^2) / (variance of the labels - noise^2)
+
+of the mean labels of the points, whose noise^2 is less by the number of their rows.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from pricing.types import Array
 from surrogate.dataset import Dataset
+from surrogate.replicates import FEWEST, Noise, Places, averaged, numbered
 from surrogate.surrogates import Surrogate, value_gradient_hessian
 
 # Samples in one batch of Hessians, as `surrogate.evaluation`.
 ROWS = 1024
+# A share that is less sure than this says nothing.
+WIDEST = 0.1
+# So many standard errors are no chance.
+SURE = 3.0
 
 
-def judge(network: Surrogate, data: Dataset, *, noise: dict[str, float] | None) -> dict[str, Any]:
+def judge(network: Surrogate, data: Dataset, *, noise: Mapping[str, Noise] | None) -> dict[str, Any]:
     """The report of a surrogate on held-out labels, as plain data for JSON.
 
     Args:
         network: raw units.
-        data: raw units; labels of values, and of deltas where there are any.
-        noise: root mean square noise of the labels by output, from `replicate_noise`.
+        data: raw units; labels of values, and of deltas where there are any; no copies among the rows.
+        noise: of the labels by output, from `surrogate.replicates.replicate_noise`.
     """
     value, delta, gamma = _predict(network, data.x)
-    scores: dict[str, Any] = {"value": _scores(value[:, None], data.y[:, None], (noise or {}).get("value"))}
+    noise, points = noise or {}, numbered(data.x.numpy())
+    scores: dict[str, Any] = {"value": _scores(value[:, None], data.y[:, None], noise.get("value"), points)}
     scores["delta"] = _unknown()
     if data.gradient is not None:
-        scores["delta"] = _scores(delta, data.gradient, (noise or {}).get("delta"))
+        scores["delta"] = _scores(delta, data.gradient, noise.get("delta"), points)
     scores["gamma"] = _unknown() | {"frobenius_error": None, "parallel_r2": None}
     seen = gamma.flatten(start_dim=1).square().sum(dim=1).sqrt()
     return {
         "accuracy": {"samples": len(data), **scores, "buckets": []},
         "reference": {"kind": "labels held out of the dataset, with their noise", "relative_error": None},
-        "noise_floor": noise,
+        "noise_floor": {name: math.sqrt(found.square) for name, found in noise.items()} or None,
         "shape": [],
         "gamma_size": {"rms": float(seen.square().mean().sqrt()), "largest": float(seen.max())},
         "evaluation": {"samples": len(data), "points": "rows of the dataset that training did not see"},
@@ -56,42 +67,52 @@ def _predict(network: Surrogate, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return value, delta, gamma
 
 
-def _scores(predicted: Tensor, labels: Tensor, noise: float | None) -> dict[str, float | None]:
-    error = predicted - labels
-    spread = (labels - labels.mean(dim=0)).square().sum(dim=0)
+def _scores(predicted: Tensor, labels: Tensor, noise: Noise | None, points: Places) -> dict[str, float | None]:
+    error, spread = (predicted - labels).square(), (labels - labels.mean(dim=0)).square().sum(dim=0)
     varies = spread > 0.0
-    ratio = error.square().sum(dim=0)[varies] / spread[varies]
-    left, all_of_it = float(error.square().mean()), float(spread.mean()) / len(labels)
-    explained = None
-    if noise is not None and all_of_it > noise**2:
-        explained = 1.0 - (left - noise**2) / (all_of_it - noise**2)
+    ratio = error.sum(dim=0)[varies] / spread[varies]
+    share = None if noise is None else without_noise(predicted.numpy(), labels.numpy(), points, noise)
     return {
         "r2": float(1.0 - ratio.mean()) if varies.any() else float(not error.any()),
-        "rmse": float(np.sqrt(left)),
-        "max_error": float(error.abs().max()),
-        "explained": explained,
+        "rmse": float(error.mean().sqrt()),
+        "max_error": float(error.max().sqrt()),
+        "explained": None if share is None else share[0],
+        "explained_error": None if share is None else share[1],
     }
+
+
+def without_noise(predicted: Array, labels: Array, points: Places, noise: Noise) -> tuple[float, float] | None:
+    """R2 without the noise, at most 1, and its standard error; None where the labels do not tell it.
+
+    R = 1 - (e - s^2) / (a - s^2), with e the mean square error and a the variance of the points' mean labels and s^2
+    the noise in them, moves by ((1 - R) da - de + R ds^2) / (a - s^2): e and a from point to point, s^2 by the error of
+    the noise (delta method).
+
+    Args:
+        points: number of each row's point, without copies.
+        noise: in the label of one row.
+
+    Shape: predicted, labels (row, coordinate).
+    """
+    mean, rows = averaged(labels, points), np.bincount(points)
+    error = ((averaged(predicted, points) - mean) ** 2).mean(axis=1)
+    away = ((mean - mean.mean(axis=0)) ** 2).mean(axis=1)
+    square, unsure = (float((1.0 / rows).mean()) * part for part in noise)
+    whole = float(away.mean()) - square
+    if len(rows) < FEWEST or whole <= SURE * math.hypot(_error(away), unsure):
+        return None
+    share = 1.0 - (float(error.mean()) - square) / whole
+    deviation = math.hypot(_error((1.0 - share) * away - error), share * unsure) / whole
+    if deviation > WIDEST or share > 1.0 + SURE * deviation:
+        return None
+    return min(share, 1.0), deviation
+
+
+def _error(numbers: Array) -> float:
+    """The standard error of a mean. Shape: point ->."""
+    return float(numbers.std(ddof=1)) / math.sqrt(len(numbers))
 
 
 def _unknown() -> dict[str, float | None]:
     """What is said of an output without labels."""
-    return {"r2": None, "rmse": None, "max_error": None, "explained": None}
-
-
-def replicate_noise(data: Dataset) -> dict[str, float] | None:
-    """Root mean square noise of values and deltas from samples whose features repeat; None where none do.
-
-    Pooled over groups of equal features: sum of squares around the group's mean / (samples - groups).
-    """
-    groups = torch.unique(data.x, dim=0, return_inverse=True)[1]
-    count = int(groups.max()) + 1
-    spare = len(data) - count
-    if spare == 0:
-        return None
-    found = {}
-    for name, label in (("value", data.y[:, None]), ("delta", data.gradient)):
-        if label is not None:
-            size = torch.bincount(groups, minlength=count).to(label.dtype)[:, None]
-            mean = label.new_zeros(count, label.shape[1]).index_add_(0, groups, label) / size
-            found[name] = float(((label - mean[groups]).square().mean(dim=1).sum() / spare).sqrt())
-    return found
+    return {"r2": None, "rmse": None, "max_error": None, "explained": None, "explained_error": None}

@@ -2,10 +2,12 @@
 
 With one path a sample a network can bend to the noise: its values stay good while its gammas are lost. The cure is the
 ridge rho |theta|^2 of the Sobolev loss. From the strongest brake to none, each solution the start of the next, the loss
-is measured on folds held out; so the network bends no earlier than the labels make it. Least squares with the prior
-variance s^2 of every parameter has rho = noise^2 / (s^2 N): what is chosen on t samples is used as rho t / N on N.
+is measured on folds held out, and a weaker brake must be better by more than chance: the network bends no earlier than
+the labels make it. Least squares with the prior variance s^2 of every parameter has
+rho = noise^2 / (s^2 N): what is chosen on t samples is used as rho t / N on N.
 
-References: Stone 1974 (cross-validation); Hastie, Tibshirani & Friedman 2009, section 7.10 (paired standard errors).
+References: Stone 1974 (cross-validation); Breiman, Friedman, Olshen & Stone 1984, section 3.4.3 (one standard error);
+Hastie, Tibshirani & Friedman 2009, section 7.10.
 """
 
 from __future__ import annotations
@@ -29,14 +31,17 @@ from surrogate.spec import LevenbergMarquardt, Optimiser
 # even a thousand one-path samples are fitted worse, and the noise that needs a weaker one than the last is no matter.
 RIDGES = (*(10.0 ** (-1.5 - 0.5 * step) for step in range(12)), 0.0)
 # Samples that the choice is made on: its cost is bounded, and rho scales to the others.
-SAMPLES = 1 << 13
+SAMPLES = 1 << 15
 FOLDS = 5
 # Iterations of second order from one brake to the next: a solution that needs more of them bends to the noise.
 ITERATIONS = 20
-# The path ends when this many weaker brakes in a row were no better than the best.
+# A weaker brake is the new best if its loss is less by this many standard errors of the paired differences. The least
+# loss of all is often that of a brake far too weak, by chance: noisy labels tell good networks from bad only just.
+PROGRESS = 0.5
+# The path ends when this many weaker brakes in a row were no new best.
 PATIENCE = 3
-# A brake this many standard errors of the difference from the best counts as no worse: the stronger one is taken.
-ACCEPTED = 0.5
+# The strongest brake is chosen whose loss exceeds the best by no more than this many standard errors.
+ACCEPTED = 1.0
 # Fewer groups of samples than this cannot be split so that each part says anything.
 LEAST = 20
 
@@ -67,7 +72,7 @@ def choose_ridge(
     generator: torch.Generator,
     progress: Progress,
 ) -> Choice:
-    """The ridge whose loss on held-out folds is the least, or a stronger one that is no worse by its standard error.
+    """The strongest ridge whose loss on held-out folds is within a standard error of the best on the way to none.
 
     Samples with the same features stay in one fold: their labels' noise may be different, what is to be learnt is not.
     First-order optimisers, for which every fit is expensive, try whole decades on one fold.
@@ -83,6 +88,7 @@ def choose_ridge(
     unit = float(objective.loss(torch.zeros_like(theta)))
     ridges = [unit * ridge for ridge in (RIDGES if quick else RIDGES[::2])]
     points, losses, kept = [theta] * len(parts), list[Tensor](), list[Tensor]()
+    best = 0
     for step, ridge in enumerate(ridges):
         found = []
         for index, (train, test) in enumerate(parts):
@@ -94,12 +100,17 @@ def choose_ridge(
             progress((step * len(parts) + index + 1) / (len(ridges) * len(parts)))
         losses.append(torch.cat(found))
         kept.append(points[0])
-        if step - _best(losses) >= PATIENCE:
+        if _excess(losses[step], losses[best]) < -PROGRESS:
+            best = step
+        if step - best >= PATIENCE:
             break
-    scores = _scores(ridges, losses)
+    scores = tuple(
+        Score(ridge=ridge, loss=float(loss.mean()), excess=_excess(loss, losses[best]))
+        for ridge, loss in zip(ridges, losses, strict=False)
+    )
     chosen = next(place for place, score in enumerate(scores) if score.excess <= ACCEPTED)
     share = len(parts[0][0]) / len(objective.dataset)
-    return Choice(ridge=scores[chosen].ridge * share, theta=kept[chosen], scores=tuple(scores))
+    return Choice(ridge=ridges[chosen] * share, theta=kept[chosen], scores=scores)
 
 
 def short(optimisers: Sequence[Optimiser]) -> tuple[Optimiser, ...]:
@@ -156,17 +167,8 @@ def _losses(objective: Objective, theta: Tensor) -> Tensor:
         return objective.residuals(theta).square().sum(dim=1)
 
 
-def _best(losses: Sequence[Tensor]) -> int:
-    return min(range(len(losses)), key=lambda place: float(losses[place].mean()))
-
-
-def _scores(ridges: Sequence[float], losses: Sequence[Tensor]) -> list[Score]:
-    best = losses[_best(losses)]
-    scores = []
-    for ridge, loss in zip(ridges, losses, strict=False):
-        difference = loss - best
-        error = float(difference.std()) / math.sqrt(len(difference))
-        scores.append(
-            Score(ridge=ridge, loss=float(loss.mean()), excess=float(difference.mean()) / error if error > 0.0 else 0.0)
-        )
-    return scores
+def _excess(loss: Tensor, over: Tensor) -> float:
+    """Mean difference of two losses of the same samples, in its standard errors; 0 where they are equal."""
+    difference = loss - over
+    error = float(difference.std()) / math.sqrt(len(difference))
+    return float(difference.mean()) / error if error > 0.0 else 0.0

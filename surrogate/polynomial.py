@@ -18,7 +18,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from pricing.errors import InvalidSpec
 from pricing.regression import Basis, Polynomial, derivatives, design, exponents, fit, make_basis, pairs
+from pricing.specs.base import require_terms
 from surrogate.dataset import Dataset, normalise
 from surrogate.differential_pca import Axes, find_axes, project
 from surrogate.scaling import fit_scaling
@@ -27,6 +29,9 @@ from surrogate.spec import PolynomialSpec
 # Coordinates end here, in standard deviations of the samples, none of which lies so far out. A polynomial of a scaled
 # price is asked anywhere, where the asymptote speaks and the polynomial must only stay finite.
 FARTHEST = 10.0
+# Deltas by every input weigh the same, but for inputs that move the value by less than this share of what the first one
+# does: theirs may be rounding or noise, and would weigh as much as all that is known.
+LEAST_INFLUENCE = 1e-2
 # Numbers in one block of terms: 32 MB.
 BLOCK_NUMBERS = 1 << 22
 
@@ -90,7 +95,10 @@ def fit_polynomial(dataset: Dataset, spec: PolynomialSpec) -> Regression:
         InvalidSpec: more terms than `pricing.specs.base.MAXIMUM_TERMS`.
         SurrogateError: labels that the axes need are missing.
     """
-    axes = find_axes(dataset, spec) if spec.inputs == "differential_pca" else None
+    axes = None
+    if spec.inputs == "differential_pca":
+        axes = find_axes(dataset, spec)
+        require_few(axes, spec)
     scaling = fit_scaling(dataset.x, dataset.y) if axes is None else axes.scaling
     seen = normalise(dataset, scaling) if axes is None else project(dataset, axes)
     found = fit(
@@ -100,7 +108,7 @@ def fit_polynomial(dataset: Dataset, spec: PolynomialSpec) -> Regression:
         gradient=seen.gradient if spec.derivative_weight > 0.0 else None,
         weight=seen.weight,
         ridge=spec.ridge,
-        derivative_weight=spec.derivative_weight,
+        derivative_weight=spec.derivative_weight * influence(seen) if spec.derivative_weight > 0.0 else 0.0,
     )
     turn = torch.eye(dataset.x.shape[1], dtype=dataset.x.dtype) if axes is None else axes.matrix
     matrix = turn / scaling.x_scale[:, None] / found.basis.scale
@@ -113,6 +121,27 @@ def fit_polynomial(dataset: Dataset, spec: PolynomialSpec) -> Regression:
         coefficients=coefficients,
     )
     return Regression(surrogate=surrogate, ridge=found.ridge, axes=axes)
+
+
+def require_few(axes: Axes, spec: PolynomialSpec) -> None:
+    """Raise InvalidSpec for too many terms on the axes; where they were found, with what to do about their number."""
+    try:
+        require_terms(spec.degree, len(axes))
+    except InvalidSpec as error:
+        raise InvalidSpec(
+            f"axes: {len(axes)} of {len(axes.matrix)} lose at most lost_gradient = {spec.lost_gradient:g} of deltas, "
+            f"noise in the labels included, and {str(error).partition(' - at ')[0]}; give axes, such as 1 for a basket",
+            path="polynomial.axes",
+        ) from error
+
+
+def influence(data: Dataset) -> Tensor:
+    """min(1, s_j / (LEAST_INFLUENCE max_k s_k)) with s_j = E (d_j y)^2 Var x_j, whatever the units. Shape: -> input."""
+    assert data.gradient is not None
+    size = data.gradient.square() * data.x.var(dim=0, correction=0)
+    mean = size.mean(dim=0) if data.weight is None else data.weight @ size
+    least = (LEAST_INFLUENCE * mean.max()).clamp(min=torch.finfo(mean.dtype).tiny)
+    return (mean / least).clamp(max=1.0)
 
 
 def value_gradient_hessian(surrogate: PolynomialSurrogate, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -20,6 +20,8 @@ class NetworkSpec(Spec, frozen=True, kw_only=True):
     """Hidden widths and activation of the surrogate's MLP, and what it sees.
 
     Args:
+        hidden: neurons of each hidden layer.
+        activation: of every hidden neuron.
         inputs: "features" all of them; "differential_pca" only their coordinates on the principal axes of the delta
             labels (`surrogate.differential_pca`), for baskets of many assets.
         axes: how many of them; 0 takes the fewest that lose at most ``lost_gradient``.
@@ -61,7 +63,9 @@ class PolynomialSpec(Spec, frozen=True, kw_only=True):
 
     Args:
         degree: of all inputs together. A call near its strike takes 9 on one axis for gammas of three digits.
-        inputs, axes, lost_gradient: what it sees, as of a network (`NetworkSpec`); few inputs have few terms.
+        inputs: what it sees, as of a network (`NetworkSpec`); few inputs have few terms.
+        axes: as of a network.
+        lost_gradient: as of a network.
         derivative_weight: of the deltas against the values, each normalised to unit second moment; 0 fits values alone.
         ridge: rho of the added rho |b|^2, as a share of the largest eigenvalue of the normal equations; by default
             chosen on samples held out.
@@ -96,7 +100,10 @@ class PolynomialSpec(Spec, frozen=True, kw_only=True):
 class SobolevLoss(Spec, frozen=True, kw_only=True):
     """Weights of the value, delta and curvature terms, each normalised to unit second moment (Huge & Savine 2020).
 
-    order: 0 fits values, 1 also deltas, 2 also curvature along the label directions.
+    Args:
+        order: 0 fits values, 1 also deltas, 2 also curvature along the label directions.
+        delta_weight: of the delta term, >= 0; the value term has weight 1.
+        curvature_weight: of the curvature term, >= 0.
     """
 
     order: Literal[0, 1, 2] = 1
@@ -113,7 +120,12 @@ class SobolevLoss(Spec, frozen=True, kw_only=True):
 class Adam(Spec, frozen=True, kw_only=True, tag_field="kind", tag="adam"):
     """Mini-batch Adam (Kingma & Ba 2015) under a learning-rate schedule.
 
-    schedule: "cosine" from learning_rate to 0; "one_cycle" of Huge & Savine (up to 20 %, down to 60 %, tail).
+    Args:
+        epochs: passes over the samples.
+        batch: samples of one step.
+        learning_rate: the largest of the schedule.
+        schedule: "cosine" from learning_rate to 0; "one_cycle" of Huge & Savine (up to 20 %, down to 60 %, tail).
+        single_precision: whether to train in float32.
     """
 
     epochs: int = 100
@@ -129,7 +141,13 @@ class Adam(Spec, frozen=True, kw_only=True, tag_field="kind", tag="adam"):
 
 
 class LBFGS(Spec, frozen=True, kw_only=True, tag_field="kind", tag="lbfgs"):
-    """Full-batch L-BFGS with strong Wolfe line search (Liu & Nocedal 1989)."""
+    """Full-batch L-BFGS with strong Wolfe line search (Liu & Nocedal 1989).
+
+    Args:
+        iterations: at most.
+        history: steps that the inverse Hessian is estimated from.
+        single_precision: whether to train in float32.
+    """
 
     iterations: int = 500
     history: int = 50
@@ -145,7 +163,9 @@ class LevenbergMarquardt(Spec, frozen=True, kw_only=True, tag_field="kind", tag=
 
     Args:
         starts: random starts; the given network is the first unless it is to be initialised.
-        short: iterations every start gets; long: iterations the best ``finalists`` get after that.
+        short: iterations that every start gets.
+        finalists: how many of the best starts go on.
+        long: iterations that the finalists get after that.
         ridge: rho of the added rho ||theta||^2 in normalised units; a brake against noisy labels.
     """
 
@@ -168,6 +188,8 @@ class TrainingSpec(Spec, frozen=True, kw_only=True):
     """A loss and the optimisers that minimise it, one after the other.
 
     Args:
+        loss: what is minimised.
+        optimisers: one after the other, each from where the one before stopped.
         ridge: rho of the added rho ||theta||^2 in normalised units, for every optimiser; a brake against noisy labels.
             "auto" chooses it on samples held out. By default 0 for simulated labels and "auto" for a dataset.
     """
@@ -186,8 +208,10 @@ class TrainingSpec(Spec, frozen=True, kw_only=True):
 class EvaluationSpec(Spec, frozen=True, kw_only=True):
     """How a surrogate is judged: samples in the Box against an independent reference.
 
-    tolerance: accepted violation of a shape statement, as a share of the largest value, of 1 (delta) or of the largest
-        gamma.
+    Args:
+        samples: points of the Box.
+        tolerance: accepted violation of a shape statement, as a share of the largest value, of 1 (delta) or of the
+            largest gamma.
     """
 
     samples: int = 4096
@@ -199,6 +223,10 @@ class EvaluationSpec(Spec, frozen=True, kw_only=True):
 
 
 class ExportSpec(Spec, frozen=True, kw_only=True):
-    """float32: also write a single-precision graph, with its measured loss in the manifest."""
+    """What is written beside the graph in double precision.
+
+    Args:
+        float32: also write a single-precision graph, with its measured loss in the manifest.
+    """
 
     float32: bool = False

@@ -65,7 +65,8 @@ def show_facts(facts: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
         show_json(facts)
         return
-    typer.echo(f"dataset {facts['dataset']}: {facts['rows']} rows")
+    repeated = f"; {facts['copies']} are copies of others and tell nothing of noise" if facts["copies"] else ""
+    typer.echo(f"dataset {facts['dataset']}: {facts['rows']} rows at {facts['distinct_rows']} points{repeated}")
     show_table(
         ("column", "least", "largest", "mean", "deviation"),
         [(name, *(f"{number:.6g}" for number in part.values())) for name, part in facts["statistics"].items()],

@@ -26,6 +26,11 @@ from surrogate.artifact import MANIFEST, REPORT, show_network, show_r2, verify
 
 app = typer.Typer(help="Published models.", no_args_is_help=True)
 
+# What every model has, in the order of its card.
+OUTPUTS = ("value", "delta", "gamma")
+# What parts of the Box a report scores by themselves.
+REGIONS = ("buckets", "triggers", "maturities")
+
 
 @app.command("list")
 def list_models(registry: RegistryOption = None, as_json: JsonOption = False) -> None:
@@ -85,21 +90,30 @@ def show_certificate(certificate: Mapping[str, Any] | None) -> None:
 
 
 def show_accuracy(report: Mapping[str, Any]) -> None:
-    """R2, RMSE and largest error of each output, overall and by bucket, beside the errors of labels and reference."""
-    accuracy, floor = report["accuracy"], report["noise_floor"] or {}
-    rows: list[tuple[object, ...]] = []
-    for name, part in (("whole Box", accuracy), *((part["bucket"], part) for part in accuracy["buckets"])):
-        for greek in ("value", "delta", "gamma"):
-            scores = part[greek]
-            if scores["r2"] is None:  # the dataset has no such labels
-                continue
-            label = f"{floor[greek]:.2e}" if greek in floor and part is accuracy else None
-            errors = (f"{scores['rmse']:.2e}", f"{scores['max_error']:.2e}", label)
-            rows.append((name if greek == "value" else "", greek, show_r2(scores["r2"]), *errors))
-    show_table(("where", "output", "R2", "RMSE", "largest error", "label error"), rows)
+    """R2, RMSE and largest error of each output, overall and by bucket; of delta and gamma by the spots."""
+    accuracy = report["accuracy"]
+    parts = [("whole Box", accuracy)]
+    parts += [(part["bucket"], part) for region in REGIONS for part in accuracy.get(region, [])]
+    show_table(
+        ("where", "output", "R2", "RMSE", "largest error"), [row for name, part in parts for row in scores(name, part)]
+    )
     reference = report["reference"]
     error = reference["relative_error"]
     typer.echo(f"reference: {reference['kind']}" + ("" if error is None else f", relative error {error:.0e}"))
+    if "unjudged" in reference:
+        typer.echo(f"unjudged, as no reference knows them: {reference['unjudged']}")
+
+
+def scores(name: str, part: Mapping[str, Any]) -> list[tuple[object, ...]]:
+    """A row for each output that has errors, the named Greeks last; R2 is left blank where there is none."""
+    found = [output for output, score in part.items() if isinstance(score, Mapping) and score["rmse"] is not None]
+    outputs = [*(output for output in OUTPUTS if output in found), *sorted(set(found) - set(OUTPUTS))]
+    rows: list[tuple[object, ...]] = []
+    for output in outputs:
+        score, where = part[output], "" if rows else name
+        r2 = None if score["r2"] is None else show_r2(score["r2"])
+        rows.append((where, output, r2, f"{score['rmse']:.2e}", f"{score['max_error']:.2e}"))
+    return rows
 
 
 @app.command()

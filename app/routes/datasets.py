@@ -36,7 +36,8 @@ async def import_dataset(
             limits = datasets.limits_of(settings)
             return datasets.import_file(Path(copy.name), settings.registry, limits, name=name)
 
-    facts, new = await asyncio.to_thread(store)
+    async with request.app.state.importing:  # one at a time: reading a large file takes several times its memory
+        facts, new = await asyncio.to_thread(store)
     response.status_code = 201 if new else 200
     response.headers["Location"] = f"{PATH}/{facts['dataset']}"
     return DatasetFacts(**facts)

@@ -31,7 +31,7 @@ class JobRequest(BaseModel):
 
     kind: JobKind
     spec: dict[str, Any] = Field(
-        description="a build specification as in examples/*.toml, or {model, version, pruning}"
+        description="for train a BuildSpec, the tables of examples/*.toml as JSON; for prune a PruneJobSpec"
     )
 
 

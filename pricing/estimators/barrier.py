@@ -20,16 +20,11 @@ import torch
 from torch import Tensor
 
 from pricing.elementary import density, root
+from pricing.estimators.killed import LARGEST_EXPONENT, OUT_OF_REACH
 from pricing.scenario import Scenario
 from pricing.specs.payoff import Barrier
 from pricing.steps import CERTAIN, Steps, threshold
 from pricing.truncation import FAR, below, chance, distribution
-
-# e^600 times the least positive chance: beyond it a drift of more than 17 deviations a step, the factor of the image
-# would overflow before its chance vanishes.
-LARGEST_EXPONENT = 600.0
-# Distances of more deviations than this are not crossed: e^(-40^2 / 2) is nothing in float64.
-OUT_OF_REACH = 40.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,14 +54,23 @@ def knocked_out(payoff: Barrier, steps: Steps, at: Scenario, *, bridged: bool) -
         after = alive.rest + alive.along * t
         if bridged:
             gaps = [distance(payoff, steps, at, place, date) for place, date in ((y, step), (after, step + 1))]
-            mass = mass * survived(gaps[0], gaps[1], steps.variance[:, :, step])
+            mass = mass * survived(gaps[0], gaps[1], steps.along[:, :, step].square())
         y, weight = after, weight * mass
-    alive = living(payoff, steps, at, y, steps.dates - 1, bridged=bridged)
-    alive = exercised(payoff, steps, at, alive)
-    cash = paid(payoff, steps, at, alive)
-    if bridged:
-        cash = cash - image(payoff, steps, at, alive, y)
+    cash = ended(payoff, steps, at, y, bridged=bridged)
     return steps.discount[..., -1] * (weight * cash)[..., 0]
+
+
+def ended(payoff: Barrier, steps: Steps, at: Scenario, y: Tensor, *, bridged: bool) -> Tensor:
+    """Cash of the last step from y, its normal integrated. Shape: batch path 1 -> the same."""
+    alive = exercised(payoff, steps, at, living(payoff, steps, at, y, steps.dates - 1, bridged=bridged))
+    cash = paid(payoff, steps, at, alive)
+    return cash - image(payoff, steps, at, alive, y) if bridged else cash
+
+
+def unconditional(payoff: Barrier, steps: Steps, at: Scenario, rest: Tensor, along: Tensor) -> Tensor:
+    """Cash without a barrier, of rest + along t. Shape: rest, along batch-or-1 path 1 -> batch path 1."""
+    far = torch.full_like(rest, FAR)
+    return paid(payoff, steps, at, exercised(payoff, steps, at, Open(rest=rest, along=along, low=-far, high=far)))
 
 
 def drawn(payoff: Barrier, uniform: Tensor, step: Open) -> tuple[Tensor, Tensor]:
@@ -80,9 +84,7 @@ def drawn(payoff: Barrier, uniform: Tensor, step: Open) -> tuple[Tensor, Tensor]
 def vanilla(payoff: Barrier, steps: Steps, at: Scenario) -> Tensor:
     """D cash of the option without its barrier, all open normals integrated at once. Shape: -> batch path."""
     rest, along = steps.drift.sum(dim=2), root(steps.along.square().sum(dim=2))
-    far = torch.full_like(rest, FAR)
-    whole = exercised(payoff, steps, at, Open(rest=rest, along=along, low=-far, high=far))
-    return steps.discount[..., -1] * paid(payoff, steps, at, whole)[..., 0]
+    return steps.discount[..., -1] * unconditional(payoff, steps, at, rest, along)[..., 0]
 
 
 def living(payoff: Barrier, steps: Steps, at: Scenario, y: Tensor, step: int, *, bridged: bool) -> Open:
@@ -128,7 +130,7 @@ def image(payoff: Barrier, steps: Steps, at: Scenario, step: Open, y: Tensor) ->
     Shape: y batch path 1 -> batch path 1.
     """
     clear = 1.0 if payoff.direction == "down" else -1.0
-    variance = steps.variance[:, :, -1]
+    variance = step.along.square()
     moves = variance > CERTAIN**2
     safe = torch.where(moves, variance, torch.ones_like(variance))
     a = torch.minimum(distance(payoff, steps, at, y, steps.dates - 1).clamp(min=0.0), OUT_OF_REACH * safe.sqrt())

@@ -1,8 +1,8 @@
 """Continuous barriers by the chance that a Brownian bridge between the simulated points stays clear of them.
 
 Exact for Black-Scholes at any number of steps, and for Bachelier without carry. With carry a Bachelier barrier is
-taken as straight between the points, and Heston's paths as Brownian with the step's own variance: both have a bias that
-falls with the steps.
+taken as straight between the points, and Heston's steps are those of `pricing.estimators.heston_barrier`: both have a
+bias that falls with the steps.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from pricing.errors import InvalidSpec
-from pricing.estimators import barrier
+from pricing.estimators import barrier, heston_barrier
 from pricing.estimators.contribution import Contribution
 from pricing.rotation import Rotation, identity
 from pricing.scenario import Scenario
 from pricing.simulation import blocks
 from pricing.specs.estimator import Bridge
+from pricing.specs.fit import require_estimator
 from pricing.specs.payoff import Barrier
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier, BlackScholes, Diffusion, Heston, Process
-from pricing.steps import require_affine, steps
+from pricing.steps import steps
 
 
 def contribution(problem: PricingProblem, estimator: Bridge) -> Contribution:
@@ -31,20 +31,14 @@ def contribution(problem: PricingProblem, estimator: Bridge) -> Contribution:
     Raises:
         InvalidSpec: another payoff than a continuous barrier, dividends, or a process whose steps are not Gaussian.
     """
-    if not isinstance(problem.payoff, Barrier) or problem.payoff.dates:
-        raise InvalidSpec("estimator: 'bridge' is for a barrier without dates; use 'auto'", path="estimator")
-    require_affine(problem.process)
-    if isinstance(problem.process, BlackScholes) and problem.process.dividends:
-        raise InvalidSpec(
-            "estimator: 'bridge' takes a barrier as straight between its points, over which a dividend jumps; give the "
-            "barrier dates, or the dividends as yields",
-            path="estimator",
-        )
-    count = estimator.steps
+    require_estimator(problem, estimator)
+    assert isinstance(problem.payoff, Barrier)
+    equal = estimator.steps
     if isinstance(problem.process, Heston):
-        count = max(count, problem.process.steps)
-    sizes = blocks(problem.process, count + len(starts(problem.process)))
-    value = partial(weighted, problem, problem.payoff, count)
+        equal = max(equal, problem.process.steps)
+    count = equal + len(starts(problem.process))
+    sizes = (count, count) if isinstance(problem.process, Heston) else blocks(problem.process, count)
+    value = partial(weighted, problem, problem.payoff, equal)
     return Contribution(
         value=value, pilot=partial(value, rotation=identity(sizes)), blocks=sizes, numbers=4 * sum(sizes)
     )
@@ -60,6 +54,8 @@ def weighted(
 ) -> Tensor:
     """D cash times the chance that no step touched. Shape: normals 1-or-batch path dimension -> batch path."""
     until = grid(problem.process, at, count)
+    if isinstance(problem.process, Heston):
+        return heston_barrier.expected(payoff, problem.process, at, rotation(normals), until)
     return barrier.expected(payoff, steps(problem.process, at, rotation(normals), until), at, bridged=True)
 
 

@@ -19,14 +19,13 @@ from pricing.estimators.direct import pilot
 from pricing.estimators.exponentials import Exponentials
 from pricing.estimators.opening import opening
 from pricing.line import Line, line
-from pricing.processes.black_scholes import pays_amounts
 from pricing.rotation import Rotation
 from pricing.scenario import Scenario, times
 from pricing.simulation import blocks
 from pricing.specs.estimator import Conditional
+from pricing.specs.fit import require_estimator
 from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, BestOf, Call, Digital, Put, Side, WorstOf, dates
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import BlackScholes, Heston, LocalVolatility, Process
 
 
 def contribution(problem: PricingProblem, estimator: Conditional) -> Contribution:
@@ -35,9 +34,7 @@ def contribution(problem: PricingProblem, estimator: Conditional) -> Contributio
     Raises:
         InvalidSpec: a payoff that no formula integrates.
     """
-    reason = obstacle(problem)
-    if reason is not None:
-        raise InvalidSpec(f"estimator: 'conditional' {reason}; use 'auto' or 'smoothed'", path="estimator")
+    require_estimator(problem, estimator)
     sizes = blocks(problem.process, len(dates(problem.payoff)))
     return Contribution(
         value=partial(integrated, problem, estimator),
@@ -45,31 +42,6 @@ def contribution(problem: PricingProblem, estimator: Conditional) -> Contributio
         blocks=sizes,
         numbers=4 * sum(sizes),
     )
-
-
-def obstacle(problem: PricingProblem) -> str | None:
-    """Why no formula integrates one normal of this problem; None where one does."""
-    process, payoff = problem.process, problem.payoff
-    if isinstance(payoff, Barrier | Autocall | Bermudan):
-        return "integrates payoffs of the terminal or average level"
-    if isinstance(payoff, Asian) and payoff.average == "geometric" and payoff.assets > 1:
-        return "has no formula for the geometric average of a basket"
-    if isinstance(payoff, Asian) and payoff.dates[-1] < 1.0 and opens_last_step(process):
-        return "integrates a normal of the last step of this process, which comes after the average"
-    if isinstance(process, BlackScholes) and any(d.amount and d.time == problem.maturity for d in process.dividends):
-        return "has no step left after a dividend in cash at maturity"
-    if isinstance(process, Heston) and any(abs(rho) == 1.0 for rho in process.spot_variance_correlations):
-        return "has no normal of its own to integrate where a spot_variance_correlation is 1 or -1"
-    if isinstance(process, Heston) and not isinstance(payoff, WorstOf | BestOf):
-        signs = {weight > 0.0 for weight in payoff.weights if weight}
-        if len(signs) > 1:
-            return "finds one root only, and weights of both signs may have more where variances are random"
-    return None
-
-
-def opens_last_step(process: Process) -> bool:
-    """Whether the normals that may be integrated are those of the last step alone."""
-    return isinstance(process, LocalVolatility) or (isinstance(process, BlackScholes) and pays_amounts(process))
 
 
 def integrated(

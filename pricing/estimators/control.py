@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from pricing.elementary import root
-from pricing.errors import InvalidSpec
 from pricing.estimators import exponentials
 from pricing.estimators.exponentials import Exponentials
 from pricing.paths import Paths
@@ -23,18 +22,6 @@ from pricing.scenario import Scenario, clock, correlation, times
 from pricing.specs.payoff import Asian, Call, Put, Side
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes
-
-
-def require_geometric(problem: PricingProblem) -> None:
-    """Raise InvalidSpec unless lognormal assets make a call or put on a positive basket or on its average."""
-    process, payoff = problem.process, problem.payoff
-    lognormal = isinstance(process, BlackScholes) and not process.dividends
-    if not (lognormal and isinstance(payoff, Call | Put | Asian) and min(payoff.weights) >= 0.0):
-        raise InvalidSpec(
-            "estimator: control = 'geometric' needs 'black_scholes' without discrete dividends and a call, put or "
-            "Asian with weights >= 0; use control = 'none'",
-            path="estimator.control",
-        )
 
 
 def excess(problem: PricingProblem, at: Scenario, paths: Paths) -> Tensor:

@@ -7,16 +7,16 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from pricing.errors import InvalidSpec
 from pricing.estimators.contribution import Contribution
-from pricing.estimators.control import excess, require_geometric
+from pricing.estimators.control import excess
 from pricing.payoffs import SHARP, Edges, Recorder, Smooth, cash, moneyness
 from pricing.rotation import Rotation
 from pricing.scenario import Scenario, times
 from pricing.simulation import blocks, simulate
 from pricing.smoothing import stated_bias
 from pricing.specs.estimator import Pathwise, Smoothed
-from pricing.specs.payoff import Barrier, Bermudan, Digital, dates
+from pricing.specs.fit import require_estimator
+from pricing.specs.payoff import Digital, dates
 from pricing.specs.problem import PricingProblem
 
 
@@ -26,12 +26,7 @@ def contribution(problem: PricingProblem, estimator: Pathwise | Smoothed) -> Con
     Raises:
         InvalidSpec: a payoff that the assets at its dates do not decide, or a control variate that the problem has not.
     """
-    payoff = problem.payoff
-    if isinstance(payoff, Bermudan) or (isinstance(payoff, Barrier) and not payoff.dates):
-        missed = "exercise" if isinstance(payoff, Bermudan) else "what happens between dates"
-        raise InvalidSpec(f"estimator: the payoff on simulated dates misses {missed}; use 'auto'", path="estimator")
-    if isinstance(estimator, Pathwise) and estimator.control == "geometric":
-        require_geometric(problem)
+    require_estimator(problem, estimator)
     sizes = blocks(problem.process, len(dates(problem.payoff)))
     return Contribution(
         value=partial(sharp, estimator, problem)

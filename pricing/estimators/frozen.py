@@ -25,7 +25,6 @@ import torch
 from msgspec.structs import replace
 from torch import Tensor
 
-from pricing.errors import InvalidSpec
 from pricing.estimators import conditional
 from pricing.estimators.contribution import Contribution
 from pricing.estimators.opening import bent
@@ -37,6 +36,7 @@ from pricing.scenario import Scenario, times
 from pricing.simulation import blocks
 from pricing.smoothing import ramp
 from pricing.specs.estimator import Frozen
+from pricing.specs.fit import require_estimator
 from pricing.specs.problem import PricingProblem
 
 
@@ -49,17 +49,14 @@ def contribution(problem: PricingProblem, estimator: Frozen, *, seed: int) -> Co
     Raises:
         InvalidSpec: a payoff without exercise dates, or one whose last step no formula integrates.
     """
-    last = european(problem)
-    reason = conditional.obstacle(last)
-    if reason is not None:
-        raise InvalidSpec(f"estimator: the last step of 'frozen' {reason}", path="estimator")
-    value = partial(held, fit_rule(problem, estimator, seed=seed), estimator.width)
-    sizes = groups(problem)
+    require_estimator(problem, estimator)
+    rule, sizes = fit_rule(problem, estimator, seed=seed), groups(problem)
+    value = partial(held, rule, estimator.width)
     return Contribution(
         value=value,
         pilot=partial(value, rotation=identity(sizes)),
         blocks=sizes,
-        numbers=4 * sum(sizes),
+        numbers=4 * sum(sizes) + sum(len(polynomial.basis) for polynomial in rule.inside),
         fitting=estimator.paths,
     )
 

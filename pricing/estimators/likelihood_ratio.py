@@ -27,9 +27,10 @@ from pricing.rotation import Rotation
 from pricing.scenario import Scenario, clock, correlation, growth, times
 from pricing.simulation import blocks, simulate
 from pricing.specs.estimator import LikelihoodRatio
-from pricing.specs.payoff import Autocall, Barrier, Bermudan, dates
+from pricing.specs.fit import require_estimator
+from pricing.specs.payoff import dates
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import Bachelier, BlackScholes
+from pricing.specs.process import Bachelier
 
 
 def contribution(problem: PricingProblem, estimator: LikelihoodRatio) -> Contribution:
@@ -39,7 +40,8 @@ def contribution(problem: PricingProblem, estimator: LikelihoodRatio) -> Contrib
         InvalidSpec: a process without a density of its dates, a payoff that looks between them, or a feature that the
             density does not know.
     """
-    require_density(problem, estimator)
+    require_estimator(problem, estimator)
+    require_constant(problem)
     count = len(dates(problem.payoff))
     return Contribution(
         value=partial(weighted, problem, estimator),
@@ -49,20 +51,15 @@ def contribution(problem: PricingProblem, estimator: LikelihoodRatio) -> Contrib
     )
 
 
-def require_density(problem: PricingProblem, estimator: LikelihoodRatio) -> None:
-    """Raise InvalidSpec where the likelihood ratio would be wrong."""
-    process, payoff = problem.process, problem.payoff
-    reason = None
-    if not isinstance(process, Bachelier | BlackScholes) or (isinstance(process, BlackScholes) and process.dividends):
-        reason = "needs a density of the path that is known: 'bachelier', or 'black_scholes' without discrete dividends"
-    elif isinstance(payoff, Bermudan) or (isinstance(payoff, Barrier) and not payoff.dates):
-        reason = "needs a payoff of the levels at given dates"
-    elif estimator.scope == "last" and isinstance(payoff, Barrier | Autocall):
-        reason = "of scope 'last' differentiates no jump before the last date; use scope = 'full'"
-    elif names := [feature.name for feature in problem.features if feature.name in payoff.parameters]:
-        reason = f"differentiates the density of the path, which does not know {names[0]!r}; keep it constant"
-    if reason is not None:
-        raise InvalidSpec(f"estimator: 'likelihood_ratio' {reason}, or use 'auto'", path="estimator")
+def require_constant(problem: PricingProblem) -> None:
+    """Raise InvalidSpec where a feature moves the payoff, whose derivative the likelihood ratio leaves out."""
+    names = [feature.name for feature in problem.features if feature.name in problem.payoff.parameters]
+    if names:
+        raise InvalidSpec(
+            "estimator: 'likelihood_ratio' differentiates the density of the path, which does not know "
+            f"{names[0]!r}; keep it constant, or use 'auto'",
+            path="labels.estimator",
+        )
 
 
 def weighted(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pricing.elementary import ratio
 from pricing.errors import InvalidSpec
 from pricing.payoffs import moneyness
 from pricing.rotation import Rotation
@@ -122,9 +123,12 @@ def towards(problem: PricingProblem, at: Scenario, target: Tensor, *, columns: s
 def responses(problem: PricingProblem, at: Scenario, normals: Tensor) -> tuple[Tensor, str]:
     """How the levels, or their logarithms, move with the normals, all others at 0; and the law of the process.
 
+    A level that a dividend in cash has brought to 0 does not move.
+
     Shape: normals 1 direction dimension -> 1-or-batch*direction date asset.
     """
     until = times(problem, at)
     still, moved = (simulate(problem.process, at, z, until) for z in (torch.zeros_like(normals[:, :1]), normals))
-    change = moved.noise - still.noise if moved.law == "additive" else torch.log(moved.noise / still.noise)
-    return change.flatten(0, 1), moved.law
+    if moved.law == "additive":
+        return (moved.noise - still.noise).flatten(0, 1), moved.law
+    return torch.log(ratio(moved.noise, still.noise, limit=1.0)).flatten(0, 1), moved.law

@@ -24,17 +24,17 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from pricing.errors import InvalidSpec
 from pricing.estimators import barrier
 from pricing.estimators.contribution import Contribution
 from pricing.rotation import Rotation, identity
 from pricing.scenario import Scenario, times
 from pricing.simulation import blocks
 from pricing.smoothing import ramp, stated_bias
-from pricing.specs.estimator import Smoothed
+from pricing.specs.estimator import Smoothed, Survival
+from pricing.specs.fit import require_estimator
 from pricing.specs.payoff import Autocall, Barrier, dates
 from pricing.specs.problem import PricingProblem
-from pricing.steps import TINY_LEVEL, Steps, require_affine, steps, threshold
+from pricing.steps import TINY_LEVEL, Steps, steps, threshold
 from pricing.truncation import below, distribution
 
 # Width of the ties between assets, in standard deviations of their difference, or of the open normal, which is what is
@@ -60,11 +60,8 @@ def contribution(problem: PricingProblem) -> Contribution:
         InvalidSpec: another payoff than a discrete barrier or an autocall, or a process whose steps are not Gaussian.
     """
     payoff = problem.payoff
-    if not isinstance(payoff, Autocall | Barrier) or (isinstance(payoff, Barrier) and not payoff.dates):
-        raise InvalidSpec(
-            "estimator: 'survival' is for barriers with dates and for autocalls; use 'auto'", path="estimator"
-        )
-    require_affine(problem.process)
+    require_estimator(problem, Survival())
+    assert isinstance(payoff, Autocall | Barrier)
     count = len(dates(payoff))
     sizes = blocks(problem.process, count)
     value = partial(weighted, problem, payoff)

@@ -22,32 +22,55 @@ References: Heston (1993); Andersen (2008); Willard (1997) for the mixing; docs/
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from pricing.elementary import exprel, ratio, root
 from pricing.paths import Paths
-from pricing.processes.grid import blocks, lengths, refined
-from pricing.processes.rectified_square import LARGEST, standardised
+from pricing.processes.grid import blocks, lengths, refined, steps
+from pricing.processes.rectified_square import standardised
 from pricing.scenario import Scenario, clock, correlation, discount, growth
 from pricing.specs.process import Heston
+
+# Stands for zero under a root or a fraction bar, where derivatives have to stay finite to second order.
+LEAST = 1e-60
+
+
+class Step(NamedTuple):
+    """One step's coefficients: m = shift + decay v, s^2 = base + rate v, I = constant + weight (v + v'), X = gain M.
+
+    Shape: batch-or-1 1 asset.
+    """
+
+    shift: Tensor
+    decay: Tensor
+    base: Tensor
+    rate: Tensor
+    constant: Tensor
+    weight: Tensor
+    gain: Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
 class Variance:
-    """What the variance does to the asset, step by step.
+    """What the variance does to the asset over a stretch of time.
 
     Args:
-        integrated: integral of nu^2 v over the step.
-        driven: integral of nu sqrt(v) dB over the step.
+        integrated: I, integral of nu^2 v.
+        driven: X, integral of nu sqrt(v) dB.
+        shared: integral of nu^2 sqrt(v_i v_j).
 
-    Shape: batch-or-1 path step asset.
+    Shape: batch-or-1 path asset, shared batch-or-1 path asset asset.
     """
 
     integrated: Tensor
     driven: Tensor
+    shared: Tensor
 
 
 def simulate(process: Heston, at: Scenario, normals: Tensor, until: Tensor) -> Paths:
@@ -58,67 +81,85 @@ def simulate(process: Heston, at: Scenario, normals: Tensor, until: Tensor) -> P
     """
     dates, assets = until.shape[-1], process.assets
     own, driving = torch.split(normals, list(blocks(process, dates)), dim=-1)
-    variance = variances(process, at, driving, until)
-    integrated, driven = (by_date(part, dates) for part in (variance.integrated, variance.driven))
-    total = integrated.sum(dim=3)
-    rho = at["spot_variance_correlation"][:, :, None, :]
-    turned = residual(process, at, own.reshape(*own.shape[:2], dates, assets), integrated)
-    logs = rho * driven.sum(dim=3) - 0.5 * total
-    logs = logs + root((1.0 - rho.square()).clamp(min=0.0)) * root(total) * turned
+    walk = variances(process, at, driving, until)
+    rho = at["spot_variance_correlation"]
+    free = root((1.0 - rho.square()).clamp(min=0.0))
+    log, logs = torch.zeros_like(rho), []
+    for z in own.reshape(*own.shape[:2], dates, assets).unbind(dim=2):
+        over = joined(islice(walk, steps(process, dates)))
+        turned = residual(process, at, z, over)
+        log = log + (rho * over.driven - 0.5 * over.integrated + free * root(over.integrated) * turned)
+        logs.append(log)
     return Paths(
         forward=at["spot"][:, :, None, :] * torch.exp(growth(process, at, until)),
-        noise=torch.exp(logs.cumsum(dim=2)),
+        noise=torch.exp(torch.stack(logs, dim=2)),
         law="multiplicative",
         discount=discount(process, at, until),
     )
 
 
-def variances(process: Heston, at: Scenario, normals: Tensor, until: Tensor) -> Variance:
-    """The variance path on the refined grid. Shape: normals 1-or-batch path step*asset; until batch-or-1 1 date."""
-    grid = refined(process, until)
-    h = lengths(grid)[..., None]
-    squared_scale = ratio(lengths(clock(process, at, grid))[..., None], h, limit=0.0)
-    shocks = normals.reshape(*normals.shape[:2], grid.shape[-1], process.assets)
-    shocks = shocks @ torch.linalg.cholesky(correlation(process, at))[:, None].mT
-    kappa, theta = at["mean_reversion"], at["long_variance"]
-    v, integrated, driven = at["initial_variance"], [], []
-    for j in range(grid.shape[-1]):
-        E = torch.exp(-kappa * h[:, :, j])
-        f = h[:, :, j] * exprel(-kappa * h[:, :, j])
-        c = f / (1.0 + E)
-        M, after = step(at, v, shocks[:, :, j], E, f)
-        integrated.append(squared_scale[:, :, j] * (c * (v + after) + theta * (h[:, :, j] - 2.0 * c)))
-        driven.append(root(squared_scale[:, :, j]) * M * (1.0 + kappa * c))
+def variances(process: Heston, at: Scenario, normals: Tensor, until: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """I and X of every step of the refined grid.
+
+    Shape: normals 1-or-batch path step*asset; until batch-or-1 1 date -> batch-or-1 path asset, twice.
+    """
+    v, xi = at["initial_variance"], at["variance_volatility"]
+    for step, z in zip(coefficients(process, at, until), drivers(process, at, normals), strict=True):
+        M, after = moved(step, v, z, xi)
+        yield step.constant + step.weight * (v + after), step.gain * M
         v = after
-    return Variance(integrated=torch.stack(integrated, dim=2), driven=torch.stack(driven, dim=2))
 
 
-def step(at: Scenario, v: Tensor, z: Tensor, E: Tensor, f: Tensor) -> tuple[Tensor, Tensor]:
+def coefficients(process: Heston, at: Scenario, until: Tensor) -> Iterator[Step]:
+    """Of every step of the refined grid. Shape: until batch-or-1 1 date."""
+    grid, kappa, theta = refined(process, until), at["mean_reversion"], at["long_variance"]
+    h, ticks = (lengths(moments).movedim(-1, 0)[..., None] for moments in (grid, clock(process, at, grid)))
+    E, f = torch.exp(-kappa * h), h * exprel(-kappa * h)
+    c, squared_scale = f / (1.0 + E), ratio(ticks, h, limit=0.0)
+    columns = Step(
+        shift=theta * (1.0 - E) + LEAST,
+        decay=E,
+        base=0.5 * theta * kappa * f * f,
+        rate=E * f,
+        constant=squared_scale * theta * (h - 2.0 * c),
+        weight=squared_scale * c,
+        gain=root(squared_scale) * (1.0 + kappa * c),
+    )
+    return map(Step._make, zip(*columns, strict=True))
+
+
+def drivers(process: Heston, at: Scenario, normals: Tensor) -> Tensor:
+    """Correlated normals of the variances, a step's together. Shape: -> step 1-or-batch path asset."""
+    z = normals.reshape(*normals.shape[:2], -1, process.assets).movedim(2, 0).contiguous()
+    return z if process.assets == 1 else z @ torch.linalg.cholesky(correlation(process, at)).mT
+
+
+def moved(step: Step, v: Tensor, z: Tensor, xi: Tensor) -> tuple[Tensor, Tensor]:
     """M = integral of e^(-kappa (t' - t)) sqrt(v) dB over the step, and v'. Shape: batch-or-1 path-or-1 asset."""
-    xi, kappa, theta = at["variance_volatility"], at["mean_reversion"], at["long_variance"]
-    mean = theta + (v - theta) * E
-    s = root(v * E * f + 0.5 * theta * kappa * f * f)
-    # Where nearly all mass is at zero the spread is cut to what the law can have.
-    fits = xi * s <= LARGEST * mean
-    s = torch.where(fits, s, LARGEST * mean / torch.where(xi > 0.0, xi, torch.ones_like(xi)))
-    zeta, positive = standardised(ratio(xi * s, mean, limit=0.0), z)
-    M = s * zeta
-    return M, torch.where(positive, (mean + xi * M).clamp(min=0.0), torch.zeros_like(M))
+    mean = step.shift + step.decay * v
+    s = (step.base + step.rate * v).clamp(min=LEAST).sqrt()
+    zeta, relative = standardised(xi * s / mean, z)
+    return s * zeta, mean * relative
 
 
-def residual(process: Heston, at: Scenario, normals: Tensor, integrated: Tensor) -> Tensor:
-    """A z of every date. Shape: normals 1-or-batch path date asset; integrated batch-or-1 path date step asset."""
+def joined(parts: Iterable[tuple[Tensor, Tensor]]) -> Variance:
+    """I, X and the shared variance of several steps together."""
+    integrated = driven = shared = torch.zeros(1, 1, 1, dtype=torch.float64)
+    shared = shared[..., None]
+    for more, pushed in parts:
+        integrated, driven = integrated + more, driven + pushed
+        if more.shape[-1] > 1:
+            deviation = root(more)
+            shared = shared + deviation[..., :, None] * deviation[..., None, :]
+    return Variance(integrated=integrated, driven=driven, shared=shared)
+
+
+def residual(process: Heston, at: Scenario, z: Tensor, over: Variance) -> Tensor:
+    """A z up to a date. Shape: z 1-or-batch path asset -> batch-or-1 path asset."""
     if process.assets == 1:
-        return normals
-    deviation = root(integrated)
-    total = root(integrated.sum(dim=3))
-    shared = torch.einsum("bpksa,bpksc->bpkac", deviation, deviation)
-    shape = ratio(shared, total[..., :, None] * total[..., None, :], limit=1.0)
-    factor = torch.linalg.cholesky(correlation(process, at)[:, None, None] * shape)
-    turned: Tensor = (factor @ normals[..., None])[..., 0]
+        return z
+    total = root(over.integrated)
+    shape = ratio(over.shared, total[..., :, None] * total[..., None, :], limit=1.0)
+    factor = torch.linalg.cholesky(correlation(process, at)[:, None] * shape)
+    turned: Tensor = (factor @ z[..., None])[..., 0]
     return turned
-
-
-def by_date(steps: Tensor, dates: int) -> Tensor:
-    """Steps grouped by the date that they lead to. Shape: batch path date*step asset -> batch path date step asset."""
-    return steps.reshape(*steps.shape[:2], dates, -1, steps.shape[-1])

@@ -1,75 +1,171 @@
-"""Gradient and Hessian of what is solved on a grid of spots: by central differences in all features but the spot."""
+"""Gradient and Hessian of what is solved on a grid of spots: by central differences in all features but the spots.
+
+Steps are shares of a parameter's own size, or of the asset's deviation for strikes and barriers, halved twice.
+Richardson's extrapolations D(h / 2) + (D(h / 2) - D(h)) / 3, and their second stage, cancel the errors of order h^2 and
+h^4. Of these the one is taken that agrees best with those it was made from, entry by entry; how far it does not is its
+error.
+
+References: Ridders (1982), Accurate computation of F'(x) and F'(x)F''(x).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 import torch
 
 from pricing.scenario import Scenario, scenario
-from pricing.specs.problem import NOT_NEGATIVE, PricingProblem
+from pricing.specs.problem import PricingProblem, bounds
+from pricing.specs.process import Bachelier
 from pricing.types import Array
 
-# (problem, scenario of one row but for the spots, spots) -> value, delta, gamma.
+# (problem, scenario of one row but for the spots, spots) -> value, delta, gamma. Shape: batch, all of them, for one
+# asset; batch asset -> batch, batch asset, batch asset asset for several.
 Grid = Callable[[PricingProblem, Scenario, Array], tuple[Array, Array, Array]]
 
-# Steps in shares of a feature's width: errors of 1e-6 from the fourth derivative, as much from 1e-11 of rounding.
-STEP = 2e-3
+# The first step as a share of the parameter's size, and how often it is halved: rounding comes back 1e3 to 1e5
+# times as large in second differences.
+STEP, HALVINGS = 0.1, 2
+# What counts as the size of parameters of either sign, at least; of others that vanish this share of the Box's largest.
+SIZES = {"rate": 0.1, "dividend_yield": 0.1, "skew": 1.0, "correlation": 1.0, "loading": 1.0}
+LEVELLED = ("strike", "barrier")
+LEAST_SHARE = 1e-3
+# Share of the way to a bound, or from a barrier to the spot, that a step may go: values end there, or have a kink.
+REACH = 0.9
 
 
-def differentiate(problem: PricingProblem, grid: Grid, features: Array, *, order: int) -> tuple[Array, Array, Array]:
-    """Value, gradient and Hessian of a problem on one asset. Shape: features batch feature."""
-    box = problem.box
-    spot = box.columns("spot").start
-    others = [j for j in range(box.dimension) if j != spot]
-    steps = STEP * (box.upper - box.lower)
-    names = {box.columns(feature.name).start: feature.name for feature in problem.features}
-    value, delta, gamma = _grouped(problem, grid, features, spot)
-    gradient, hessian = np.zeros_like(features), np.zeros((*features.shape, features.shape[1]))
-    gradient[:, spot], hessian[:, spot, spot] = delta, gamma
+@dataclass(frozen=True, kw_only=True)
+class Stencil:
+    """Where a problem is differenced.
+
+    Args:
+        spots: the columns that the grid differentiates itself; ``others`` are all the rest.
+        centre: the features, pushed off the bounds. Shape: batch feature.
+        steps: the first steps. Shape: batch feature.
+    """
+
+    problem: PricingProblem
+    grid: Grid
+    spots: slice
+    others: list[int]
+    centre: Array
+    steps: Array
+
+
+def solutions(others: int) -> int:
+    """How many solutions the differences of one row take beside its own."""
+    return (HALVINGS + 1) * others * (others + 1)
+
+
+def differentiate(
+    problem: PricingProblem, grid: Grid, features: Array, *, order: int
+) -> tuple[tuple[Array, Array, Array], tuple[Array, Array]]:
+    """Value, gradient and Hessian, and what the differences may miss of the last two. Shape: features batch feature."""
+    rows, dimension = features.shape
+    spots = problem.box.columns("spot")
+    others = [j for j in range(dimension) if not spots.start <= j < spots.stop]
+    value, delta, gamma = _solved(problem, grid, features)
     if order == 0:
-        return value, np.zeros_like(gradient), np.zeros_like(hessian)
-    centre = features.copy()
-    for j in others:
-        if names.get(j) in NOT_NEGATIVE:
-            centre[:, j] = np.maximum(centre[:, j], steps[j])
-    middle = value if (centre == features).all() else _grouped(problem, grid, centre, spot)[0]
-    moved = {(j, sign): _moved(centre, {j: sign * steps[j]}) for j in others for sign in (1, -1)}
-    solved = {key: _grouped(problem, grid, x, spot) for key, x in moved.items()}
-    for j in others:
-        (up, up_delta, _), (down, down_delta, _) = solved[j, 1], solved[j, -1]
-        gradient[:, j] = (up - down) / (2.0 * steps[j])
-        hessian[:, j, spot] = hessian[:, spot, j] = (up_delta - down_delta) / (2.0 * steps[j])
-        hessian[:, j, j] = (up - 2.0 * middle + down) / steps[j] ** 2
-    if order < 2:
-        return value, gradient, np.zeros_like(hessian)
-    for i, j in combinations(others, 2):
-        corners = [
-            sign * other * _grouped(problem, grid, _moved(centre, {i: sign * steps[i], j: other * steps[j]}), spot)[0]
-            for sign in (1, -1)
-            for other in (1, -1)
-        ]
-        hessian[:, i, j] = hessian[:, j, i] = sum(corners) / (4.0 * steps[i] * steps[j])
-    return value, gradient, hessian
+        empty = np.zeros((rows, dimension)), np.zeros((rows, dimension, dimension))
+        return (value, *empty), empty
+    centre, steps = _steps(problem, features, others)
+    stencil = Stencil(problem=problem, grid=grid, spots=spots, others=others, centre=centre, steps=steps)
+    middle = value if (centre == features).all() else _solved(problem, grid, centre)[0]
+    levels = [_level(stencil, middle, steps / 2**halvings, order) for halvings in range(HALVINGS + 1 if others else 1)]
+    (gradient, gradient_error), (hessian, hessian_error) = (
+        extrapolated(np.stack(part)) for part in zip(*levels, strict=True)
+    )
+    gradient[:, spots], gradient_error[:, spots] = delta, 0.0
+    if order == 2:
+        hessian[:, spots, spots], hessian_error[:, spots, spots] = gamma, 0.0
+    return (value, gradient, hessian), (gradient_error, hessian_error)
 
 
-def _moved(features: Array, changes: dict[int, float]) -> Array:
-    result = features.copy()
-    for column, change in changes.items():
-        result[:, column] += change
+def extrapolated(levels: Array) -> tuple[Array, Array]:
+    """Ridders' choice among the extrapolations of ever smaller steps, and its error. Shape: level ... -> ...; ..."""
+    best, error = levels[-1].copy(), np.full(levels.shape[1:], 0.0 if len(levels) == 1 else np.inf)
+    before = [levels[0]]
+    for level in levels[1:]:
+        row = [level]
+        for stage, older in enumerate(before, start=1):
+            row.append(row[-1] + (row[-1] - older) / (4.0**stage - 1.0))
+            spread = np.maximum(np.abs(row[-1] - row[-2]), np.abs(row[-1] - older))
+            best, error = np.where(spread < error, row[-1], best), np.minimum(spread, error)
+        before = row
+    return best, error
+
+
+def _steps(problem: PricingProblem, features: Array, others: list[int]) -> tuple[Array, Array]:
+    """The features off their bounds, and the first steps. Shape: batch feature, twice."""
+    box, centre, steps = problem.box, features.copy(), np.zeros_like(features)
+    names = [feature.name for feature in problem.features for _ in range(feature.size)]
+    deviation = _deviation(problem, features)
+    for j in others:
+        least, most = bounds(problem, names[j])
+        size = SIZES.get(names[j], LEAST_SHARE * max(abs(box.lower[j]), abs(box.upper[j])))
+        margin = LEAST_SHARE * size if names[j] in SIZES else size
+        centre[:, j] = np.clip(features[:, j], least + margin, most - margin)
+        room = np.minimum(centre[:, j] - least, most - centre[:, j])
+        if names[j] == "barrier":
+            gap = np.abs(features[:, box.columns("spot").start] - centre[:, j])
+            room = np.minimum(room, np.where(gap > 0.0, gap, room))
+        sizes = deviation if names[j] in LEVELLED else np.abs(centre[:, j])
+        steps[:, j] = np.minimum(STEP * np.maximum(sizes, size), REACH * room)
+    return centre, steps
+
+
+def _deviation(problem: PricingProblem, features: Array) -> Array:
+    """Standard deviation of an asset at maturity, currency. Shape: batch feature -> batch."""
+    at = scenario(problem, torch.from_numpy(features))
+    deviation = at["volatility"].amin(dim=(1, 2)) * at.scalar("maturity")[:, 0].sqrt()
+    if not isinstance(problem.process, Bachelier):
+        deviation = deviation * at["spot"].amin(dim=(1, 2))
+    result: Array = deviation.expand(len(features)).numpy()
     return result
 
 
-def _grouped(problem: PricingProblem, grid: Grid, features: Array, spot: int) -> tuple[Array, Array, Array]:
-    """One solution for all rows that differ in their spots alone. Shape: batch feature -> batch, three times."""
-    rest = np.delete(features, spot, axis=1)
+def _level(stencil: Stencil, middle: Array, steps: Array, order: int) -> tuple[Array, Array]:
+    """Gradient and Hessian by one set of steps, zeros where the grid knows them itself. Shape: -> batch feature; ..."""
+    rows, dimension = steps.shape
+    gradient, hessian = np.zeros((rows, dimension)), np.zeros((rows, dimension, dimension))
+    solved = {(j, sign): _moved(stencil, steps, {j: sign}) for j in stencil.others for sign in (1, -1)}
+    for j in stencil.others:
+        (up, up_delta, _), (down, down_delta, _) = solved[j, 1], solved[j, -1]
+        gradient[:, j] = (up - down) / (2.0 * steps[:, j])
+        cross = (up_delta - down_delta) / (2.0 * steps[:, j, None])
+        hessian[:, j, stencil.spots], hessian[:, stencil.spots, j] = cross, cross
+        hessian[:, j, j] = (up - 2.0 * middle + down) / steps[:, j] ** 2
+    if order < 2:
+        return gradient, np.zeros_like(hessian)
+    for i, j in combinations(stencil.others, 2):
+        corners = _moved(stencil, steps, {i: 1, j: 1})[0] + _moved(stencil, steps, {i: -1, j: -1})[0]
+        sides = sum(solved[k, sign][0] for k in (i, j) for sign in (1, -1))
+        hessian[:, i, j] = hessian[:, j, i] = (corners - sides + 2.0 * middle) / (2.0 * steps[:, i] * steps[:, j])
+    return gradient, hessian
+
+
+def _moved(stencil: Stencil, steps: Array, signs: dict[int, int]) -> tuple[Array, Array, Array]:
+    features = stencil.centre.copy()
+    for column, sign in signs.items():
+        features[:, column] += sign * steps[:, column]
+    return _solved(stencil.problem, stencil.grid, features)
+
+
+def _solved(problem: PricingProblem, grid: Grid, features: Array) -> tuple[Array, Array, Array]:
+    """One solution for all rows that differ in their spots alone. Shape: batch feature -> batch; batch asset; ..."""
+    spots = problem.box.columns("spot")
+    assets, count = spots.stop - spots.start, len(features)
+    rest = np.delete(features, spots, axis=1)
     _, group = np.unique(rest, axis=0, return_inverse=True)
     group = group.reshape(-1)
-    parts = np.zeros((3, len(features)))
+    value, delta, gamma = np.zeros(count), np.zeros((count, assets)), np.zeros((count, assets, assets))
     for index in range(int(group.max()) + 1):
         rows = np.flatnonzero(group == index)
-        at = scenario(problem, torch.from_numpy(features[rows[:1]]))
-        parts[:, rows] = grid(problem, at, features[rows, spot])
-    return parts[0], parts[1], parts[2]
+        at, levels = scenario(problem, torch.from_numpy(features[rows[:1]])), features[rows, spots]
+        found = grid(problem, at, levels[:, 0] if assets == 1 else levels)
+        value[rows] = found[0]
+        delta[rows], gamma[rows] = found[1].reshape(-1, assets), found[2].reshape(-1, assets, assets)
+    return value, delta, gamma

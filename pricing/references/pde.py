@@ -219,18 +219,15 @@ def _weight(payoff: Payoff) -> float:
 
 
 def _averaged(setting: Setting, y: Array, strike: float) -> Array:
-    """The payoff's average over each point's cell; the kink is met exactly by splitting its cell."""
+    """The payoff's average over each point's cell, which is split at the kink."""
     payoff, h = setting.problem.payoff, y[1] - y[0]
     weight = _weight(payoff)
     kink = math.log(strike / weight) if strike / weight > 0.0 else -math.inf
-    u = _paid(setting, np.exp(y), strike)
-    cell = np.abs(y - kink) < h
     nodes, weights = np.polynomial.legendre.leggauss(DEGREE + 1)
-    for i in np.flatnonzero(cell):
-        ends = (y[i] - 0.5 * h, min(max(kink, y[i] - 0.5 * h), y[i] + 0.5 * h), y[i] + 0.5 * h)
-        parts = [
-            0.5 * (b - a) * float(weights @ _paid(setting, np.exp(a + 0.5 * (b - a) * (1.0 + nodes)), strike))
-            for a, b in pairwise(ends)
-        ]
-        u[i] = sum(parts) / h
-    return u
+    ends = (y - 0.5 * h, np.clip(kink, y - 0.5 * h, y + 0.5 * h), y + 0.5 * h)
+    parts = [
+        0.5 * (b - a) * (_paid(setting, np.exp(a[:, None] + 0.5 * (b - a)[:, None] * (1.0 + nodes)), strike) @ weights)
+        for a, b in pairwise(ends)
+    ]
+    result: Array = sum(parts) / h
+    return result

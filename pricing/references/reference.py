@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pricing.errors import NonFiniteLabels
 from pricing.references import (
     autocall,
     bachelier,
@@ -22,6 +23,7 @@ from pricing.references import (
     black_scholes,
     differences,
     fourier,
+    pair,
     pde,
     quadrature,
     rainbow,
@@ -34,7 +36,9 @@ from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier, BlackScholes, Heston, LocalVolatility, Process
 from pricing.types import Array
 
-Kind = Literal["closed form", "fourier", "quadrature", "pde", "replicates"] | resimulated.Kind
+Kind = Literal["closed form", "fourier", "quadrature", "pde", "plane quadrature", "replicates"] | resimulated.Kind
+# Of which pairs of features second derivatives are known.
+Known = Literal["all", "spots", "nothing"]
 Parts = tuple[Array, Array, Array]
 # Value at a scenario; replicates also take their uniforms.
 Formula = Callable[[PricingProblem, Scenario], Tensor]
@@ -46,10 +50,11 @@ RELATIVE_ERRORS: dict[Kind, float] = {
     "fourier": 1e-9,
     "quadrature": 1e-8,
     "pde": 1e-6,
+    "plane quadrature": 1e-4,
 }
-# What takes about a minute on one thread: Fourier sums, solutions of a PDE, inductions that are differentiated whole,
+# What takes about a minute on one thread: Fourier sums, solutions on a grid, inductions that are differentiated whole,
 # rows of replicated Monte Carlo, of that with dates and many paths, and of that again with more features than spots.
-SUMS, SOLUTIONS, INDUCTIONS, REPLICATED, DATED, VARIED = 1 << 12, 150, 1 << 7, 1 << 8, 1 << 6, 1 << 4
+SUMS, SOLUTIONS, INDUCTIONS, REPLICATED, DATED, VARIED = 1 << 12, 320, 1 << 7, 1 << 8, 1 << 6, 1 << 4
 # Assets up to which ranked payoffs take no longer than others.
 RANKED = 3
 # Samples of one differentiated block: some tens of MB at a thousand nodes a sample.
@@ -66,10 +71,12 @@ class Reference:
     Args:
         value: V, currency. Shape: batch.
         gradient: dV by every feature, in the Box's order. Shape: batch feature.
-        hessian: d2V by every pair of features. Shape: batch feature feature.
-        standard_error, gradient_error, hessian_error: of replicated Monte Carlo, None for the others. Shapes: as above.
+        hessian: d2V by every pair of features, meaningless where it is not known. Shape: batch feature feature.
+        standard_error, gradient_error, hessian_error: standard errors of replicated Monte Carlo, and what differences
+            may miss of gradient and Hessian; None where nothing is simulated or differenced. Shapes: as above.
         kind: how it was computed.
-        relative_error: of value and gradient of the deterministic kinds; 0 where the standard errors say it.
+        relative_error: of value and gradient beyond the other errors.
+        known: which part of the Hessian means something.
     """
 
     value: Array
@@ -80,6 +87,7 @@ class Reference:
     hessian_error: Array | None
     kind: Kind
     relative_error: float
+    known: Known = "all"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +101,8 @@ class Method:
         rows: samples that are differentiated at once.
         points: how many take about a minute on one thread; None where any number does that is ever asked for.
         resimulated: by `pricing.references.resimulated` instead.
+        relative_error: of value and gradient beyond the standard errors, measured.
+        known: which part of the Hessian it computes.
     """
 
     kind: Kind
@@ -104,6 +114,8 @@ class Method:
     rows: int = ROWS
     points: int | None = None
     resimulated: bool = False
+    relative_error: float = 0.0
+    known: Known = "all"
 
 
 def method(problem: PricingProblem) -> Method:
@@ -131,7 +143,16 @@ def method(problem: PricingProblem) -> Method:
             found = _pde(problem)
         case Heston(), Call() | Put() | Digital() if one:
             found = Method(kind="fourier", formula=fourier.vanilla, points=SUMS)
-    return found or Method(kind=resimulated.plan(problem).kind, resimulated=True, points=resimulated.points(problem))
+    if found is not None:
+        return found
+    how = resimulated.plan(problem)
+    return Method(
+        kind=how.kind,
+        resimulated=True,
+        points=resimulated.points(problem),
+        relative_error=bermudan.RULE_ERROR if isinstance(problem.payoff, Bermudan) else 0.0,
+        known="nothing" if how.second is None else "all",
+    )
 
 
 def pays(process: Process) -> bool:
@@ -175,6 +196,8 @@ def _black_scholes(problem: PricingProblem) -> Method | None:
                 paths=autocall.PATHS,
                 points=DATED if len(problem.features) == 1 else VARIED,
             )
+        case Bermudan() if assets == 2 and pair.supported(problem):
+            return Method(kind="plane quadrature", grid=pair.greeks, points=_solved(problem))
         case Bermudan(dates=days):
             return Method(
                 kind="replicates",
@@ -182,6 +205,8 @@ def _black_scholes(problem: PricingProblem) -> Method | None:
                 dimension=assets * len(days),
                 paths=bermudan.PATHS,
                 points=DATED,
+                relative_error=bermudan.RULE_ERROR,
+                known="all" if len(problem.features) == 1 else "spots",
             )
         case _:
             return None
@@ -202,9 +227,9 @@ def _pde(problem: PricingProblem) -> Method:
 
 
 def _solved(problem: PricingProblem) -> int | None:
-    """Rows of which SOLUTIONS solve the differences by all features but the spot; one solution serves all spots."""
-    others = problem.box.dimension - 1
-    return max(1, SOLUTIONS // (1 + 2 * others**2)) if others else None
+    """Rows of which SOLUTIONS serve the differences by all features but spots; one serves all spots."""
+    others = problem.box.dimension - problem.process.assets
+    return max(1, SOLUTIONS // (1 + differences.solutions(others))) if others else None
 
 
 def affordable(problem: PricingProblem) -> int | None:
@@ -226,7 +251,7 @@ def kind(problem: PricingProblem) -> Kind:
 
 
 def reference(problem: PricingProblem, features: Array, *, order: Literal[0, 1, 2] = 2, seed: int = 0) -> Reference:
-    """Value, gradient and Hessian at the features, zeros beyond ``order``.
+    """Value, gradient and Hessian at the features, zeros beyond ``order`` and where nothing of the Hessian is known.
 
     Args:
         features: raw units, in the Box's order. Shape: batch feature.
@@ -234,6 +259,7 @@ def reference(problem: PricingProblem, features: Array, *, order: Literal[0, 1, 
 
     Raises:
         InvalidSpec: there is no reference for the problem, or features of another width.
+        NonFiniteLabels: the reference is NaN or infinite, naming the sample.
     """
     problem.box.require_shape(features.shape)
     how = method(problem)
@@ -243,11 +269,13 @@ def reference(problem: PricingProblem, features: Array, *, order: Literal[0, 1, 
     elif how.sampled is not None:
         means, errors = _replicated(problem, how, features, order=order, seed=seed)
     elif how.grid is not None:
-        means = differences.differentiate(problem, how.grid, features, order=order)
+        means, missed = differences.differentiate(problem, how.grid, features, order=order)
+        errors = (None, *missed)
     else:
         assert how.formula is not None
         value = how.formula
         means = differentiate(lambda x: value(problem, scenario(problem, x)), features, order=order, rows=how.rows)
+    _require_finite(features, means)
     return Reference(
         value=means[0],
         gradient=means[1],
@@ -256,8 +284,21 @@ def reference(problem: PricingProblem, features: Array, *, order: Literal[0, 1, 
         gradient_error=errors[1],
         hessian_error=errors[2],
         kind=how.kind,
-        relative_error=RELATIVE_ERRORS.get(how.kind, 0.0),
+        relative_error=RELATIVE_ERRORS.get(how.kind, how.relative_error),
+        known=how.known,
     )
+
+
+def _require_finite(features: Array, means: Parts) -> None:
+    """Raise NonFiniteLabels for the first sample with NaN or infinity."""
+    for name, part in zip(("value", "gradient", "Hessian"), means, strict=True):
+        finite = np.isfinite(part).reshape(len(part), -1).all(axis=1)
+        if not finite.all():
+            row = int(np.flatnonzero(~finite)[0])
+            raise NonFiniteLabels(
+                f"sample {row}: the reference's {name} is {part[row].tolist()} at features {features[row].tolist()}; "
+                "the features or the process are so large that it overflows"
+            )
 
 
 def _replicated(problem: PricingProblem, how: Method, features: Array, *, order: int, seed: int) -> tuple[Parts, Parts]:

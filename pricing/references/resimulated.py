@@ -1,14 +1,16 @@
 """What nothing independent covers: the package's own simulation, told apart from the labels in all but the processes.
 
-Kinks are taken as they are for value and gradient and smoothed, with a stated bias, for the Hessian; streams are others
-than those of labels, points keep the Cholesky order, and grids have twice the steps, so that the bias of a grid shows.
-Where there is one estimator only, a bridge or early exercise, it stays.
+Kinks are taken as they are for value and gradient and smoothed for the Hessian, with a stated bias that the errors
+count in; streams are others than those of labels, points keep the Cholesky order, and grids have twice the steps, so
+that the bias of a grid shows. Where there is one estimator only, a bridge or early exercise, it stays, and the errors
+do not say what its bridges or its rule miss.
 
 References: Glasserman, Monte Carlo Methods in Financial Engineering (2003), 7.2 for pathwise derivatives.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,11 +19,11 @@ import torch
 from msgspec.structs import replace
 
 from pricing.draws import stream
-from pricing.errors import InvalidSpec
 from pricing.estimators.choice import contribution
 from pricing.labels import derivatives
 from pricing.monte_carlo import Expectation, prepare
 from pricing.monte_carlo import replicate as simulated
+from pricing.smoothing import stated_bias
 from pricing.specs.draws import Draws
 from pricing.specs.estimator import Bridge, Estimator, Frozen, Pathwise, Smoothed
 from pricing.specs.labels import LabelSpec
@@ -42,6 +44,8 @@ SMOOTHED = Smoothed(gamma_bias=1e-3)
 # Steps of a bridge for processes without a grid of their own; an exercise rule that sees more than that of the labels:
 # what it misses is the error, 3 % of delta at degree 3 over a Box of spots from 1 % to 200 % of the strike, 0.5 % at 6.
 BRIDGE, FROZEN = Bridge(steps=32), Frozen(paths=1 << 16, degree=6)
+# On several assets a higher degree has more noise at its boundary than it has bias less; and no more terms than this.
+SEVERAL, TERMS = Frozen(paths=1 << 17, degree=4), 256
 # Times the steps of the labels' grids.
 FINER = 2
 REPLICATES = 16
@@ -58,11 +62,11 @@ SHARED = frozenset({"spot", "strike", "rate", "dividend_yield", "barrier", "knoc
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A problem on its finer grid, what estimates its value and gradient, and what its Hessian."""
+    """A problem on its finer grid, what estimates its value and gradient, and what its Hessian, if anything does."""
 
     problem: PricingProblem
     first: Estimator
-    second: Estimator
+    second: Estimator | None
     kind: Kind
 
 
@@ -70,7 +74,7 @@ def plan(problem: PricingProblem) -> Plan:
     """How the problem is resimulated.
 
     Raises:
-        InvalidSpec: early exercise on several assets, whose rule no simulation judges, or a barrier no bridge crosses.
+        InvalidSpec: a barrier no bridge crosses.
     """
     payoff = problem.payoff
     first: Estimator = SMOOTHED
@@ -80,23 +84,33 @@ def plan(problem: PricingProblem) -> Plan:
         case Barrier(dates=()):
             first = BRIDGE
             contribution(problem, first, seed=0)
-        case Bermudan() if payoff.assets == 1:
-            first = FROZEN
         case Bermudan():
-            raise InvalidSpec(
-                f"payoff: there is no reference for a Bermudan on {payoff.assets} assets of "
-                f"{type(problem.process).__name__}; judge it by labels of another seed, or on Black-Scholes assets",
-                path="payoff",
-            )
+            first = FROZEN if payoff.assets == 1 else replace(SEVERAL, degree=_degree(problem))
     own: Kind = "resimulated (same simulator and estimator, other seed and steps)"
     other: Kind = "resimulated (same simulator, other estimator, seed and steps)"
     alone = isinstance(first, Bridge | Frozen)
-    return Plan(problem=finer(problem), first=first, second=first if alone else SMOOTHED, kind=own if alone else other)
+    second: Estimator | None = first if alone else SMOOTHED
+    if bridged(problem):
+        second = None  # `pricing.specs.fit.require_differentiable` says why
+    return Plan(problem=finer(problem), first=first, second=second, kind=own if alone else other)
+
+
+def _degree(problem: PricingProblem) -> int:
+    """The highest degree of a rule, up to that of `SEVERAL`, that has at most `TERMS` terms; 1 at least."""
+    inputs = problem.box.dimension + 1  # the payoff's event is one
+    fits = [degree for degree in range(2, SEVERAL.degree + 1) if math.comb(inputs + degree, degree) <= TERMS]
+    return max(fits, default=1)
+
+
+def bridged(problem: PricingProblem) -> bool:
+    """Whether a barrier is watched between the steps of a stochastic variance."""
+    payoff = problem.payoff
+    return isinstance(problem.process, Heston) and isinstance(payoff, Barrier) and not payoff.dates
 
 
 def points(problem: PricingProblem) -> int:
-    """How many points take about a minute on one thread."""
-    return POINTS // 2 if isinstance(problem.process, LocalVolatility) else POINTS
+    """How many points take about a minute on one thread, two where a barrier is bridged under Heston."""
+    return POINTS // 2 if isinstance(problem.process, LocalVolatility) or bridged(problem) else POINTS
 
 
 def finer(problem: PricingProblem) -> PricingProblem:
@@ -110,24 +124,31 @@ def finer(problem: PricingProblem) -> PricingProblem:
 
 
 def reference(problem: PricingProblem, features: Array, *, order: Order, seed: int) -> tuple[Parts, Parts]:
-    """Value, gradient and Hessian with their standard errors, zeros beyond the order. Shape: features batch feature.
+    """Value, gradient and Hessian with their errors, zeros beyond the order and of a Hessian that nothing estimates.
 
-    Raises:
-        InvalidSpec: early exercise on several assets.
+    Of what is smoothed the errors count the stated bias in, as that share of the largest entry over the samples.
+
+    Shape: features batch feature.
     """
     how = plan(problem)
+    second = how.second or how.first
+    order = order if how.second is not None else min(order, 1)
     own = int(stream("reference", seed=seed).integers(1 << 62))
-    if how.first == how.second or order < 2:
+    if how.first == second or order < 2:
         runs = _runs(how.problem, how.first, features, order=order, seed=own)
     else:
         low = _runs(how.problem, how.first, features, order=1, seed=own)
-        runs = [*low[:2], _runs(how.problem, how.second, features, order=2, seed=own)[2]]
+        runs = [*low[:2], _runs(how.problem, second, features, order=2, seed=own)[2]]
     samples, dimension = features.shape
     empty = [np.zeros((REPLICATES, *shape)) for shape in ((samples,), (samples, dimension), (samples, dimension**2))]
     empty[2] = empty[2].reshape(REPLICATES, samples, dimension, dimension)
     whole = [*runs, *empty[len(runs) :]]
     means = [part.mean(axis=0) for part in whole]
-    errors = [part.std(axis=0, ddof=1) / np.sqrt(REPLICATES) for part in whole]
+    biases = [abs(stated_bias(part)["relative_gamma"]) for part in (how.first, how.first, second)]
+    errors = [
+        np.hypot(part.std(axis=0, ddof=1) / np.sqrt(REPLICATES), bias * np.abs(mean).max(axis=0))
+        for part, mean, bias in zip(whole, means, biases, strict=True)
+    ]
     return (means[0], means[1], means[2]), (errors[0], errors[1], errors[2])
 
 

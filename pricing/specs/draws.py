@@ -17,6 +17,7 @@ class Draws(Spec, frozen=True, kw_only=True):
             found on ``pilot`` simulated paths; "none" keeps the Cholesky order.
         sharing: "common" uses one path set at every sample, "shifted" the same set with a random shift a sample
             (Cranley & Patterson 1976; Sobol only), "independent" a new set a sample.
+        pilot: paths that the rotation is found on, a power of two.
     """
 
     source: Literal["pseudo", "antithetic", "sobol"] = "sobol"

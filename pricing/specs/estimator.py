@@ -27,7 +27,7 @@ class Smoothed(Spec, frozen=True, kw_only=True, tag_field="kind", tag="smoothed"
     """The payoff's kink replaced by a smooth ramp.
 
     Args:
-        kernel: see PRICING_MATH 3.1; "average" of SiLU and softplus has no bias at second order in the width.
+        kernel: shape of the ramp; "average" of SiLU and softplus has no bias at second order in the width.
         width: in units of the terminal standard deviation; 0 means: derived from ``gamma_bias``.
         gamma_bias: largest accepted relative bias of the at-the-money gamma when ``width`` is 0.
     """
@@ -52,8 +52,9 @@ class Smoothed(Spec, frozen=True, kw_only=True, tag_field="kind", tag="smoothed"
 class Conditional(Spec, frozen=True, kw_only=True, tag_field="kind", tag="conditional"):
     """One driving normal integrated exactly: unbiased, infinitely smooth.
 
-    ``normal="last"`` integrates the last (least important) rotated normal; "first" the most important one, which for a
-    Bachelier basket after gradient PCA is the whole distribution, so that the labels are exact.
+    Args:
+        normal: "last" integrates the last (least important) rotated normal; "first" the most important one, which for a
+            Bachelier basket after gradient PCA is the whole distribution, so that the labels are exact.
     """
 
     normal: Literal["first", "last"] = "first"
@@ -98,7 +99,7 @@ class Frozen(Spec, frozen=True, kw_only=True, tag_field="kind", tag="frozen"):
 
     Args:
         degree: of the polynomials that estimate continuation values.
-        paths: that the rule is fitted on, independent of the label's.
+        paths: that the rule is fitted on, independent of the label's; a power of two.
         width: of the smooth exercise decision, in standard deviations of exercise value less continuation; its bias is
             of fourth order. 0 decides hard, which leaves no curvature.
     """

@@ -22,6 +22,9 @@ class LabelSpec(Spec, frozen=True, kw_only=True):
         paths: M, paths of one replicate (power of two).
         replicates: R independent scrambles or streams; the label is their mean and its standard error
             sd / sqrt(R). With 1 replicate no error is measured.
+        draws: where the random normals of a path come from.
+        estimator: how a path becomes a label.
+        sampler: where in the Box labels are made.
         directions: number of curvature directions a sample, 0 for none.
         direction_law: "random" (unit second moment, Hutchinson) or "pca" (principal axes of the delta labels).
         order: 0 value; 1 and delta; 2 and curvature along the directions.

@@ -15,7 +15,12 @@ MAXIMUM_DATES = 1024
 
 
 class BasketPayoff(Spec, frozen=True, kw_only=True, tag_field="kind"):
-    """A payoff of the basket B = w . S_T against a strike; weights may have any sign (a spread: 1 and -1)."""
+    """A payoff of the basket B = w . S_T against a strike.
+
+    Args:
+        weights: w, one per asset, of any sign (a spread: 1 and -1).
+        strike: K, currency.
+    """
 
     weights: tuple[float, ...]
     strike: float
@@ -44,7 +49,12 @@ class Put(BasketPayoff, frozen=True, kw_only=True, tag="put"):
 
 
 class Digital(BasketPayoff, frozen=True, kw_only=True, tag="digital"):
-    """Pays ``cash`` where w . S_T lies above the strike ("call") or below it ("put")."""
+    """Pays ``cash`` where w . S_T lies above the strike ("call") or below it ("put").
+
+    Args:
+        side: where it pays.
+        cash: what it pays, currency, > 0.
+    """
 
     side: Side = "call"
     cash: float = 1.0
@@ -58,8 +68,9 @@ class Ranked(Spec, frozen=True, kw_only=True, tag_field="kind"):
     """A payoff of one ranked performance R_i = S_T,i / initial_i against a strike.
 
     Args:
-        initial: reference levels, currency, > 0.
-        strike: in units of R; with every initial level 1, in currency.
+        initial: reference levels of the performances, currency, > 0, one per asset.
+        strike: K, a performance like R (1.0 is at the initial levels); with every initial level 1, in currency.
+        side: "call" or "put" on the ranked performance.
     """
 
     initial: tuple[float, ...]
@@ -93,6 +104,7 @@ class Asian(BasketPayoff, frozen=True, kw_only=True, tag="asian"):
     """Pays max(A - K, 0) or max(K - A, 0) at maturity, A the average of the basket w . S over the dates.
 
     Args:
+        side: "call" (A - K) or "put" (K - A).
         average: "arithmetic", or "geometric", which needs positive levels.
         dates: averaging dates as shares of the maturity, increasing, in (0, 1]; the payment is at maturity.
     """
@@ -110,9 +122,12 @@ class Barrier(Spec, frozen=True, kw_only=True, tag_field="kind", tag="barrier"):
     """A call or put on one asset that a touch of the barrier ends ("out") or starts ("in"); all eight kinds.
 
     Args:
-        barrier: level, currency.
+        strike: K, currency.
+        barrier: level, currency; > 0 where the process has positive levels.
         direction: "down" (touched from above) or "up".
-        dates: monitoring dates as shares of the maturity; empty means continuous monitoring.
+        knock: "in" or "out".
+        side: "call" or "put".
+        dates: monitoring dates as shares of the maturity, increasing, in (0, 1]; empty means continuous monitoring.
     """
 
     strike: float
@@ -147,11 +162,15 @@ class Autocall(Spec, frozen=True, kw_only=True, tag_field="kind", tag="autocall"
     maturity the notional, or notional R / strike where R < knock_in.
 
     Args:
-        dates: observation dates as shares of the maturity, the last 1.
-        triggers: one per date, in units of R.
+        initial: reference levels of the performances, currency, > 0, one per asset.
+        dates: observation dates as shares of the maturity, increasing, in (0, 1], the last 1.
+        triggers: one per date, in units of R, > 0.
         coupon: share of the notional, per date.
-        knock_in: in units of R, observed at maturity.
+        coupon_barrier: least R that pays the coupon, > 0.
+        knock_in: in units of R, observed at maturity; at most the strike, for a put pays nothing above it.
         strike: of the put that the investor is short, in units of R.
+        memory: whether a coupon brings those missed before it.
+        notional: currency, > 0.
     """
 
     initial: tuple[float, ...]
@@ -178,6 +197,13 @@ class Autocall(Spec, frozen=True, kw_only=True, tag_field="kind", tag="autocall"
         require_levels("coupon_barrier", (self.coupon_barrier,))
         require_levels("knock_in", (self.knock_in,))
         require_levels("strike", (self.strike,))
+        if self.knock_in > self.strike:
+            raise InvalidSpec(
+                f"knock_in must be at most the strike {self.strike:g} (a performance, 1 is at the initial levels), got "
+                f"{self.knock_in!r}; above it the put that it knocks in is worth nothing",
+                path="knock_in",
+                bound=self.strike,
+            )
         require_levels("notional", (self.notional,))
 
     @property
@@ -195,7 +221,8 @@ class Bermudan(Spec, frozen=True, kw_only=True, tag_field="kind", tag="bermudan"
     """The holder may take the option's payoff at any one of the dates; many dates approach an American option.
 
     Args:
-        dates: exercise dates as shares of the maturity, increasing, the last 1.
+        option: what exercise pays: a call, put, worst_of or best_of.
+        dates: exercise dates as shares of the maturity, increasing, in (0, 1], the last 1.
     """
 
     option: Call | Put | WorstOf | BestOf

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from functools import cached_property
 
-from pricing.domain import Box, Feature
+from msgspec.structs import replace
+
+from pricing.domain import UNKNOWN, Box, Feature
 from pricing.errors import InvalidSpec
 from pricing.specs.base import Spec
-from pricing.specs.payoff import Asian, Autocall, Payoff
+from pricing.specs.payoff import Asian, Autocall, Barrier, Payoff
 from pricing.specs.process import MAXIMUM_SKEW, Bachelier, Parameters, Process
+from pricing.units import unit
 
 # Largest |rate| times maturity: e^10 is a growth that no market has, and squares of it stay far from overflow.
 MAXIMUM_EXPONENT = 10.0
@@ -27,9 +30,11 @@ class PricingProblem(Spec, frozen=True, kw_only=True, dict=True):
     """A payoff on a process at a maturity, as a function of the features in the Box.
 
     Args:
+        process: the dynamics of the assets.
+        payoff: what is paid, on as many assets as the process has.
         maturity: years to payment, >= 0.
         features: what varies, with bounds. ``spot`` is one of them, with one coordinate per asset; the others are
-            `parameters`, each with as many coordinates as it has values.
+            parameters of the process and the payoff, each with as many coordinates as it has values.
     """
 
     process: Process
@@ -48,8 +53,12 @@ class PricingProblem(Spec, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def box(self) -> Box:
-        """The domain that the features span."""
-        return Box(features=self.features)
+        """The domain that the features span, with the parameters' own units where none are given."""
+        return Box(features=tuple(self._with_unit(feature) for feature in self.features))
+
+    def _with_unit(self, feature: Feature) -> Feature:
+        known = feature.unit if feature.unit != UNKNOWN else unit(feature.name, self.process, self.payoff)
+        return replace(feature, unit=known)
 
     @cached_property
     def parameters(self) -> Parameters:
@@ -81,6 +90,13 @@ def require_match(problem: PricingProblem) -> None:
         )
     if isinstance(payoff, Autocall) and isinstance(process, Bachelier):
         raise InvalidSpec("payoff: an autocall needs positive levels; use another process", path="payoff")
+    if isinstance(payoff, Barrier) and not isinstance(process, Bachelier) and not payoff.barrier > 0.0:
+        raise InvalidSpec(
+            f"payoff.barrier must be > 0 (currency), got {payoff.barrier!r}: the levels of this process are positive "
+            "and never touch it; take a call or put instead, or a 'bachelier' process",
+            path="payoff.barrier",
+            bound=0.0,
+        )
 
 
 def require_features(problem: PricingProblem) -> None:

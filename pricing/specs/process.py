@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import Literal
 
@@ -17,14 +18,30 @@ Parameters = dict[str, tuple[float, ...]]
 
 
 class Piece(Spec, frozen=True, kw_only=True):
-    """From ``start`` (years) on, a piecewise-constant parameter is ``value``."""
+    """A value of a piecewise-constant parameter.
+
+    Args:
+        start: from when on it holds, years, > 0.
+        value: in the parameter's unit, or a factor.
+    """
 
     start: float
     value: float
 
+    def __post_init__(self) -> None:
+        require_number("start", self.start)
+        require_number("value", self.value)
+
 
 class Dividend(Spec, frozen=True, kw_only=True):
-    """At ``time`` (years) asset number ``asset`` falls by ``proportion`` of itself, then by ``amount`` (currency)."""
+    """A discrete dividend: the asset falls by a proportion of itself, then by an amount.
+
+    Args:
+        time: years.
+        asset: which one, counted from 0.
+        amount: currency.
+        proportion: share of the level, 0 to 1.
+    """
 
     time: float
     asset: int = 0
@@ -44,7 +61,7 @@ class Diffusion(Spec, frozen=True, kw_only=True):
     Args:
         correlation: rho between the assets' drivers, symmetric, unit diagonal, positive definite.
         rate: r per year, continuously compounded, until the first of ``rate_pieces``.
-        rate_pieces: later values of r, by increasing start.
+        rate_pieces: later values of r, per year, by increasing start.
         dividend_yields: q_i per year; empty means zero.
         volatility_pieces: from each start on all volatilities are multiplied by its value, by 1 before the first.
     """
@@ -59,10 +76,9 @@ class Diffusion(Spec, frozen=True, kw_only=True):
 class Bachelier(Diffusion, frozen=True, kw_only=True, tag_field="kind", tag="bachelier"):
     """Correlated arithmetic Brownian motions.
 
-    ``convention="forward"``: S_T = S + sqrt(T) L z, undiscounted (Huge & Savine 2020).
-    ``convention="carry"``: dS_i = (r - q_i) S_i dt + sigma_i dW_i, discounted at the rate r.
-
     Args:
+        convention: "forward": S_T = S + sqrt(T) L z, undiscounted (Huge & Savine 2020); "carry":
+            dS_i = (r - q_i) S_i dt + sigma_i dW_i, discounted at the rate r.
         volatilities: sigma_i, currency per sqrt(year), >= 0.
     """
 
@@ -130,7 +146,7 @@ class Heston(Diffusion, frozen=True, kw_only=True, tag_field="kind", tag="heston
 
     Args:
         initial_variances: v_i(0), per year, >= 0.
-        mean_reversions: kappa_i, per year, > 0.
+        mean_reversions: kappa_i, per year, >= 0.
         long_variances: theta_i, per year, >= 0.
         variance_volatilities: xi_i, per year, >= 0.
         spot_variance_correlations: rho_i, in [-1, 1].
@@ -230,6 +246,11 @@ class LocalVolatility(Diffusion, frozen=True, kw_only=True, tag_field="kind", ta
 Process = Bachelier | BlackScholes | Heston | LocalVolatility
 
 
+def pays_amounts(process: Process) -> bool:
+    """Whether any dividend has an amount in currency."""
+    return isinstance(process, BlackScholes) and any(dividend.amount for dividend in process.dividends)
+
+
 def diffusion_parameters(process: Diffusion, assets: int) -> Parameters:
     """The parameters that every process has; ``volatility_scale`` and ``rate`` have one coordinate per piece."""
     return {
@@ -241,7 +262,7 @@ def diffusion_parameters(process: Diffusion, assets: int) -> Parameters:
 
 def require_diffusion(process: Diffusion, assets: int) -> None:
     """Raise InvalidSpec unless correlation, carry and pieces fit that many assets."""
-    require_finite("rate", (process.rate,))
+    require_number("rate", process.rate)
     require_finite("dividend_yields", process.dividend_yields)
     if len(process.dividend_yields) not in (0, assets):
         raise InvalidSpec(
@@ -249,12 +270,17 @@ def require_diffusion(process: Diffusion, assets: int) -> None:
         )
     for name in ("rate_pieces", "volatility_pieces"):
         pieces: tuple[Piece, ...] = getattr(process, name)
-        require_finite(name, [number for piece in pieces for number in (piece.start, piece.value)])
         require_increasing(name, [0.0, *(piece.start for piece in pieces)])
     require_positive(
         "volatility_pieces", [piece.value for piece in process.volatility_pieces], unit="a factor", least=0
     )
     require_correlation(process.correlation, assets)
+
+
+def require_number(name: str, value: float) -> None:
+    """Raise InvalidSpec unless the value is finite."""
+    if not math.isfinite(value):
+        raise InvalidSpec(f"{name} must be finite, got {value!r}", path=name)
 
 
 def require_positive(name: str, values: tuple[float, ...] | list[float], *, unit: str, least: int = 1) -> None:

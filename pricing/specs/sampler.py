@@ -17,7 +17,13 @@ class UniformSampler(Spec, frozen=True, kw_only=True, tag_field="kind", tag="uni
 
 
 class DiffusedSampler(Spec, frozen=True, kw_only=True, tag_field="kind", tag="diffused"):
-    """Spots at an exposure date, wings inflated: S = initial + multiplier sqrt(horizon) L z (Huge & Savine 2020)."""
+    """Spots at an exposure date, wings inflated: S = initial + multiplier sqrt(horizon) L z (Huge & Savine 2020).
+
+    Args:
+        initial: spots today, currency, one per asset.
+        horizon: years to the exposure date, > 0.
+        multiplier: of the random part, > 0.
+    """
 
     initial: tuple[float, ...]
     horizon: float = 1.0
@@ -31,7 +37,11 @@ class DiffusedSampler(Spec, frozen=True, kw_only=True, tag_field="kind", tag="di
 
 
 class MoneynessSampler(Spec, frozen=True, kw_only=True, tag_field="kind", tag="moneyness"):
-    """Uniform in the Box, then moved towards a corner until d = (F - K) / s is uniform in [-bound, bound]."""
+    """Uniform in the Box, then moved towards a corner until d = (F - K) / s is uniform in [-bound, bound].
+
+    Args:
+        bound: largest |d|, in terminal standard deviations, > 0.
+    """
 
     bound: float = 5.0
 
@@ -47,7 +57,8 @@ class FlowSpec(Spec, frozen=True, kw_only=True):
         hidden: widths of its field, a tanh network.
         steps: of the solver, between the Gaussian and the states.
         epochs: passes over the table; as many again after every step of the pruning.
-        sparsity, method: what of the field to remove, and by which pruning method; none keeps it dense.
+        sparsity: share of the field's weights to remove; none keeps it dense.
+        method: by which pruning method (`sobolite methods`).
     """
 
     hidden: tuple[int, ...] = (32, 32)
@@ -77,6 +88,7 @@ class TableSampler(Spec, frozen=True, kw_only=True, tag_field="kind", tag="table
     Args:
         states: one row a date, one column per coordinate of the Box, in its order and units. In a TOML file,
             ``table = "history.csv"`` (or .npz) beside it stands for them.
+        flow: the normalising flow that learns them.
     """
 
     states: tuple[tuple[float, ...], ...]

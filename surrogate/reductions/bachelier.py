@@ -46,19 +46,21 @@ from surrogate.reductions.variance import NODES, correlated_squares, mean_over_t
 BALANCED = 1e-3
 
 
-def reduce(problem: PricingProblem) -> Reduction | None:
-    """The reduction, None where only spots vary, or where rates or volatilities change at fixed times."""
+def reduce(problem: PricingProblem) -> Reduction | str:
+    """The reduction, or why there is none."""
     process, payoff = problem.process, problem.payoff
     if not isinstance(process, Bachelier) or not isinstance(payoff, Call | Put | Digital):
-        return None
-    if len(problem.features) == 1 or process.rate_pieces or process.volatility_pieces:
-        return None
+        return "a Bachelier process scales for calls, puts and digitals alone"
+    if len(problem.features) == 1:
+        return "only the spots vary"
+    if process.rate_pieces or process.volatility_pieces:
+        return "rates or volatilities change at fixed times"
     at, weights = parameters(problem), torch.tensor(payoff.weights, dtype=torch.float64)
     drift = growth(at)
     largest = math.sqrt(float(bounds(variance(process, at, drift, weights), problem.box)[1].max()))
     canonical = canonical_process(process, weights)
     if largest == 0.0 or canonical is None:
-        return None
+        return "the basket does not move"
     s = deviation(process, at, drift, weights, least=LEAST_DEVIATION * largest)
     wide = deviation(process, at, drift, weights, least=LEAST_TRAINED * largest)
     forward = at["spot"] if drift is None else at["spot"] * exp(drift)

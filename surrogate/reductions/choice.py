@@ -1,4 +1,4 @@
-"""Which reduction a problem has."""
+"""Which reduction a problem has, or why it has none."""
 
 from __future__ import annotations
 
@@ -11,13 +11,24 @@ from surrogate.reductions.reduction import Reduction
 
 
 def reduce(problem: PricingProblem) -> Reduction | None:
-    """The exact reduction of a problem, None where nothing is gained: the network sees the features as they are."""
+    """The exact reduction of a problem, None where there is none: the network sees the features as they are."""
+    found = _found(problem)
+    return found if isinstance(found, Reduction) else None
+
+
+def reason(problem: PricingProblem) -> str | None:
+    """Why a problem has no exact reduction; None where it has one."""
+    found = _found(problem)
+    return found if isinstance(found, str) else None
+
+
+def _found(problem: PricingProblem) -> Reduction | str:
     match problem.process:
         case Bachelier():
             return bachelier.reduce(problem)
         case BlackScholes() | Heston():
             return geometric.reduce(problem)
         case LocalVolatility():
-            return None
+            return "a surface of local volatility does not scale"
         case _:
             assert_never(problem.process)

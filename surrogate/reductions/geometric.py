@@ -46,38 +46,33 @@ from surrogate.reductions.variance import mean_over_time
 SCALED = ("initial_variance", "mean_reversion", "long_variance", "variance_volatility")
 # Below this share of their lower bounds, or this number, they stand still.
 LEAST, TINY = 1e-3, 1e-12
+# Down to this share of its largest the variance counts as 0: the Box would be thousands of its widths wide.
+LEAST_VARIANCE = 1e-6
 POSITIVE = {"spot", "strike", "barrier", "maturity", "volatility", "volatility_scale", *SCALED}
 EUROPEAN = (Call, Put, Digital, WorstOf, BestOf)
 
 
-def reduce(problem: PricingProblem) -> Reduction | None:
-    """The reduction; None where a spot may be 0, where dates are in years, or where nothing is gained.
+def reduce(problem: PricingProblem) -> Reduction | str:
+    """The reduction, or why there is none.
 
     As many features are a gain where the width of the kink varies: the network then sees it as one.
     """
-    process, payoff = problem.process, problem.payoff
-    if not isinstance(process, BlackScholes | Heston) or process.rate_pieces or process.volatility_pieces:
-        return None
-    if isinstance(process, BlackScholes) and process.dividends:
-        return None
-    given, at = parameters(problem), away_from_zero(problem)
-    positive = [given[name] for name in ("spot", "maturity", "strike", "barrier") if name in given]
-    if "strike" not in given or any(float(bounds(part, problem.box)[0].min()) <= 0.0 for part in positive):
-        return None
-    if isinstance(process, Heston) and not at["volatility_scale"].is_constant:
-        return None
+    payoff, at = problem.payoff, away_from_zero(problem)
+    if (reason := obstacle(problem, at)) is not None:
+        return reason
     scaled = scaled_parameters(problem, at)
     varying = {name: part for name, part in scaled.items() if not part.is_constant}
     left = sum(part.width for part in varying.values())
     if left > problem.box.dimension:
-        return None
+        return f"the scaled problem has {left} features, more than {problem.box.dimension}"
     canonical = canonical_problem(problem, scaled, varying)
     own = parameters(canonical)
     spread = variance(canonical, own)
     if left == problem.box.dimension and spread.is_constant:
-        return None
-    if float(bounds(spread, canonical.box)[0].min()) <= 0.0:
-        return None
+        return "nothing that varies scales"
+    low, high = (float(part) for part in bounds(spread, canonical.box))
+    if low <= LEAST_VARIANCE * high:
+        return "the variance to maturity goes down to 0 in the Box; let volatility and maturity start above 0"
     local_inputs, local_amplitude = chart(canonical, own, varying)
     inputs, amplitude = chart(canonical, {**own, **varying}, varying)
     money = at["strike"] if not isinstance(payoff, Digital) else constant(1.0)
@@ -96,6 +91,21 @@ def reduce(problem: PricingProblem) -> Reduction | None:
         distance=distance,
         asymptote=None if limit is None else limit / amplitude,
     )
+
+
+def obstacle(problem: PricingProblem, at: Leaves) -> str | None:
+    """Why the price is not homogeneous, or not where the Box reaches; None where it is."""
+    process, given = problem.process, parameters(problem)
+    if not isinstance(process, BlackScholes | Heston) or "strike" not in given:
+        return "the price is not homogeneous in spot and strike"
+    if process.rate_pieces or process.volatility_pieces or (isinstance(process, BlackScholes) and process.dividends):
+        return "rates, volatilities or dividends change at fixed times"
+    for name in ("spot", "maturity", "strike", "barrier"):
+        if name in given and float(bounds(given[name], problem.box)[0].min()) <= 0.0:
+            return f"{name} goes down to 0 or below in the Box; let it start above 0"
+    if isinstance(process, Heston) and not at["volatility_scale"].is_constant:
+        return "the volatility scale of a Heston process varies"
+    return None
 
 
 def away_from_zero(problem: PricingProblem) -> Leaves:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
+import resource
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
+import torch
+from fastapi import FastAPI
 from typer.testing import CliRunner
 
 from app import datasets, pipeline
@@ -22,20 +26,22 @@ from app.registry import Registry
 from app.settings import Settings
 from app.sources import settle_dataset
 from app.spec import BuildSpec, PruneJobSpec
+from pricing.draws import stream
 from pricing.errors import InvalidSpec
 from pricing.specs.base import dump, load
 from pricing.types import Array
 from surrogate import artifact
+from surrogate.noise import draw_groups
 
 LIMITS = Limits(rows=10_000, size=1 << 24)
 TRAINING = {"optimisers": [{"kind": "levenberg_marquardt", "starts": 2, "short": 5, "finalists": 1, "long": 5}]}
 
 
-def arrays(rows: int = 200) -> dict[str, Array]:
-    """One path a row of a call on two assets."""
+def arrays(points: int = 200, each: int = 1) -> dict[str, Array]:
+    """One path a row of a call on two assets, ``each`` rows at a point."""
     generator = np.random.default_rng(1)
-    x = generator.uniform(0.5, 1.5, (rows, 2))
-    level = (x + 0.2 * generator.standard_normal((rows, 2))) @ np.array([0.5, 0.5]) - 1.0
+    x = np.repeat(generator.uniform(0.5, 1.5, (points, 2)), each, axis=0)
+    level = (x + 0.2 * generator.standard_normal(x.shape)) @ np.array([0.5, 0.5]) - 1.0
     return {"x": x, "y": np.maximum(level, 0.0), "dydx": (level > 0.0)[:, None] * np.array([0.5, 0.5])}
 
 
@@ -123,11 +129,38 @@ def test_labels_without_derivatives_need_a_loss_of_values(root: Path, tmp_path: 
     del parts["dydx"]
     (tmp_path / "values.npz").write_bytes(packed(parts))
     facts, _ = datasets.import_file(tmp_path / "values.npz", root, LIMITS)
-    with pytest.raises(InvalidSpec, match="labels of order 0; ask for 0"):
+    with pytest.raises(InvalidSpec, match=r"labels of order 0; set training\.loss\.order = 0, or import columns dydx"):
         settle_dataset(load(BuildSpec, given(facts["dataset"])), root)
     spec = load(BuildSpec, given(facts["dataset"], training=TRAINING | {"loss": {"order": 0}}))
     report = pipeline.build(spec, tmp_path / "job", registry=root).report
     assert report["accuracy"]["delta"]["r2"] is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"network": {"inputs": "differential_pca"}}, 'network.inputs needs .*; set network.inputs = "features", or'),
+        ({"pruning": {"rows": "sobolev"}}, 'pruning.rows needs .*; set pruning.rows = "gauss_newton", or import'),
+        (
+            {"pruning": {"fine_tuning": {}}},
+            "fine_tuning.loss needs .*; set pruning.fine_tuning.loss.order = 0, or import",
+        ),
+        (
+            {"training": {}, "network": {}, "polynomial": {}},
+            "polynomial needs .*; set polynomial.derivative_weight = 0",
+        ),
+    ],
+)
+def test_what_lacks_derivatives_is_told_with_the_way_out(
+    root: Path, tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    (tmp_path / "values.npz").write_bytes(packed({name: part for name, part in arrays().items() if name != "dydx"}))
+    identifier = datasets.import_file(tmp_path / "values.npz", root, LIMITS)[0]["dataset"]
+    if "pruning" in change:
+        change = {"pruning": {"method": "magnitude", "sparsity": 0.3} | change["pruning"]}
+    spec = given(identifier, training={"loss": {"order": 0}}) | change
+    with pytest.raises(InvalidSpec, match=message):
+        settle_dataset(load(BuildSpec, spec), root)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +191,12 @@ def test_a_model_is_built_pruned_and_described(stored: str, root: Path, tmp_path
     assert report["accuracy"]["gamma"]["r2"] is None
     assert report["ridge"]["ridge"] > 0.0
     assert f"dataset `{stored}`, 180 of its 200 rows" in made.card
+    x = arrays()["x"]
+    assert f"| unit | {x.min():g} | {x.max():g} |" in made.card
     assert manifest["provenance"]["simulated_paths"] == 0
+    origin = manifest["provenance"]["build"]
+    assert not {"problem", "labels", "evaluation"} & set(origin)
+    assert load(BuildSpec, origin) == settle_dataset(spec, root)
     same = pipeline.build(spec, tmp_path / "again", registry=root)
     assert artifact.files(same) == artifact.files(made)
     registry = Registry(root)
@@ -172,16 +210,95 @@ def test_a_model_is_built_pruned_and_described(stored: str, root: Path, tmp_path
 
 
 def test_repeated_rows_stay_together_and_tell_the_noise(root: Path, tmp_path: Path) -> None:
-    parts = {name: np.repeat(part, 4, axis=0) for name, part in arrays(60).items()}
-    parts["y"] = parts["y"] + 0.1 * np.random.default_rng(3).standard_normal(len(parts["y"]))
-    (tmp_path / "twins.npz").write_bytes(packed(parts))
-    facts, _ = datasets.import_file(tmp_path / "twins.npz", root, LIMITS)
-    assert facts["distinct_rows"] == 60
-    report = pipeline.build(load(BuildSpec, given(facts["dataset"])), tmp_path / "job", registry=root).report
+    parts = arrays(500, 4)
+    (tmp_path / "paths.npz").write_bytes(packed(parts))
+    facts, _ = datasets.import_file(tmp_path / "paths.npz", root, LIMITS)
+    assert (facts["distinct_rows"], facts["copies"]) == (500, 0)
+    made = pipeline.build(load(BuildSpec, given(facts["dataset"])), tmp_path / "job", registry=root)
+    report = made.report
     assert report["labels"]["held_out"] % 4 == 0
-    assert report["noise_floor"]["value"] == pytest.approx(0.1, abs=4 * 0.1 / np.sqrt(2 * 180))
-    assert report["noise_floor"]["delta"] == pytest.approx(0.0, abs=1e-12)
-    assert report["accuracy"]["value"]["explained"] > report["accuracy"]["value"]["r2"]
+    assert report["noise_floor"]["value"] == pytest.approx(replicated(parts["y"]))
+    assert report["noise_floor"]["delta"] == pytest.approx(replicated(parts["dydx"]))
+    for greek in ("value", "delta"):
+        scores = report["accuracy"][greek]
+        assert scores["r2"] < 0.8 < scores["explained"] <= 1.0
+        assert 0.0 < scores["explained_error"] < 0.1
+        assert f"| {scores['explained']:.5f} +- {scores['explained_error']:.0e} |" in made.card
+
+
+def replicated(part: Array) -> float:
+    """Root mean square deviation of four paths at a point."""
+    return float(np.sqrt(part.reshape(500, 4, -1).var(axis=1, ddof=1).mean()))
+
+
+def test_copied_rows_do_not_tell_the_noise(root: Path, tmp_path: Path) -> None:
+    parts = {name: np.repeat(part, 10, axis=0) for name, part in arrays(100).items()}
+    (tmp_path / "copies.npz").write_bytes(packed(parts))
+    command = ["dataset", "import", str(tmp_path / "copies.npz"), "--registry", str(root)]
+    shown = CliRunner().invoke(command_line, command).stdout
+    assert "1000 rows at 100 points; 900 are copies of others" in shown
+    identifier = datasets.catalogue(root)[0]["dataset"]
+    made = pipeline.build(load(BuildSpec, given(identifier)), tmp_path / "job", registry=root)
+    assert made.report["noise_floor"] is None
+    assert made.report["accuracy"]["value"]["explained"] is None
+    assert "900 rows are copies of others" in made.card
+
+
+def test_a_box_stays_where_the_data_are(stored: str, root: Path) -> None:
+    facts = datasets.find(root, stored)
+    least, largest = facts["statistics"]["x[1]"]["least"], facts["statistics"]["x[1]"]["largest"]
+
+    def settle(lower: float, upper: float) -> BuildSpec:
+        features = [
+            {"name": "spot", "lower": [0.6], "upper": [1.4]},
+            {"name": "strike", "lower": [lower], "upper": [upper]},
+        ]
+        return settle_dataset(load(BuildSpec, given(stored, dataset={"id": stored, "features": features})), root)
+
+    room = 0.05 * (largest - least)
+    assert settle(least - 0.99 * room, largest + 0.99 * room).box.labels == ("spot", "strike")
+    for lower, upper in ((least - 1.01 * room, 1.4), (0.6, 1000.0), (50.0, 60.0)):
+        with pytest.raises(
+            InvalidSpec, match=rf"strike goes from .* to {upper:g} and the data of column x\[1\]"
+        ) as told:
+            settle(lower, upper)
+        assert told.value.fields["bound"] == pytest.approx([least - room, largest + room])
+
+
+def test_what_is_left_after_the_split_is_told(root: Path, tmp_path: Path) -> None:
+    parts = arrays()
+    parts["x"][0] = 1.6
+    (tmp_path / "labels.npz").write_bytes(packed(parts))
+    identifier = datasets.import_file(tmp_path / "labels.npz", root, LIMITS)[0]["dataset"]
+    corner = {"id": identifier, "features": [{"name": "x", "lower": [1.55, 1.55], "upper": [1.6, 1.6]}]}
+    with pytest.raises(
+        InvalidSpec, match=r"180 rows to learn from 1 lie in the Box, and of 20 held-out rows 0; .* learnt"
+    ):
+        pipeline.build(load(BuildSpec, given(identifier, dataset=corner)), tmp_path / "corner", registry=root)
+    parts["y"] = np.where(np.arange(200) == held_out_row(parts["x"]), 1.0, 0.0)
+    (tmp_path / "labels.npz").write_bytes(packed(parts))
+    identifier = datasets.import_file(tmp_path / "labels.npz", root, LIMITS)[0]["dataset"]
+    with pytest.raises(InvalidSpec, match="y is 0 in all 180 rows to learn from"):
+        pipeline.build(load(BuildSpec, given(identifier)), tmp_path / "constant", registry=root)
+
+
+def held_out_row(x: Array) -> int:
+    """A row that the split of `given` holds out, whatever the labels."""
+    seed = int(stream("held_out", seed=1).integers(1 << 63))
+    return int(draw_groups(torch.from_numpy(x), generator=torch.Generator().manual_seed(seed))[0])
+
+
+def test_an_import_that_fails_leaves_nothing(file: Path, root: Path) -> None:
+    """As on a full disk: there is room for the numbers and not for what is said of them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 14, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            datasets.import_file(file, root, LIMITS, name="x" * (1 << 15))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list((root / "datasets").iterdir()) == []
+    assert datasets.import_file(file, root, LIMITS)[1]
 
 
 @pytest.mark.anyio
@@ -190,7 +307,7 @@ async def test_datasets_over_http(client: httpx.AsyncClient) -> None:
     first = await client.post("/v1/datasets", files={"file": ("labels.npz", content)}, data={"name": "desk"})
     assert first.status_code == 201
     facts = first.json()
-    assert (facts["rows"], facts["name"]) == (200, "desk")
+    assert (facts["rows"], facts["distinct_rows"], facts["copies"], facts["name"]) == (200, 200, 0, "desk")
     assert first.headers["location"] == f"/v1/datasets/{facts['dataset']}"
     assert (await client.get(first.headers["location"])).json() == facts
     second = await client.post("/v1/datasets", files={"file": ("other name", content)})
@@ -200,7 +317,7 @@ async def test_datasets_over_http(client: httpx.AsyncClient) -> None:
     job = await client.post("/v1/jobs", json={"kind": "train", "spec": given(facts["dataset"])})
     assert job.status_code == 202
     unknown = await client.post("/v1/jobs", json={"kind": "train", "spec": given("0" * 64)})
-    assert unknown.status_code == 404
+    assert (unknown.status_code, "0" * 64 in unknown.json()["detail"]) == (404, True)
     assert (await client.get("/v1/datasets/" + "0" * 64)).status_code == 404
 
 
@@ -211,6 +328,19 @@ async def test_what_is_wrong_with_an_upload_is_told(client: httpx.AsyncClient, s
     missing = await client.post("/v1/datasets", files={"other": ("a.csv", b"x0,y\n1,2\n")})
     assert missing.status_code == 422
     assert not list((settings.registry / "datasets").glob("*"))
+
+
+@pytest.mark.anyio
+async def test_imports_wait_for_each_other(served: FastAPI, client: httpx.AsyncClient) -> None:
+    """Together they take no more memory than one, and each gets its own answer."""
+    async with served.state.importing:
+        files = [packed(arrays(rows)) for rows in (30, 40, 40)]
+        sent = [asyncio.create_task(client.post("/v1/datasets", files={"file": ("a", file)})) for file in files]
+        _, pending = await asyncio.wait(sent, timeout=0.2)
+        assert len(pending) == 3
+    answers = await asyncio.gather(*sent)
+    assert sorted(answer.status_code for answer in answers) == [200, 201, 201]
+    assert [answer.json()["rows"] for answer in answers] == [30, 40, 40]
 
 
 @pytest.mark.anyio

@@ -41,7 +41,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
             "features": [
                 {"name": "spot", "lower": [0.5, 0.5], "upper": [1.5, 1.5]},
                 {"name": "strike", "lower": [0.8], "upper": [1.2]},
-                {"name": "maturity", "lower": [0.05], "upper": [2.0], "unit": "years"},
+                {"name": "maturity", "lower": [0.05], "upper": [2.0]},
             ],
         },
         "labels": {"samples": 64, "paths": 256, "replicates": 2, "order": 1, "draws": {"pilot": 32}},
@@ -75,7 +75,11 @@ def test_every_greek_is_judged_and_described(built: Artifact) -> None:
     for greek in ("value", "delta", "gamma", "strike", "theta"):
         assert accuracy[greek]["r2"] > 0.99
         assert built.manifest["outputs"][greek].startswith("currency")
-    assert built.manifest["outputs"]["theta"] == "currency per years"
+    assert built.manifest["outputs"]["theta"] == "currency per year"
+    assert [feature["unit"] for feature in built.manifest["features"]] == ["currency", "currency", "years"]
+    pairs = {pair["pair"]: pair["r2"] for pair in accuracy["second_order"]}
+    assert set(pairs) == {"spot, strike", "spot, maturity", "strike, strike", "strike, maturity", "maturity, maturity"}
+    assert pairs["spot, strike"] > 0.9
     assert [entry["bucket"] for entry in accuracy["maturities"]] == [
         "0 <= maturity < 0.25",
         "0.25 <= maturity < 1",
@@ -85,6 +89,20 @@ def test_every_greek_is_judged_and_described(built: Artifact) -> None:
     assert built.manifest["reduction"]["simulated"]["payoff"]["strike"] == 0.0
     assert "Exact scaling" in built.card
     assert "| theta |" in built.card
+    assert "from 2 replicates, which is few" in built.card
+
+
+async def test_the_page_of_the_report_has_every_greek_in_every_bucket(greek_settings: Settings) -> None:
+    app = create_app(greek_settings)
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
+    async with app.router.lifespan_context(app), client:
+        path = "/v1/models/parametric/versions/1/report"
+        page = (await client.get(path, headers={"accept": "text/html"})).text
+    for region in ("whole Box", "|d| &lt; 0.5", "maturity &lt; 0.25"):
+        assert region in page
+    for greek in ("value", "theta", "strike"):
+        assert page.count(f"<td>{greek}</td>") == 1 + 3 + 3
+    assert "strike, maturity" in page
 
 
 async def test_named_greeks_come_over_http(greek_settings: Settings) -> None:
@@ -96,6 +114,8 @@ async def test_named_greeks_come_over_http(greek_settings: Settings) -> None:
     answer = await ask(greek_settings, {"inputs": columns, "outputs": ["theta", "delta", "strike"]})
     found = answer.json()
     assert list(found) == ["model", "version", "delta", "strike", "theta", "in_domain"]
+    by_rows = await ask(greek_settings, {"inputs": ROWS, "outputs": ["theta", "delta", "strike"]})
+    assert by_rows.json() == found
     delta = np.array(found["delta"])
     np.testing.assert_array_equal(found["strike"], delta[:, 2])
     np.testing.assert_array_equal(found["theta"], -delta[:, 3])
@@ -117,4 +137,4 @@ def test_the_command_line_takes_outputs(greek_settings: Settings, tmp_path: Path
 
 
 def test_the_schema_knows_every_name() -> None:
-    assert set(NAMES.values()) | {"value", "delta", "gamma", "volatility_scale"} == set(get_args(OutputName))
+    assert set(NAMES.values()) | {"value", "delta", "gamma"} == set(get_args(OutputName))

@@ -20,6 +20,9 @@ from pricing.specs.base import dump
 
 pytestmark = pytest.mark.anyio
 
+OPTION = {"kind": "call", "weights": [0.5, 0.5], "strike": 1.0}
+BERMUDAN = {"kind": "bermudan", "option": OPTION, "dates": [0.5, 1.0]}
+
 
 @pytest.fixture
 async def http(jobs: Jobs, job_settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
@@ -117,6 +120,12 @@ async def test_a_specification_survives_its_own_dump(tiny: dict[str, Any]) -> No
         ({"problem": {"maturity": float("1e400")}}, "spec.problem.maturity"),
         ({"problem": {"process": {"volatilities": [-0.2, 0.3]}}}, "spec.problem.process.volatilities[0]"),
         ({"problem": {"process": {"correlation": [[1.0, 2.0], [2.0, 1.0]]}}}, "spec.problem.process.correlation"),
+        ({"labels": {"estimator": {"kind": "bridge"}}}, "spec.labels.estimator"),
+        ({"labels": {"estimator": {"kind": "frozen"}}}, "spec.labels.estimator"),
+        ({"labels": {"estimator": {"kind": "conditional"}}, "problem": {"payoff": BERMUDAN}}, "spec.labels.estimator"),
+        ({"labels": {"sampler": {"kind": "diffused", "initial": [1.0]}}}, "spec.labels.sampler.initial"),
+        ({"problem": {"maturity": 0.0}}, "spec.labels.sampler"),
+        ({"problem": {"process": {"volatilities": [0.0, 0.0]}}}, "spec.labels.sampler"),
         ({"pruning": {"method": "magnitude"}}, "spec.pruning.sparsity"),
         ({"pruning": {"method": "magnitude", "sparsity": 1.5}}, "spec.pruning.sparsity"),
         ({"pruning": {"method": "magic", "sparsity": 0.5}}, "spec.pruning.method"),
@@ -136,6 +145,8 @@ async def test_a_bad_specification_is_refused_before_anything_is_queued(
 
 def merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
     """The base with nested changes."""
+    if change.get("kind", base.get("kind")) != base.get("kind"):
+        return change
     return base | {
         key: merge(base[key], value) if isinstance(value, dict) and key in base else value
         for key, value in change.items()

@@ -9,7 +9,7 @@ import pytest
 from pyarrow import parquet
 
 from app.errors import AppError, InvalidRequest, TooLarge, Unavailable
-from app.label_files import read_labels
+from app.label_files import LINE, read_labels
 from app.label_table import LabelTable, Limits
 
 LIMITS = Limits(rows=1000, size=1 << 20)
@@ -66,10 +66,16 @@ def test_derivatives_and_weights_may_be_missing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (CSV.replace("0.3,0.4", "nan,0.4"), r"line 3, column dydx\[0\]: need a finite number, got nan"),
+        (
+            CSV.replace("0.3,0.4", "nan,0.4"),
+            r"line 3, column dydx\[0\]: need a finite number from -1e\+100 to 1e\+100, got nan",
+        ),
         (CSV.replace("2.5", "two"), "line 3, column x1: need a number, got 'two'"),
         (CSV.replace("2.5,", ""), "line 3: need 6 columns, got 5"),
-        (CSV.replace(",2\n", ",-2\n"), "line 3, column weight: need a number > 0, got -2.0"),
+        (CSV.replace(",2\n", ",-2\n"), r"line 3, column weight: need a finite number from 1e-100 to 1e\+100, got -2.0"),
+        (CSV.replace("-0.3", "-1e200"), r"line 4, column y: need .* from -1e\+100 to 1e\+100, got -1e\+200"),
+        (CSV.replace("1.5,", '"1.5,'), "line 3: a line must .* end outside of quotes"),
+        (CSV + "1," * (LINE // 2), f"line 5: a line must be shorter than {LINE} characters"),
         (CSV.replace("dydx1", "dydx0"), "column dydx0 is there twice"),
         (CSV.replace("dydx1", "dydx[0]"), r"columns dydx0 and dydx\[0\] are the same"),
         (CSV.replace("dydx1", "dydx2"), "column dydx1 is missing"),
@@ -80,8 +86,15 @@ def test_derivatives_and_weights_may_be_missing(tmp_path: Path) -> None:
         ("x0,y\n", "at least one row"),
         ("", "the header must name y"),
         ("y\n1\n", "must name features"),
-        ("x0,x1,y,dydx0\n1,2,3,4\n2,3,4,5\n", "need dydx for 2 features, got 1"),
+        ("x0,x1,y,dydx0\n1,2,3,4\n2,3,4,5\n", r"need dydx for 2 features \(x0, x1\), got 1"),
+        ("x0,dydspot0,weights,Y,y\n1,2,3,4,5\n", "unknown columns: dydspot0, weights, Y; values are y, weights are "),
+        (CSV.replace("weight", "WEIGHT"), "unknown columns: WEIGHT"),
+        (CSV.replace(",", ";"), "line 1: separate the columns by commas and not by ';', .* got 'x0;x1;y"),
+        (CSV.replace(",", "\t"), r"separate the columns by commas and not by '\\t'"),
+        ("x0,x1,y\n1,2,3\n", "need rows at different points, some 1,000 of them, got 1 at one point"),
+        ("x0,x1,y\n1,2,3\n1,2,4\n", "got 2 at one point"),
         ("x0,x1,y\n1,2,3\n1,3,4\n", r"column x\[0\] is 1.0 in every row: leave it out"),
+        ("x0,y\n1,3\n2,3\n", "column y is 3.0 in every row: there is nothing to learn"),
     ],
 )
 def test_every_fault_is_named(tmp_path: Path, text: str, message: str) -> None:
@@ -96,7 +109,7 @@ def test_every_fault_is_named(tmp_path: Path, text: str, message: str) -> None:
         ({"x": X, "y": Y, "z": Y}, "the archive has z"),
         ({"x": X, "y": Y[:2]}, r"y must have the shape \(3,\), got \(2,\)"),
         ({"x": X, "y": Y, "dydx": DYDX[:, :1]}, r"dydx must have the shape \(3, 2\), got \(3, 1\)"),
-        ({"x": X, "y": np.array([0.0, np.inf, 1.0])}, "row 1, column y: need a finite number, got inf"),
+        ({"x": X, "y": np.array([0.0, np.inf, 1.0])}, "row 1, column y: need a finite number from .* got inf"),
         ({"x": X, "y": np.array(["a", "b", "c"])}, "not an NPZ archive of numbers"),
         ({"x": X, "y": np.array([{}, 1, 2], dtype=object)}, "not an NPZ archive of numbers"),
         ({"x": X, "y": np.float64(3.0)}, "holds a single number"),
@@ -115,6 +128,10 @@ def test_faults_of_parquet_are_named(tmp_path: Path) -> None:
         ({"x": [[1.0, 2.0], [3.0]], "y": [0.0, 1.0]}, "column x: all its lists must have the same length"),
         ({"x": [1.0, None, 2.0], "y": Y}, "row 1, column x: need a number, got nothing"),
         ({"x0": ["a", "b", "c"], "y": Y}, "column x0: need numbers, got string"),
+        ({"x": [[[1.0]], [[2.0]]], "y": [0.0, 1.0]}, "column x: need numbers, got list<"),
+        ({"x": [[1.0, 2.0], [3.0, None]], "y": [0.0, 1.0]}, "row 1, column x: need a number, got nothing"),
+        ({"x": arrow.array([[], []], arrow.list_(arrow.float64())), "y": [0.0, 1.0]}, "same length, at least 1"),
+        ({"x": [[1.0], [2.0]], "x[0]": [1.0, 2.0], "y": [0.0, 1.0]}, r"column x\[0\] is there twice"),
     ):
         parquet.write_table(arrow.table(table), path)
         with pytest.raises(InvalidRequest, match=message):
@@ -135,10 +152,16 @@ def test_what_is_no_file_of_labels_is_refused(tmp_path: Path, content: bytes) ->
 def test_limits_hold_for_rows_and_for_unpacked_bytes(tmp_path: Path) -> None:
     with pytest.raises(TooLarge, match="more than 2 rows"):
         read_labels(write(tmp_path, CSV), Limits(rows=2, size=1 << 20))
-    np.savez_compressed(tmp_path / "bomb.npz", x=np.zeros((500, 400)), y=np.zeros(500))
-    assert (tmp_path / "bomb.npz").stat().st_size < 5000
-    with pytest.raises(TooLarge, match="holds more than 1048576 bytes"):
-        read_labels(tmp_path / "bomb.npz", LIMITS)
+    many = np.zeros((500, 400))
+    np.savez_compressed(tmp_path / "bomb.npz", x=many, y=np.zeros(500))
+    np.savez(tmp_path / "bytes.npz", x=many.astype(np.int8), y=np.zeros(500))
+    parquet.write_table(arrow.table({f"x{i}": column for i, column in enumerate(many.T)}), tmp_path / "equal.parquet")
+    parquet.write_table(arrow.table({"x": list(many)}), tmp_path / "lists.parquet")
+    (tmp_path / "short.csv").write_text("\n".join([",".join(map(str, range(400)))] + [",".join(["1"] * 400)] * 500))
+    for name in ("bomb.npz", "bytes.npz", "equal.parquet", "lists.parquet", "short.csv"):
+        assert (tmp_path / name).stat().st_size < LIMITS.size
+        with pytest.raises(TooLarge, match="holds more than 1048576 bytes of numbers, 8 each"):
+            read_labels(tmp_path / name, LIMITS)
     parquet.write_table(arrow.table({"x0": np.arange(2000.0), "y": np.arange(2000.0)}), tmp_path / "a.parquet")
     with pytest.raises(TooLarge, match="more than 1000 rows"):
         read_labels(tmp_path / "a.parquet", LIMITS)

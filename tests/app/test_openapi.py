@@ -8,6 +8,8 @@ import pytest
 from fastapi import FastAPI
 from pydantic import ValidationError
 
+from app.openapi import REFERENCE
+from app.schema import components
 from app.schemas import PriceAnswer, PriceRequest
 
 pytestmark = pytest.mark.anyio
@@ -79,3 +81,18 @@ async def test_the_document_is_whole(client: httpx.AsyncClient, served: FastAPI)
     assert references <= set(known)
     assert {"PriceRequest", "PriceAnswer", "Problem"} <= references
     assert served.openapi()["paths"][PRICE] == document["paths"][PRICE]
+
+
+async def test_a_job_is_specified_by_its_kind(client: httpx.AsyncClient) -> None:
+    known = (await client.get("/openapi.json")).json()["components"]["schemas"]
+    kinds = {part["properties"]["kind"]["const"]: part["properties"]["spec"] for part in known["JobRequest"]["oneOf"]}
+    assert kinds == {"train": {"$ref": f"{REFERENCE}BuildSpec"}, "prune": {"$ref": f"{REFERENCE}PruneJobSpec"}}
+    payoffs = known["PricingProblem"]["properties"]["payoff"]["discriminator"]["mapping"]
+    assert payoffs["worst_of"] == f"{REFERENCE}WorstOf"
+    assert "shares of the maturity" in known["Autocall"]["properties"]["dates"]["description"]
+
+
+async def test_no_schema_stands_for_two_things(served: FastAPI) -> None:
+    own = FastAPI.openapi(FastAPI(routes=served.routes))["components"]["schemas"]
+    assert "JobRequest" in own
+    assert own.keys().isdisjoint(components(REFERENCE + "{name}"))

@@ -158,6 +158,25 @@ def test_values_alone_are_enough_for_all_features(tiny: dict[str, Any], tmp_path
     assert made.report["axes"] is None
 
 
+@pytest.mark.parametrize("options", [{}, {"inputs": "features", "axes": 0, "degree": 5, "derivative_weight": 0.0}])
+def test_no_label_is_made_that_it_does_not_learn_from(
+    options: dict[str, Any], tiny: dict[str, Any], tmp_path: Path
+) -> None:
+    """Curvature labels, the default, and deltas where they have no weight: the same build costs less without them."""
+    spec = polynomial_build(tiny, **options)
+    order = 0 if options else 1
+    made = []
+    for asked in (2, order):
+        spec["labels"]["order"] = asked
+        made.append(pipeline.build(load(BuildSpec, spec), tmp_path / str(asked)))
+    with np.load(tmp_path / "2" / "labels.npz") as labels:
+        assert "curvature" not in labels.files
+        assert ("gradient" in labels.files) == (order == 1)
+    more, less = (one.report["labels"] for one in made)
+    assert more == less
+    assert made[0].report["accuracy"] == made[1].report["accuracy"]
+
+
 def test_rows_of_a_dataset_are_enough(tmp_path: Path) -> None:
     generator = np.random.default_rng(1)
     x = generator.uniform(0.5, 1.5, (400, 2))

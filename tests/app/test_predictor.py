@@ -35,6 +35,20 @@ async def test_answers_are_the_networks(registry: Registry, network: Network, pr
         np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize("outputs", [("value",), ("delta",), ("value", "delta"), ("gamma",), ("value", "gamma")])
+def test_whichever_outputs_are_asked_for_they_are_the_same_numbers(
+    registry: Registry, outputs: tuple[str, ...]
+) -> None:
+    """Sessions of fewer nodes answer for fewer outputs, to the last bit as the whole graph does."""
+    predictor = load_predictor(registry.folder("basket", 1), provider="cpu")
+    assert [set(computed) for computed in predictor.sessions] == [{"value"}, {"value", "delta"}, set(predictor.sizes)]
+    features = np.random.default_rng(2).uniform(0.5, 1.5, (300, 3))
+    whole, answer = predictor.run(features), predictor.run(features, outputs)
+    assert tuple(answer) == outputs
+    for name in outputs:
+        np.testing.assert_array_equal(answer[name], whole[name])
+
+
 async def test_one_load_for_requests_at_once_and_none_after(registry: Registry) -> None:
     predictors = Predictors(registry, provider="auto", capacity=2)
     assert predictors.loaded() == []

@@ -50,6 +50,30 @@ def test_losses_need_their_labels_before_any_work(tiny: dict[str, Any], changes:
         load(BuildSpec, tiny | {"labels": labels} | changes)
 
 
+def test_maturities_around_a_dividend_are_refused(tiny: dict[str, Any]) -> None:
+    spots, maturity = ({"name": name, "lower": [0.5], "upper": [1.5]} for name in ("spot", "maturity"))
+    process = {"kind": "black_scholes", "volatilities": [0.2], "correlation": [[1.0]], "dividends": []}
+    problem: dict[str, Any] = {"process": process, "payoff": {"kind": "call", "weights": [1.0], "strike": 1.0}}
+    problem |= {"maturity": 1.0, "features": [spots, maturity]}
+    load(BuildSpec, tiny | {"problem": problem})
+    process["dividends"] = [{"time": 0.75, "proportion": 0.1}]
+    with pytest.raises(InvalidSpec, match=r"process.dividends\[0\] at 0.75 years.* build one model up to") as caught:
+        load(BuildSpec, tiny | {"problem": problem})
+    assert caught.value.fields["path"] == "problem.features[1].upper"
+
+
+def test_a_variance_that_stays_at_zero_is_refused_with_curvature(tiny: dict[str, Any]) -> None:
+    features = [{"name": name, "lower": [0.0], "upper": [1.5]} for name in ("spot", "long_variance")]
+    process = {"kind": "heston", "initial_variances": [0.04], "mean_reversions": [1.5], "long_variances": [0.04]}
+    process |= {"variance_volatilities": [0.5], "spot_variance_correlations": [-0.7], "correlation": [[1.0]]}
+    payoff = {"kind": "call", "weights": [1.0], "strike": 1.0}
+    tiny |= {"problem": {"process": process, "payoff": payoff, "maturity": 1.0, "features": features}}
+    load(BuildSpec, tiny | {"labels": tiny["labels"] | {"order": 1}})
+    with pytest.raises(InvalidSpec, match=r"long_variance must be > 0 for order = 2 .* or use order = 1") as caught:
+        load(BuildSpec, tiny | {"labels": tiny["labels"] | {"order": 2}})
+    assert caught.value.fields["path"] == "problem.features[1].lower[0]"
+
+
 def test_a_prune_job_with_labels_of_its_own_is_held_to_them() -> None:
     pruning = RANDOM | {"fine_tuning": {}}
     assert load(PruneJobSpec, {"model": "m", "pruning": pruning}).labels is None

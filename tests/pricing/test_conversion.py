@@ -8,6 +8,7 @@ from pricing.errors import InvalidSpec
 from pricing.specs.base import dump, load
 from pricing.specs.labels import LabelSpec
 from pricing.specs.problem import PricingProblem
+from surrogate.spec import TrainingSpec
 
 
 @pytest.fixture
@@ -79,3 +80,30 @@ def test_a_wrong_type_has_no_choices() -> None:
     error = refusal(LabelSpec, {"samples": "many"})
     assert error.fields == {"path": "samples"}
     assert "Expected `int`, got `str`" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("changes", "path", "known"),
+    [
+        ({"sample": 1}, "", list(LabelSpec.__struct_fields__)),
+        ({"draws": {"pilots": 1}}, "draws", ["source", "rotation", "sharing", "pilot"]),
+        ({"estimator": {"kind": "frozen", "steps": 1}}, "estimator", ["kind", "degree", "paths", "width"]),
+        ({"sampler": {"kind": "uniform", "bound": 1.0}}, "sampler", ["kind"]),
+    ],
+)
+def test_an_unknown_field_is_answered_with_the_known_ones(changes: dict[str, Any], path: str, known: list[str]) -> None:
+    error = refusal(LabelSpec, changes)
+    assert error.fields == {"path": path, "bound": known}
+    assert f"the fields are {', '.join(known)}" in str(error)
+
+
+def test_fields_of_a_table_in_a_list(plain: dict[str, Any]) -> None:
+    plain["features"] = [plain["features"][0], {"name": "strike", "low": [1.0], "upper": [2.0]}]
+    error = refusal(PricingProblem, plain)
+    assert error.fields == {"path": "features[1]", "bound": ["name", "lower", "upper", "unit"]}
+
+
+def test_a_number_out_of_range_is_not_answered_with_words() -> None:
+    error = refusal(TrainingSpec, {"ridge": -1.0})
+    assert str(error) == "ridge must be in [0, 1000], got -1.0 - at `ridge`"
+    assert error.fields == {"path": "ridge", "bound": [0.0, 1e3]}

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import weakref
+from collections.abc import Iterator
 from typing import Literal
+from weakref import ReferenceType
 
 import msgspec
 import numpy as np
@@ -13,18 +16,18 @@ from pricing.analytic import greeks
 from pricing.domain import Feature
 from pricing.errors import InvalidSpec, OutOfDomain
 from pricing.estimators.choice import contribution
-from pricing.labels import make_labels
-from pricing.monte_carlo import average, expectation, find_rotation, prepare, value
+from pricing.labels import derivatives, make_labels
+from pricing.monte_carlo import average, expectation, find_rotation, prepare, tensors, value
 from pricing.processes.bachelier import step_factors
 from pricing.sampling import sample_features
 from pricing.scenario import scenario, times
 from pricing.smoothing import value_bias
 from pricing.specs.draws import Draws
-from pricing.specs.estimator import Conditional, Estimator, Pathwise, Smoothed
+from pricing.specs.estimator import Automatic, Conditional, Estimator, Frozen, Pathwise, Smoothed
 from pricing.specs.labels import LabelSpec
-from pricing.specs.payoff import Call, Put
+from pricing.specs.payoff import Bermudan, BestOf, Call, Payoff, Put, WorstOf
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import Bachelier
+from pricing.specs.process import Bachelier, BlackScholes, Heston, LocalVolatility, Process
 from pricing.specs.sampler import MoneynessSampler
 from pricing.types import Array
 
@@ -170,7 +173,7 @@ def test_paths_in_parts_give_the_same_labels(
     x = torch.tensor([[100.0, 90.0, 95.0], [110.0, 80.0, 100.0]], dtype=torch.float64)
     spec = LabelSpec(paths=256, replicates=2, draws=drawn(source, sharing), estimator=Smoothed(width=0.1))
     whole = make_labels(long_short, x, spec, seed=1)
-    monkeypatch.setattr(monte_carlo, "PART_NUMBERS", 128)
+    monkeypatch.setattr(monte_carlo, "PART_NUMBERS", 1 << 13)
     assert len(prepare(long_short, x, spec, seed=1).parts) > 4
     parts = make_labels(long_short, x, spec, seed=1)
     for name in ("value", "gradient", "curvature"):
@@ -178,11 +181,92 @@ def test_paths_in_parts_give_the_same_labels(
 
 
 def test_average_of_replicates() -> None:
-    estimate = average(torch.tensor([[1.0, 4.0], [3.0, 4.0]]))
+    (estimate,) = average(iter([(torch.tensor([1.0, 4.0]),), (torch.tensor([3.0, 4.0]),)]))
     assert estimate.value.tolist() == [2.0, 4.0]
     assert estimate.standard_error is not None
     assert estimate.standard_error.tolist() == pytest.approx([1.0, 0.0])
-    assert average(torch.ones(1, 2)).standard_error is None
+    assert average([(torch.ones(2),)])[0].standard_error is None
+
+
+def test_average_holds_one_replicate_at_a_time() -> None:
+    alive = list[ReferenceType[Tensor]]()
+
+    def replicates() -> Iterator[tuple[Tensor]]:
+        for index in range(8):
+            assert sum(reference() is not None for reference in alive) <= 1
+            label = torch.full((3,), float(index))
+            alive.append(weakref.ref(label))
+            yield (label,)
+            del label
+
+    (estimate,) = average(replicates())
+    assert estimate.value.tolist() == [3.5] * 3
+    assert estimate.standard_error is not None
+    assert estimate.standard_error.tolist() == pytest.approx([np.sqrt(6.0 / 8.0)] * 3)
+
+
+ONE, THREE = ((1.0,),), ((1.0, 0.5, 0.5), (0.5, 1.0, 0.5), (0.5, 0.5, 1.0))
+MARKET = BlackScholes(volatilities=(0.2,) * 3, correlation=THREE)
+HEAVY: dict[str, tuple[Process, Payoff]] = {
+    "basket": (MARKET, Call(weights=(0.3,) * 3, strike=1.0)),
+    "worst_of": (MARKET, WorstOf(initial=(1.0,) * 3, strike=1.0, side="put")),
+    "bermudan": (MARKET, Bermudan(option=BestOf(initial=(1.0,) * 3, strike=1.0), dates=(0.5, 1.0))),
+    "heston": (
+        Heston(
+            initial_variances=(0.04,),
+            mean_reversions=(1.5,),
+            long_variances=(0.04,),
+            variance_volatilities=(0.5,),
+            spot_variance_correlations=(-0.7,),
+            correlation=ONE,
+        ),
+        Call(weights=(1.0,), strike=1.0),
+    ),
+    "local_volatility": (
+        LocalVolatility(
+            volatilities=(0.2,),
+            skews=(-0.3,),
+            curvatures=(0.5,),
+            powers=(0.4,),
+            reference_spots=(1.0,),
+            correlation=ONE,
+        ),
+        Call(weights=(1.0,), strike=1.0),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HEAVY)
+@pytest.mark.parametrize("smoothed", [False, True])
+def test_the_graph_keeps_no_more_than_is_planned_for(name: str, smoothed: bool) -> None:
+    """Numbers a path that the backward passes of curvature labels keep; at least twice as many is the peak."""
+    process, payoff = HEAVY[name]
+    spot = Feature(name="spot", lower=(0.5,) * process.assets, upper=(1.5,) * process.assets)
+    problem = PricingProblem(
+        process=process,
+        payoff=payoff,
+        maturity=1.0,
+        features=(
+            spot,
+            Feature(name="volatility_scale", lower=(0.5,), upper=(1.5,)),
+            Feature(name="maturity", lower=(0.5,), upper=(1.5,)),
+        ),
+    )
+    estimator = Frozen(paths=1 << 10) if name == "bermudan" else Smoothed() if smoothed else Automatic()
+    spec = LabelSpec(paths=256, estimator=estimator, draws=Draws(pilot=16))
+    x = torch.tensor([[*[1.0 + 0.01 * i for i in range(process.assets)], 1.0, 1.0]], dtype=torch.float64)
+    simulation, kept = prepare(problem, x, spec, seed=0), dict[int, tuple[Tensor, int]]()
+    normals = torch.randn(1, 256, simulation.contribution.dimension, dtype=torch.float64)
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = tensor, storage.nbytes() // 8
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        derivatives(lambda y: expectation(simulation, y, normals), x, order=2, directions=torch.ones_like(x)[None])
+    numbers = sum(size for _, size in kept.values()) / 256
+    assert 2.0 * numbers <= tensors(problem) * simulation.contribution.numbers
 
 
 @pytest.mark.parametrize(("name", "coordinates"), [("correlation", [1.0]), ("loading", [-1.0, 1.0])])

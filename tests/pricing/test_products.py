@@ -14,6 +14,7 @@ from pricing.domain import Feature
 from pricing.labels import Labels, make_labels
 from pricing.references.reference import reference
 from pricing.specs.draws import Draws
+from pricing.specs.estimator import Frozen
 from pricing.specs.labels import LabelSpec
 from pricing.specs.payoff import (
     Asian,
@@ -236,6 +237,38 @@ def test_labels_agree_with_the_independent_reference(name: str) -> None:
         floor = np.abs(want).max() * (1e-9 if reference_error is None else 2e-3)
         # Eight replicates give a standard error that is itself uncertain by a quarter.
         assert (np.abs(got.numpy() - want) <= 6.0 * joint + floor).all()
+
+
+@pytest.mark.parametrize("kind", ["best_of", "worst_of", "vanilla"])
+def test_early_exercise_labels_agree_with_quadrature_in_the_plane(kind: str) -> None:
+    """What the rule misses is of second order in values, of first in deltas; gammas hold its boundary's jump."""
+    process = BlackScholes(
+        volatilities=(0.2, 0.2), correlation=((1.0, 0.3), (0.3, 1.0)), rate=0.05, dividend_yields=(0.1, 0.1)
+    )
+    option = two("call" if kind == "best_of" else "put")[kind]
+    assert isinstance(option, BestOf | WorstOf | Put)
+    asked = PricingProblem(
+        process=process,
+        payoff=Bermudan(option=option, dates=(0.2, 0.4, 0.6, 0.8, 1.0)),
+        maturity=3.0,
+        features=(Feature(name="spot", lower=(80.0, 80.0), upper=(120.0, 120.0)),),
+    )
+    rows = torch.tensor([[90.0, 90.0], [100.0, 95.0], [110.0, 110.0], [95.0, 118.0]], dtype=torch.float64)
+    exact, frozen = reference(asked, rows.numpy()), Frozen(degree=4, paths=1 << 16)
+    found = labels(asked, rows, paths=2048, replicates=8, estimator=frozen, directions=2, direction_law="random")
+    assert exact.kind == "plane quadrature"
+    assert found.directions is not None
+    curvature = np.einsum("nij,nkj->nki", exact.hessian, found.directions.numpy())
+    triples = (
+        (found.value, exact.value, found.value_error, 0.002),
+        (found.gradient, exact.gradient, found.gradient_error, 0.005),
+        (found.curvature, curvature, found.curvature_error, 0.04),
+    )
+    for got, want, standard_error, missed in triples:
+        assert got is not None
+        assert standard_error is not None
+        assert (np.abs(got.numpy() - want) <= 4.0 * standard_error.numpy() + missed * np.abs(want).max()).all()
+        assert (standard_error.numpy() < 0.05 * np.abs(want).max()).all()
 
 
 def degenerate() -> dict[str, tuple[PricingProblem, list[list[float]]]]:

@@ -7,10 +7,12 @@ import torch
 from scipy.stats import kstest, truncnorm
 from torch import Tensor
 
+from pricing import monte_carlo, sampling
 from pricing.analytic import greeks
 from pricing.domain import Feature
 from pricing.errors import InvalidSpec
-from pricing.sampling import sample_features, sample_inside
+from pricing.sampling import path_numbers, sample_features, sample_inside
+from pricing.scenario import Scenario, scenario
 from pricing.specs.draws import Draws
 from pricing.specs.labels import LabelSpec
 from pricing.specs.payoff import BestOf, Call, Put, Side, WorstOf
@@ -98,6 +100,22 @@ def test_moneyness_out_of_reach(strike: float, maturity: float, reason: str, sev
 def test_diffused_initial_of_the_wrong_size(seven: PricingProblem) -> None:
     with pytest.raises(InvalidSpec, match="initial must have 7 spots, got 2"):
         sampled(seven, DiffusedSampler(initial=(1.0, 1.0)))
+
+
+def test_the_moneyness_of_many_samples_is_met_batch_by_batch(
+    seven: PricingProblem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many samples, no more of them are simulated at a time than fit a batch; the points are the same."""
+    whole, sizes = sampled(seven, MoneynessSampler(bound=2.0)), set[int]()
+
+    def seen(problem: PricingProblem, features: Tensor) -> Scenario:
+        sizes.add(len(features))
+        return scenario(problem, features)
+
+    monkeypatch.setattr(monte_carlo, "BATCH_NUMBERS", 100 * path_numbers(seven))
+    monkeypatch.setattr(sampling, "scenario", seen)
+    torch.testing.assert_close(sampled(seven, MoneynessSampler(bound=2.0)), whole, rtol=1e-12, atol=0)
+    assert max(sizes) == 100
 
 
 def test_unused_feature_is_left_alone() -> None:

@@ -119,6 +119,11 @@ def test_problems_that_make_no_sense(plain: dict[str, Any], path: str, value: ob
         ("estimator", {"kind": "smoothed", "width": 1.5}, "width must be 0"),
         ("estimator", {"kind": "smoothed", "gamma_bias": 0.0}, "gamma_bias must be in"),
         ("estimator", {"kind": "smoothed", "kernel": "relu"}, "Invalid enum value 'relu'"),
+        ("estimator", {"kind": "bridge", "steps": 0}, r"steps must be in \[1, 4096\], got 0"),
+        ("estimator", {"kind": "frozen", "degree": 9}, r"degree must be in \[1, 8\], got 9"),
+        ("estimator", {"kind": "frozen", "paths": 100}, "paths must be a power of two from 1 to 16777216, got 100"),
+        ("estimator", {"kind": "frozen", "width": -0.1}, r"width must be in \[0, 1\], got -0.1"),
+        ("estimator", {"kind": "magic"}, "Invalid value 'magic'"),
         ("draws.pilot", 3, "pilot must be a power of two"),
         ("draws", {"sharing": "shifted", "source": "pseudo"}, "needs source = 'sobol'"),
         ("sampler", {"kind": "diffused", "initial": [1.0], "horizon": 0.0}, "horizon must be positive"),
@@ -137,6 +142,11 @@ def test_problems_that_make_no_sense(plain: dict[str, Any], path: str, value: ob
 def test_label_specs_that_make_no_sense(path: str, value: object, message: str) -> None:
     with pytest.raises(InvalidSpec, match=message):
         load(LabelSpec, changed(dump(LabelSpec()), path, value))
+
+
+def test_more_payoffs_than_hours_have_room_for_are_refused() -> None:
+    with pytest.raises(InvalidSpec, match=r"must be at most \d+, got 35184372088832"):
+        LabelSpec(samples=1 << 21, paths=1 << 24, replicates=1)
 
 
 def test_antithetic_needs_a_pair() -> None:

@@ -15,7 +15,7 @@ def generator() -> torch.Generator:
 
 @pytest.fixture
 def box() -> Box:
-    return Box(features=(Feature(name="spot", lower=(0.5, 0.4, 0.3), upper=(1.5, 1.6, 1.7)),))
+    return Box(features=(Feature(name="spot", lower=(0.5, 0.4, 0.3), upper=(1.5, 1.6, 1.7), unit="currency"),))
 
 
 @pytest.fixture

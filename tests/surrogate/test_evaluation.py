@@ -7,10 +7,26 @@ import pytest
 import torch
 
 from pricing.domain import Feature
-from pricing.specs.payoff import Call, Put
+from pricing.errors import InvalidSpec
+from pricing.references import reference as references
+from pricing.references.reference import Known, Reference
+from pricing.specs.payoff import Barrier, Call, Put
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier
-from surrogate.evaluation import Prediction, accuracy, evaluate, predict, r2, reference, shape_checks
+from surrogate.evaluation import (
+    LEAST_POINTS,
+    UNJUDGED,
+    Prediction,
+    accuracy,
+    as_prediction,
+    buckets,
+    evaluate,
+    predict,
+    r2,
+    reference,
+    reference_quality,
+    shape_checks,
+)
 from surrogate.network import Network, initialise, value_gradient_hessian
 from surrogate.spec import EvaluationSpec
 
@@ -126,3 +142,78 @@ def test_shape_checks_find_each_violation(student: Network) -> None:
         assert statement in broken(steep) | broken(flipped)
     convex = "gamma along the basket >= 0 (convex)"
     assert convex in broken(flipped) | broken(steep)
+
+
+def test_few_points_have_errors_and_no_r2() -> None:
+    problem = make_problem(Call)
+    exact = reference(problem, np.random.default_rng(8).uniform(0.6, 1.4, (40, 2)))
+    where = np.arange(40.0)
+    edges = ((0.0, float(LEAST_POINTS - 1)), (float(LEAST_POINTS - 1), np.inf))
+    few, many = buckets(exact, exact, problem.box, "x", where, edges)
+    assert (few["samples"], many["samples"]) == (LEAST_POINTS - 1, 41 - LEAST_POINTS)
+    assert few["gamma"]["r2"] is few["gamma"]["parallel_r2"] is few["value"]["r2"] is None
+    assert few["gamma"]["max_error"] == few["gamma"]["frobenius_error"] == 0.0
+    assert many["delta"]["r2"] == 1.0
+
+
+def test_a_simulated_reference_says_what_the_truth_would_score() -> None:
+    """Errors of a tenth of the standard deviation leave R2 of 0.99; those by other features than spots do not count."""
+    problem = make_problem(Call)
+    generator = np.random.default_rng(9)
+    value, gradient = generator.standard_normal(500), generator.standard_normal((500, 2))
+    hessian = generator.standard_normal((500, 2, 2))
+    found = Reference(
+        value=value,
+        gradient=gradient,
+        hessian=hessian,
+        standard_error=np.full(500, 0.1),
+        gradient_error=np.full((500, 2), 0.2),
+        hessian_error=None,
+        kind="replicates",
+        relative_error=0.01,
+    )
+    quality = reference_quality(found, problem.box)
+    assert quality["value_error"] == pytest.approx(0.1)
+    assert quality["perfect_r2"]["value"] == pytest.approx(0.99, abs=2e-3)
+    assert quality["perfect_r2"]["delta"] == pytest.approx(0.96, abs=5e-3)
+    assert quality["relative_error"] == pytest.approx(0.2, rel=0.1)
+    assert "gamma" not in quality["perfect_r2"]
+    sure = replace(found, standard_error=None, gradient_error=None)
+    assert reference_quality(sure, problem.box) == {"kind": "replicates", "relative_error": 0.01, "perfect_r2": {}}
+
+
+@pytest.mark.parametrize("known", ["spots", "nothing"])
+def test_what_the_reference_does_not_know_has_no_scores(known: Known) -> None:
+    problem = make_problem(Call)
+    found = references.reference(problem, np.random.default_rng(10).uniform(0.6, 1.4, (40, 2)))
+    exact = as_prediction(found)
+    partly = as_prediction(replace(found, known=known))
+    right, scores = accuracy(exact, exact, problem.box), accuracy(exact, partly, problem.box)
+    assert scores | {"gamma": None} == right | {"gamma": None}
+    assert scores["gamma"] == (right["gamma"] if known == "spots" else dict.fromkeys(right["gamma"]))
+    (half, _) = buckets(exact, partly, problem.box, "x", np.arange(40.0), ((0.0, 20.0), (20.0, np.inf)))
+    assert (half["gamma"]["r2"] is None) == (known == "nothing")
+    assert reference_quality(replace(found, known=known), problem.box)["unjudged"] == UNJUDGED[known]
+
+
+def test_no_gammas_are_given_out_as_right_that_the_reference_does_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem, features = make_problem(Call), np.ones((1, 2))
+    found = references.reference(problem, features)
+    monkeypatch.setattr(references, "reference", lambda *_: replace(found, known="nothing"))
+    with pytest.raises(InvalidSpec, match="no reference knows the gammas of a call under Bachelier"):
+        reference(problem, features)
+
+
+def test_a_barrier_has_buckets_of_the_distance_to_it() -> None:
+    problem = PricingProblem(
+        process=Bachelier(volatilities=(0.2,), correlation=((1.0,),)),
+        payoff=Barrier(strike=1.0, barrier=0.8, direction="down", knock="out"),
+        maturity=1.0,
+        features=(Feature(name="spot", lower=(0.8,), upper=(1.6,)),),
+    )
+    student = initialise((1, 4, 1), "softplus", generator=torch.Generator().manual_seed(3))
+    scores = evaluate(student, problem, EvaluationSpec(samples=256), seed=1)["accuracy"]
+    near, shoulder, far = scores["triggers"]
+    assert near["bucket"] == "0 <= |b| < 0.5"
+    # The Box is four deviations wide and begins at the barrier: an eighth, a quarter and the rest of its points.
+    assert [abs(part["samples"] - share) <= 1 for part, share in ((near, 32), (shoulder, 64), (far, 160))] == [True] * 3

@@ -5,14 +5,16 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
+import torch
 
-from pricing.domain import Box
+from pricing.domain import Box, Feature
 from pricing.specs.base import load
 from pricing.specs.payoff import Call
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import Bachelier
-from surrogate.artifact import MODEL, MODEL_FLOAT32, Artifact, files, show_r2
+from pricing.specs.process import Bachelier, BlackScholes
+from surrogate.artifact import MODEL, MODEL_FLOAT32, Artifact, files
 from surrogate.evaluation import evaluate
 from surrogate.export import read_network
 from surrogate.manifest import make_artifact
@@ -65,30 +67,15 @@ def test_model_bytes_follow_the_specification_and_nothing_else(network: Network,
     assert other.model != first.model
 
 
-def test_card_states_the_figures(network: Network, problem: PricingProblem) -> None:
-    artifact = build(network, problem)
-    assert show_r2(artifact.report["accuracy"]["gamma"]["r2"]) in artifact.card
-    assert "1024\nsimulated paths" in artifact.card
-
-
-def test_card_says_what_is_proven_and_where(network: Network, problem: PricingProblem) -> None:
-    entry = {"statement": "value >= intrinsic", "tolerance": 1e-4, "share": 1.0, "smallest_tolerance": 2.5e-5}
-    shape = [
-        entry | {"proven": True},
-        entry | {"statement": "convex", "proven": False, "share": 0.25, "smallest_tolerance": None},
-    ]
-    pruning = {"value": 0.01, "largest_delta": None, "seen": {"value": 0.002, "delta": None}}
-    report = evaluate(network, problem, EvaluationSpec(samples=64), seed=1)
-    artifact = make_artifact(
-        network,
-        name="basket",
-        problem=problem,
-        report=report,
-        provenance={"build": {}, "seed": 1, "simulated_paths": 1024},
-        certificate={"shape": shape, "pruning": pruning, "arithmetic": "exact, not of model.float32.onnx"},
-    )
-    assert artifact.manifest["certificate"]["shape"] == shape
-    assert "Arithmetic: exact, not of model.float32.onnx." in artifact.card
-    assert "| value >= intrinsic | 2.5e-05 | all |" in artifact.card
-    assert "| convex | not proven | 25.0 % (estimate) |" in artifact.card
-    assert "everywhere in the Box: the value within 0.01 (largest difference seen 2.0e-03)." in artifact.card
+def test_a_parametric_problem_says_why_it_is_not_scaled(network: Network, problem: PricingProblem) -> None:
+    """And features without a unit have that of their parameter."""
+    still = replace(network, weights=(torch.nn.functional.pad(network.weights[0], (0, 1)), *network.weights[1:]))
+    maturity = Feature(name="maturity", lower=(0.0,), upper=(1.0,))
+    process = BlackScholes(volatilities=(0.2, 0.2, 0.3), correlation=problem.process.correlation)
+    varying = msgspec.structs.replace(problem, process=process, features=(*problem.features, maturity))
+    artifact = build(still, varying)
+    assert artifact.manifest["no_reduction"].startswith("maturity goes down to 0")
+    assert "No exact scaling: maturity goes down to 0" in artifact.card
+    assert [feature["unit"] for feature in artifact.manifest["features"]] == ["currency", "years"]
+    assert artifact.manifest["outputs"]["theta"] == "currency per year"
+    assert "no_reduction" not in build(network, problem).manifest

@@ -69,6 +69,28 @@ def test_one_axis_takes_one_term_a_degree(generator: torch.Generator) -> None:
         torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("digits", [16, 5, 4])
+def test_axes_without_influence_do_no_harm(digits: int, generator: torch.Generator) -> None:
+    """Of three axes of one direction two have deltas that are rounding: as large as in files of so many digits."""
+    data = labelled(bent, generator)
+    assert data.gradient is not None
+    rounding = 0.1**digits * torch.randn(data.gradient.shape, generator=generator, dtype=torch.float64)
+    found = fit_polynomial(replace(data, gradient=data.gradient * (1.0 + rounding)), PolynomialSpec(degree=9, axes=3))
+    for got, want in zip(value_gradient_hessian(found.surrogate, data.x), derivatives(bent, data.x), strict=True):
+        assert float((got - want).norm()) < 1e-2 * float(want.norm())
+
+
+def test_a_feature_without_influence_does_no_harm(generator: torch.Generator) -> None:
+    """Deltas that ought to be 0, and are so but for rounding, are as good as none."""
+    data = labelled(lambda x: x[:, 0] ** 3 - x[:, 0] * x[:, 2], generator)
+    assert data.gradient is not None
+    data.gradient[:, 1] = 1e-16 * torch.randn(len(data), generator=generator, dtype=torch.float64)
+    found = value_gradient_hessian(fit_polynomial(data, ALL).surrogate, data.x)
+    exact = derivatives(lambda x: x[:, 0] ** 3 - x[:, 0] * x[:, 2], data.x)
+    for got, want in zip(found, exact, strict=True):
+        torch.testing.assert_close(got, want, rtol=1e-6, atol=1e-6)
+
+
 def test_derivatives_are_those_of_the_value(generator: torch.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     """By automatic differentiation of the recurrence, and of the value that formulas differentiate; in small blocks."""
     surrogate = fit_polynomial(labelled(cubic, generator), replace_fields(ALL, degree=5)).surrogate
@@ -137,3 +159,17 @@ def test_terms_are_counted_before_anything_is_fitted() -> None:
     PolynomialSpec(degree=9, axes=2).require_size(7)
     with pytest.raises(InvalidSpec, match="11440 terms, at most 2048"):
         PolynomialSpec(degree=9, inputs="features").require_size(7)
+
+
+def test_noise_in_deltas_makes_axes_and_the_error_asks_for_their_number(generator: torch.Generator) -> None:
+    """One direction of seven features; deltas of one path have noise in every other direction."""
+    x = torch.rand(500, 7, generator=generator, dtype=torch.float64)
+    y = x.sum(dim=1).square()
+    gradient = 2.0 * x.sum(dim=1, keepdim=True).expand(-1, 7)
+    noisy = gradient * (1.0 + 0.3 * torch.randn(gradient.shape, generator=generator, dtype=torch.float64))
+    with pytest.raises(InvalidSpec, match=r"7 of 7 lose at most.*noise.*11440 terms.*give axes") as error:
+        fit_polynomial(Dataset(x=x, y=y, gradient=noisy), PolynomialSpec(degree=9))
+    assert error.value.fields["path"] == "polynomial.axes"
+    found = fit_polynomial(Dataset(x=x, y=y, gradient=gradient), PolynomialSpec(degree=9))
+    assert found.axes is not None
+    assert len(found.axes) == 1

@@ -20,7 +20,7 @@ from pricing.specs.estimator import Bridge
 from pricing.specs.labels import LabelSpec
 from pricing.specs.payoff import Barrier, Call, Put, Side
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import Bachelier, BlackScholes, Dividend, Heston, Piece, Process
+from pricing.specs.process import Bachelier, BlackScholes, Dividend, Piece, Process
 
 KINDS = list(product(("call", "put"), ("down", "up"), ("out", "in")))
 PROCESS = BlackScholes(volatilities=(0.25,), correlation=((1.0,),), rate=0.03, dividend_yields=(0.01,))
@@ -191,25 +191,6 @@ def intrinsic(kind: tuple[str, str, str], row: Sequence[float]) -> float:
     touched = min(spot, end) <= barrier if direction == "down" else max(spot, end) >= barrier
     cash = max(end - strike, 0.0) if side == "call" else max(strike - end, 0.0)
     return float(np.exp(-rate * maturity) * cash * (touched == (knock == "in")))
-
-
-def test_heston_without_variance_of_variance_is_black_scholes() -> None:
-    still = Heston(
-        initial_variances=(0.0625,),
-        mean_reversions=(0.01,),
-        long_variances=(0.0625,),
-        variance_volatilities=(0.0,),
-        spot_variance_correlations=(-0.7,),
-        correlation=((1.0,),),
-        rate=0.03,
-        dividend_yields=(0.01,),
-        steps=2,
-    )
-    kind = ("call", "down", "out")
-    x = points(problem(kind, names=("spot", "maturity")), (91.0, 105.0))
-    one = labelled(problem(kind, names=("spot", "maturity")), x)
-    several = labelled(problem(kind, names=("spot", "maturity"), process=still), x, paths=256, replicates=16)
-    assert_within_errors(several, one)
 
 
 def test_barriers_with_dates_are_refused() -> None:

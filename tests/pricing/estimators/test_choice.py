@@ -5,9 +5,10 @@ import pytest
 
 from pricing.domain import Feature
 from pricing.errors import InvalidSpec
-from pricing.estimators.choice import bias, choose, require_differentiable
+from pricing.estimators.choice import bias
 from pricing.smoothing import stated_bias
 from pricing.specs.estimator import (
+    Automatic,
     Bridge,
     Conditional,
     Estimator,
@@ -17,6 +18,7 @@ from pricing.specs.estimator import (
     Smoothed,
     Survival,
 )
+from pricing.specs.fit import choose, require_differentiable
 from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, Call, Digital, Payoff
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier, BlackScholes, Dividend, Heston
@@ -27,6 +29,15 @@ AUTOCALL = Autocall(
     initial=(1.0,), dates=(0.5, 1.0), triggers=(1.0, 1.0), coupon=0.05, coupon_barrier=0.8, knock_in=0.6
 )
 ASIAN = Asian(weights=(1.0,), strike=1.0, dates=(0.5, 1.0))
+
+HESTON = Heston(
+    initial_variances=(0.04,),
+    mean_reversions=(1.0,),
+    long_variances=(0.04,),
+    variance_volatilities=(0.3,),
+    spot_variance_correlations=(-0.5,),
+    correlation=((1.0,),),
+)
 
 
 def on(payoff: Payoff, assets: int = 1) -> PricingProblem:
@@ -77,15 +88,16 @@ def test_without_lognormal_levels_dates_are_smoothed() -> None:
         assert isinstance(choose(msgspec.structs.replace(on(payoff), process=paying)), Smoothed)
 
 
+def test_gammas_of_a_continuous_barrier_under_heston_are_refused() -> None:
+    continuous = msgspec.structs.replace(on(BARRIER), process=HESTON)
+    require_differentiable(continuous, Automatic(), order=1)
+    with pytest.raises(InvalidSpec, match="give the barrier its dates"):
+        require_differentiable(continuous, Automatic(), order=2)
+    dated = msgspec.structs.replace(continuous, payoff=msgspec.structs.replace(BARRIER, dates=(0.5, 1.0)))
+    require_differentiable(dated, Automatic(), order=2)
+
+
 def test_stated_bias_knows_the_problem() -> None:
-    heston = Heston(
-        initial_variances=(0.04,),
-        mean_reversions=(1.0,),
-        long_variances=(0.04,),
-        variance_volatilities=(0.3,),
-        spot_variance_correlations=(-0.5,),
-        correlation=((1.0,),),
-    )
     carry = Bachelier(volatilities=(0.2,), correlation=((1.0,),), convention="carry", rate=0.05)
     none, ties = stated_bias(Conditional()), stated_bias(Smoothed())
     note = msgspec.structs.replace(AUTOCALL, initial=(1.0, 1.0))
@@ -93,6 +105,6 @@ def test_stated_bias_knows_the_problem() -> None:
     assert bias(on(note, 2), Survival()) == {**ties, "unstated": []}
     assert bias(on(BARRIER), Bridge()) == {**none, "unstated": []}
     expected = ["time steps of the process", "bridges between the steps"]
-    assert bias(msgspec.structs.replace(on(BARRIER), process=heston), Bridge())["unstated"] == expected
+    assert bias(msgspec.structs.replace(on(BARRIER), process=HESTON), Bridge())["unstated"] == expected
     assert bias(msgspec.structs.replace(on(BARRIER), process=carry), Bridge())["unstated"] == expected[1:]
     assert bias(on(Bermudan(option=CALL, dates=(0.5, 1.0))), Frozen())["unstated"] == ["exercise rule"]

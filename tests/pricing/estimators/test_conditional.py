@@ -7,18 +7,19 @@ import numpy as np
 import pytest
 import QuantLib
 import torch
+from scipy.special import ndtr
 from torch import Tensor
 
 from pricing.analytic import greeks
 from pricing.domain import Feature
 from pricing.errors import InvalidSpec
-from pricing.estimators.choice import choose
 from pricing.estimators.conditional import contribution
 from pricing.labels import Labels, make_labels
 from pricing.market import random_market
 from pricing.references.reference import reference
 from pricing.specs.draws import Draws
 from pricing.specs.estimator import Conditional, Pathwise, Smoothed
+from pricing.specs.fit import choose
 from pricing.specs.labels import LabelSpec
 from pricing.specs.payoff import Asian, Barrier, BestOf, Call, Digital, Payoff, Put, Side, WorstOf
 from pricing.specs.problem import PricingProblem
@@ -341,6 +342,23 @@ def test_cash_dividends_leave_the_last_step(amount: float) -> None:
     others = make_labels(problem, x, msgspec.structs.replace(spec, estimator=Pathwise(), order=1, paths=2048), seed=1)
     assert far(labels, others, "value") < 5.0
     assert far(labels, others, "gradient") < 5.0
+
+
+@pytest.mark.parametrize("payoff", [Call(weights=(0.5, 0.5), strike=1.0), WorstOf(initial=(1.0, 1.0), strike=1.0)])
+def test_a_dividend_in_cash_that_leaves_one_asset_nothing(payoff: Call | WorstOf) -> None:
+    process = BlackScholes(
+        volatilities=(0.2, 0.3), correlation=((1.0, 0.5), (0.5, 1.0)), dividends=(Dividend(time=0.5, amount=0.5),)
+    )
+    spot = Feature(name="spot", lower=(0.0, 0.0), upper=(2.0, 2.0))
+    problem = PricingProblem(process=process, payoff=payoff, maturity=1.0, features=(spot,))
+    x = torch.tensor([[0.0, 2.0], [1e-8, 2.0]], dtype=torch.float64)
+    labels = make_labels(problem, x, LabelSpec(paths=1024, replicates=2, draws=Draws(pilot=16)), seed=0)
+    assert labels.gradient is not None
+    assert labels.curvature is not None
+    worth = 0.0 if isinstance(payoff, WorstOf) else 2.0 * ndtr(0.15) - 1.0
+    torch.testing.assert_close(labels.value, torch.full((2,), worth, dtype=torch.float64), rtol=2e-3, atol=1e-12)
+    assert torch.isfinite(labels.gradient).all()
+    assert torch.isfinite(labels.curvature).all()
 
 
 def test_where_nothing_moves_the_event_in_the_last_step_no_curvature_is_made_up() -> None:

@@ -71,3 +71,15 @@ def test_no_randomness_leaves_the_payoff(level: float) -> None:
         assert float(worst.detach()) == pytest.approx(max(1.0 - level, 0.0), abs=1e-15)
         (gradient,) = torch.autograd.grad(worst.sum(), amounts)
         assert np.isfinite(gradient.numpy()).all()
+
+
+@pytest.mark.parametrize(("rank", "sign"), [("highest", 1.0), ("lowest", -1.0)])
+def test_curvature_of_assets_that_cross_away_from_the_strike(rank: Rank, sign: float) -> None:
+    """E max(a + s t, b - s t) at a = b bends by the density of the crossing alone: n(0) / (2 s) (1, -1) (1, -1)^T."""
+    amounts = torch.tensor([[[2.0, 2.0]]], dtype=torch.float64, requires_grad=True)
+    slopes, strike = torch.tensor([[[0.1, -0.1]]], dtype=torch.float64), torch.ones(1, 1, dtype=torch.float64)
+    value = ramp(lines(amounts, slopes, strike, "additive"), rank, "call")
+    (gradient,) = torch.autograd.grad(value.sum(), amounts, create_graph=True)
+    bend = torch.stack([torch.autograd.grad(g, amounts, retain_graph=True)[0] for g in gradient.flatten()])
+    size = sign / (0.2 * math.sqrt(2.0 * math.pi))
+    torch.testing.assert_close(bend[:, 0, 0], size * torch.tensor([[1.0, -1.0], [-1.0, 1.0]], dtype=torch.float64))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pricing.domain import Feature
-from pricing.processes.heston import variances
+from pricing.processes.heston import joined, variances
 from pricing.scenario import scenario, times
 from pricing.simulation import blocks, simulate
 from pricing.specs.payoff import Call
@@ -109,9 +109,10 @@ def test_integrated_variance_has_its_exact_mean(row: tuple[float, ...], features
     assert isinstance(problem.process, Heston)
     at = scenario(problem, torch.ones(1, 1, dtype=torch.float64))
     for seed in range(8):
-        path = variances(problem.process, at, normals(16, paths=1 << 12, seed=seed), times(problem, at))
-        means.append(path.integrated.sum(dim=2).mean())
-        assert float(path.integrated.min()) >= 0.0
+        walk = variances(problem.process, at, normals(16, paths=1 << 12, seed=seed), times(problem, at))
+        integrated = joined(walk).integrated
+        means.append(integrated.mean())
+        assert float(integrated.min()) >= 0.0
     expected = theta * maturity + (variance - theta) * -math.expm1(-kappa * maturity) / kappa
     error = torch.stack(means).std() / math.sqrt(8)
     assert abs(torch.stack(means).mean() - expected) < 4.0 * error

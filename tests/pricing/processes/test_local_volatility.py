@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pricing.domain import Feature
-from pricing.processes.local_volatility import GRADING, SHORTEST, local_variance
+from pricing.processes.local_volatility import GRADING, SHORTEST, Smile, local_variance, smiles
 from pricing.scenario import Scenario, scenario, times
 from pricing.simulation import blocks, simulate
 from pricing.specs.payoff import Call
@@ -68,7 +68,8 @@ def test_local_variance_is_dupires_of_the_surface(features: Make) -> None:
     g = (1.0 - 0.5 * k * by_k / w) ** 2 - 0.25 * by_k**2 * (1.0 / w + 0.25) + 0.5 * twice
     problem = make(features("spot"))
     assert isinstance(problem.process, LocalVolatility)
-    found = local_variance(problem.process, at_one(problem), k[None, :, None], t[:1, None, None])
+    surface = smiles(problem.process, at_one(problem), t[:1, None, None, None])
+    found = local_variance(Smile(*(part[0] for part in surface)), k[None, :, None])
     torch.testing.assert_close(found[0, :, 0], by_t / g, rtol=1e-12, atol=0.0)
 
 

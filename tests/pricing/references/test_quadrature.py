@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,8 +19,6 @@ from pricing.specs.process import Bachelier, BlackScholes, Dividend
 from pricing.types import Array
 
 Build = Callable[..., PricingProblem]
-REFERENCE = Path(__file__).parents[2] / "reference"
-AMERICAN = list(csv.DictReader((REFERENCE / "longstaff_schwartz.csv").read_text().splitlines()))
 STRIKE = 100.0
 SPOTS = np.array([70.0, 92.0, 100.0, 110.0, 140.0])
 NOTE = Autocall(
@@ -60,16 +56,6 @@ def test_a_barrier_of_one_date_is_a_bivariate_normal_probability(problem: Build,
         for spot in SPOTS
     ]
     assert ours == pytest.approx(exact, abs=1e-5)
-
-
-@pytest.mark.parametrize("row", AMERICAN[2::6], ids=lambda row: f"{row['spot']} {row['volatility']} {row['maturity']}")
-def test_published_american_puts(problem: Build, row: dict[str, str]) -> None:
-    years = int(row["maturity"])
-    dates = tuple((k + 1) / (50 * years) for k in range(50 * years))
-    payoff = Bermudan(option=Put(weights=(1.0,), strike=40.0), dates=dates)
-    case = problem(process(float(row["volatility"]), 0.06, 0.0), payoff, float(years))
-    value = reference(case, np.array([[float(row["spot"])]]), order=0).value[0]
-    assert value == pytest.approx(float(row["value"]), abs=float(row["tolerance"]))
 
 
 @pytest.mark.parametrize("kind", [Call, Put, Digital])

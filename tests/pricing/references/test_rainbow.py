@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +15,6 @@ from pricing.specs.process import BlackScholes
 from pricing.types import Array
 
 Build = Callable[..., PricingProblem]
-STULZ = list(csv.DictReader((Path(__file__).parents[2] / "reference" / "stulz.csv").read_text().splitlines()))
 YEARS, RATE, STRIKE = 0.8, 0.05, 100.0
 
 
@@ -134,19 +131,3 @@ def test_limits_are_finite(assets: int) -> None:
         assert np.isfinite(part).all()
     assert got.value[1] == pytest.approx(0.2, abs=1e-9)
     assert got.value[2] == pytest.approx(np.exp(-RATE), abs=1e-9)
-
-
-@pytest.mark.parametrize("row", STULZ, ids=lambda row: " ".join(list(row.values())[:-2]))
-def test_published_values(problem: Build, row: dict[str, str]) -> None:
-    number = {name: float(row[name]) for name in row if name not in ("rank", "side", "source")}
-    kind, rho = (WorstOf if row["rank"] == "worst_of" else BestOf), number["correlation"]
-    flow = BlackScholes(
-        volatilities=(number["volatility_1"], number["volatility_2"]),
-        correlation=((1.0, rho), (rho, 1.0)),
-        rate=number["rate"],
-        dividend_yields=(number["yield_1"], number["yield_2"]),
-    )
-    payoff = kind(initial=(1.0, 1.0), strike=number["strike"], side=row["side"])  # type: ignore[arg-type]
-    case = problem(flow, payoff, number["maturity"])
-    value = reference(case, np.array([[number["spot_1"], number["spot_2"]]]), order=0).value[0]
-    assert value == pytest.approx(number["value"], abs=number["tolerance"])

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pricing.errors import InvalidSpec
-from pricing.references.reference import affordable, kind, reference
+from pricing.errors import InvalidSpec, NonFiniteLabels
+from pricing.references.reference import Known, affordable, kind, method, reference
 from pricing.specs.base import load
 from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, BestOf, Call, Payoff
 from pricing.specs.problem import PricingProblem
@@ -34,6 +34,9 @@ LOCAL = LocalVolatility(
     correlation=((1.0,),),
 )
 PAYING = BlackScholes(volatilities=(0.3,), correlation=((1.0,),), dividends=(Dividend(time=0.5, amount=2.0),))
+TWO = BlackScholes(volatilities=(0.2, 0.3), correlation=((1.0, 0.3), (0.3, 1.0)))
+BACHELIER = Bachelier(volatilities=(20.0, 30.0), correlation=((1.0, 0.3), (0.3, 1.0)))
+RANKED = BestOf(initial=(100.0,) * 2, strike=1.0)
 CALL = Call(weights=(1.0,), strike=100.0)
 OTHER = "resimulated (same simulator, other estimator, seed and steps)"
 OWN = "resimulated (same simulator and estimator, other seed and steps)"
@@ -54,6 +57,9 @@ EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*.toml"))
         (THREE, Asian(weights=(1.0,) * 3, strike=300.0, dates=(0.5, 1.0), average="geometric"), OTHER),
         (STOCHASTIC, Barrier(strike=100.0, barrier=90.0, direction="down", knock="in"), OWN),
         (STOCHASTIC, Bermudan(option=CALL, dates=(0.5, 1.0)), OWN),
+        (TWO, Bermudan(option=RANKED, dates=(0.5, 1.0)), "plane quadrature"),
+        (TWO, Bermudan(option=RANKED, dates=(0.999, 1.0)), "replicates"),
+        (BACHELIER, Bermudan(option=RANKED, dates=(0.5, 1.0)), OWN),
         (LOCAL, Asian(weights=(1.0,), strike=100.0, dates=(0.5, 1.0)), OTHER),
         (STOCHASTIC, CALL, "fourier"),
         (LOCAL, CALL, "pde"),
@@ -63,11 +69,26 @@ def test_the_kind_is_known_beforehand(problem: Build, process: Process, payoff: 
     assert kind(problem(process, payoff, 1.0)) == expected
 
 
-def test_a_problem_without_reference_is_named(problem: Build) -> None:
-    two = Bachelier(volatilities=(20.0, 30.0), correlation=((1.0, 0.3), (0.3, 1.0)))
-    case = problem(two, Bermudan(option=BestOf(initial=(100.0,) * 2, strike=1.0), dates=(0.5, 1.0)), 1.0)
-    with pytest.raises(InvalidSpec, match="no reference for a Bermudan on 2 assets of Bachelier"):
-        kind(case)
+@pytest.mark.parametrize(
+    ("process", "payoff", "others", "expected"),
+    [
+        (PLAIN, CALL, {"rate": (0.0, 0.1)}, "all"),
+        (THREE, Bermudan(option=BestOf(initial=(100.0,) * 3, strike=1.0), dates=(0.5, 1.0)), {}, "all"),
+        (THREE, Bermudan(option=BestOf(initial=(100.0,) * 3, strike=1.0), dates=(0.5, 1.0)), {"rate": (0, 1)}, "spots"),
+        (STOCHASTIC, Bermudan(option=CALL, dates=(0.5, 1.0)), {"rate": (0.0, 0.1)}, "all"),
+        (STOCHASTIC, Barrier(strike=100.0, barrier=90.0, direction="down", knock="in"), {}, "nothing"),
+        (STOCHASTIC, Barrier(strike=100.0, barrier=90.0, direction="down", knock="in", dates=(0.5, 1.0)), {}, "all"),
+    ],
+)
+def test_it_is_known_what_of_the_hessian_is(
+    problem: Build, process: Process, payoff: Payoff, others: dict[str, tuple[float, float]], expected: Known
+) -> None:
+    assert method(problem(process, payoff, 1.0, **others)).known == expected
+
+
+def test_a_reference_that_is_not_finite_is_named(problem: Build) -> None:
+    with pytest.raises(NonFiniteLabels, match="sample 1: the reference's value is"):
+        reference(problem(PLAIN, CALL, 1.0), np.array([[90.0], [np.nan]]))
 
 
 def test_features_of_another_width_are_refused(problem: Build) -> None:
@@ -112,6 +133,7 @@ def test_what_takes_long_is_affordable_in_smaller_numbers(problem: Build) -> Non
     assert affordable(problem(PLAIN, CALL, 1.0, volatility=(0.1, 0.5))) is None
     assert affordable(problem(LOCAL, CALL, 1.0)) is None
     assert affordable(problem(LOCAL, CALL, 1.0, rate=(0.0, 0.1), volatility=(0.1, 0.5))) == 16
+    assert affordable(problem(STOCHASTIC, Barrier(strike=100.0, barrier=90.0, direction="down", knock="in"), 1.0)) == 32
     assert affordable(problem(THREE, note, 1.0)) == 64
     assert affordable(problem(THREE, note, 1.0, rate=(0.0, 0.1))) == 16
     assert kind(problem(THREE, note, 1.0, knock_in=(0.5, 0.7))) == OTHER

@@ -65,38 +65,6 @@ def test_one_asset_is_the_closed_form(problem: Build) -> None:
     assert np.allclose(ours.hessian, exact.hessian, rtol=1e-9)
 
 
-def test_an_arithmetic_average_against_quantlib(
-    problem: Build, black_scholes: Callable[..., Any], exercise: Callable[[float], Any]
-) -> None:
-    """QuantLib's control variate at 2^15 antithetic Sobol paths, and the published order: above the geometric one."""
-    days = tuple(73 * (k + 1) for k in range(4))
-    today_process = black_scholes(100.0, RATE, 0.0, 0.3)
-    today = QuantLib.Settings.instance().evaluationDate
-    option = QuantLib.DiscreteAveragingAsianOption(
-        QuantLib.Average.Arithmetic,
-        0.0,
-        0,
-        [today + day for day in days],
-        QuantLib.PlainVanillaPayoff(QuantLib.Option.Call, STRIKE),
-        exercise(YEARS),
-    )
-    engine = QuantLib.MCLDDiscreteArithmeticAPEngine(
-        today_process, brownianBridge=True, antitheticVariate=False, controlVariate=True, requiredSamples=(1 << 14) - 1
-    )
-    option.setPricingEngine(engine)
-    single = BlackScholes(volatilities=(0.3,), correlation=((1.0,),), rate=RATE)
-    values = [
-        reference(
-            problem(single, Asian(weights=(1.0,), strike=STRIKE, dates=(0.25, 0.5, 0.75, 1.0), average=average), YEARS),
-            np.array([[100.0]]),
-            order=0,
-        ).value[0]
-        for average in ("arithmetic", "geometric")
-    ]
-    assert values[0] == pytest.approx(option.NPV(), abs=2e-3)
-    assert values[0] > values[1]
-
-
 @pytest.mark.parametrize("weights", [(0.3, 0.3, 0.4), (1.0, 0.5, -0.5)])
 @pytest.mark.parametrize("kind", [Call, Digital])
 def test_derivatives_are_slopes(

@@ -4,11 +4,14 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
+from pricing.domain import Feature
 from pricing.errors import InvalidSpec
 from pricing.references import resimulated
-from pricing.references.reference import reference
-from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, Call, Digital, Payoff, Put, WorstOf
+from pricing.references.reference import Reference, reference
+from pricing.specs.estimator import Frozen
+from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, BestOf, Call, Digital, Payoff, Put, WorstOf
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier, BlackScholes, Dividend, Heston, Process
 
@@ -72,6 +75,42 @@ def test_it_agrees_with_exact_references(problem: Build, process: Process, payof
         assert (error < 0.2 * np.abs(right).max()).all()
 
 
+def test_early_exercise_on_several_assets_agrees_with_quadrature(
+    problem: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resimulated, "REPLICATES", 4)
+    case = replace(
+        problem(TWO, Bermudan(option=BestOf(initial=(1.0, 1.0), strike=100.0), dates=(0.5, 1.0)), 1.0),
+        features=(Feature(name="spot", lower=(80.0, 80.0), upper=(120.0, 120.0)),),
+    )
+    x = np.array([[95.0, 100.0], [110.0, 105.0]])
+    exact = reference(case, x)
+    assert exact.kind == "plane quadrature"
+    means, errors = resimulated.reference(case, x, order=2, seed=1)
+    for mean, error, right in zip(means, errors, (exact.value, exact.gradient, exact.hessian), strict=True):
+        assert (np.abs(mean - right) <= 4.0 * error + BIAS * np.abs(right).max()).all()
+
+
+def test_a_rule_on_many_assets_keeps_to_few_terms() -> None:
+    for assets, degree in ((5, 4), (10, 2), (50, 1)):
+        process = Bachelier(volatilities=(0.2,) * assets, correlation=tuple(map(tuple, np.eye(assets).tolist())))
+        case = PricingProblem(
+            process=process,
+            payoff=Bermudan(option=BestOf(initial=(1.0,) * assets, strike=1.0), dates=(0.5, 1.0)),
+            maturity=1.0,
+            features=(Feature(name="spot", lower=(0.5,) * assets, upper=(1.5,) * assets),),
+        )
+        rule = resimulated.plan(case).first
+        assert isinstance(rule, Frozen)
+        assert rule.degree == degree
+
+
+def test_errors_of_what_is_smoothed_count_its_bias_in(problem: Build) -> None:
+    case, x = problem(CASH, AVERAGE, 1.0), np.array([[100.0]])
+    (_, _, hessian), (_, _, error) = resimulated.reference(case, x, order=2, seed=1)
+    assert error[0, 0, 0] > resimulated.SMOOTHED.gamma_bias * abs(hessian[0, 0, 0]) > 0.0
+
+
 def test_lower_orders_are_zeros_beyond(problem: Build) -> None:
     case, x = problem(CASH, AVERAGE, 1.0), np.array([[100.0]])
     (value, gradient, hessian), (error, *_) = resimulated.reference(case, x, order=0, seed=1)
@@ -91,8 +130,30 @@ def test_grids_are_finer_and_paths_fewer_where_they_cost_more(problem: Build) ->
     how = resimulated.plan(case)
     assert isinstance(how.problem.process, Heston)
     assert how.problem.process.steps == 32
+    assert how.second is not None
     few = resimulated.paths(problem(STOCHASTIC, CALL, 1.0, initial_variance=(0.01, 0.1)), how.second, order=2)
     assert few < resimulated.paths(case, how.second, order=2)
+
+
+def test_a_hessian_that_nothing_estimates_is_zero_beside_values_and_deltas(
+    problem: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In + out = vanilla of value and delta; only the Hessian is left out."""
+    monkeypatch.setattr(resimulated, "REPLICATES", 4)
+    monkeypatch.setattr(resimulated, "MOST_PATHS", 1 << 10)
+    x, found = np.array([[95.0], [110.0]]), list[Reference]()
+    right = reference(problem(STOCHASTIC, CALL, 1.0), x)
+    for knock in ("in", "out"):
+        barrier = Barrier(strike=100.0, barrier=85.0, direction="down", knock=knock)
+        found.append(reference(problem(STOCHASTIC, barrier, 1.0), x, seed=1))
+        assert found[-1].known == "nothing"
+        assert not found[-1].hessian.any()
+    one, other = found
+    assert one.standard_error is not None
+    assert other.standard_error is not None
+    noise = one.standard_error + other.standard_error
+    assert (np.abs(one.value + other.value - right.value) <= 4.0 * noise + BIAS * right.value.max()).all()
+    assert np.abs(one.gradient + other.gradient - right.gradient).max() <= BIAS
 
 
 def test_what_nothing_simulates_is_refused(problem: Build) -> None:

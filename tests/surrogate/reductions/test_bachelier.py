@@ -15,7 +15,7 @@ from pricing.specs.payoff import Call, Digital, Put
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier, Piece
 from surrogate.expressions import evaluate
-from surrogate.reductions.choice import reduce
+from surrogate.reductions.choice import reason, reduce
 from surrogate.reductions.reduction import Reduction
 
 SPOT = Feature(name="spot", lower=(0.6, 0.5, 0.7), upper=(1.4, 1.5, 1.3))
@@ -152,8 +152,10 @@ def test_fixed_dates_are_not_scaled(process: Bachelier) -> None:
         process=process, payoff=Call(weights=WEIGHTS, strike=1.0), maturity=1.0, features=(SPOT, STRIKE)
     )
     assert reduce(problem) is None
+    assert "at fixed times" in str(reason(problem))
 
 
 def test_spots_alone_are_learnt_as_they_are() -> None:
     problem = PricingProblem(process=FORWARD, payoff=Call(weights=WEIGHTS, strike=1.0), maturity=1.0, features=(SPOT,))
     assert reduce(problem) is None
+    assert reason(problem) == "only the spots vary"

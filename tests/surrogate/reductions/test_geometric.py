@@ -18,7 +18,7 @@ from pricing.specs.payoff import Barrier, Call, Digital, Payoff, Put, WorstOf
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes, Dividend, Heston, Process
 from surrogate.expressions import evaluate
-from surrogate.reductions.choice import reduce
+from surrogate.reductions.choice import reason, reduce
 from surrogate.reductions.reduction import Reduction, to_canonical
 
 MATURITY = Feature(name="maturity", lower=(0.2,), upper=(2.0,), unit="years")
@@ -107,13 +107,20 @@ def test_inputs_are_the_same_from_either_side(name: str) -> None:
     assert reduction.box.distance(u.numpy()).max() <= 1e-12
 
 
-def test_what_gains_nothing_or_is_not_homogeneous_stays_as_it_is() -> None:
+def test_what_gains_nothing_or_is_not_homogeneous_stays_as_it_is_and_says_why() -> None:
     call = make("call")
-    assert reduce(replace(call, features=call.features[:1])) is None
-    assert reduce(replace(call, process=replace(SINGLE, dividends=(Dividend(time=0.5, amount=0.1),)))) is None
     zero = replace(call.features[0], lower=(0.0,))
-    assert reduce(replace(call, features=(zero, *call.features[1:]))) is None
+    heston = make("heston")
+    for problem, why in (
+        (replace(call, features=call.features[:1]), "nothing that varies scales"),
+        (replace(call, process=replace(SINGLE, dividends=(Dividend(time=0.5, amount=0.1),))), "at fixed times"),
+        (replace(call, features=(zero, *call.features[1:])), "spot goes down to 0"),
+        (replace(heston, features=(*heston.features, SCALE)), "volatility scale of a Heston"),
+        (replace(call, features=(call.features[0], replace(VOLATILITY, lower=(0.0,)))), "to maturity goes down"),
+        (replace(call, features=(call.features[0], replace(MATURITY, lower=(0.0,)))), "maturity goes down to 0"),
+    ):
+        assert reduce(problem) is None
+        assert why in str(reason(problem))
     width = replace(call, features=(call.features[0], VOLATILITY))
     assert reduced(width).canonical.box.dimension == width.box.dimension
-    scaled = replace(make("heston"), features=(*make("heston").features, SCALE))
-    assert reduce(scaled) is None
+    assert reason(width) is None

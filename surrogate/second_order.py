@@ -1,0 +1,61 @@
+"""How good are the second derivatives that are not gamma? Vanna, volga and every other pair of features."""
+
+from __future__ import annotations
+
+from itertools import combinations_with_replacement
+from typing import Any
+
+import numpy as np
+
+from pricing.domain import Box
+from pricing.references.reference import Reference
+from pricing.types import Array
+
+# A derivative whose effect over the Box is below this share of the largest value is rounding.
+VANISHING = 1e-12
+
+
+def second_order(predicted: Array, found: Reference, box: Box) -> list[dict[str, Any]]:
+    """R2 of the block of the Hessian by each pair of features but the spots' own, the worst first.
+
+    R2 is 1 - sum |H^ - H|_F^2 / sum |H - mean H|_F^2 over the block, None where it does not vary; ``perfect_r2`` is
+    what the truth would score where the reference has errors. Empty where the reference does not know the whole
+    Hessian.
+
+    Shape: predicted batch feature feature.
+    """
+    if found.known != "all":
+        return []
+    pairs, largest = [], float(np.abs(found.value).max())
+    for one, other in combinations_with_replacement(box.features, 2):
+        if one.name == other.name == "spot":
+            continue
+        rows, columns = box.columns(one.name), box.columns(other.name)
+        exact, error = found.hessian[:, rows, columns], None
+        if found.hessian_error is not None:
+            error = found.hessian_error[:, rows, columns]
+        missed = predicted[:, rows, columns] - exact
+        flat = float(np.abs(exact).max()) * _width(box, rows) * _width(box, columns) <= VANISHING * largest
+        pairs.append(
+            {
+                "pair": f"{one.name}, {other.name}",
+                "r2": None if flat else _r2(missed, exact),
+                "perfect_r2": None if flat or error is None else _r2(error, exact),
+                "rmse": float(np.sqrt(np.mean(missed**2))),
+                "max_error": float(np.abs(missed).max()),
+            }
+        )
+    return sorted(pairs, key=_by_r2)
+
+
+def _by_r2(pair: dict[str, Any]) -> float:
+    return np.inf if pair["r2"] is None else float(pair["r2"])
+
+
+def _width(box: Box, columns: slice) -> float:
+    return float((box.upper - box.lower)[columns].max())
+
+
+def _r2(missed: Array, exact: Array) -> float | None:
+    total = float(((exact - exact.mean(axis=0)) ** 2).sum())
+    return float(1.0 - (missed**2).sum() / total) if total > 0.0 else None
