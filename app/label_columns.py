@@ -31,7 +31,8 @@ def assemble(header: Sequence[str], numbers: Array, places: Sequence[int]) -> La
         twice = next(name for place, name in enumerate(header) if columns[name] != place)
         raise InvalidRequest(f"column {twice} is there twice", path=twice)
     if VALUE not in columns:
-        raise InvalidRequest(f"the header must name y, got {', '.join(header)[:200] or 'nothing'}", path=VALUE)
+        hint = f"; names are lower case: {VALUE}, not {VALUE.upper()}" if VALUE.upper() in columns else ""
+        raise InvalidRequest(f"the header must name y, got {', '.join(header)[:200] or 'nothing'}{hint}", path=VALUE)
     slopes = [name for name in header if (match := NUMBERED.fullmatch(name)) and match[1] == "dydx"]
     features = [name for name in header if name not in {VALUE, WEIGHT, *slopes}]
     if unknown := [name for name in features if MISSPELT.match(name)]:

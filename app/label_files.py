@@ -72,8 +72,10 @@ def _read_csv(path: Path, limits: Limits) -> tuple[list[str], Array, Sequence[in
                 places.append(line)
                 require_rows(len(places), limits)
                 require_numbers(len(numbers), limits)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InvalidRequest(f"the file is not CSV text, Parquet or NPZ: {error}") from error
+    except UnicodeDecodeError as error:
+        raise InvalidRequest("the file is not text in UTF-8; save it as CSV in UTF-8, Parquet or NPZ") from error
+    except csv.Error as error:
+        raise InvalidRequest(f"the file is not CSV: {error}; save it as CSV in UTF-8, Parquet or NPZ") from error
     return header, np.frombuffer(numbers, dtype=np.float64).reshape(len(places), len(header)), places
 
 

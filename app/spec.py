@@ -16,6 +16,7 @@ from pricing.specs.base import Spec, load, require_range
 from pricing.specs.fit import (
     require_differentiable,
     require_estimator,
+    require_knock_in,
     require_no_cash_at_barrier,
     require_no_jump,
     require_reversion,
@@ -137,6 +138,7 @@ class BuildSpec(Spec, frozen=True, kw_only=True):
             require_sampler(self.problem, self.labels.sampler)
             require_no_jump(self.problem)
             require_no_cash_at_barrier(self.problem)
+            require_knock_in(self.problem)
             require_reversion(self.problem, order=self.labels.order)
             for field, order in self.orders:
                 require_order(field, order, self.labels)

@@ -22,6 +22,8 @@ MANIFEST = "manifest.json"
 REPORT = "report.json"
 CARD = "README.md"
 SUMS = "SHA256SUMS"
+# Below it the decimals of an R2 say nothing.
+LEAST_R2 = -1000.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,11 +47,13 @@ def to_json(data: Mapping[str, Any]) -> bytes:
 
 
 def show_r2(r2: float) -> str:
-    """Seven decimals, rounded down, so that nothing short of 1 is shown as 1.
+    """Seven decimals, rounded down, so that nothing short of 1 is shown as 1; two digits of what is below -1000.
 
-    >>> show_r2(0.99999998)
-    '0.9999999'
+    >>> show_r2(0.99999998), show_r2(-1e189)
+    ('0.9999999', '-1.0e+189')
     """
+    if r2 < LEAST_R2:
+        return f"{r2:.1e}"
     return f"{math.floor(r2 * 1e7) / 1e7:.7f}"
 
 

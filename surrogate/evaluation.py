@@ -198,7 +198,12 @@ def evaluate(
         "reference": reference_quality(found, box),
         "noise_floor": None if label_error is None else dict(label_error),
         "shape": shape_checks(predicted, exact, problem=problem, features=features, tolerance=spec.tolerance),
-        "evaluation": {"samples": samples, "seed": seed, "points": "scrambled Sobol in the Box"},
+        "evaluation": {
+            "samples": samples,
+            "asked": spec.samples,
+            "seed": seed,
+            "points": "scrambled Sobol in the Box",
+        },
     }
 
 

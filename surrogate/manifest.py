@@ -8,6 +8,7 @@ from typing import Any
 
 import onnx
 import torch
+from msgspec.structs import replace
 
 from pricing.domain import Box
 from pricing.specs.base import dump
@@ -107,7 +108,7 @@ def describe(network: Surrogate, *, name: str, problem: PricingProblem | Box) ->
     box = problem if isinstance(problem, Box) else problem.box
     return {
         "name": name,
-        "problem": None if isinstance(problem, Box) else dump(problem),
+        "problem": None if isinstance(problem, Box) else dump(replace(problem, features=box.features)),
         "features": [dump(feature) for feature in box.features],
         "outputs": describe_outputs(box),
         "network": describe_surrogate(network),

@@ -34,7 +34,7 @@ A {problem["payoff"]["kind"]} under the {problem["process"]["kind"]} process, {y
 {scores(manifest)}
 
 {unjudged(report["reference"]) if accuracy["gamma"]["r2"] is None else gammas(accuracy, problem["payoff"])}
-{judged(report["reference"], accuracy["samples"])}
+{judged(report["reference"], report["evaluation"])}
 {label_errors(manifest, report["noise_floor"])}
 Buckets, the stated bias of the labels and shape checks are in `report.json`.
 
@@ -68,8 +68,8 @@ def scores(manifest: Mapping[str, Any]) -> str:
 def unjudged(reference: Mapping[str, Any]) -> str:
     """What is said in place of `gammas` where no reference knows gamma."""
     return (
-        "Delta is scored on the spots. Gamma is unjudged: no reference knows it, and nothing vouches for what `gamma`\n"
-        f"returns. Unjudged are {reference['unjudged']}."
+        "Delta is scored on the spots. No reference knows, and nothing vouches for, what `gamma` returns.\n"
+        f"Unjudged are {reference['unjudged']}."
     )
 
 
@@ -86,9 +86,14 @@ def gammas(accuracy: Mapping[str, Any], payoff: Mapping[str, Any]) -> str:
     worst = pairs[0]
     perfect = "" if worst["perfect_r2"] is None else f"; the truth would score {show_r2(worst['perfect_r2'])}"
     return (
-        f"{text}\nOf the {len(pairs)} other second derivatives that by {worst['pair']} has the least R2, "
+        f"{text}\nOf the other second derivatives ({len(pairs)}) that {_by(worst['pair'])} has the least R2, "
         f"{show_r2(worst['r2'])}{perfect}:\n`second_order` in `report.json` has all."
     )
+
+
+def _by(pair: str) -> str:
+    one, other = pair.split(", ")
+    return f"twice by {one}" if one == other else f"by {one} and {other}"
 
 
 def _cancels(payoff: Mapping[str, Any]) -> str:
@@ -98,7 +103,7 @@ def _cancels(payoff: Mapping[str, Any]) -> str:
     return ",\nwhich says little of weights of both signs: entries of H cancel in it, their errors do not"
 
 
-def judged(reference: Mapping[str, Any], samples: int) -> str:
+def judged(reference: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
     """Against what the scores are, and how surely that is right."""
     kind, errors = reference["kind"], [name for name in ("value", "delta", "gamma") if f"{name}_error" in reference]
     how = (
@@ -106,7 +111,9 @@ def judged(reference: Mapping[str, Any], samples: int) -> str:
         if kind.startswith("resimulated")
         else f"an independent reference: {kind}"
     )
-    text = f"Measured on {samples} points of the Box against {how}, relative error {reference['relative_error']:.0e}."
+    asked = evaluation["asked"]
+    points = f"{evaluation['samples']} points" + (f" ({asked} asked for)" if asked > evaluation["samples"] else "")
+    text = f"Measured on {points} of the Box against {how}, relative error {reference['relative_error']:.0e}."
     if not errors:
         return text
     sizes = ", ".join(f"{reference[f'{name}_error']:.1e} in {name}" for name in errors)

@@ -209,7 +209,8 @@ class EvaluationSpec(Spec, frozen=True, kw_only=True):
     """How a surrogate is judged: samples in the Box against an independent reference.
 
     Args:
-        samples: points of the Box.
+        samples: points of the Box; fewer where their reference would take more than a minute or two, which the report
+            then says.
         tolerance: accepted violation of a shape statement, as a share of the largest value, of 1 (delta) or of the
             largest gamma.
     """

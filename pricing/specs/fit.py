@@ -56,8 +56,11 @@ def require_estimator(problem: PricingProblem, estimator: Estimator) -> None:
     """Raise InvalidSpec unless the estimator, or the one that the rule chooses, labels the problem rightly."""
     chosen = settle(problem, estimator)
     reason = misfit(problem, chosen)
-    if reason is not None:
-        raise InvalidSpec(f"estimator: {reason}", path="labels.estimator")
+    if reason is None:
+        return
+    if isinstance(estimator, Automatic) and continuous(problem):
+        raise InvalidSpec(f"problem.payoff.dates: {reason}", path="problem.payoff.dates")
+    raise InvalidSpec(f"estimator: {reason}", path="labels.estimator")
 
 
 def misfit(problem: PricingProblem, estimator: Estimator) -> str | None:
@@ -142,15 +145,13 @@ def not_bridged(problem: PricingProblem) -> str | None:
     """Why bridges between the simulated points do not fit the problem; None where they do."""
     if not continuous(problem):
         return "'bridge' is for a barrier without dates; use 'auto'"
-    reason = not_affine(problem.process)
-    if reason is not None:
-        return f"'survival' and 'bridge' need {reason}, or use 'smoothed' on dates"
     if isinstance(problem.process, BlackScholes) and problem.process.dividends:
         return (
             "'bridge' takes a barrier as straight between its points, over which a dividend jumps; give the barrier "
             "dates, or the dividends as yields"
         )
-    return None
+    reason = not_affine(problem.process)
+    return reason and f"a barrier without dates needs {reason}, or give the barrier dates"
 
 
 def not_affine(process: Process) -> str | None:
@@ -309,3 +310,18 @@ def require_no_cash_at_barrier(problem: PricingProblem) -> None:
             path="problem.payoff.barrier",
             bound=payoff.strike,
         )
+
+
+def require_knock_in(problem: PricingProblem) -> None:
+    """Raise InvalidSpec for an autocall whose knock-in put may be knocked in where it is worth nothing."""
+    payoff = problem.payoff
+    if not isinstance(payoff, Autocall):
+        return
+    for i, feature in enumerate(problem.features):
+        if feature.name == "knock_in" and feature.upper[0] > payoff.strike:
+            raise InvalidSpec(
+                f"problem.features[{i}]: knock_in must be at most the strike {payoff.strike:g}, got up to "
+                f"{feature.upper[0]!r}; above it the put that it knocks in is worth nothing",
+                path=f"problem.features[{i}].upper",
+                bound=payoff.strike,
+            )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
+from typing import NoReturn
 
 from msgspec.structs import replace
 
 from pricing.domain import UNKNOWN, Box, Feature
 from pricing.errors import InvalidSpec
 from pricing.specs.base import Spec
-from pricing.specs.payoff import Asian, Autocall, Barrier, Payoff
+from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, Payoff, Ranked
 from pricing.specs.process import MAXIMUM_SKEW, Bachelier, Parameters, Process
 from pricing.units import unit
 
@@ -23,6 +24,8 @@ NOT_NEGATIVE = frozenset(
         *("variance_volatility", "curvature", "knock_in", "coupon_barrier"),
     }
 )
+# What has a value until the first of the process's pieces, and one from the start of each.
+PIECES = {"rate": "rate_pieces", "volatility_scale": "volatility_pieces"}
 CORRELATIONS = frozenset({"loading", "spot_variance_correlation"})
 
 
@@ -80,8 +83,7 @@ def require_match(problem: PricingProblem) -> None:
     """Raise InvalidSpec unless payoff and process fit each other."""
     process, payoff = problem.process, problem.payoff
     if payoff.assets != process.assets:
-        field = "payoff.weights" if hasattr(payoff, "weights") else "payoff"
-        raise InvalidSpec(f"{field} must have one weight per asset ({process.assets}), got {payoff.assets}", path=field)
+        refuse_assets(payoff, process.assets)
     if isinstance(process, Bachelier) and isinstance(payoff, Asian) and payoff.average == "geometric":
         raise InvalidSpec(
             "payoff.average: 'geometric' needs positive levels, which a Bachelier process does not keep; use another "
@@ -97,6 +99,20 @@ def require_match(problem: PricingProblem) -> None:
             path="payoff.barrier",
             bound=0.0,
         )
+
+
+def refuse_assets(payoff: Payoff, assets: int) -> NoReturn:
+    """Raise InvalidSpec about the field that says on how many assets the payoff is."""
+    if isinstance(payoff, Barrier):
+        raise InvalidSpec(
+            f"payoff: a barrier is on one asset, got a process of {assets}; give it one", path="payoff", bound=1
+        )
+    owner, option = ("payoff.option", payoff.option) if isinstance(payoff, Bermudan) else ("payoff", payoff)
+    name, entry = ("initial", "level") if isinstance(option, Ranked | Autocall) else ("weights", "weight")
+    field = f"{owner}.{name}"
+    raise InvalidSpec(
+        f"{field} must have one {entry} per asset ({assets}), got {payoff.assets}", path=field, bound=assets
+    )
 
 
 def require_features(problem: PricingProblem) -> None:
@@ -115,9 +131,9 @@ def require_features(problem: PricingProblem) -> None:
                 bound=list(sizes),
             )
         if feature.size != sizes[feature.name]:
-            unit = "one coordinate per asset" if sizes[feature.name] == problem.process.assets else "its coordinates"
+            wanted = coordinates(feature.name, sizes[feature.name])
             raise InvalidSpec(
-                f"{path}: {feature.name} must have {unit} ({sizes[feature.name]}), got {feature.size}",
+                f"{path}: {feature.name} must have {wanted}, got {feature.size}",
                 path=f"{path}.lower",
                 bound=sizes[feature.name],
             )
@@ -129,6 +145,19 @@ def require_features(problem: PricingProblem) -> None:
                 path=f"{path}.lower",
                 bound=[least, most],
             )
+
+
+def coordinates(name: str, size: int) -> str:
+    """How many coordinates a feature has, and what each is for.
+
+    >>> coordinates("rate", 3)
+    'one coordinate until the first of process.rate_pieces and one for each of them (3)'
+    """
+    if size == 1:
+        return "one coordinate (1)"
+    if name in PIECES:
+        return f"one coordinate until the first of process.{PIECES[name]} and one for each of them ({size})"
+    return f"one coordinate per asset ({size})"
 
 
 def bounds(problem: PricingProblem, name: str) -> tuple[float, float]:

@@ -101,8 +101,11 @@ def obstacle(problem: PricingProblem, at: Leaves) -> str | None:
     if process.rate_pieces or process.volatility_pieces or (isinstance(process, BlackScholes) and process.dividends):
         return "rates, volatilities or dividends change at fixed times"
     for name in ("spot", "maturity", "strike", "barrier"):
-        if name in given and float(bounds(given[name], problem.box)[0].min()) <= 0.0:
-            return f"{name} goes down to 0 or below in the Box; let it start above 0"
+        if name not in given or (least := float(bounds(given[name], problem.box)[0].min())) > 0.0:
+            continue
+        if given[name].is_constant:
+            return f"{name} is {least:g}, and only one above 0 is a unit to scale by"
+        return f"{name} goes down to 0 or below in the Box; let it start above 0"
     if isinstance(process, Heston) and not at["volatility_scale"].is_constant:
         return "the volatility scale of a Heston process varies"
     return None

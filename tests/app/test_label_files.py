@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 import sys
 from pathlib import Path
 
@@ -76,6 +77,7 @@ def test_derivatives_and_weights_may_be_missing(tmp_path: Path) -> None:
         (CSV.replace("-0.3", "-1e200"), r"line 4, column y: need .* from -1e\+100 to 1e\+100, got -1e\+200"),
         (CSV.replace("1.5,", '"1.5,'), "line 3: a line must .* end outside of quotes"),
         (CSV + "1," * (LINE // 2), f"line 5: a line must be shorter than {LINE} characters"),
+        (CSV + "1" * (1 << 18), "not CSV: field larger than field limit .*; save it as CSV in UTF-8, Parquet or NPZ"),
         (CSV.replace("dydx1", "dydx0"), "column dydx0 is there twice"),
         (CSV.replace("dydx1", "dydx[0]"), r"columns dydx0 and dydx\[0\] are the same"),
         (CSV.replace("dydx1", "dydx2"), "column dydx1 is missing"),
@@ -83,6 +85,7 @@ def test_derivatives_and_weights_may_be_missing(tmp_path: Path) -> None:
         (CSV.replace("x1,y", "spot[1],y"), r"columns of spot must be spot, or spot\[0\]"),
         (CSV.replace("x1,y", "a b,y"), "column 'a b' must be a name"),
         (CSV.replace(",y,", ",value,"), "the header must name y"),
+        ("X0,Y\n1,2\n", "the header must name y, got X0, Y; names are lower case"),
         ("x0,y\n", "at least one row"),
         ("", "the header must name y"),
         ("y\n1\n", "must name features"),
@@ -138,6 +141,14 @@ def test_faults_of_parquet_are_named(tmp_path: Path) -> None:
             read_labels(path, LIMITS)
     path.write_bytes(b"PAR1 and nothing else")
     with pytest.raises(InvalidRequest, match="not readable Parquet"):
+        read_labels(path, LIMITS)
+
+
+@pytest.mark.parametrize("content", [CSV.encode("utf-16"), b"\x93NUMPY\x01\x00", pickle.dumps(X)])
+def test_what_is_no_text_is_to_be_saved_as_something_else(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "labels"
+    path.write_bytes(content)
+    with pytest.raises(InvalidRequest, match="save it as CSV in UTF-8, Parquet or NPZ"):
         read_labels(path, LIMITS)
 
 

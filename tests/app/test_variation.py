@@ -41,4 +41,9 @@ def test_what_differs_by_rounding_alone_is_constant() -> None:
     with pytest.raises(InvalidSpec, match=r"its value is 0\.98 at all 3 samples"):
         require_variation(problem, values * (1.0 + 1e-15))
     require_variation(problem, values + torch.tensor([0.0, 1e-9, 0.0], dtype=torch.float64))
-    require_variation(problem, torch.tensor([0.0, 1e-300], dtype=torch.float64))
+    require_variation(problem, torch.tensor([0.0, 1e-9], dtype=torch.float64))
+
+
+def test_what_is_worth_less_than_the_rounding_of_a_spot_is_worth_nothing() -> None:
+    with pytest.raises(InvalidSpec, match=r"its value is 1e-16 at all 2 samples"):
+        require_variation(load(PricingProblem, barrier(90.0, "down")), torch.tensor([0.0, 1e-16], dtype=torch.float64))

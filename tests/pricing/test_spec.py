@@ -17,6 +17,9 @@ from pricing.specs.sampler import DiffusedSampler, FlowSpec, MoneynessSampler, T
 
 SPOT = {"name": "spot", "lower": [50.0] * 3, "upper": [150.0] * 3}
 CORRELATION = {"name": "correlation", "lower": [0.0], "upper": [0.5]}
+RANKED = {"kind": "worst_of", "initial": [1.0, 1.0], "strike": 1.0}
+AMERICAN = {"kind": "bermudan", "option": RANKED, "dates": [1.0]}
+BARRIER = {"kind": "barrier", "strike": 1.0, "barrier": 0.5, "direction": "down", "knock": "out"}
 LOADING = {"name": "loading", "lower": [0.0] * 3, "upper": [0.5] * 3}
 
 
@@ -79,6 +82,9 @@ def test_specs_are_frozen(problem: PricingProblem) -> None:
         ("process.rate", -1e3, r"process.rate times maturity must be in \[-10, 10\], got -1000.0 per year"),
         ("process.dividend_yields", [0.0, 0.0, 1e3], r"process.dividend_yields times maturity must be in"),
         ("payoff.weights", [1.0, 1.0], r"one weight per asset \(3\), got 2"),
+        ("payoff", RANKED, r"payoff.initial must have one level per asset \(3\), got 2"),
+        ("payoff", AMERICAN, r"payoff.option.initial must have one level per asset \(3\), got 2"),
+        ("payoff", BARRIER, "a barrier is on one asset, got a process of 3; give it one"),
         ("payoff.weights", [0.0, 0.0, 0.0], "must not all be zero"),
         ("payoff.strike", float("inf"), "strike"),
         ("features", [], r"'spot' must be one of them, got \[\]"),
@@ -103,6 +109,15 @@ def test_specs_are_frozen(problem: PricingProblem) -> None:
 def test_problems_that_make_no_sense(plain: dict[str, Any], path: str, value: object, message: str) -> None:
     with pytest.raises(InvalidSpec, match=message):
         load(PricingProblem, changed(plain, path, value))
+
+
+def test_a_rate_in_pieces_has_a_coordinate_for_each(plain: dict[str, Any]) -> None:
+    pieces = changed(plain, "process.rate_pieces", [{"start": 0.5, "value": 0.01}, {"start": 0.8, "value": 0.02}])
+    rate = {"name": "rate", "lower": [0.0], "upper": [0.1]}
+    with pytest.raises(
+        InvalidSpec, match=r"until the first of process.rate_pieces and one for each of them \(3\), got 1"
+    ):
+        load(PricingProblem, changed(pieces, "features", [SPOT, rate]))
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,8 @@ def manifest(**changes: Any) -> dict[str, Any]:
 
 
 def report(**changes: Any) -> dict[str, Any]:
-    return {"reference": EXACT, "noise_floor": {"value": 1e-4, "delta": 2e-4}} | changes
+    evaluation = {"samples": 64, "asked": 64}
+    return {"reference": EXACT, "evaluation": evaluation, "noise_floor": {"value": 1e-4, "delta": 2e-4}} | changes
 
 
 def test_the_figures_are_stated() -> None:
@@ -49,16 +50,17 @@ def test_the_figures_are_stated() -> None:
 
 
 def test_a_simulated_reference_shows_its_errors() -> None:
-    text = judged(AGAIN | {"kind": "replicates"}, 64)
+    text = judged(AGAIN | {"kind": "replicates"}, {"samples": 64, "asked": 64})
     assert "an independent reference: replicates" in text
     assert "5.4e-03 in value, 1.0e-03 in delta, 3.0e-02 in gamma" in text
     assert "R2 of 0.9999000 in value, 0.9990000 in delta, 0.9800000 in gamma" in text
 
 
 def test_a_simulation_of_the_same_kind_is_not_called_independent() -> None:
-    text = judged(AGAIN, 64)
+    text = judged(AGAIN, {"samples": 64, "asked": 64})
     assert "which is not independent of the labels: resimulated (same simulator" in text
     assert "an independent reference" not in text
+    assert "Measured on 64 points (4096 asked for) of the Box" in judged(EXACT, {"samples": 64, "asked": 4096})
 
 
 @pytest.mark.parametrize(("replicates", "doubt"), [(2, "71 %"), (3, "50 %"), (4, None)])
@@ -102,14 +104,17 @@ def test_the_parallel_gamma_of_a_spread_says_little(payoff: dict[str, Any], says
     assert ("says little" in text) == says_little
 
 
-def test_the_worst_of_the_other_second_derivatives_is_named() -> None:
+@pytest.mark.parametrize(
+    ("pair", "said"), [("volatility, volatility", "twice by volatility"), ("spot, rate", "by spot and rate")]
+)
+def test_the_worst_of_the_other_second_derivatives_is_named(pair: str, said: str) -> None:
     pairs = [
-        {"pair": "volatility, volatility", "r2": 0.97, "perfect_r2": 0.99},
+        {"pair": pair, "r2": 0.97, "perfect_r2": 0.99},
         {"pair": "spot, volatility", "r2": 0.999, "perfect_r2": None},
         {"pair": "rate, rate", "r2": None, "perfect_r2": None},
     ]
     text = gammas({"gamma": {"parallel_r2": None}, "second_order": pairs}, {})
-    assert "the 2 other second derivatives that by volatility, volatility has the least R2, 0.9700000" in text
+    assert f"the other second derivatives (2) that {said} has the least R2, 0.9700000" in text
     assert "the truth would score 0.9900000" in text
     assert "1'H1 vanishes." in text
 
@@ -124,7 +129,8 @@ def test_a_gamma_that_no_reference_knows_is_not_vouched_for() -> None:
     accuracy = {"samples": 64, "value": SCORES, "delta": SCORES, "gamma": unknown, "second_order": []}
     text = card(manifest(accuracy=accuracy), report(reference=EXACT | {"unjudged": "gamma, which bridges miss"}))
     assert "| gamma | unjudged | - | - |" in text
-    assert "no reference knows it, and nothing vouches for what `gamma`\nreturns. Unjudged are gamma, which" in text
+    assert "nothing vouches for, what `gamma` returns.\nUnjudged are gamma, which bridges miss." in text
+    assert text.count("njudged") == 2  # in the table, and in words
     assert "parallel gamma" not in text
     assert "unjudged" not in card(manifest(), report())
 

@@ -25,12 +25,13 @@ from pricing.specs.fit import (
     choose,
     require_differentiable,
     require_estimator,
+    require_knock_in,
     require_no_cash_at_barrier,
     require_no_jump,
     require_reversion,
     require_sampler,
 )
-from pricing.specs.payoff import Asian, Barrier, Bermudan, Call, Digital, Payoff
+from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, Call, Digital, Payoff
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes, Dividend, Heston, LocalVolatility, Process
 from pricing.specs.sampler import DiffusedSampler, MoneynessSampler, UniformSampler
@@ -72,7 +73,8 @@ def problem(process: Process, payoff: Payoff, *others: Feature, maturity: float 
     [
         (PLAIN, CALL, Bridge(), "'bridge' is for a barrier without dates; use 'auto'"),
         (PLAIN, DATED, Bridge(), "'bridge' is for a barrier without dates"),
-        (LOCAL, BARRIER, Automatic(), "'survival' and 'bridge' need steps that are Gaussian"),
+        (LOCAL, BARRIER, Bridge(), "without dates needs steps that are Gaussian .* or give the barrier dates"),
+        (PAYING, BARRIER, Bridge(), "a dividend jumps; give the barrier dates, or the dividends as yields"),
         (replace(PLAIN, dividends=(Dividend(time=0.5, proportion=0.1),)), BARRIER, Bridge(), "a dividend jumps"),
         (PLAIN, BARRIER, Survival(), "'survival' is for barriers with dates and for autocalls"),
         (PAYING, DATED, Survival(), "need lognormal levels"),
@@ -90,6 +92,13 @@ def test_what_does_not_fit(process: Process, payoff: Payoff, estimator: Estimato
     with pytest.raises(InvalidSpec, match=message) as caught:
         require_estimator(problem(process, payoff), estimator)
     assert caught.value.fields["path"] == "labels.estimator"
+
+
+@pytest.mark.parametrize("process", [LOCAL, PAYING])
+def test_a_barrier_that_the_rule_cannot_watch_between_dates_is_to_have_dates(process: Process) -> None:
+    with pytest.raises(InvalidSpec, match=r"problem\.payoff\.dates: .* give the barrier dates") as caught:
+        require_estimator(problem(process, BARRIER), Automatic())
+    assert caught.value.fields["path"] == "problem.payoff.dates"
 
 
 @pytest.mark.parametrize("process", [PLAIN, HESTON, LOCAL, PAYING])
@@ -247,3 +256,12 @@ def test_a_barrier_where_a_heston_payoff_pays_is_refused(
 )
 def test_other_barriers_are_taken(process: Process, payoff: Payoff) -> None:
     require_no_cash_at_barrier(problem(process, payoff))
+
+
+def test_a_knock_in_above_the_strike_is_refused() -> None:
+    note = Autocall(
+        initial=(100.0,), dates=(0.5, 1.0), triggers=(1.0, 1.0), coupon=0.05, coupon_barrier=0.7, knock_in=0.6
+    )
+    require_knock_in(problem(PLAIN, note, feature("knock_in", 0.5, 1.0)))
+    with pytest.raises(InvalidSpec, match=r"features\[1\]: knock_in must be at most the strike 1, got up to 1.25"):
+        require_knock_in(problem(PLAIN, note, feature("knock_in", 0.5, 1.25)))

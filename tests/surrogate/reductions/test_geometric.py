@@ -111,10 +111,14 @@ def test_what_gains_nothing_or_is_not_homogeneous_stays_as_it_is_and_says_why() 
     call = make("call")
     zero = replace(call.features[0], lower=(0.0,))
     heston = make("heston")
+    spread = replace(
+        make("basket"), payoff=Call(weights=(1.0, -1.0), strike=0.0), features=(make("basket").features[0], MATURITY)
+    )
     for problem, why in (
         (replace(call, features=call.features[:1]), "nothing that varies scales"),
         (replace(call, process=replace(SINGLE, dividends=(Dividend(time=0.5, amount=0.1),))), "at fixed times"),
         (replace(call, features=(zero, *call.features[1:])), "spot goes down to 0"),
+        (spread, "strike is 0, and only one above 0 is a unit"),
         (replace(heston, features=(*heston.features, SCALE)), "volatility scale of a Heston"),
         (replace(call, features=(call.features[0], replace(VOLATILITY, lower=(0.0,)))), "to maturity goes down"),
         (replace(call, features=(call.features[0], replace(MATURITY, lower=(0.0,)))), "maturity goes down to 0"),
