@@ -13,15 +13,7 @@ from app.tables import read_archive, read_features
 from pricing.domain import Box
 from pricing.errors import InvalidSpec
 from pricing.specs.base import Spec, load, require_range
-from pricing.specs.fit import (
-    require_differentiable,
-    require_estimator,
-    require_knock_in,
-    require_no_cash_at_barrier,
-    require_no_jump,
-    require_reversion,
-    require_sampler,
-)
+from pricing.specs.fit import require_fit
 from pricing.specs.labels import LabelSpec
 from pricing.specs.problem import PricingProblem
 from pricing.specs.sampler import FlowSpec, TableSampler
@@ -133,13 +125,7 @@ class BuildSpec(Spec, frozen=True, kw_only=True):
         require_source(self)
         require_learner(self)
         if self.problem is not None:
-            require_estimator(self.problem, self.labels.estimator)
-            require_differentiable(self.problem, self.labels.estimator, order=self.labels.order)
-            require_sampler(self.problem, self.labels.sampler)
-            require_no_jump(self.problem)
-            require_no_cash_at_barrier(self.problem)
-            require_knock_in(self.problem)
-            require_reversion(self.problem, order=self.labels.order)
+            require_fit(self.problem, self.labels)
             for field, order in self.orders:
                 require_order(field, order, self.labels)
             if self.pruning is not None:

@@ -23,6 +23,7 @@ import torch
 from msgspec.structs import replace
 
 from app.spec import read_build_spec
+from benchmarks.throughput import centre, flat, quantlib_quote, quantlib_today
 from pricing.domain import Feature
 from pricing.labels import make_labels
 from pricing.monte_carlo import value
@@ -63,11 +64,6 @@ def calls() -> list[tuple[str, PricingProblem, Array]]:
         ("local_volatility_call, Euler", euler, centre(euler)),
         ("local_volatility_call, Milstein", milstein, centre(milstein)),
     ]
-
-
-def centre(problem: PricingProblem) -> Array:
-    """The middle of the Box. Shape: feature."""
-    return 0.5 * (problem.box.lower + problem.box.upper)
 
 
 def call_errors(*, smoke: bool) -> list[dict[str, Any]]:
@@ -140,17 +136,12 @@ def variance_process(xi: float) -> Heston:
 
 def finite_differences(process: Heston, direction: str, barrier: float, spot: float) -> tuple[float, float]:
     """Value and delta by QuantLib."""
-    today = QuantLib.Date(1, 1, 2025)
-    QuantLib.Settings.instance().evaluationDate = today
-    count = QuantLib.Actual365Fixed()
-    rates, dividends = (
-        QuantLib.YieldTermStructureHandle(QuantLib.FlatForward(today, rate, count)) for rate in (RATE, DIVIDEND)
-    )
+    today, _ = quantlib_today()
     model = QuantLib.HestonModel(
         QuantLib.HestonProcess(
-            rates,
-            dividends,
-            QuantLib.QuoteHandle(QuantLib.SimpleQuote(spot)),
+            flat(RATE),
+            flat(DIVIDEND),
+            quantlib_quote(spot),
             process.initial_variances[0],
             process.mean_reversions[0],
             process.long_variances[0],

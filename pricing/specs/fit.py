@@ -18,6 +18,7 @@ from pricing.specs.estimator import (
     Smoothed,
     Survival,
 )
+from pricing.specs.labels import LabelSpec
 from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, BestOf, Call, Digital, Put, WorstOf, dates
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier, BlackScholes, Heston, LocalVolatility, Process, pays_amounts
@@ -50,6 +51,17 @@ def choose(problem: PricingProblem) -> Estimator:
 def settle(problem: PricingProblem, estimator: Estimator) -> Estimator:
     """The estimator itself, or the one that the rule chooses."""
     return choose(problem) if isinstance(estimator, Automatic) else estimator
+
+
+def require_fit(problem: PricingProblem, labels: LabelSpec) -> None:
+    """Raise InvalidSpec unless labels of the problem can be made as asked, and mean what they are taken for."""
+    require_estimator(problem, labels.estimator)
+    require_differentiable(problem, labels.estimator, order=labels.order)
+    require_sampler(problem, labels.sampler)
+    require_no_jump(problem)
+    require_no_cash_at_barrier(problem)
+    require_knock_in(problem)
+    require_reversion(problem, order=labels.order)
 
 
 def require_estimator(problem: PricingProblem, estimator: Estimator) -> None:
