@@ -21,11 +21,10 @@ from torch import Tensor
 
 from pricing.types import Array
 from surrogate.dataset import Dataset
+from surrogate.evaluation import predict
 from surrogate.replicates import FEWEST, Noise, Places, averaged, numbered
-from surrogate.surrogates import Surrogate, value_gradient_hessian
+from surrogate.surrogates import Surrogate
 
-# Samples in one batch of Hessians, as `surrogate.evaluation`.
-ROWS = 1024
 # A share that is less sure than this says nothing.
 WIDEST = 0.1
 # So many standard errors are no chance.
@@ -40,31 +39,23 @@ def judge(network: Surrogate, data: Dataset, *, noise: Mapping[str, Noise] | Non
         data: raw units; labels of values, and of deltas where there are any; no copies among the rows.
         noise: of the labels by output, from `surrogate.replicates.replicate_noise`.
     """
-    value, delta, gamma = _predict(network, data.x)
+    found = predict(network, data.x.numpy())
+    value, delta = torch.from_numpy(found.value), torch.from_numpy(found.delta)
     noise, points = noise or {}, numbered(data.x.numpy())
     scores: dict[str, Any] = {"value": _scores(value[:, None], data.y[:, None], noise.get("value"), points)}
     scores["delta"] = _unknown()
     if data.gradient is not None:
         scores["delta"] = _scores(delta, data.gradient, noise.get("delta"), points)
     scores["gamma"] = _unknown() | {"frobenius_error": None, "parallel_r2": None}
-    seen = gamma.flatten(start_dim=1).square().sum(dim=1).sqrt()
+    seen = np.sqrt((found.gamma**2).sum(axis=(1, 2)))
     return {
         "accuracy": {"samples": len(data), **scores, "buckets": []},
         "reference": {"kind": "labels held out of the dataset, with their noise", "relative_error": None},
-        "noise_floor": {name: math.sqrt(found.square) for name, found in noise.items()} or None,
+        "noise_floor": {name: math.sqrt(part.square) for name, part in noise.items()} or None,
         "shape": [],
-        "gamma_size": {"rms": float(seen.square().mean().sqrt()), "largest": float(seen.max())},
+        "gamma_size": {"rms": float(np.sqrt(np.mean(seen**2))), "largest": float(seen.max())},
         "evaluation": {"samples": len(data), "points": "rows of the dataset that training did not see"},
     }
-
-
-def _predict(network: Surrogate, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    parts = []
-    with torch.no_grad():
-        for start in range(0, len(x), ROWS):
-            parts.append([part.double() for part in value_gradient_hessian(network, x[start : start + ROWS])])
-    value, delta, gamma = (torch.cat(column) for column in zip(*parts, strict=True))
-    return value, delta, gamma
 
 
 def _scores(predicted: Tensor, labels: Tensor, noise: Noise | None, points: Places) -> dict[str, float | None]:
