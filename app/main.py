@@ -15,18 +15,19 @@ import structlog
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 
-from app import problems
-from app.batcher import Batcher
-from app.drain import Drain
-from app.jobs import Jobs
-from app.limits import Admission, BodyLimit
-from app.openapi import describe
-from app.predictor import Predictors
-from app.registry import Registry
-from app.routes import datasets, health, jobs, models, prices
+from app.http import problems
+from app.http.limits import Admission, BodyLimit
+from app.http.observe import Observe
+from app.http.openapi import describe
+from app.http.routes import datasets, health, jobs, models, prices
+from app.http.shortcut import Shortcut
+from app.http.shutdown import Drain
+from app.inference.batcher import Batcher
+from app.inference.predictor import Predictors
+from app.jobs.queue import Jobs
+from app.registry.registry import Registry
 from app.settings import Settings
-from app.shortcut import Shortcut
-from app.telemetry import Metrics, Observe, configure_logging
+from app.telemetry import Metrics, configure_logging
 
 # Objects made and not yet dropped before the collector looks for cycles. The requests in progress hold thousands and
 # leave no cycles; at the default of 700 a collection that finds nothing runs every few requests.

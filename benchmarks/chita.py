@@ -31,9 +31,9 @@ from pruning.quadratic.chita import Quadratic, back_solve
 from pruning.quadratic.factored import factored
 from pruning.quadratic.line_search import descend
 from pruning.rows import fisher
+from pruning.sequential import from_sequential, to_sequential
 from pruning.spec import PruningSpec
 from surrogate.dataset import Dataset
-from surrogate.sequential import from_sequential, to_sequential
 
 ORIGINALS = 1297
 TRAINING, TEST, EPOCHS, BATCH, RATE = 20_000, 5_000, 20, 128, 2e-3

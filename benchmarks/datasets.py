@@ -26,7 +26,7 @@ sys.path[0] = str(Path(__file__).parent.parent)
 import numpy as np
 import torch
 
-from app.spec import read_build_spec
+from app.specification.build import read_build_spec
 from pricing.draws import stream
 from pricing.labels import make_labels
 from pricing.references.reference import Reference, reference
@@ -36,10 +36,10 @@ from pricing.specs.labels import LabelSpec
 from pricing.specs.problem import PricingProblem
 from pricing.types import Array
 from surrogate.dataset import Dataset, from_labels
-from surrogate.polynomial import fit_polynomial
+from surrogate.functions.surrogate import Surrogate, value_gradient_hessian
+from surrogate.learning.polynomial import fit_polynomial
+from surrogate.learning.training import fit
 from surrogate.spec import LevenbergMarquardt, NetworkSpec, PolynomialSpec, SobolevLoss, TrainingSpec
-from surrogate.surrogates import Surrogate, value_gradient_hessian
-from surrogate.training import fit
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 PRODUCTS = ("bachelier_basket_7", "black_scholes_basket_7", "spread", "worst_of_put")

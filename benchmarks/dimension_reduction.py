@@ -21,14 +21,14 @@ import numpy as np
 import torch
 from msgspec.structs import replace
 
-from app.smoke import smoke
-from app.spec import BuildSpec, read_build_spec
+from app.specification.build import BuildSpec, read_build_spec
+from app.specification.smoke import smoke
 from benchmarks.products import run
+from pricing.case_study import random_market
 from pricing.domain import Feature
-from pricing.market import random_market
 from pricing.specs.payoff import Call
 from pricing.specs.process import BlackScholes
-from surrogate.artifact import show_r2
+from surrogate.artifact.files import show_r2
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "black_scholes_basket_50.toml"
 SEEDS, ASSETS, AXES = (0, 1, 2), (50, 100), (1, 3, 10, 30)

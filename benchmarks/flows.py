@@ -31,7 +31,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from app.spec import read_build_spec
+from app.specification.build import read_build_spec
 from pricing.draws import stream
 from pricing.sampling import sample_inside
 from pricing.specs.problem import PricingProblem
@@ -43,11 +43,11 @@ from pruning.sparse_flow import learn_states, prune_flow
 from pruning.spec import MethodName, PruningSpec
 from pruning.stage import size
 from surrogate.dataset import Dataset
-from surrogate.evaluation import predict, reference
-from surrogate.flow import Flow, log_density, start_flow, transport
-from surrogate.flow_training import train_flow
+from surrogate.evaluation.evaluate import predict, reference
+from surrogate.flows.flow import Flow, log_density, start_flow, transport
+from surrogate.flows.training import train_flow
+from surrogate.learning.training import fit
 from surrogate.spec import LBFGS, Adam, LevenbergMarquardt, NetworkSpec, SobolevLoss, TrainingSpec
-from surrogate.training import fit
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "bachelier_basket_7.toml"
 VARIANTS: tuple[MethodName, ...] = ("magnitude", "chita", "random", "magnitude_neuron")

@@ -30,9 +30,9 @@ sys.path[0] = str(Path(__file__).parent.parent)
 
 import numpy as np
 
-from app.pipeline import build
-from app.registry import Registry
-from app.spec import BuildSpec
+from app.pipeline.steps import build
+from app.registry.registry import Registry
+from app.specification.build import BuildSpec
 from pricing.specs.base import load
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "bachelier_basket_7.toml"
@@ -101,7 +101,7 @@ def until(condition: Callable[[], object]) -> float:
 def step_runs(job: str) -> bool:
     """Whether a child process of the job exists."""
     commands = (path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists())
-    return any(job.encode() in command and b"app.child" in command for command in commands)
+    return any(job.encode() in command and b"app.jobs.child" in command for command in commands)
 
 
 def latencies(client: Client, path: str, row: list[float], requests: int) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -19,13 +19,13 @@ sys.path[0] = str(Path(__file__).parent.parent)
 import numpy as np
 import torch
 
-from app.spec import read_build_spec
+from app.specification.build import read_build_spec
 from pricing.draws import stream
 from pruning.prune import prune
 from pruning.spec import PruningSpec
 from surrogate.dataset import Dataset
-from surrogate.export import to_onnx
-from surrogate.network import Network, initialise, value
+from surrogate.export.onnx_file import to_onnx
+from surrogate.functions.network import Network, initialise, value
 from surrogate.runtime import onnxruntime
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "bachelier_basket_7.toml"

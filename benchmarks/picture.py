@@ -13,7 +13,7 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 
-from pricing.analytic import greeks
+from pricing.references.bachelier_greeks import greeks
 from pricing.specs.base import load
 from pricing.specs.payoff import Call
 from pricing.specs.problem import PricingProblem

@@ -38,10 +38,10 @@ from pruning.prune import prune
 from pruning.spec import DynamicSpec, PruningSpec
 from surrogate.dataset import Dataset
 from surrogate.errors import SurrogateError
-from surrogate.network import Network, initialise
-from surrogate.scaling import fit_scaling, to_raw
+from surrogate.functions.network import Network, initialise
+from surrogate.learning.training import train
 from surrogate.spec import Adam, TrainingSpec
-from surrogate.training import train
+from surrogate.standardisation import fit_scaling, to_raw
 
 SPARSITIES = (0.5, 0.7, 0.9, 0.95, 0.98, 0.99)
 SAMPLES = 512

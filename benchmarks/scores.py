@@ -19,15 +19,15 @@ sys.path[0] = str(Path(__file__).parent.parent)
 import numpy as np
 import torch
 
-from app.spec import read_build_spec
+from app.specification.build import read_build_spec
 from pricing.draws import stream
 from pruning.methods import METHODS
 from pruning.prune import prune
 from pruning.spec import MethodName, PruningSpec
 from surrogate.dataset import Dataset
-from surrogate.evaluation import reference
+from surrogate.evaluation.evaluate import reference
+from surrogate.learning.training import draw
 from surrogate.spec import NetworkSpec
-from surrogate.training import draw
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "bachelier_basket_7.toml"
 SAMPLES, REPEATS, HIDDEN = 1024, 5, (128,) * 6

@@ -31,9 +31,9 @@ sys.path[0] = str(Path(__file__).parent.parent)
 import numpy as np
 import torch
 
+from pricing.case_study import SEVEN_ASSET_WEIGHTS, evaluation_spots, random_market
 from pricing.domain import Feature
 from pricing.labels import Labels, make_labels
-from pricing.market import SEVEN_ASSET_WEIGHTS, evaluation_spots, random_market
 from pricing.sampling import sample_features
 from pricing.specs.draws import Draws
 from pricing.specs.estimator import Smoothed
@@ -44,12 +44,12 @@ from pricing.specs.process import Bachelier
 from pricing.specs.sampler import UniformSampler
 from pruning.prune import prune
 from pruning.spec import PruningSpec
-from surrogate.artifact import show_r2
+from surrogate.artifact.files import show_r2
 from surrogate.dataset import Dataset, from_labels
-from surrogate.evaluation import accuracy, predict, reference
-from surrogate.network import Network, value_and_gradient
+from surrogate.evaluation.evaluate import accuracy, predict, reference
+from surrogate.functions.network import Network, value_and_gradient
+from surrogate.learning.training import fit, train
 from surrogate.spec import LBFGS, Adam, LevenbergMarquardt, NetworkSpec, SobolevLoss, TrainingSpec
-from surrogate.training import fit, train
 
 # Figures of the talk, which gives one run: values, deltas, gammas.
 PUBLISHED = {

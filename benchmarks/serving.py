@@ -34,13 +34,14 @@ sys.path[0] = str(Path(__file__).parent.parent)
 import numpy as np
 import torch
 
-from app.predictor import DEFAULT_OUTPUTS, Predictor, load_predictor
-from app.registry import Registry
+from app.inference.answer import DEFAULT_OUTPUTS
+from app.inference.predictor import Predictor, load_predictor
+from app.registry.registry import Registry
 from pricing.domain import Box, Feature
 from pricing.specs.base import dump
-from surrogate.artifact import Artifact
-from surrogate.export import to_onnx
-from surrogate.network import initialise
+from surrogate.artifact.files import Artifact
+from surrogate.export.onnx_file import to_onnx
+from surrogate.functions.network import initialise
 
 WIDTHS = (7, 32, 32, 1)
 CASES = {"1 row x 32 connections": (1, 32), "1024 rows x 4 connections": (1024, 4)}

@@ -30,12 +30,12 @@ import torch
 from msgspec.structs import replace
 from scipy.special import ndtr
 
-from app.spec import read_build_spec
+from app.specification.build import read_build_spec
 from pricing.draws import Source, stream, to_normals, uniforms
-from pricing.payoffs import cash
 from pricing.processes.local_volatility import GRADING, SHORTEST, Smile, local_variance, smiles
-from pricing.scenario import scenario, times
-from pricing.simulation import blocks, simulate
+from pricing.processes.simulate import blocks, simulate
+from pricing.simulation.payoffs import cash
+from pricing.simulation.scenario import scenario, times
 from pricing.specs.payoff import Call
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes, Heston, LocalVolatility

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from pricing.draws import path_sets, principal_axes, stream, to_normals, uniforms
 from pricing.errors import OutOfDomain
-from pricing.estimators.choice import contribution
+from pricing.estimators.contribute import contribution
 from pricing.estimators.contribution import Contribution
-from pricing.rotation import Rotation, identity
-from pricing.scenario import correlation, scenario
+from pricing.simulation.rotation import Rotation, identity
+from pricing.simulation.scenario import correlation, scenario
 from pricing.specs.fit import require_differentiable
 from pricing.specs.labels import LabelSpec
 from pricing.specs.problem import PricingProblem

@@ -14,9 +14,9 @@ from pricing.domain import Box
 from pricing.draws import stream, to_normals, uniforms
 from pricing.errors import InvalidSpec
 from pricing.monte_carlo import batches
-from pricing.payoffs import moneyness
-from pricing.scenario import scenario, times
-from pricing.simulation import blocks, simulate
+from pricing.processes.simulate import blocks, simulate
+from pricing.simulation.payoffs import moneyness
+from pricing.simulation.scenario import scenario, times
 from pricing.specs.fit import require_sampler
 from pricing.specs.labels import LabelSpec
 from pricing.specs.payoff import Autocall, Bermudan, BestOf, WorstOf, dates

@@ -8,7 +8,7 @@ from pruning.methods import PruningMethod
 from pruning.schedules import schedule
 from pruning.spec import PruningSpec
 from pruning.stage import Budget, Unit
-from surrogate.network import Network
+from surrogate.functions.network import Network
 
 
 def budgets(network: Network, spec: PruningSpec, method: PruningMethod) -> tuple[Budget, ...]:

@@ -24,7 +24,7 @@ from pruning.intervals.difference import Pair
 from pruning.intervals.interval import ACTIVATION_ULPS, EPSILON, TINY, Interval
 from pruning.intervals.jets import Jet, affordable
 from pruning.intervals.search import Cover, Question, best_cover, round_up
-from surrogate.network import Network, outputs, value_and_gradient
+from surrogate.functions.network import Network, outputs, value_and_gradient
 
 # Sub-boxes tried: a few seconds for a network of three features. Larger networks are given fewer
 # (`pruning.intervals.jets.affordable`), so that it stays at seconds, and their bounds are wider.

@@ -8,8 +8,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from surrogate.activations import ACTIVATIONS
-from surrogate.network import Network
+from surrogate.functions.activations import ACTIVATIONS
+from surrogate.functions.network import Network
 
 
 def put(parts: Sequence[Tensor], index: int, part: Tensor) -> tuple[Tensor, ...]:

@@ -18,13 +18,13 @@ from pruning.masks import masks_of, top
 from pruning.regrowth import cosine, erdos_renyi, exchange_at_random, exchange_by_gradient
 from pruning.spec import DynamicSpec
 from pruning.stage import Budget, Cut, Evidence
-from surrogate.adam import learning_rate
 from surrogate.dataset import normalise
 from surrogate.errors import TrainingDiverged
-from surrogate.losses import Objective, free_coordinates, loss_weights
-from surrogate.network import Network, flatten, unflatten
-from surrogate.scaling import to_normalised, to_raw
+from surrogate.functions.network import Network, flatten, unflatten
+from surrogate.learning.adam import learning_rate
+from surrogate.learning.losses import Objective, free_coordinates, loss_weights
 from surrogate.spec import SobolevLoss
+from surrogate.standardisation import to_normalised, to_raw
 
 # Places change during this share of training, and then the last weights settle (Evci et al. 2020).
 UNTIL = 0.75

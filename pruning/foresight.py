@@ -17,8 +17,8 @@ from pruning.saliency import Scores
 from pruning.schedules import schedule
 from pruning.stage import Budget, Cut, Evidence, size
 from pruning.weights import WeightScore, prune_weights
-from surrogate.losses import Objective, loss_weights
-from surrogate.network import Network, flatten, outputs, unflatten
+from surrogate.functions.network import Network, flatten, outputs, unflatten
+from surrogate.learning.losses import Objective, loss_weights
 from surrogate.spec import SobolevLoss
 
 # GraSP divides logits by this, so that the softmax of a fresh classifier is flat (Wang, Zhang & Grosse 2020). Values

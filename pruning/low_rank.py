@@ -30,8 +30,8 @@ from torch import Tensor
 
 from pruning.errors import ImpossibleSparsity
 from pruning.stage import Budget, Cut, Evidence
-from surrogate.network import Network
-from surrogate.scaling import Scaling, to_normalised
+from surrogate.functions.network import Network
+from surrogate.standardisation import Scaling, to_normalised
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pruning.errors import PruningError
-from surrogate.network import Network
+from surrogate.functions.network import Network
 
 # (1 - s) p in floating point may fall short of an integer by rounding: 0.1 * 100 must keep 10 weights, not 9.
 COUNT_TOLERANCE = 1e-6

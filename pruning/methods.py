@@ -24,7 +24,7 @@ from pruning.sipp import prune_sipp
 from pruning.spec import MethodName
 from pruning.stage import Budget, Cut, Evidence
 from pruning.weights import prune_weights
-from surrogate.network import Network
+from surrogate.functions.network import Network
 
 
 class Prune(Protocol):

@@ -14,7 +14,7 @@ from pruning.intervals.significance import means, remove
 from pruning.intervals.split import split
 from pruning.masks import select
 from pruning.stage import Budget, Cut, Evidence, size
-from surrogate.network import Network
+from surrogate.functions.network import Network
 
 # 1/64 of the nodes a round, then new scores: one node a round costs a sweep each, and wide networks have hundreds.
 ROUND = 64

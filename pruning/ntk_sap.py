@@ -22,9 +22,9 @@ from pruning.masks import masks_of
 from pruning.rows import gauss_newton
 from pruning.saliency import Scores
 from pruning.stage import Evidence
-from surrogate.activations import ACTIVATIONS, ActivationName
 from surrogate.dataset import Dataset
-from surrogate.network import Network, outputs
+from surrogate.functions.activations import ACTIVATIONS, ActivationName
+from surrogate.functions.network import Network, outputs
 
 # Standard deviation of the perturbation D (Wang, Li & Sun 2023).
 PERTURBATION = 0.01

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from pruning.errors import ImpossibleSparsity
 from pruning.stage import Budget, Cut, Evidence, size
-from surrogate.network import Network
+from surrogate.functions.network import Network
 
 
 def prune_to_parameters(

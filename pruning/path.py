@@ -13,10 +13,10 @@ from pruning.errors import PruningError
 from pruning.methods import METHODS
 from pruning.prune import AnyNetwork, Pruned, evidence_for, one_stage, prune
 from pruning.quadratic.chita_step import chita_path
+from pruning.sequential import from_sequential, to_sequential
 from pruning.spec import PruningSpec
 from surrogate.dataset import Dataset, Samples, as_dataset
-from surrogate.network import Network
-from surrogate.sequential import from_sequential, to_sequential
+from surrogate.functions.network import Network
 
 
 def prune_path(

@@ -34,8 +34,8 @@ from pruning.masks import top
 from pruning.nodes import constants_of
 from pruning.sensitivity import needed, sensitivities
 from pruning.stage import Budget, Cut, Evidence, size
-from surrogate.network import Network
-from surrogate.scaling import to_normalised
+from surrogate.functions.network import Network
+from surrogate.standardisation import to_normalised
 
 # Accuracies between which every layer goes from all its nodes to a single one; bisected in logs,
 # to 1e-10 of themselves.

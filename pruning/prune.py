@@ -20,13 +20,13 @@ from pruning.intervals.interval import Interval, interval_of
 from pruning.masks import apply, masks_of
 from pruning.methods import METHODS, PruningMethod
 from pruning.parameters import prune_to_parameters
+from pruning.sequential import from_sequential, to_sequential
 from pruning.spec import PruningSpec
 from pruning.stage import Budget, Cut, Evidence, size
 from surrogate.dataset import Dataset, Samples, as_dataset, normalise
-from surrogate.network import Network, initialise
-from surrogate.scaling import Scaling, fit_scaling, to_raw
-from surrogate.sequential import from_sequential, to_sequential
-from surrogate.training import silent, train
+from surrogate.functions.network import Network, initialise
+from surrogate.learning.training import silent, train
+from surrogate.standardisation import Scaling, fit_scaling, to_raw
 
 # Means and standard deviations come from about so many samples: they need no more, and a large data set is read once.
 SCALING_SAMPLES = 8192

@@ -20,10 +20,10 @@ from torch import Tensor
 
 from pruning.errors import PruningError
 from pruning.spec import RowsName
-from surrogate.activations import Derivatives
 from surrogate.dataset import Dataset
-from surrogate.losses import loss_weights
-from surrogate.network import Network, adjoints, forward, value_and_gradient
+from surrogate.functions.activations import Derivatives
+from surrogate.functions.network import Network, adjoints, forward, value_and_gradient
+from surrogate.learning.losses import loss_weights
 from surrogate.spec import SobolevLoss
 
 # Largest row matrix that is formed: 2 GiB of float64, what a laptop can spare.

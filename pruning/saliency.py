@@ -13,8 +13,8 @@ from pruning.intervals.adjoint import Enclosure
 from pruning.intervals.greeks import SIGNIFICANCE
 from pruning.rows import ROWS, loss_rows
 from pruning.stage import Evidence
-from surrogate.network import Network
-from surrogate.scaling import to_normalised
+from surrogate.functions.network import Network
+from surrogate.standardisation import to_normalised
 
 Scores = tuple[Tensor, ...]
 

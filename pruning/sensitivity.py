@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from pruning.stage import Evidence
-from surrogate.network import Network, forward
+from surrogate.functions.network import Network, forward
 
 # Shares held at once, 2 MB: what a core keeps in its cache.
 ENTRIES = 1 << 18

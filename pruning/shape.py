@@ -1,7 +1,7 @@
 """Statements about the shape of a surrogate that are proven on the Box, or on a stated share of it.
 
-For a call on the forward basket F with discount D (`pricing.forward`), and u the move of the spots along D g w that
-raises D F by 1 (a put mirrored):
+For a call on the forward basket F with discount D (`pricing.references.discounted_forward`), and u the move of the
+spots along D g w that raises D F by 1 (a put mirrored):
 
     V >= max(D (F - K), 0) - eps,    -eps <= delta u <= 1 + eps,    u'Hu >= -eps
 
@@ -20,14 +20,14 @@ import torch
 from torch import Tensor
 
 from pricing.draws import stream, uniforms
-from pricing.forward import forward
+from pricing.references.discounted_forward import forward
 from pricing.specs.problem import PricingProblem
 from pruning.errors import PruningError
 from pruning.intervals.chart import Chart, Form, chart
 from pruning.intervals.interval import EPSILON, Interval, affine, interval_of, subtract
 from pruning.intervals.jets import Jet, affordable, middle, reach, sweep
 from pruning.intervals.search import Cover, Question, best_cover, round_up
-from surrogate.network import Network, hessian_vector
+from surrogate.functions.network import Network, hessian_vector
 
 STATEMENTS = (
     "value >= intrinsic",

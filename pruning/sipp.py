@@ -35,8 +35,8 @@ from pruning.masks import masks_of
 from pruning.sensitivity import SPREAD, needed, sensitivities
 from pruning.stage import Budget, Cut, Evidence
 from pruning.weights import felt
-from surrogate.network import Network
-from surrogate.scaling import to_normalised
+from surrogate.functions.network import Network
+from surrogate.standardisation import to_normalised
 
 # Newton's method on a convex cubic from above: quadratic from a start within a factor 1.5.
 NEWTON_STEPS = 8

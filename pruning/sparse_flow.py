@@ -20,9 +20,9 @@ from pruning.prune import prune
 from pruning.spec import PruningSpec
 from pruning.stage import Budget
 from surrogate.dataset import Dataset
-from surrogate.flow import Flow, start_flow, trajectories
-from surrogate.flow_training import train_flow
-from surrogate.network import Network
+from surrogate.flows.flow import Flow, start_flow, trajectories
+from surrogate.flows.training import train_flow
+from surrogate.functions.network import Network
 from surrogate.spec import LBFGS, Adam
 
 # The labels a field is pruned on are its own outputs, where every error and so every gradient is 0. Noise of this share

@@ -11,8 +11,8 @@ from pruning.compact import compact
 from pruning.intervals.interval import Interval
 from pruning.spec import PruningSpec
 from surrogate.dataset import Dataset
-from surrogate.network import Network
-from surrogate.scaling import Scaling
+from surrogate.functions.network import Network
+from surrogate.standardisation import Scaling
 
 Unit = Literal["weights", "nodes", "parameters"]
 

@@ -10,8 +10,8 @@ from torch import Tensor
 from pruning.masks import apply, masks_of, select
 from pruning.stage import Budget, Cut, Evidence
 from surrogate.dataset import Dataset
-from surrogate.network import Network, forward
-from surrogate.scaling import to_normalised
+from surrogate.functions.network import Network, forward
+from surrogate.standardisation import to_normalised
 
 # Scores of all weights of a network in normalised units. Shape: -> out in, per layer.
 WeightScore = Callable[[Network, Evidence], tuple[Tensor, ...]]

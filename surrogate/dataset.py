@@ -11,7 +11,7 @@ from torch.utils.data import TensorDataset
 
 from pricing.labels import Labels
 from surrogate.errors import SurrogateError
-from surrogate.scaling import Scaling
+from surrogate.standardisation import Scaling
 
 
 @dataclass(frozen=True, kw_only=True)

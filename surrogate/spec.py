@@ -23,7 +23,7 @@ class NetworkSpec(Spec, frozen=True, kw_only=True):
         hidden: neurons of each hidden layer.
         activation: of every hidden neuron.
         inputs: "features" all of them; "differential_pca" only their coordinates on the principal axes of the delta
-            labels (`surrogate.differential_pca`), for baskets of many assets.
+            labels (`surrogate.learning.differential_pca`), for baskets of many assets.
         axes: how many of them; 0 takes the fewest that lose at most ``lost_gradient``.
         lost_gradient: share of the second moment of the delta labels that may lie outside the axes.
     """

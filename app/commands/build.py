@@ -27,14 +27,15 @@ from app.commands.terminal import (
     show_table,
     split_reference,
 )
-from app.datasets import limits_of
+from app.datasets.lookup import import_named
+from app.datasets.store import limits_of
 from app.errors import InvalidRequest
-from app.plan import JobSpec, model_name, read_json
-from app.smoke import smoke as cut_short
-from app.sources import import_named
-from app.spec import BuildSpec, PruneJobSpec, read_toml, with_states
+from app.files import read_json
+from app.specification.build import BuildSpec, PruneJobSpec, read_toml, with_states
+from app.specification.jobs import JobSpec, model_name
+from app.specification.smoke import smoke as cut_short
 from pricing.specs.base import load
-from surrogate.artifact import MANIFEST, MODEL, REPORT, Artifact, write
+from surrogate.artifact.files import MANIFEST, MODEL, REPORT, Artifact, write
 
 SpecArgument = Annotated[Path, typer.Argument(metavar="SPEC.toml", help="See examples/ for one per product.")]
 OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="Also write the files to this new folder.")]
@@ -115,10 +116,10 @@ def carry_out(spec: JobSpec, folder: Path, registry: Path | None) -> Artifact:
     """Every step but publishing, under a progress bar."""
     settings = read_settings(registry)
     os.environ["OMP_NUM_THREADS"] = str(settings.job_threads)  # read when torch is imported
-    from app import pipeline
+    from app.pipeline import steps
 
     with progress_bar() as progress:
-        return pipeline.build(spec, folder, progress, registry=settings.registry)
+        return steps.build(spec, folder, progress, registry=settings.registry)
 
 
 def show_published(name: str, number: int, artifact: Artifact, folder: Path, as_json: bool) -> None:
@@ -139,8 +140,8 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Measure a published version against an independent reference, on fresh points."""
-    from surrogate.evaluation import evaluate as evaluate_network
-    from surrogate.export import read_surrogate
+    from surrogate.evaluation.evaluate import evaluate as evaluate_network
+    from surrogate.export.onnx_file import read_surrogate
     from surrogate.reductions.choice import reduce
 
     folder = find_version(open_registry(read_settings(registry)), model)

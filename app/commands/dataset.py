@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from app import datasets
 from app.commands.terminal import JsonOption, RegistryOption, read_settings, show_json, show_table
+from app.datasets import store
 
 app = typer.Typer(help="Labels from somebody else's pricer.", no_args_is_help=True)
 
@@ -23,14 +23,14 @@ def import_file(
 ) -> None:
     """Store the labels of a file under their content hash."""
     settings = read_settings(registry)
-    facts, _ = datasets.import_file(file, settings.registry, datasets.limits_of(settings), name=name)
+    facts, _ = store.import_file(file, settings.registry, store.limits_of(settings), name=name)
     show_facts(facts, as_json)
 
 
 @app.command("list")
 def list_datasets(registry: RegistryOption = None, as_json: JsonOption = False) -> None:
     """Every dataset, the newest first."""
-    found = datasets.catalogue(read_settings(registry).registry)
+    found = store.catalogue(read_settings(registry).registry)
     if as_json:
         show_json(found)
         return
@@ -57,7 +57,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Rows, inferred Box and statistics of one dataset."""
-    show_facts(datasets.find(read_settings(registry).registry, dataset), as_json)
+    show_facts(store.find(read_settings(registry).registry, dataset), as_json)
 
 
 def show_facts(facts: Mapping[str, Any], as_json: bool) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from app.commands.terminal import JsonOption, RegistryOption, progress_bar, read_settings, show_json, show_table
-from app.jobs import Job, Jobs
+from app.jobs.queue import Job, Jobs
 
 app = typer.Typer(help="Train and prune jobs.", no_args_is_help=True)
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]

@@ -21,8 +21,8 @@ from app.commands.terminal import (
     show_table,
 )
 from app.errors import InvalidRequest
-from app.plan import read_json
-from surrogate.artifact import MANIFEST, REPORT, show_network, show_r2, verify
+from app.files import read_json
+from surrogate.artifact.files import MANIFEST, REPORT, show_network, show_r2, verify
 
 app = typer.Typer(help="Published models.", no_args_is_help=True)
 

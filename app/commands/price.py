@@ -20,11 +20,10 @@ from app.commands.terminal import (
     read_settings,
     show_json,
 )
-from app.encoding import gamma_form
 from app.errors import InvalidRequest, NonFiniteAnswer
-from app.predictor import DEFAULT_OUTPUTS, Answer, Predictor, load_predictor
-from app.schemas import GammaForm
-from app.tables import read_features
+from app.inference.answer import DEFAULT_OUTPUTS, Answer, GammaForm, gamma_form
+from app.inference.predictor import Predictor, load_predictor
+from app.specification.feature_files import read_features
 from pricing.domain import Box
 from pricing.errors import OutOfDomain
 from pricing.types import Array

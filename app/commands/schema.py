@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from app.commands.terminal import show_json
-from app.plan import JobKind
-from app.schema import document
-from app.schema_page import page
+from app.specification.jobs import JobKind
+from app.specification.page import page
+from app.specification.schema import document
 
 
 def schema(

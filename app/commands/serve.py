@@ -24,8 +24,8 @@ from uvicorn.supervisors import Multiprocess
 
 from app.commands.terminal import RegistryOption, open_registry, read_settings
 from app.errors import Unavailable
-from app.jobs import open_database
-from app.predictor import execution_providers
+from app.inference.predictor import execution_providers
+from app.jobs.queue import open_database
 from app.settings import Settings
 
 # A worker that keeps dying is started again after 1, 2, 4, ... seconds, at most half a minute.
@@ -49,7 +49,7 @@ def serve(
     """Serve the API and, unless --no-worker, run jobs."""
     settings = read_settings(registry)
     if worker:
-        from app.worker import require_training
+        from app.jobs.worker import require_training
 
         require_training()
     check(settings)
@@ -115,7 +115,7 @@ def run_api(config: uvicorn.Config, listener: socket.socket) -> None:
 
 def work(registry: RegistryOption = None) -> None:
     """Run jobs, without an API."""
-    from app.worker import run
+    from app.jobs.worker import run
 
     run(read_settings(registry))
 
@@ -139,7 +139,7 @@ def keep_alive(stop: threading.Event) -> None:
     while not stop.is_set():
         started = time.monotonic()
         # The worker stops when its stdin ends, so it outlives this process in no way of dying.
-        child = subprocess.Popen([sys.executable, "-P", "-m", "app.worker"], stdin=subprocess.PIPE)
+        child = subprocess.Popen([sys.executable, "-P", "-m", "app.jobs.worker"], stdin=subprocess.PIPE)
         while child.poll() is None and not stop.wait(FIRST_PAUSE_SECONDS / 10):
             pass
         if stop.is_set():

@@ -12,10 +12,10 @@ from typing import Annotated, Any
 import typer
 
 from app.commands.terminal import JsonOption, progress_bar, read_settings, show_json, show_table
-from app.executor import ONE_THREAD, open_executor
-from app.plan import replacing, write_json
-from app.sweep_spec import read_sweep_spec
-from surrogate.artifact import show_r2
+from app.files import replacing, write_json
+from app.sweeps.executor import ONE_THREAD, open_executor
+from app.sweeps.spec import read_sweep_spec
+from surrogate.artifact.files import show_r2
 
 REPORT, PAGE = "report.json", "report.html"
 # What a shell says of a command that Ctrl-C has ended.
@@ -36,9 +36,9 @@ def sweep(
     asked, settings = read_sweep_spec(spec), read_settings(None)
     place = folder or Path(asked.folder or spec.stem)
     os.environ.update(ONE_THREAD)  # read when torch is imported
-    from app.sweep import measure_latencies, run_cases
-    from app.sweep_page import make_page
-    from app.sweep_report import make_report
+    from app.sweeps.page import make_page
+    from app.sweeps.report import make_report
+    from app.sweeps.run import measure_latencies, run_cases
 
     try:
         with progress_bar() as progress:

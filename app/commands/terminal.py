@@ -16,8 +16,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from app.errors import InvalidRequest
-from app.plan import JobProgress
-from app.registry import CHAMPION, Registry
+from app.pipeline.plan import JobProgress
+from app.registry.registry import CHAMPION, Registry
 from app.settings import Settings
 
 # Columns of a table that goes to a file or another program.

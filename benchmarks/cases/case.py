@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pricing.domain import Box
 from surrogate.dataset import Dataset
-from surrogate.network import Network
+from surrogate.functions.network import Network
 from surrogate.spec import TrainingSpec
 
 # Parameters up to which second-order training of a network takes about a second.

@@ -8,18 +8,18 @@ from pathlib import Path
 import torch
 from sklearn.datasets import load_digits
 
-from app.spec import read_build_spec
+from app.specification.build import read_build_spec
 from benchmarks.cases import black_scholes_basket
 from benchmarks.cases.case import Case
 from pricing.domain import Box, Feature
 from pricing.draws import stream
 from pricing.types import Array
 from surrogate.dataset import Dataset
-from surrogate.evaluation import Prediction, accuracy, predict, reference
-from surrogate.network import Network, initialise, outputs
-from surrogate.scaling import fit_scaling, to_raw
+from surrogate.evaluation.evaluate import Prediction, accuracy, predict, reference
+from surrogate.functions.network import Network, initialise, outputs
+from surrogate.learning.training import draw, train
 from surrogate.spec import LBFGS, Adam, LevenbergMarquardt, NetworkSpec, Optimiser, SobolevLoss, TrainingSpec
-from surrogate.training import draw, train
+from surrogate.standardisation import fit_scaling, to_raw
 
 EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "bachelier_basket_7.toml"
 # Share of the 1,797 digits that train; the others judge.

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from app import memory
+from app.sweeps import memory
 
 
 @dataclass

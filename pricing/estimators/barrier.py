@@ -1,6 +1,7 @@
 """Barriers by one-step survival: every step drawn given that the barrier is not hit, weighted by the chance of that.
 
-With edges w_k of the barrier in the coordinate y of `pricing.steps`, monitored at dates or, bridged, all the time:
+With edges w_k of the barrier in the coordinate y of `pricing.estimators.steps`, monitored at dates or, bridged, all
+the time:
 
     out = E[D prod_(k < n) p_k B_k E[(S_T - K)^+ B_n; y_n beyond w_n | y_(n-1)]],
     y_k drawn given that it lies beyond w_k, p_k the chance of that,
@@ -21,10 +22,10 @@ from torch import Tensor
 
 from pricing.elementary import density, root
 from pricing.estimators.killed import LARGEST_EXPONENT, OUT_OF_REACH
-from pricing.scenario import Scenario
+from pricing.estimators.steps import CERTAIN, Steps, threshold
+from pricing.estimators.truncation import FAR, below, chance, distribution
+from pricing.simulation.scenario import Scenario
 from pricing.specs.payoff import Barrier
-from pricing.steps import CERTAIN, Steps, threshold
-from pricing.truncation import FAR, below, chance, distribution
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,15 +14,15 @@ from torch import Tensor
 
 from pricing.estimators import barrier, heston_barrier
 from pricing.estimators.contribution import Contribution
-from pricing.rotation import Rotation, identity
-from pricing.scenario import Scenario
-from pricing.simulation import blocks
+from pricing.estimators.steps import steps
+from pricing.processes.simulate import blocks
+from pricing.simulation.rotation import Rotation, identity
+from pricing.simulation.scenario import Scenario
 from pricing.specs.estimator import Bridge
 from pricing.specs.fit import require_estimator
 from pricing.specs.payoff import Barrier
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier, BlackScholes, Diffusion, Heston, Process
-from pricing.steps import steps
 
 
 def contribution(problem: PricingProblem, estimator: Bridge) -> Contribution:

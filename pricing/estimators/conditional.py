@@ -17,11 +17,11 @@ from pricing.estimators import envelope, exponentials
 from pricing.estimators.contribution import Contribution
 from pricing.estimators.direct import pilot
 from pricing.estimators.exponentials import Exponentials
+from pricing.estimators.open_normal import Line, line
 from pricing.estimators.opening import opening
-from pricing.line import Line, line
-from pricing.rotation import Rotation
-from pricing.scenario import Scenario, times
-from pricing.simulation import blocks
+from pricing.processes.simulate import blocks
+from pricing.simulation.rotation import Rotation
+from pricing.simulation.scenario import Scenario, times
 from pricing.specs.estimator import Conditional
 from pricing.specs.fit import require_estimator
 from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, BestOf, Call, Digital, Put, Side, WorstOf, dates

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from pricing.rotation import Rotation
-from pricing.scenario import Scenario
+from pricing.simulation.rotation import Rotation
+from pricing.simulation.scenario import Scenario
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,8 +17,8 @@ from torch import Tensor
 from pricing.elementary import root
 from pricing.estimators import exponentials
 from pricing.estimators.exponentials import Exponentials
-from pricing.paths import Paths
-from pricing.scenario import Scenario, clock, correlation, times
+from pricing.simulation.paths import Paths
+from pricing.simulation.scenario import Scenario, clock, correlation, times
 from pricing.specs.payoff import Asian, Call, Put, Side
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from pricing.estimators.contribution import Contribution
 from pricing.estimators.control import excess
-from pricing.payoffs import SHARP, Edges, Recorder, Smooth, cash, moneyness
-from pricing.rotation import Rotation
-from pricing.scenario import Scenario, times
-from pricing.simulation import blocks, simulate
-from pricing.smoothing import stated_bias
+from pricing.processes.simulate import blocks, simulate
+from pricing.simulation.payoffs import SHARP, Edges, Recorder, Smooth, cash, moneyness
+from pricing.simulation.rotation import Rotation
+from pricing.simulation.scenario import Scenario, times
+from pricing.simulation.smoothing import stated_bias
 from pricing.specs.estimator import Pathwise, Smoothed
 from pricing.specs.fit import require_estimator
 from pricing.specs.payoff import Digital, dates

@@ -1,6 +1,6 @@
 """Early exercise by a rule that was fitted beforehand, on paths that it has not seen.
 
-With the exercise value h_k, the rule's continuation value C_k (`pricing.exercise`) and V_n the last payoff's exact
+With the exercise value h_k, the rule's continuation value C_k (`pricing.exercise.rule`) and V_n the last payoff's exact
 expectation over the first normal of the last step, all discounted,
 
     V_k = C_k + r_w(h_k - C_k) + 1{h_k < C_k} (V_(k+1) - C_k),     label = E[V_1],
@@ -27,14 +27,14 @@ from torch import Tensor
 
 from pricing.estimators import conditional
 from pricing.estimators.contribution import Contribution
+from pricing.estimators.open_normal import Line, line
 from pricing.estimators.opening import bent
-from pricing.exercise import Rule, fit_rule
-from pricing.exercise_inputs import gain, require_bermudan, scale
-from pricing.line import Line, line
-from pricing.rotation import Rotation, identity
-from pricing.scenario import Scenario, times
-from pricing.simulation import blocks
-from pricing.smoothing import ramp
+from pricing.exercise.inputs import gain, require_bermudan, scale
+from pricing.exercise.rule import Rule, fit_rule
+from pricing.processes.simulate import blocks
+from pricing.simulation.rotation import Rotation, identity
+from pricing.simulation.scenario import Scenario, times
+from pricing.simulation.smoothing import ramp
 from pricing.specs.estimator import Frozen
 from pricing.specs.fit import require_estimator
 from pricing.specs.problem import PricingProblem

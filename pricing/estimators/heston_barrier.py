@@ -26,13 +26,13 @@ from torch import Tensor
 from pricing.elementary import exprel, ratio, root
 from pricing.estimators import barrier
 from pricing.estimators.killed import Displaced, kept_clear
+from pricing.estimators.steps import TINY_LEVEL, Steps
+from pricing.estimators.truncation import distribution
 from pricing.processes.grid import lengths
 from pricing.processes.heston import Step, moved
-from pricing.scenario import Scenario, clock, discount, growth
+from pricing.simulation.scenario import Scenario, clock, discount, growth
 from pricing.specs.payoff import Barrier
 from pricing.specs.process import Heston
-from pricing.steps import TINY_LEVEL, Steps
-from pricing.truncation import distribution
 
 # |q| of a step that is too long for its leverage is held here: rho xi h of 0.4.
 LARGEST_TILT = 0.1

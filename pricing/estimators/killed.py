@@ -25,8 +25,8 @@ import torch
 from torch import Tensor
 
 from pricing.elementary import SERIES, density, exprel
-from pricing.steps import CERTAIN
-from pricing.truncation import END, distribution
+from pricing.estimators.steps import CERTAIN
+from pricing.estimators.truncation import END, distribution
 
 # Distances of more deviations than this are not crossed: e^(-40^2 / 2) is nothing in float64.
 OUT_OF_REACH = 40.0

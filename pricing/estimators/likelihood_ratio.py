@@ -20,12 +20,12 @@ from pricing.elementary import root
 from pricing.errors import InvalidSpec
 from pricing.estimators.contribution import Contribution
 from pricing.estimators.direct import pilot
-from pricing.paths import Paths
-from pricing.payoffs import cash
 from pricing.processes.bachelier import step_factors
-from pricing.rotation import Rotation
-from pricing.scenario import Scenario, clock, correlation, growth, times
-from pricing.simulation import blocks, simulate
+from pricing.processes.simulate import blocks, simulate
+from pricing.simulation.paths import Paths
+from pricing.simulation.payoffs import cash
+from pricing.simulation.rotation import Rotation
+from pricing.simulation.scenario import Scenario, clock, correlation, growth, times
 from pricing.specs.estimator import LikelihoodRatio
 from pricing.specs.fit import require_estimator
 from pricing.specs.payoff import dates

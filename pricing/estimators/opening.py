@@ -7,10 +7,10 @@ from torch import Tensor
 
 from pricing.elementary import ratio
 from pricing.errors import InvalidSpec
-from pricing.payoffs import moneyness
-from pricing.rotation import Rotation
-from pricing.scenario import Scenario, times
-from pricing.simulation import blocks, simulate
+from pricing.processes.simulate import blocks, simulate
+from pricing.simulation.payoffs import moneyness
+from pricing.simulation.rotation import Rotation
+from pricing.simulation.scenario import Scenario, times
 from pricing.specs.estimator import Conditional
 from pricing.specs.payoff import Asian, BestOf, Call, Digital, Payoff, Put, WorstOf, dates
 from pricing.specs.problem import PricingProblem

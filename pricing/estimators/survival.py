@@ -9,8 +9,8 @@ Coupon j is paid at the first date from j on with W >= B, or never: without memo
 has a branch of its own from date j on, drawn below the coupon barrier, so that no indicator is left: n (n + 1) / 2
 steps of shared normals in place of n, and no weight changes sign.
 
-The thresholds are maxima over the assets. Their ties are smoothed by the fourth-order kernel of `pricing.smoothing`
-with the bias that `Smoothed` states; with one asset there is none, and nothing is biased.
+The thresholds are maxima over the assets. Their ties are smoothed by the fourth-order kernel of
+`pricing.simulation.smoothing` with the bias that `Smoothed` states; with one asset there is none and no bias.
 
 References: Glasserman & Staum (2001); Gerstner, Harrach & Roth (2018) and Alm, Harrach, Harrach & Keller (2013) for
 autocalls.
@@ -26,16 +26,16 @@ from torch import Tensor
 
 from pricing.estimators import barrier
 from pricing.estimators.contribution import Contribution
-from pricing.rotation import Rotation, identity
-from pricing.scenario import Scenario, times
-from pricing.simulation import blocks
-from pricing.smoothing import ramp, stated_bias
+from pricing.estimators.steps import TINY_LEVEL, Steps, steps, threshold
+from pricing.estimators.truncation import below, distribution
+from pricing.processes.simulate import blocks
+from pricing.simulation.rotation import Rotation, identity
+from pricing.simulation.scenario import Scenario, times
+from pricing.simulation.smoothing import ramp, stated_bias
 from pricing.specs.estimator import Smoothed, Survival
 from pricing.specs.fit import require_estimator
 from pricing.specs.payoff import Autocall, Barrier, dates
 from pricing.specs.problem import PricingProblem
-from pricing.steps import TINY_LEVEL, Steps, steps, threshold
-from pricing.truncation import below, distribution
 
 # Width of the ties between assets, in standard deviations of their difference, or of the open normal, which is what is
 # integrated beyond it, if that is less: what `Smoothed` takes for its bias.

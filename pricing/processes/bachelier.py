@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from pricing.elementary import exprel, ratio, root
-from pricing.paths import Paths
-from pricing.scenario import Scenario, correlation, discount, growth, integral
+from pricing.simulation.paths import Paths
+from pricing.simulation.scenario import Scenario, correlation, discount, growth, integral
 from pricing.specs.process import Bachelier
 
 

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from pricing.elementary import root
-from pricing.paths import Paths
 from pricing.processes.grid import lengths
-from pricing.scenario import Scenario, clock, correlation, discount, growth
+from pricing.simulation.paths import Paths
+from pricing.simulation.scenario import Scenario, clock, correlation, discount, growth
 from pricing.specs.process import BlackScholes, pays_amounts
 
 

@@ -31,10 +31,10 @@ import torch
 from torch import Tensor
 
 from pricing.elementary import exprel, ratio, root
-from pricing.paths import Paths
 from pricing.processes.grid import blocks, lengths, refined, steps
 from pricing.processes.rectified_square import standardised
-from pricing.scenario import Scenario, clock, correlation, discount, growth
+from pricing.simulation.paths import Paths
+from pricing.simulation.scenario import Scenario, clock, correlation, discount, growth
 from pricing.specs.process import Heston
 
 # Stands for zero under a root or a fraction bar, where derivatives have to stay finite to second order.

@@ -25,9 +25,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from pricing.paths import Paths
 from pricing.processes.grid import lengths, refined
-from pricing.scenario import Scenario, clock, correlation, discount, growth
+from pricing.simulation.paths import Paths
+from pricing.simulation.scenario import Scenario, clock, correlation, discount, growth
 from pricing.specs.process import LocalVolatility
 
 # A week, years: phi stops growing below it. With phi ~ t^-gamma down to 0 the local variance has a kink at (0, 0), from

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pricing.references.black_scholes import TINY_LEVEL, TINY_VARIANCE, carry
 from pricing.references.normal import quantile
-from pricing.scenario import Scenario, clock, correlation, discount, times
+from pricing.simulation.scenario import Scenario, clock, correlation, discount, times
 from pricing.specs.payoff import Autocall
 from pricing.specs.problem import PricingProblem
 

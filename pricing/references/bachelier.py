@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from pricing.references.normal import gaussian, gaussian_digital
-from pricing.scenario import Scenario, correlation, discount, growth, times
+from pricing.simulation.scenario import Scenario, correlation, discount, growth, times
 from pricing.specs.payoff import Asian, Barrier, Call, Digital, Put
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier

@@ -18,11 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pricing.exercise_inputs import exchangeable
+from pricing.exercise.inputs import exchangeable
 from pricing.references.black_scholes import TINY_LEVEL, TINY_VARIANCE, carry
 from pricing.references.normal import quantile
 from pricing.references.replicates import STREAM
-from pricing.scenario import Scenario, clock, correlation, discount, scenario, times
+from pricing.simulation.scenario import Scenario, clock, correlation, discount, scenario, times
 from pricing.specs.payoff import Bermudan, BestOf, Call, Put, WorstOf
 from pricing.specs.problem import PricingProblem
 from pricing.types import Array

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pricing.references.normal import lognormal, lognormal_digital
-from pricing.scenario import Scenario, clock, correlation, discount, growth, times
+from pricing.simulation.scenario import Scenario, clock, correlation, discount, growth, times
 from pricing.specs.payoff import Asian, Barrier, Call, Digital, Put
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes, Diffusion

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pricing.errors import InvalidSpec
-from pricing.scenario import Scenario
+from pricing.simulation.scenario import Scenario
 from pricing.specs.payoff import Autocall, Barrier, BasketPayoff, Bermudan, Call, Digital, Put, Ranked, dates
 from pricing.specs.problem import PricingProblem
 

@@ -17,7 +17,7 @@ from itertools import combinations
 import numpy as np
 import torch
 
-from pricing.scenario import Scenario, scenario
+from pricing.simulation.scenario import Scenario, scenario
 from pricing.specs.problem import PricingProblem, bounds
 from pricing.specs.process import Bachelier
 from pricing.types import Array

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from pricing.references.black_scholes import TINY_LEVEL, terminal
-from pricing.scenario import Scenario, times
+from pricing.simulation.scenario import Scenario, times
 from pricing.specs.payoff import Call, Digital, Put
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Heston

@@ -21,7 +21,7 @@ import torch
 from scipy.interpolate import make_interp_spline
 from scipy.linalg import solve_banded
 
-from pricing.scenario import Scenario, clock, discount, growth
+from pricing.simulation.scenario import Scenario, clock, discount, growth
 from pricing.specs.payoff import Barrier, Call, Digital, Payoff, Put
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Diffusion, LocalVolatility

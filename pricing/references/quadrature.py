@@ -28,7 +28,7 @@ from torch import Tensor
 from pricing.references import bachelier
 from pricing.references.black_scholes import TINY_LEVEL
 from pricing.references.contracts import Contract, contract
-from pricing.scenario import Scenario, clock, discount, growth, times
+from pricing.simulation.scenario import Scenario, clock, discount, growth, times
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier, BlackScholes, Dividend
 from pricing.types import Array

@@ -1,7 +1,7 @@
 """The independent value of a problem, its gradient and its Hessian by every feature.
 
-References share the meaning of the parameters with the simulation (`pricing.scenario`) and nothing else, but for what
-nothing independent covers: that is simulated again, and its kind says so.
+References share the meaning of the parameters with the simulation (`pricing.simulation.scenario`) and nothing else, but
+for what nothing independent covers: that is simulated again, and its kind says so.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from pricing.references import (
     replicates,
     resimulated,
 )
-from pricing.scenario import Scenario, scenario
+from pricing.simulation.scenario import Scenario, scenario
 from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, BestOf, Call, Digital, Put, WorstOf, dates
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier, BlackScholes, Heston, LocalVolatility, Process

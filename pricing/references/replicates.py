@@ -26,7 +26,7 @@ from torch import Tensor
 
 from pricing.references.black_scholes import TINY_VARIANCE, terminal
 from pricing.references.normal import distribution, lognormal, lognormal_digital, quantile
-from pricing.scenario import Scenario, correlation, scenario, times
+from pricing.simulation.scenario import Scenario, correlation, scenario, times
 from pricing.specs.payoff import Asian, Call, Digital, Put
 from pricing.specs.problem import PricingProblem
 

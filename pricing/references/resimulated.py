@@ -19,11 +19,11 @@ import torch
 from msgspec.structs import replace
 
 from pricing.draws import stream
-from pricing.estimators.choice import contribution
+from pricing.estimators.contribute import contribution
 from pricing.labels import derivatives
 from pricing.monte_carlo import Expectation, prepare
 from pricing.monte_carlo import replicate as simulated
-from pricing.smoothing import stated_bias
+from pricing.simulation.smoothing import stated_bias
 from pricing.specs.draws import Draws
 from pricing.specs.estimator import Bridge, Estimator, Frozen, Pathwise, Smoothed
 from pricing.specs.labels import LabelSpec

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from pricing.conversion import explain
 from pricing.errors import InvalidSpec
+from pricing.specs.conversion import explain
 
 # The Hessian of this many assets has a million entries a sample.
 MAXIMUM_ASSETS = 1_000

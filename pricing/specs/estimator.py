@@ -115,7 +115,7 @@ class Frozen(Spec, frozen=True, kw_only=True, tag_field="kind", tag="frozen"):
 
 
 class Automatic(Spec, frozen=True, kw_only=True, tag_field="kind", tag="auto"):
-    """The estimator that `pricing.estimators.choice` gives the problem."""
+    """The estimator that `pricing.estimators.contribute` gives the problem."""
 
 
 Estimator = Automatic | Pathwise | Smoothed | Conditional | Survival | Bridge | LikelihoodRatio | Frozen

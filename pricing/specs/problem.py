@@ -13,7 +13,7 @@ from pricing.errors import InvalidSpec
 from pricing.specs.base import Spec
 from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, Payoff, Ranked
 from pricing.specs.process import MAXIMUM_SKEW, Bachelier, Parameters, Process
-from pricing.units import unit
+from pricing.specs.units import unit
 
 # Largest |rate| times maturity: e^10 is a growth that no market has, and squares of it stay far from overflow.
 MAXIMUM_EXPONENT = 10.0

@@ -6,9 +6,9 @@ import math
 from itertools import pairwise
 from typing import Literal
 
-from pricing.correlation import require_correlation
 from pricing.errors import InvalidSpec
 from pricing.specs.base import MAXIMUM_ASSETS, Spec, require_finite, require_range
+from pricing.specs.correlation import require_correlation
 
 MAXIMUM_STEPS = 4096
 # Largest |skew| of a surface: at 1 its slope is infinite at a point.

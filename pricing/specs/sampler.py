@@ -6,7 +6,7 @@ import math
 
 from pricing.errors import InvalidSpec
 from pricing.specs.base import Spec, require_finite, require_range
-from pricing.tables import require_states
+from pricing.specs.states import require_states
 
 # Solver steps through a table of states: 12,500 epochs of the 8 steps that a flow has if nothing is said.
 MAXIMUM_FLOW_STEPS = 100_000
@@ -51,7 +51,7 @@ class MoneynessSampler(Spec, frozen=True, kw_only=True, tag_field="kind", tag="m
 
 
 class FlowSpec(Spec, frozen=True, kw_only=True):
-    """The normalising flow that learns a table of states (`surrogate.flow`, `pruning.sparse_flow`).
+    """The normalising flow that learns a table of states (`surrogate.flows.flow`, `pruning.sparse_flow`).
 
     Args:
         hidden: widths of its field, a tanh network.

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from pruning.intervals.crown import Method, exact, span
 from pruning.intervals.interval import Interval, activation_range, rounding
-from surrogate.network import Network
+from surrogate.functions.network import Network
 
 # Entries of the largest affine form that is held: 256 MiB of float64. A batch of more boxes is enclosed in parts, by
 # intervals too, which take less.

@@ -19,7 +19,7 @@ from pruning.intervals.adjoint import Enclosure, enclose
 from pruning.intervals.chord import chord
 from pruning.intervals.interval import rounding
 from pruning.intervals.significance import SUMMATION
-from surrogate.network import Network
+from surrogate.functions.network import Network
 
 
 def merge(network: Network, enclosure: Enclosure, layer: int) -> tuple[Network, float]:

@@ -13,7 +13,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from surrogate.network import Network, forward
+from surrogate.functions.network import Network, forward
 
 # Stands for a distance that overflows.
 FAR = 1e100

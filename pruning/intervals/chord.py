@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pruning.intervals.interval import EPSILON, Interval, range_between
-from surrogate.activations import ACTIVATIONS, ActivationName
+from surrogate.functions.activations import ACTIVATIONS, ActivationName
 
 # Pieces of [a] on which phi - alpha a is enclosed by its mean value form; the excess falls with their square.
 PIECES = 64

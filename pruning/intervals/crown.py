@@ -25,7 +25,7 @@ from torch import Tensor
 
 from pruning.intervals.chord import chord
 from pruning.intervals.interval import EPSILON, Interval, activation_range, add, affine, multiply, rounding
-from surrogate.activations import ActivationName
+from surrogate.functions.activations import ActivationName
 
 Method = Literal["interval", "affine"]
 

@@ -24,8 +24,8 @@ from torch import Tensor
 from pruning.intervals.chart import Form
 from pruning.intervals.interval import EPSILON, Interval, activation_range, add, affine, multiply, subtract
 from pruning.intervals.jets import Jet, middle, onward, ranges, start, sweep, through, tightened
-from surrogate.activations import ActivationName
-from surrogate.network import Network
+from surrogate.functions.activations import ActivationName
+from surrogate.functions.network import Network
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,7 +37,7 @@ from pruning.intervals.interval import Interval, activation_range, add, affine, 
 from pruning.intervals.significance import reach, significance
 from pruning.intervals.tangents import products, tangents
 from pruning.spec import GreekName
-from surrogate.network import Network
+from surrogate.functions.network import Network
 
 
 @dataclass(frozen=True, kw_only=True)

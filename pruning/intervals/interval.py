@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from pricing.domain import Box
-from surrogate.activations import ACTIVATIONS, ActivationName
+from surrogate.functions.activations import ACTIVATIONS, ActivationName
 
 EPSILON = torch.finfo(torch.float64).eps
 # Guards a product that underflows, whose relative error has no bound.

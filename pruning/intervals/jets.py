@@ -25,8 +25,8 @@ from torch import Tensor
 
 from pruning.intervals.chart import SLACK, Form
 from pruning.intervals.interval import Interval, activation_range, add, affine, multiply, square
-from surrogate.activations import ActivationName
-from surrogate.network import Network
+from surrogate.functions.activations import ActivationName
+from surrogate.functions.network import Network
 
 # What one sub-box costs is counted in products of the matrices of one sweep. The arithmetic between them costs as much
 # for every number as so many products: a fit to widths of 3 to 256 and two to six layers.

@@ -33,7 +33,7 @@ from torch import Tensor
 from pruning.compact import fold
 from pruning.intervals.adjoint import Enclosure, enclose
 from pruning.intervals.interval import Interval
-from surrogate.network import Network, forward
+from surrogate.functions.network import Network, forward
 
 # Covers the rounding of a sum of a million non-negative terms.
 SUMMATION = 1e-9

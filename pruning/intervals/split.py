@@ -11,7 +11,7 @@ import torch
 from pruning.intervals.adjoint import enclose
 from pruning.intervals.crown import Method
 from pruning.intervals.interval import Interval
-from surrogate.network import Network
+from surrogate.functions.network import Network
 
 
 def split(network: Network, box: Interval, count: int, *, method: Method = "interval") -> Interval:

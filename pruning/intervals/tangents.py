@@ -15,7 +15,7 @@ from torch import Tensor
 from pruning.intervals.adjoint import Enclosure
 from pruning.intervals.crown import exact, span
 from pruning.intervals.interval import Interval, activation_range, multiply, square
-from surrogate.network import Network
+from surrogate.functions.network import Network
 
 
 def tangents(

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from pruning.quadratic.model import Model, expand
 from pruning.stage import Budget, Cut, Evidence
-from surrogate.network import Network
+from surrogate.functions.network import Network
 
 # Randomised magnitude prunings, and the largest number of groups that one cuts the weights into (the authors' choice).
 TRIALS = 50

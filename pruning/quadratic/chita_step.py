@@ -25,8 +25,8 @@ from pruning.spec import PruningSpec
 from pruning.stage import Budget, Cut, Evidence
 from pruning.weights import felt
 from surrogate.dataset import Dataset
-from surrogate.network import Network
-from surrogate.scaling import Scaling, to_normalised, to_raw
+from surrogate.functions.network import Network
+from surrogate.standardisation import Scaling, to_normalised, to_raw
 
 # Largest number of weights of a network whose rows are held as a matrix: 1,024 rows of them take 40 MB.
 SMALL = 5000

@@ -16,7 +16,7 @@ from pruning.quadratic.inverse import invert_blocks
 from pruning.quadratic.model import Model, expand
 from pruning.quadratic.obs import cost, minimum
 from pruning.stage import Budget, Cut, Evidence
-from surrogate.network import Network
+from surrogate.functions.network import Network
 
 # A path has up to as many steps as a block has weights, each of up to its square: seconds for a block so large.
 LARGEST_BLOCK = 2048

@@ -22,7 +22,7 @@ from pruning.quadratic.obs import cost
 from pruning.rows import loss_rows
 from pruning.schedules import schedule
 from pruning.stage import Budget, Cut, Evidence, size
-from surrogate.network import Network
+from surrogate.functions.network import Network
 
 # Rounds of M-FAC (the authors' choice).
 ROUNDS = 16

@@ -18,10 +18,10 @@ from pruning.masks import masks_of, select
 from pruning.quadratic.chita import factor
 from pruning.rows import ROWS
 from pruning.stage import Cut, Evidence
-from surrogate.losses import Objective, free_coordinates, loss_weights
-from surrogate.network import Network
-from surrogate.scaling import to_normalised, to_raw
+from surrogate.functions.network import Network
+from surrogate.learning.losses import Objective, free_coordinates, loss_weights
 from surrogate.spec import SobolevLoss
+from surrogate.standardisation import to_normalised, to_raw
 
 # A ridge below this share of the squared length of a column does not keep a singular Gram matrix positive definite.
 LEAST_RIDGE = 1e-10

@@ -16,7 +16,7 @@ from torch import Tensor
 from pruning.quadratic.inverse import BlockInverse, invert_blocks
 from pruning.quadratic.model import Model, expand
 from pruning.stage import Budget, Cut, Evidence
-from surrogate.network import Network
+from surrogate.functions.network import Network
 
 
 def prune_obs(network: Network, budget: Budget, evidence: Evidence) -> Cut:

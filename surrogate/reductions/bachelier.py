@@ -19,7 +19,7 @@ from pricing.domain import Box
 from pricing.specs.payoff import Call, Digital, Put
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier
-from surrogate.expressions import (
+from surrogate.reductions.expressions import (
     Expression,
     clamp,
     constant,

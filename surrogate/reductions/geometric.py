@@ -27,7 +27,7 @@ from pricing.domain import Box, Feature
 from pricing.specs.payoff import Barrier, Bermudan, BestOf, Call, Digital, Payoff, Put, WorstOf
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes, Heston
-from surrogate.expressions import (
+from surrogate.reductions.expressions import (
     Expression,
     clamp,
     constant,

@@ -20,8 +20,8 @@ from torch import Tensor
 from pricing.domain import Box, Feature
 from pricing.specs.problem import PricingProblem
 from surrogate.dataset import Dataset
-from surrogate.expressions import Expression, clamp, constant, enclose, evaluate, feature, network, product
-from surrogate.surrogates import Surrogate, value
+from surrogate.functions.surrogate import Surrogate, value
+from surrogate.reductions.expressions import Expression, clamp, constant, enclose, evaluate, feature, network, product
 
 # Where the network hands over to the asymptote, in terminal standard deviations: at 6 the asymptote is exact to 1e-10
 # of one, and beyond it nothing of the network is left.

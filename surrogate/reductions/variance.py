@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from pricing.specs.process import Diffusion
-from surrogate.expressions import Expression, constant, product, total
+from surrogate.reductions.expressions import Expression, constant, product, total
 from surrogate.reductions.reduction import Leaves
 
 # Gauss-Legendre nodes on [0, 1]: integrates e^(x t) to 1e-13 of itself for every |x| up to 20, the most that

@@ -13,23 +13,23 @@ import torch
 from fastapi import FastAPI
 from msgspec.structs import replace
 
-from app.jobs import Jobs, open_database
+from app.jobs.queue import Jobs, open_database
 from app.main import create_app
-from app.registry import Registry
+from app.registry.registry import Registry
 from app.settings import Settings
-from app.spec import BuildSpec
-from app.sweep import Outcome
-from app.sweep_spec import FromScratch, SweepSpec
+from app.specification.build import BuildSpec
+from app.sweeps.run import Outcome
+from app.sweeps.spec import FromScratch, SweepSpec
 from pricing.domain import Feature
 from pricing.specs.payoff import Call
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier
 from pruning.shifts import Noise
 from pruning.spec import PruningSpec
-from surrogate.artifact import Artifact
-from surrogate.evaluation import evaluate
-from surrogate.manifest import make_artifact
-from surrogate.network import Network, initialise
+from surrogate.artifact.files import Artifact
+from surrogate.artifact.manifest import make_artifact
+from surrogate.evaluation.evaluate import evaluate
+from surrogate.functions.network import Network, initialise
 from surrogate.spec import EvaluationSpec
 
 # Runs in about a second: a call on two assets, a network of three neurons.

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from app.plan import load_spec
 from app.settings import bundled_models
-from app.spec import read_build_spec
+from app.specification.build import read_build_spec
+from app.specification.jobs import load_spec
 from pricing.specs.base import dump
-from surrogate.artifact import read
-from surrogate.evaluation import evaluate
-from surrogate.export import read_network
+from surrogate.artifact.files import read
+from surrogate.evaluation.evaluate import evaluate
+from surrogate.export.onnx_file import read_network
 
 ROOT = Path(__file__).parent.parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.toml"))

@@ -18,8 +18,8 @@ import pytest
 
 from app import cli
 from app.commands.models import show_accuracy
-from app.registry import Registry
-from surrogate.artifact import MODEL, verify
+from app.registry.registry import Registry
+from surrogate.artifact.files import MODEL, verify
 
 PATIENCE_SECONDS = 60.0
 # The tiny model's optimiser, and one that somebody has to stop.
@@ -318,9 +318,8 @@ def test_an_impossible_target_publishes_nothing(run: Run, built: Any, target: tu
 
 
 def test_only_commands_that_learn_import_torch() -> None:
-    code = (
-        "import app.cli, app.worker, app.routes.jobs, sys; sys.exit(bool({'torch', 'scipy', 'onnx'} & {*sys.modules}))"
-    )
+    modules = "app.cli, app.jobs.worker, app.http.routes.jobs, sys"
+    code = f"import {modules}; sys.exit(bool({{'torch', 'scipy', 'onnx'}} & {{*sys.modules}}))"
     assert subprocess.run([sys.executable, "-P", "-c", code], check=False).returncode == 0
 
 

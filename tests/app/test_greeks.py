@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from app import pipeline
 from app.cli import app as command_line
+from app.http.schemas import OutputName
 from app.main import create_app
-from app.registry import Registry
-from app.schemas import OutputName
+from app.pipeline import steps
+from app.registry.registry import Registry
 from app.settings import Settings
-from app.spec import BuildSpec
+from app.specification.build import BuildSpec
 from pricing.specs.base import load
-from surrogate.artifact import Artifact
+from surrogate.artifact.files import Artifact
 from surrogate.greeks import NAMES
 
 pytestmark = pytest.mark.anyio
@@ -51,7 +51,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
         },
         "evaluation": {"samples": 256},
     }
-    return pipeline.build(load(BuildSpec, spec), tmp_path_factory.mktemp("build"))
+    return steps.build(load(BuildSpec, spec), tmp_path_factory.mktemp("build"))
 
 
 @pytest.fixture

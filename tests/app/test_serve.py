@@ -14,7 +14,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from app.predictor import execution_providers
+from app.inference.predictor import execution_providers
 
 PATIENCE_SECONDS = 60.0
 # An installation without the training extra, as `import` sees it.
@@ -102,7 +102,7 @@ def worker_of(server: int) -> int | None:
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
-            if parent == server and b"app.worker" in (entry / "cmdline").read_bytes():
+            if parent == server and b"app.jobs.worker" in (entry / "cmdline").read_bytes():
                 return int(entry.name)
         except OSError:  # it ended while we looked
             continue

@@ -8,8 +8,9 @@ import pytest
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
-from app.drain import Drain
-from app.telemetry import Metrics, Observe, configure_logging
+from app.http.observe import Observe
+from app.http.shutdown import Drain
+from app.telemetry import Metrics, configure_logging
 
 pytestmark = pytest.mark.anyio
 

@@ -17,10 +17,10 @@ from pruning.prune import prune
 from pruning.spec import DynamicSpec, MethodName, PruningSpec
 from pruning.stage import Budget, Evidence, size
 from surrogate.dataset import Dataset, normalise
-from surrogate.network import Network, initialise, outputs
-from surrogate.scaling import fit_scaling
+from surrogate.functions.network import Network, initialise, outputs
+from surrogate.learning.training import fit
 from surrogate.spec import LBFGS, Adam, NetworkSpec, SobolevLoss, TrainingSpec
-from surrogate.training import fit
+from surrogate.standardisation import fit_scaling
 
 TUNING = TrainingSpec(loss=SobolevLoss(order=1), optimisers=(LBFGS(iterations=5),))
 BOX = Box(features=(Feature(name="spot", lower=(0.0, 0.0), upper=(1.0, 1.0)),))

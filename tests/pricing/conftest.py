@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from pricing.case_study import SEVEN_ASSET_WEIGHTS, random_market
 from pricing.domain import Feature
-from pricing.market import SEVEN_ASSET_WEIGHTS, random_market
 from pricing.specs.base import load
 from pricing.specs.payoff import Call, Put
 from pricing.specs.problem import PricingProblem

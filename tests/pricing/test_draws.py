@@ -9,7 +9,7 @@ from scipy.stats import kstest
 
 from pricing.draws import Source, independent, path_sets, principal_axes, stream, to_normals, uniforms
 from pricing.processes.bachelier import simulate, step_factors
-from pricing.scenario import scenario
+from pricing.simulation.scenario import scenario
 from pricing.specs.draws import Draws
 from pricing.specs.payoff import Call
 from pricing.specs.problem import PricingProblem

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from pricing.analytic import greeks
 from pricing.domain import Feature
 from pricing.errors import InvalidSpec, NonFiniteLabels, OutOfDomain
 from pricing.labels import Labels, load, make_labels, save
+from pricing.references.bachelier_greeks import greeks
 from pricing.sampling import sample_features
 from pricing.specs.draws import Draws
 from pricing.specs.estimator import Conditional, Estimator, Pathwise, Smoothed

@@ -12,16 +12,16 @@ import torch
 from torch import Tensor
 
 from pricing import monte_carlo
-from pricing.analytic import greeks
 from pricing.domain import Feature
 from pricing.errors import InvalidSpec, OutOfDomain
-from pricing.estimators.choice import contribution
+from pricing.estimators.contribute import contribution
 from pricing.labels import derivatives, make_labels
 from pricing.monte_carlo import average, expectation, find_rotation, prepare, tensors, value
 from pricing.processes.bachelier import step_factors
+from pricing.references.bachelier_greeks import greeks
 from pricing.sampling import sample_features
-from pricing.scenario import scenario, times
-from pricing.smoothing import value_bias
+from pricing.simulation.scenario import scenario, times
+from pricing.simulation.smoothing import value_bias
 from pricing.specs.draws import Draws
 from pricing.specs.estimator import Automatic, Conditional, Estimator, Frozen, Pathwise, Smoothed
 from pricing.specs.labels import LabelSpec

@@ -8,11 +8,11 @@ from scipy.stats import kstest, truncnorm
 from torch import Tensor
 
 from pricing import monte_carlo, sampling
-from pricing.analytic import greeks
 from pricing.domain import Feature
 from pricing.errors import InvalidSpec
+from pricing.references.bachelier_greeks import greeks
 from pricing.sampling import path_numbers, sample_features, sample_inside
-from pricing.scenario import Scenario, scenario
+from pricing.simulation.scenario import Scenario, scenario
 from pricing.specs.draws import Draws
 from pricing.specs.labels import LabelSpec
 from pricing.specs.payoff import BestOf, Call, Put, Side, WorstOf

@@ -6,9 +6,9 @@ import torch
 from pricing.domain import Box, Feature
 from pruning.intervals.interval import Interval
 from surrogate.dataset import Dataset
-from surrogate.network import Network
+from surrogate.functions.network import Network
+from surrogate.learning.training import fit
 from surrogate.spec import LBFGS, NetworkSpec, SobolevLoss, TrainingSpec
-from surrogate.training import fit
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ from pruning.intervals.interval import Interval
 from pruning.intervals.significance import remove
 from pruning.prune import prune
 from pruning.spec import PruningSpec
-from surrogate.activations import ActivationName
 from surrogate.dataset import Dataset
-from surrogate.network import Network, initialise, outputs, value_and_gradient
+from surrogate.functions.activations import ActivationName
+from surrogate.functions.network import Network, initialise, outputs, value_and_gradient
 
 POINTS = 100_000
 BUDGET = 400

@@ -7,8 +7,8 @@ import torch
 
 from pruning.compact import compact, compact_with_places, fold, spread
 from pruning.masks import apply
-from surrogate.activations import ACTIVATIONS, ActivationName
-from surrogate.network import Network, initialise, outputs, value_gradient_hessian
+from surrogate.functions.activations import ACTIVATIONS, ActivationName
+from surrogate.functions.network import Network, initialise, outputs, value_gradient_hessian
 
 
 def masked(activation: ActivationName, density: float, generator: torch.Generator) -> Network:

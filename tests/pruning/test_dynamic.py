@@ -14,10 +14,10 @@ from pruning.regrowth import erdos_renyi
 from pruning.spec import DynamicSpec, PruningSpec
 from pruning.stage import Budget, Evidence, size
 from surrogate.dataset import Dataset, normalise
-from surrogate.losses import Objective, free_coordinates, loss_weights
-from surrogate.network import Network, initialise, outputs, unflatten, value_and_gradient
-from surrogate.scaling import fit_scaling, to_normalised, to_raw
+from surrogate.functions.network import Network, initialise, outputs, unflatten, value_and_gradient
+from surrogate.learning.losses import Objective, free_coordinates, loss_weights
 from surrogate.spec import Adam, SobolevLoss, TrainingSpec
+from surrogate.standardisation import fit_scaling, to_normalised, to_raw
 
 Name = Literal["set", "rigl"]
 every_rule = pytest.mark.parametrize("name", ["set", "rigl"])

@@ -15,10 +15,10 @@ from pruning.spec import PruningSpec
 from pruning.stage import Budget, Evidence, size
 from pruning.weights import prune_weights
 from surrogate.dataset import Dataset, normalise
-from surrogate.losses import loss_weights, residuals
-from surrogate.network import Network, initialise, outputs
-from surrogate.scaling import fit_scaling, to_normalised
+from surrogate.functions.network import Network, initialise, outputs
+from surrogate.learning.losses import loss_weights, residuals
 from surrogate.spec import SobolevLoss, TrainingSpec
+from surrogate.standardisation import fit_scaling, to_normalised
 
 
 def evidence_of(dataset: Dataset, spec: PruningSpec) -> Evidence:

@@ -14,9 +14,9 @@ from pruning.prune import prune
 from pruning.spec import PruningSpec
 from pruning.stage import Budget, Evidence, size
 from surrogate.dataset import Dataset, normalise
-from surrogate.network import Network, initialise, outputs
-from surrogate.scaling import fit_scaling
+from surrogate.functions.network import Network, initialise, outputs
 from surrogate.spec import LBFGS, SobolevLoss, TrainingSpec
+from surrogate.standardisation import fit_scaling
 
 
 def matrix(f: int = 24, c: int = 12, seed: int = 0) -> torch.Tensor:

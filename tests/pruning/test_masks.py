@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pruning.errors import PruningError
 from pruning.masks import apply, kept_count, masks_of, select, top
-from surrogate.network import initialise
+from surrogate.functions.network import initialise
 
 
 def test_the_count_survives_rounding() -> None:

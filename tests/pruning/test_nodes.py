@@ -13,8 +13,8 @@ from pruning.nodes import prune_nodes
 from pruning.spec import PruningSpec
 from pruning.stage import Budget, Evidence
 from surrogate.dataset import Dataset, normalise
-from surrogate.network import Network, outputs
-from surrogate.scaling import fit_scaling
+from surrogate.functions.network import Network, outputs
+from surrogate.standardisation import fit_scaling
 
 OPTIONS: tuple[dict[str, Any], ...] = (
     {},

@@ -22,10 +22,10 @@ from pruning.ntk_sap import (
 )
 from pruning.spec import PruningSpec
 from pruning.stage import Budget, Evidence, size
-from surrogate.activations import ActivationName
 from surrogate.dataset import Dataset, normalise
-from surrogate.network import Network, flatten, forward, initialise, outputs, unflatten
-from surrogate.scaling import fit_scaling
+from surrogate.functions.activations import ActivationName
+from surrogate.functions.network import Network, flatten, forward, initialise, outputs, unflatten
+from surrogate.standardisation import fit_scaling
 
 # Standard errors of an average that a statement about it may be off by.
 ERRORS = 4.0

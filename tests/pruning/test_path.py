@@ -6,10 +6,10 @@ import torch
 from pruning.errors import ImpossibleSparsity, PruningError
 from pruning.path import prune_path
 from pruning.prune import prune
+from pruning.sequential import to_sequential
 from pruning.spec import MethodName, PruningSpec
 from surrogate.dataset import Dataset
-from surrogate.network import Network, outputs
-from surrogate.sequential import to_sequential
+from surrogate.functions.network import Network, outputs
 
 SPARSITIES = (0.5, 0.0, 0.9, 0.3)
 

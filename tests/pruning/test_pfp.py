@@ -13,8 +13,8 @@ from pruning.sensitivity import sensitivities
 from pruning.spec import PruningSpec
 from pruning.stage import Budget, Evidence, size
 from surrogate.dataset import Dataset, normalise
-from surrogate.network import Network, initialise, outputs
-from surrogate.scaling import fit_scaling, to_normalised
+from surrogate.functions.network import Network, initialise, outputs
+from surrogate.standardisation import fit_scaling, to_normalised
 
 CHOICES: list[Choice] = [surest, partly_drawn, drawn]
 

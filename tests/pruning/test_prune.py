@@ -15,9 +15,9 @@ from pruning.masks import masks_of
 from pruning.prune import prune
 from pruning.spec import DynamicSpec, MethodName, PruningSpec
 from surrogate.dataset import Dataset
-from surrogate.network import Network, initialise, outputs, value
-from surrogate.scaling import fit_scaling, to_raw
+from surrogate.functions.network import Network, initialise, outputs, value
 from surrogate.spec import LBFGS, Adam, LevenbergMarquardt, Optimiser, SobolevLoss, TrainingSpec
+from surrogate.standardisation import fit_scaling, to_raw
 
 TUNING = TrainingSpec(loss=SobolevLoss(order=1), optimisers=(LBFGS(iterations=15),))
 

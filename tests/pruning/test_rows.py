@@ -10,8 +10,8 @@ from pruning.errors import PruningError
 from pruning.masks import masks_of
 from pruning.rows import ROWS, Rows, fisher, gauss_newton, sobolev
 from surrogate.dataset import Dataset
-from surrogate.losses import loss_weights, residuals
-from surrogate.network import Network, initialise, value
+from surrogate.functions.network import Network, initialise, value
+from surrogate.learning.losses import loss_weights, residuals
 from surrogate.spec import SobolevLoss
 
 

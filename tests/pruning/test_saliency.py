@@ -13,8 +13,8 @@ from pruning.rows import ROWS
 from pruning.spec import PruningSpec, RowsName
 from pruning.stage import Evidence
 from surrogate.dataset import Dataset, normalise
-from surrogate.network import Network, initialise, value
-from surrogate.scaling import fit_scaling, to_normalised
+from surrogate.functions.network import Network, initialise, value
+from surrogate.standardisation import fit_scaling, to_normalised
 
 
 @pytest.fixture

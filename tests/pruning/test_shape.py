@@ -16,8 +16,8 @@ from pruning.errors import PruningError
 from pruning.intervals import jets
 from pruning.intervals.interval import interval_of
 from pruning.shape import STATEMENTS, contract_of, observed, prove, prove_shape
-from surrogate.activations import ActivationName
-from surrogate.network import Network, initialise
+from surrogate.functions.activations import ActivationName
+from surrogate.functions.network import Network, initialise
 
 TOLERANCE = 1e-4
 WEIGHTS, STRIKE, WIDTH = (0.5, 0.3, 0.2), 1.0, 0.1

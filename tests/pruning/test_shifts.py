@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pricing import analytic
 from pricing.domain import Feature
 from pricing.errors import InvalidSpec
+from pricing.references.bachelier_greeks import greeks
 from pricing.specs.payoff import Call
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier
@@ -56,7 +56,7 @@ def test_even_a_perfect_surrogate_has_the_error_that_noise_induces(uniforms: Arr
     levels = [Noise(level=level) for level in (0.0, 0.01, 0.05)]
     errors = []
     for domain in domains(PROBLEM, levels, uniforms=uniforms, noise=noise):
-        answer, exact = (analytic.greeks(domain.problem, points).value for points in (domain.shown, domain.asked))
+        answer, exact = (greeks(domain.problem, points).value for points in (domain.shown, domain.asked))
         errors.append(float(np.sqrt(np.mean((answer - exact) ** 2))))
     assert errors[0] == errors[1] == 0.0 < errors[2] < errors[3]
 
@@ -92,7 +92,8 @@ def test_a_bachelier_option_knows_volatility_and_maturity_by_their_product(unifo
     _, longer = shifted(Maturity(factor=1.21), uniforms, noise)
     # Driftless and undiscounted: s^2 = sigma^2 T.
     np.testing.assert_allclose(
-        analytic.greeks(volatile.problem, volatile.asked).value, analytic.greeks(longer.problem, longer.asked).value
+        greeks(volatile.problem, volatile.asked).value,
+        greeks(longer.problem, longer.asked).value,
     )
     assert volatile.problem.maturity == 1.0
 

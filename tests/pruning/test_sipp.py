@@ -12,8 +12,8 @@ from pruning.sipp import best_draws, fill, kept_error, prune_sipp, random_error
 from pruning.spec import PruningSpec
 from pruning.stage import Budget, Evidence, size
 from surrogate.dataset import Dataset, normalise
-from surrogate.network import Network
-from surrogate.scaling import fit_scaling
+from surrogate.functions.network import Network
+from surrogate.standardisation import fit_scaling
 
 
 def positive_row(width: int = 30) -> tuple[Tensor, Tensor, Tensor]:

@@ -11,8 +11,8 @@ from pruning.methods import METHODS
 from pruning.sparse_flow import learn_states, prune_flow
 from pruning.spec import MethodName, PruningSpec
 from pruning.stage import size
-from surrogate.flow import Flow, log_density, sample, start_flow
-from surrogate.flow_training import train_flow
+from surrogate.flows.flow import Flow, log_density, sample, start_flow
+from surrogate.flows.training import train_flow
 from surrogate.spec import Adam
 
 TRAINING = (Adam(epochs=8, learning_rate=3e-2),)

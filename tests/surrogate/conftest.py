@@ -5,7 +5,7 @@ import torch
 
 from pricing.domain import Box, Feature
 from surrogate.dataset import Dataset
-from surrogate.network import Network, initialise, value_gradient_hessian
+from surrogate.functions.network import Network, initialise, value_gradient_hessian
 
 
 @pytest.fixture

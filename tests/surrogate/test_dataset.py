@@ -9,7 +9,7 @@ from torch.utils.data import TensorDataset
 from pricing.labels import Labels
 from surrogate.dataset import Dataset, as_dataset, from_labels, normalise
 from surrogate.errors import SurrogateError
-from surrogate.scaling import fit_scaling
+from surrogate.standardisation import fit_scaling
 
 
 def test_rows_are_taken_of_every_label_there_is(dataset: Dataset) -> None:

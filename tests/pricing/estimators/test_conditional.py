@@ -10,12 +10,12 @@ import torch
 from scipy.special import ndtr
 from torch import Tensor
 
-from pricing.analytic import greeks
+from pricing.case_study import random_market
 from pricing.domain import Feature
 from pricing.errors import InvalidSpec
 from pricing.estimators.conditional import contribution
 from pricing.labels import Labels, make_labels
-from pricing.market import random_market
+from pricing.references.bachelier_greeks import greeks
 from pricing.references.reference import reference
 from pricing.specs.draws import Draws
 from pricing.specs.estimator import Conditional, Pathwise, Smoothed

@@ -4,11 +4,11 @@ import msgspec
 import pytest
 import torch
 
+from pricing.case_study import random_market
 from pricing.domain import Feature
 from pricing.errors import InvalidSpec
-from pricing.estimators.choice import contribution
+from pricing.estimators.contribute import contribution
 from pricing.labels import Labels, make_labels
-from pricing.market import random_market
 from pricing.specs.draws import Draws
 from pricing.specs.estimator import Pathwise
 from pricing.specs.labels import LabelSpec

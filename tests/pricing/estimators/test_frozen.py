@@ -11,12 +11,12 @@ from torch import Tensor
 from pricing.domain import Feature
 from pricing.errors import InvalidSpec
 from pricing.estimators import frozen
-from pricing.estimators.choice import contribution
-from pricing.exercise import Rule, fit_rule
+from pricing.estimators.contribute import contribution
+from pricing.exercise.rule import Rule, fit_rule
 from pricing.labels import make_labels
 from pricing.references.reference import reference
-from pricing.rotation import identity
-from pricing.scenario import scenario
+from pricing.simulation.rotation import identity
+from pricing.simulation.scenario import scenario
 from pricing.specs.estimator import Frozen
 from pricing.specs.labels import LabelSpec
 from pricing.specs.payoff import Bermudan, BestOf, Call, Put

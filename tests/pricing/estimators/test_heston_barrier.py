@@ -14,7 +14,7 @@ from pricing.estimators import bridge
 from pricing.estimators.heston_barrier import on_its_own, with_the_asset
 from pricing.labels import Labels, make_labels
 from pricing.references.reference import reference
-from pricing.scenario import scenario
+from pricing.simulation.scenario import scenario
 from pricing.specs.draws import Draws
 from pricing.specs.estimator import Bridge
 from pricing.specs.labels import LabelSpec

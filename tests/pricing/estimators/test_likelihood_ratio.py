@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pricing.domain import Feature
 from pricing.errors import InvalidSpec
-from pricing.estimators.choice import contribution
+from pricing.estimators.contribute import contribution
 from pricing.labels import make_labels
 from pricing.specs.draws import Draws
 from pricing.specs.estimator import LikelihoodRatio

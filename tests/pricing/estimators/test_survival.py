@@ -14,8 +14,8 @@ from pricing.estimators.survival import contribution
 from pricing.labels import Labels, make_labels
 from pricing.monte_carlo import value
 from pricing.references.reference import Reference, reference
-from pricing.rotation import identity
-from pricing.scenario import scenario
+from pricing.simulation.rotation import identity
+from pricing.simulation.scenario import scenario
 from pricing.specs.draws import Draws
 from pricing.specs.estimator import Pathwise, Survival
 from pricing.specs.labels import LabelSpec

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from pricing.domain import Feature
 from pricing.draws import stream, to_normals, uniforms
-from pricing.scenario import scenario, times
-from pricing.simulation import simulate
+from pricing.processes.simulate import simulate
+from pricing.simulation.scenario import scenario, times
 from pricing.specs.problem import PricingProblem
 
 Normals = Callable[..., Tensor]

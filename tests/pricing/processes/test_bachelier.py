@@ -9,7 +9,7 @@ import torch
 from scipy.integrate import quad_vec
 
 from pricing.processes.bachelier import simulate, step_factors
-from pricing.scenario import Scenario, scenario
+from pricing.simulation.scenario import Scenario, scenario
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier
 from pricing.types import Array

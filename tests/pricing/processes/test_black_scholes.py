@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from pricing.domain import Feature
-from pricing.scenario import scenario, times
-from pricing.simulation import blocks, simulate
+from pricing.processes.simulate import blocks, simulate
+from pricing.simulation.scenario import scenario, times
 from pricing.specs.payoff import Call
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes, Dividend, Piece

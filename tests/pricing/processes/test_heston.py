@@ -14,8 +14,8 @@ from torch import Tensor
 
 from pricing.domain import Feature
 from pricing.processes.heston import joined, variances
-from pricing.scenario import scenario, times
-from pricing.simulation import blocks, simulate
+from pricing.processes.simulate import blocks, simulate
+from pricing.simulation.scenario import scenario, times
 from pricing.specs.payoff import Call
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Heston, Piece

@@ -11,7 +11,7 @@ from torch import Tensor
 from pricing.domain import Feature
 from pricing.references import autocall, replicates
 from pricing.references.reference import differentiate, kind, reference
-from pricing.scenario import scenario
+from pricing.simulation.scenario import scenario
 from pricing.specs.payoff import Autocall
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes

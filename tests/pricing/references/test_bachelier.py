@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import QuantLib
 
-from pricing.analytic import greeks
 from pricing.domain import Feature
+from pricing.references.bachelier_greeks import greeks
 from pricing.references.reference import reference
 from pricing.specs.payoff import Asian, Barrier, Call, Put
 from pricing.specs.problem import PricingProblem

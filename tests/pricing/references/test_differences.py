@@ -6,7 +6,7 @@ import numpy as np
 
 from pricing.references import differences, pde
 from pricing.references.reference import reference
-from pricing.scenario import Scenario
+from pricing.simulation.scenario import Scenario
 from pricing.specs.payoff import Barrier, Call
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes, LocalVolatility

@@ -14,7 +14,7 @@ from pricing.domain import Feature
 from pricing.references import bermudan, pair
 from pricing.references.reference import reference
 from pricing.references.replicates import REPLICATES, uniforms
-from pricing.scenario import scenario
+from pricing.simulation.scenario import scenario
 from pricing.specs.payoff import Bermudan, BestOf, Call, Put, WorstOf
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes, Dividend

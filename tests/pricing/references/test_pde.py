@@ -10,7 +10,7 @@ from torch import Tensor
 from pricing.references.normal import lognormal, lognormal_digital
 from pricing.references.pde import dupire, greeks
 from pricing.references.reference import reference
-from pricing.scenario import scenario
+from pricing.simulation.scenario import scenario
 from pricing.specs.payoff import Barrier, Call, Digital, Put
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes, LocalVolatility, Piece

@@ -12,7 +12,7 @@ from scipy.stats import multivariate_normal
 
 from pricing.references import quadrature
 from pricing.references.reference import reference
-from pricing.scenario import scenario
+from pricing.simulation.scenario import scenario
 from pricing.specs.payoff import Autocall, Barrier, Bermudan, Call, Digital, Put
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier, BlackScholes, Dividend

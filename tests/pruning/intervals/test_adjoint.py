@@ -9,8 +9,8 @@ from pruning.intervals.adjoint import Enclosure, enclose
 from pruning.intervals.crown import Method
 from pruning.intervals.interval import Interval
 from pruning.intervals.significance import significance
-from surrogate.activations import ACTIVATIONS, ActivationName
-from surrogate.network import Network, adjoints, forward, initialise
+from surrogate.functions.activations import ACTIVATIONS, ActivationName
+from surrogate.functions.network import Network, adjoints, forward, initialise
 
 both_methods = pytest.mark.parametrize("method", ["interval", "affine"])
 # Sums over a batch may be taken in another order.

@@ -8,8 +8,8 @@ import torch
 from pruning.intervals.adjoint import enclose
 from pruning.intervals.affine import merge, saved_by_merging
 from pruning.intervals.interval import Interval
-from surrogate.activations import ACTIVATIONS, ActivationName
-from surrogate.network import initialise, outputs
+from surrogate.functions.activations import ACTIVATIONS, ActivationName
+from surrogate.functions.network import initialise, outputs
 
 
 @pytest.mark.parametrize("activation", list(ACTIVATIONS))

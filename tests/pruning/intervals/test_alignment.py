@@ -4,7 +4,7 @@ import torch
 
 from pruning.compact import fold
 from pruning.intervals.alignment import align
-from surrogate.network import Network, initialise, outputs
+from surrogate.functions.network import Network, initialise, outputs
 
 
 def smaller(dense: Network, generator: torch.Generator) -> Network:

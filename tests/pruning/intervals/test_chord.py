@@ -5,7 +5,7 @@ import torch
 
 from pruning.intervals.chord import chord
 from pruning.intervals.interval import Interval
-from surrogate.activations import ACTIVATIONS, ActivationName
+from surrogate.functions.activations import ACTIVATIONS, ActivationName
 
 
 @pytest.mark.parametrize("activation", list(ACTIVATIONS))

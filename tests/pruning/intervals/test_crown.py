@@ -9,8 +9,8 @@ from pruning.intervals.crown import Method
 from pruning.intervals.greeks import gamma_significance
 from pruning.intervals.interval import Interval
 from pruning.intervals.significance import significance
-from surrogate.activations import ACTIVATIONS, ActivationName
-from surrogate.network import Network, initialise
+from surrogate.functions.activations import ACTIVATIONS, ActivationName
+from surrogate.functions.network import Network, initialise
 
 # Both methods round; what one of them rounds more may be this much of the other.
 ROUNDING = 1e-12

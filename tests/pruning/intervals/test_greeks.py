@@ -9,8 +9,8 @@ from pruning.intervals.greeks import SIGNIFICANCE, delta_significance, gamma_sig
 from pruning.intervals.interval import Interval
 from pruning.intervals.significance import loosen, means, remove, significance
 from pruning.intervals.split import split
-from surrogate.activations import ActivationName
-from surrogate.network import Network, initialise, value_gradient_hessian
+from surrogate.functions.activations import ActivationName
+from surrogate.functions.network import Network, initialise, value_gradient_hessian
 
 SCALES = torch.tensor([1.0, 2.0, 0.5], dtype=torch.float64)
 DIRECTIONS = torch.diag(SCALES)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pruning.intervals.interval import STATIONARY, Interval, activation_range, add, affine, multiply, square
-from surrogate.activations import ACTIVATIONS, ActivationName
+from surrogate.functions.activations import ACTIVATIONS, ActivationName
 
 
 def random_intervals(count: int, generator: torch.Generator) -> Interval:

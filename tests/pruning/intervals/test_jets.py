@@ -8,8 +8,8 @@ import torch
 from pruning.intervals.chart import Chart, chart
 from pruning.intervals.interval import Interval
 from pruning.intervals.jets import Jet, sweep
-from surrogate.activations import ActivationName
-from surrogate.network import Network, hessian_vector, initialise
+from surrogate.functions.activations import ActivationName
+from surrogate.functions.network import Network, hessian_vector, initialise
 
 SMOOTH: tuple[ActivationName, ...] = ("silu", "softplus", "tanh")
 

@@ -8,9 +8,9 @@ from pruning.intervals.crown import Method
 from pruning.intervals.interval import Interval
 from pruning.intervals.significance import means, remove, significance
 from pruning.intervals.split import split
-from surrogate.activations import ActivationName
 from surrogate.dataset import Dataset
-from surrogate.network import Network, initialise, outputs
+from surrogate.functions.activations import ActivationName
+from surrogate.functions.network import Network, initialise, outputs
 
 
 def samples(box: Interval, generator: torch.Generator) -> torch.Tensor:

@@ -10,7 +10,7 @@ from pruning.intervals.crown import Method
 from pruning.intervals.interval import Interval
 from pruning.intervals.significance import significance
 from pruning.intervals.split import split
-from surrogate.network import Network, initialise
+from surrogate.functions.network import Network, initialise
 
 
 @pytest.fixture

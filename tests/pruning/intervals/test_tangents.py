@@ -7,8 +7,8 @@ from pruning.intervals.adjoint import enclose
 from pruning.intervals.crown import Method
 from pruning.intervals.interval import Interval
 from pruning.intervals.tangents import products, tangents
-from surrogate.activations import ActivationName
-from surrogate.network import forward, initialise
+from surrogate.functions.activations import ActivationName
+from surrogate.functions.network import forward, initialise
 
 
 @pytest.mark.parametrize("activation", ["silu", "softplus", "tanh"])

@@ -8,7 +8,7 @@ from pruning.rows import class_rows, fisher
 from pruning.schedules import schedule
 from pruning.spec import PruningSpec, ScheduleName
 from surrogate.dataset import Dataset
-from surrogate.network import Network, initialise, outputs
+from surrogate.functions.network import Network, initialise, outputs
 
 
 @pytest.fixture

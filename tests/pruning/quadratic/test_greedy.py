@@ -13,8 +13,8 @@ from pruning.quadratic.obs import cost, minimum
 from pruning.spec import PruningSpec
 from pruning.stage import Budget, Evidence
 from surrogate.dataset import Dataset, normalise
-from surrogate.network import initialise
-from surrogate.scaling import fit_scaling
+from surrogate.functions.network import initialise
+from surrogate.standardisation import fit_scaling
 
 
 def random_model(rows: int, sizes: list[int], generator: torch.Generator) -> Model:

@@ -12,8 +12,8 @@ from pruning.quadratic.model import Model, expand
 from pruning.spec import MethodName, PruningSpec
 from pruning.stage import Budget, Evidence, size
 from surrogate.dataset import Dataset, normalise
-from surrogate.network import Network, initialise, outputs
-from surrogate.scaling import fit_scaling
+from surrogate.functions.network import Network, initialise, outputs
+from surrogate.standardisation import fit_scaling
 
 
 @pytest.fixture

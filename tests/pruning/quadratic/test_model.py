@@ -12,8 +12,8 @@ from pruning.rows import gauss_newton
 from pruning.spec import PruningSpec
 from pruning.stage import Evidence
 from surrogate.dataset import Dataset, normalise
-from surrogate.network import Network, outputs
-from surrogate.scaling import fit_scaling, to_normalised
+from surrogate.functions.network import Network, outputs
+from surrogate.standardisation import fit_scaling, to_normalised
 
 
 def random_model(rows: int, sizes: list[int], generator: torch.Generator, *, ridge: float = 0.1) -> Model:

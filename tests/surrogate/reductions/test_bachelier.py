@@ -10,12 +10,12 @@ from msgspec.structs import replace
 from pricing.domain import Feature
 from pricing.references import bachelier as closed_form
 from pricing.references.reference import reference
-from pricing.scenario import scenario
+from pricing.simulation.scenario import scenario
 from pricing.specs.payoff import Call, Digital, Put
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier, Piece
-from surrogate.expressions import evaluate
 from surrogate.reductions.choice import reason, reduce
+from surrogate.reductions.expressions import evaluate
 from surrogate.reductions.reduction import Reduction
 
 SPOT = Feature(name="spot", lower=(0.6, 0.5, 0.7), upper=(1.4, 1.5, 1.3))

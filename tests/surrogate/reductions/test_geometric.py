@@ -13,12 +13,12 @@ from torch import Tensor
 from pricing.domain import Feature
 from pricing.references import black_scholes, fourier, rainbow
 from pricing.references.reference import reference
-from pricing.scenario import Scenario, scenario
+from pricing.simulation.scenario import Scenario, scenario
 from pricing.specs.payoff import Barrier, Call, Digital, Payoff, Put, WorstOf
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes, Dividend, Heston, Process
-from surrogate.expressions import evaluate
 from surrogate.reductions.choice import reason, reduce
+from surrogate.reductions.expressions import evaluate
 from surrogate.reductions.reduction import Reduction, to_canonical
 
 MATURITY = Feature(name="maturity", lower=(0.2,), upper=(2.0,), unit="years")

@@ -9,9 +9,9 @@ from pricing.specs.payoff import Call
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier, BlackScholes
 from surrogate.dataset import Dataset
-from surrogate.expressions import evaluate, network
-from surrogate.network import hessian_vector, initialise, value
+from surrogate.functions.network import hessian_vector, initialise, value
 from surrogate.reductions.choice import reduce
+from surrogate.reductions.expressions import evaluate, network
 from surrogate.reductions.reduction import to_network
 
 FEATURES = (

@@ -1,0 +1,110 @@
+"""Labels from somebody else's pricer in a file: CSV, Parquet or NPZ. Torch-free.
+
+Columns: the features x, either ``x0, x1, ...`` (or ``x[0], x[1], ...``) or by their own names (``spot[0], strike``);
+the value ``y``; optionally its derivatives by every feature ``dydx0, dydx1, ...`` (or ``dydx[0], ...``) in the order of
+the features; optionally ``weight``. NPZ holds them as arrays x (n, d), y (n,), dydx (n, d), weight (n,); Parquet may
+hold x and dydx as columns of lists.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from array import array
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+
+from app.datasets.columns import assemble
+from app.datasets.npz import from_archive
+from app.datasets.parquet import read_parquet
+from app.datasets.table import LabelTable, Limits, require_numbers, require_rows
+from app.errors import InvalidRequest
+from pricing.types import Array
+
+ARCHIVE, PARQUET = b"PK\x03\x04", b"PAR1"
+# What others write between columns, where a comma may be the point of a number.
+OTHERS = re.compile(r"[;\t| ]")
+# Characters of a line: enough for the columns of 1,000 features and their derivatives.
+LINE = 1 << 20
+# Characters of a wrong cell that are shown.
+SHOWN = 40
+
+
+def read_labels(path: Path, limits: Limits) -> LabelTable:
+    """The labels in a file, whose first bytes say what it is.
+
+    Raises:
+        InvalidRequest: names the row and the column of what is wrong.
+        TooLarge: beyond the limits.
+        Unavailable: Parquet without pyarrow.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+    except OSError as error:
+        raise InvalidRequest(f"cannot read {path}: {error.strerror}") from error
+    if start == ARCHIVE:
+        return from_archive(path, limits)
+    return assemble(*(read_parquet if start == PARQUET else _read_csv)(path, limits))
+
+
+def _read_csv(path: Path, limits: Limits) -> tuple[list[str], Array, Sequence[int]]:
+    """Header, numbers and the line of every row."""
+    numbers, places = array("d"), array("q")
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            lines = ((line, row) for line, row in enumerate(csv.reader(_short_lines(file)), 1) if row)
+            header = [name.strip() for name in next(lines, (0, list[str]()))[1]]
+            _require_commas(header)
+            for line, row in lines:
+                if len(row) != len(header):
+                    raise InvalidRequest(
+                        f"line {line}: need {len(header)} columns, got {len(row)}", path=f"line {line}"
+                    )
+                try:
+                    numbers.extend(map(float, row))
+                except ValueError:
+                    _refuse_cell(f"line {line}", header, row)
+                places.append(line)
+                require_rows(len(places), limits)
+                require_numbers(len(numbers), limits)
+    except UnicodeDecodeError as error:
+        raise InvalidRequest("the file is not text in UTF-8; save it as CSV in UTF-8, Parquet or NPZ") from error
+    except csv.Error as error:
+        raise InvalidRequest(f"the file is not CSV: {error}; save it as CSV in UTF-8, Parquet or NPZ") from error
+    return header, np.frombuffer(numbers, dtype=np.float64).reshape(len(places), len(header)), places
+
+
+def _short_lines(file: TextIO) -> Iterator[str]:
+    """The lines of a file, of which none, and no quoted cell, can be as long as the file."""
+    for number, line in enumerate(iter(partial(file.readline, LINE), ""), 1):
+        if len(line) == LINE or line.count('"') % 2:
+            raise InvalidRequest(
+                f"line {number}: a line must be shorter than {LINE} characters and end outside of quotes",
+                path=f"line {number}",
+            )
+        yield line
+
+
+def _require_commas(header: Sequence[str]) -> None:
+    """Raise InvalidRequest for one column whose name is several names."""
+    if len(header) == 1 and (found := OTHERS.search(header[0])):
+        raise InvalidRequest(
+            f"line 1: separate the columns by commas and not by {found[0]!r}, and write numbers as 1.5; "
+            f"got {header[0][:SHOWN]!r}",
+            path="line 1",
+        )
+
+
+def _refuse_cell(place: str, header: Sequence[str], row: Sequence[str]) -> None:
+    for name, cell in zip(header, row, strict=True):
+        try:
+            float(cell)
+        except ValueError as error:
+            raise InvalidRequest(
+                f"{place}, column {name}: need a number, got {cell[:SHOWN]!r}", path=f"{place}.{name}"
+            ) from error

@@ -1,0 +1,53 @@
+"""Jobs that name datasets: looked up, and given their Box, before anything runs. Torch-free."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+from msgspec.structs import replace
+
+from app.datasets import store
+from app.datasets.table import Limits
+from app.specification.build import BuildSpec, PruneJobSpec
+from pricing.errors import InvalidSpec
+
+JobType = TypeVar("JobType", bound=BuildSpec | PruneJobSpec)
+
+
+def settle_dataset(spec: JobType, registry: Path) -> JobType:
+    """The job with the Box of its dataset in it; other jobs as they are.
+
+    Raises:
+        UnknownDataset: no such dataset.
+        InvalidSpec: the dataset does not fit the rest of the specification.
+    """
+    if not isinstance(spec, BuildSpec) or spec.dataset is None:
+        return spec
+    return replace(spec, dataset=store.with_features(spec.dataset, registry, needed_order(spec)))
+
+
+def needed_order(build: BuildSpec) -> tuple[str, int]:
+    """The field that needs most derivatives of the labels, and how many."""
+    orders = list(build.orders)
+    if build.pruning is not None:
+        orders.append(("pruning.rows", 1 if build.pruning.rows == "sobolev" else 0))
+        if build.pruning.fine_tuning is not None:
+            orders.append(("pruning.fine_tuning.loss", build.pruning.fine_tuning.loss.order))
+    return max(orders, key=lambda needed: needed[1])
+
+
+def import_named(data: dict[str, Any], folder: Path, registry: Path, limits: Limits) -> dict[str, Any]:
+    """A build whose dataset names a file, relative to ``folder``, with the id of the file's content in its place.
+
+    Raises:
+        InvalidSpec: a file and an id.
+        InvalidRequest, TooLarge, Unavailable: the file is no dataset.
+    """
+    source = data.get("dataset")
+    if not isinstance(source, dict) or "file" not in source:
+        return data
+    if "id" in source:
+        raise InvalidSpec("dataset: give its id or a file, not both", path="dataset.id")
+    facts, _ = store.import_file(folder / str(source["file"]), registry, limits)
+    return data | {"dataset": {"id": facts["dataset"]} | {key: part for key, part in source.items() if key != "file"}}

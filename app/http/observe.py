@@ -1,0 +1,72 @@
+"""The ASGI middleware that observes requests: ids, metrics, log lines, failures."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from http import HTTPStatus
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.http.problems import unexpected
+from app.http.shutdown import Drain
+from app.telemetry import Metrics
+
+# A client's own request id is kept when it can do no harm in a log or a header.
+REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+# The route that answers tens of thousands of requests a second; only its failures get a log line.
+UNLOGGED = frozenset({"price"})
+
+
+class Observe:
+    """ASGI middleware: request id, metrics, one log line a request, failures, closing connections while draining."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, drain: Drain) -> None:
+        self.app = app
+        self.metrics = metrics
+        self.drain = drain
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the app and observe its answer."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        start, status = time.perf_counter(), 0
+        request_id = _request_id(scope)
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+
+        async def observed(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                added = [(b"x-request-id", request_id.encode())]
+                if self.drain.draining:
+                    added.append((b"connection", b"close"))
+                message["headers"] = [*message["headers"], *added]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, observed)
+        except Exception:
+            structlog.get_logger().exception("request failed")
+            if status:  # an answer cut off must look cut off
+                raise
+            await unexpected()(scope, receive, observed)
+        finally:
+            self._record(scope, status, time.perf_counter() - start)
+
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+        handler = getattr(scope.get("endpoint"), "__name__", "none")
+        self.metrics.answered(handler, scope["method"], status, seconds)
+        if handler not in UNLOGGED or status >= HTTPStatus.BAD_REQUEST:
+            line = {"method": scope["method"], "path": scope["path"], "status": status, "seconds": round(seconds, 6)}
+            structlog.get_logger().info("request", **line)
+
+
+def _request_id(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and REQUEST_ID.fullmatch(value):
+            return str(value, "ascii")
+    return secrets.token_hex(8)

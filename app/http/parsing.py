@@ -1,0 +1,157 @@
+"""A price request's JSON straight into one matrix of features, with no Python object per number.
+
+Every number is read once, and the shape is proven by counting: each row has the right length, the buffer holds rows x
+columns numbers, and the body has no opening bracket beyond those of the rows. Whatever fails that is handed to
+`app.http.price_errors`, which walks to the first element that is wrong.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence, Sized
+from typing import Any, NamedTuple, NoReturn, TypeVar, cast, get_args
+
+import numpy as np
+import simdjson
+
+from app.errors import InvalidRequest, NotJson, TooLarge
+from app.http.price_errors import SHOWN, find_fault, shown
+from app.http.schemas import Outside
+from app.inference.answer import DEFAULT_OUTPUTS, GammaForm
+from pricing.domain import Box
+from pricing.types import Array
+
+KEYS = ("inputs", "outputs", "gamma", "outside")
+GAMMA_FORMS: tuple[GammaForm, ...] = get_args(GammaForm)
+OUTSIDES: tuple[Outside, ...] = get_args(Outside)
+# Bodies up to this size are read a second time, slowly, to name the NaN that made them unreadable.
+EXPLAINED_BYTES = 1 << 20
+
+Word = TypeVar("Word", bound=str)
+
+
+class Query(NamedTuple):
+    """A parsed price request. Shape: features (batch, feature), finite."""
+
+    features: Array
+    outputs: Sequence[str]
+    gamma: GammaForm
+    outside: Outside
+
+
+def parse(body: bytes, box: Box, *, max_rows: int, known: Collection[str] = DEFAULT_OUTPUTS) -> Query:
+    """The query that a JSON body states.
+
+    Args:
+        known: the outputs that the model has, in the order of an answer.
+
+    Raises:
+        NotJson: the body is not JSON; a NaN or infinity in ``inputs`` is named as InvalidRequest instead.
+        InvalidRequest: names the path of whatever is wrong.
+        TooLarge: more rows than ``max_rows``.
+    """
+    try:
+        document = simdjson.Parser().parse(body)
+    except (ValueError, RuntimeError) as error:  # the latter for an integer beyond 64 bits
+        _explain_unreadable(body, box, error)
+    if not isinstance(document, simdjson.Object):
+        raise InvalidRequest(f"the body must be an object with the key 'inputs', got {shown(document)}", path="")
+    keys = list(document)
+    _check_keys("the body", keys, KEYS)
+    asked = {key: document[key] for key in keys}  # for a missing key simdjson's own object throws inside, slowly
+    if "inputs" not in asked:
+        raise InvalidRequest("inputs is missing: give rows of features", path="inputs")
+    gamma, outside = _choice(asked, "gamma", GAMMA_FORMS), _choice(asked, "outside", OUTSIDES)
+    outputs, brackets = _outputs(asked, known)
+    inputs = asked["inputs"]
+    try:
+        features, opened = _features(inputs, box, max_rows)
+        if body.count(b"[") != brackets + opened:
+            raise TypeError("lists within rows")
+    except TypeError:
+        find_fault(inputs, box)
+        raise
+    return Query(features, outputs, gamma, outside)
+
+
+def _check_keys(where: str, keys: Sequence[str], known: Sequence[str], *, prefix: str = "") -> None:
+    for key in keys:
+        if key not in known:
+            raise InvalidRequest(
+                f"{where} has no key {shown(key)}; the keys are {', '.join(known)}", path=prefix + key[:SHOWN]
+            )
+    if len(set(keys)) < len(keys):
+        raise InvalidRequest(f"{where} must not have a key twice", path="")
+
+
+def _choice(asked: Mapping[str, Any], key: str, allowed: tuple[Word, ...]) -> Word:
+    """The value of ``key``, by default the first allowed word."""
+    value = asked.get(key, allowed[0])
+    for word in allowed:
+        if value == word:
+            return word
+    raise InvalidRequest(f"{key} must be one of {', '.join(allowed)}, got {shown(value)}", path=key)
+
+
+def _outputs(asked: Mapping[str, Any], known: Collection[str]) -> tuple[Sequence[str], int]:
+    """The outputs asked for, in our order, and the opening brackets that this took."""
+    if "outputs" not in asked:
+        return DEFAULT_OUTPUTS, 0
+    given = asked["outputs"]
+    names = given.as_list() if isinstance(given, simdjson.Array) else [None]
+    wrong = [name for name in names if not isinstance(name, str) or name not in known]
+    if wrong or not names:
+        got = shown(wrong[0]) if wrong else "none"
+        raise InvalidRequest(f"outputs must be a list of one or more of {', '.join(known)}, got {got}", path="outputs")
+    return tuple(name for name in known if name in names), 1
+
+
+def _features(inputs: Any, box: Box, max_rows: int) -> tuple[Array, int]:
+    """The features matrix and the opening brackets that it took."""
+    if isinstance(inputs, simdjson.Object):
+        names = [feature.name for feature in box.features]
+        _check_keys("inputs", list(inputs), names, prefix="inputs.")
+        if missing := [name for name in names if name not in inputs]:
+            raise InvalidRequest(f"inputs lacks {', '.join(missing)}", path=f"inputs.{missing[0]}")
+        blocks = [_block(inputs[f.name], f.size, flat=f.size == 1, max_rows=max_rows) for f in box.features]
+        if len({len(block) for block, _ in blocks}) > 1:
+            counts = ", ".join(f"{name} {len(block)}" for name, (block, _) in zip(names, blocks, strict=True))
+            raise InvalidRequest(f"all features need the same number of rows, got {counts}", path="inputs")
+        return np.concatenate([block for block, _ in blocks], axis=1), sum(opened for _, opened in blocks)
+    return _block(inputs, box.dimension, flat=False, max_rows=max_rows)
+
+
+def _block(values: Any, width: int, *, flat: bool, max_rows: int) -> tuple[Array, int]:
+    """A list of numbers (``flat``) or of rows of ``width`` numbers, and its opening brackets. Shape: -> batch width.
+
+    Raises:
+        TypeError: anything else.
+    """
+    if not isinstance(values, simdjson.Array):
+        raise TypeError("not a list")
+    rows = len(values)
+    if rows == 0:
+        raise InvalidRequest("inputs must have at least one row, got none", path="inputs")
+    if rows > max_rows:
+        raise TooLarge(
+            f"inputs has {rows} rows, the limit is {max_rows} a request; split it", path="inputs", bound=max_rows
+        )
+    numbers: Array = np.frombuffer(values.as_buffer(of_type="d"))
+    if len(numbers) != rows * width or not (flat or set(map(len, cast(Iterable[Sized], values))) == {width}):
+        raise TypeError("ragged rows")
+    return numbers.reshape(rows, width), 1 if flat else 1 + rows
+
+
+def _explain_unreadable(body: bytes, box: Box, error: Exception) -> NoReturn:
+    """Name a NaN, Infinity or 1e400, which Python's slow reader takes and JSON does not have."""
+    document = _read_slowly(body) if len(body) <= EXPLAINED_BYTES else None
+    if isinstance(document, dict) and "inputs" in document:
+        find_fault(document["inputs"], box)
+    raise NotJson(f"the body is not valid JSON: {error}") from error
+
+
+def _read_slowly(body: bytes) -> object:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None  # unreadable either way, as the caller goes on to say

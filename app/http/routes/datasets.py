@@ -1,0 +1,56 @@
+"""Datasets: labels from somebody else's pricer, for train jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Request, Response, UploadFile
+
+from app.datasets import store
+from app.http.dependencies import PROBLEMS
+from app.http.schemas import DatasetFacts, DatasetList, DatasetSummary
+from app.settings import Settings
+
+PATH = "/v1/datasets"
+# Most bytes of the boundaries and fields around the file in a multipart body.
+ENVELOPE = 1 << 16
+
+router = APIRouter(prefix=PATH, tags=["datasets"], responses=PROBLEMS)
+
+
+@router.post("", status_code=201, responses={200: {"model": DatasetFacts, "description": "known already"}})
+async def import_dataset(
+    request: Request, response: Response, file: UploadFile, name: Annotated[str | None, Form(max_length=200)] = None
+) -> DatasetFacts:
+    """Store a CSV, Parquet or NPZ file of features x, values y and derivatives dydx; equal content has one id."""
+    settings: Settings = request.app.state.settings
+
+    def imported() -> tuple[dict[str, Any], bool]:
+        with NamedTemporaryFile() as copy:
+            shutil.copyfileobj(file.file, copy)
+            copy.flush()
+            limits = store.limits_of(settings)
+            return store.import_file(Path(copy.name), settings.registry, limits, name=name)
+
+    async with request.app.state.importing:  # one at a time: reading a large file takes several times its memory
+        facts, new = await asyncio.to_thread(imported)
+    response.status_code = 201 if new else 200
+    response.headers["Location"] = f"{PATH}/{facts['dataset']}"
+    return DatasetFacts(**facts)
+
+
+@router.get("")
+def list_datasets(request: Request) -> DatasetList:
+    """Every dataset, the newest first."""
+    found = store.catalogue(request.app.state.settings.registry)
+    return DatasetList(datasets=[DatasetSummary(**facts) for facts in found])
+
+
+@router.get("/{dataset}")
+def show_dataset(request: Request, dataset: str) -> DatasetFacts:
+    """Rows, inferred Box and statistics of every column."""
+    return DatasetFacts(**store.find(request.app.state.settings.registry, dataset))

@@ -1,0 +1,60 @@
+"""Liveness, readiness and metrics."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from fastapi import APIRouter, Request
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.datastructures import State
+from starlette.responses import JSONResponse, Response
+
+from app.inference.predictor import execution_providers
+from app.registry.registry import CHAMPION
+from surrogate.errors import CorruptArtifact
+
+router = APIRouter(tags=["health"])
+
+
+@router.head("/healthz", include_in_schema=False)
+@router.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "live"}
+
+
+@router.head("/readyz", include_in_schema=False)
+@router.get("/readyz", responses={503: {"description": "draining, or no model can be priced"}})
+async def readyz(request: Request) -> JSONResponse:
+    """Whether to send requests here, by which execution provider they are answered, and the models in memory."""
+    state = request.app.state
+    reason = "draining" if state.drain.draining else await unready(state)
+    loaded = [
+        {"model": predictor.name, "version": predictor.version, "provider": predictor.provider}
+        for predictor in state.predictors.loaded()
+    ]
+    provider = loaded[-1]["provider"] if loaded else execution_providers(state.settings.provider)[0]
+    answer: dict[str, Any] = {"status": reason or "ready", "provider": provider, "loaded": loaded}
+    return JSONResponse(answer, status_code=503 if reason else 200)
+
+
+@router.get("/metrics")
+async def metrics(request: Request) -> Response:
+    """Prometheus text of this process; each worker process counts for itself."""
+    return Response(generate_latest(request.app.state.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+async def unready(state: State) -> str | None:
+    """Why no model can be priced, or None; loads a first champion where none is in memory."""
+    try:
+        state.registry.root.stat()  # an open database outlives its deleted or unmounted folder
+        names = state.registry.names()
+        if not names:
+            return "no model is published yet"
+        if not state.predictors.loaded():
+            await state.predictors.get(names[0], CHAMPION)
+    except (sqlite3.Error, SQLAlchemyError, OSError, CorruptArtifact) as error:
+        return f"the registry cannot be read: {error}"
+    return None

@@ -1,0 +1,106 @@
+"""Train and prune jobs: submit, watch, cancel, resume."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from app.datasets.lookup import settle_dataset
+from app.errors import InvalidRequest
+from app.jobs.queue import Event, Job, Jobs
+from app.specification.build import PruneJobSpec
+from app.specification.jobs import JobKind, load_spec
+from pricing.errors import InvalidSpec
+
+# A comment line this often keeps proxies from closing a quiet stream.
+PING_SECONDS = 15
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+
+class JobRequest(BaseModel):
+    """What to run: ``train`` takes a whole build specification, ``prune`` a published model and how to prune it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: JobKind
+    spec: dict[str, Any] = Field(
+        description="for train a BuildSpec, the tables of examples/*.toml as JSON; for prune a PruneJobSpec"
+    )
+
+
+def jobs_of(request: Request) -> Jobs:
+    """The application's job database."""
+    jobs: Jobs = request.app.state.jobs
+    return jobs
+
+
+@router.post("", status_code=202)
+async def submit(
+    request: Request,
+    response: Response,
+    body: JobRequest,
+    idempotency_key: Annotated[str | None, Header(description="a repeat with this key returns the same job")] = None,
+) -> Job:
+    """Queue a job. Its specification is checked first, and for pruning that the model exists."""
+    try:
+        spec = settle_dataset(load_spec(body.kind, body.spec), request.app.state.registry.root)
+    except InvalidSpec as error:
+        place = {"path": ".".join(part for part in ("spec", error.fields.get("path")) if part)}
+        raise InvalidRequest(str(error), **error.fields | place) from error
+    if isinstance(spec, PruneJobSpec):
+        request.app.state.registry.resolve(spec.model, spec.version)
+    job = await jobs_of(request).submit(spec, key=idempotency_key)
+    response.headers["Location"] = f"/v1/jobs/{job.id}"
+    return job
+
+
+@router.get("")
+async def list_jobs(request: Request) -> dict[str, list[Job]]:
+    """The newest jobs first."""
+    return {"jobs": await jobs_of(request).list()}
+
+
+@router.get("/{job}")
+async def get(request: Request, job: str) -> Job:
+    """State, step, progress, times, and the published version or the error."""
+    return await jobs_of(request).get(job)
+
+
+@router.get("/{job}/events", response_class=EventSourceResponse)
+async def events(
+    request: Request,
+    job: str,
+    last_event_id: Annotated[int, Header(ge=-1, description="the last event that the client has seen")] = -1,
+) -> EventSourceResponse:
+    """Server-sent events: ``progress`` with ids, from after ``Last-Event-ID``, and a final ``done`` with the job."""
+    jobs = jobs_of(request)
+    await jobs.get(job)
+
+    async def stream() -> AsyncIterator[ServerSentEvent]:
+        async for event in jobs.events(job, after=last_event_id):
+            yield ServerSentEvent(data=_json(event), event=event.name, id=None if event.id is None else str(event.id))
+
+    return EventSourceResponse(stream(), ping=PING_SECONDS)
+
+
+@router.post("/{job}/cancel")
+async def cancel(request: Request, job: str) -> Job:
+    """Stop a queued or running job within a second; its finished steps are kept."""
+    return await jobs_of(request).cancel(job)
+
+
+@router.post("/{job}/resume", status_code=202)
+async def resume(request: Request, job: str) -> Job:
+    """Queue a cancelled or failed job again, from its last finished step."""
+    return await jobs_of(request).resume(job)
+
+
+def _json(event: Event) -> str:
+    return json.dumps(asdict(event.data) if isinstance(event.data, Job) else event.data)

@@ -1,0 +1,157 @@
+"""POST /v1/models/{name}/price: the hot route, plain ASGI. Its OpenAPI page is in `app.http.openapi`."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Coroutine
+from functools import partial
+from typing import Any
+
+from starlette.datastructures import QueryParams, State
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from app.errors import DeadlineExceeded, InvalidRequest, NotJson, TooLarge, UnsupportedBody
+from app.http.encoding import answer_bytes, assemble, encode
+from app.http.limits import Ticket
+from app.http.parsing import Query, parse
+from app.inference.predictor import Predictor
+from app.registry.registry import CHAMPION
+from app.settings import Settings
+from pricing.types import BoolArray
+
+PATH = "/v1/models/{name}/price"
+TIMEOUT = "request-timeout"
+# Below this a body is read sooner than it is handed to a thread; one of many megabytes would hold up the event loop.
+INLINE_BYTES = 1 << 16
+JSON = (b"content-type", b"application/json")
+
+
+class Price:
+    """ASGI endpoint; an object rather than a function so that the answer counts as held until it is sent."""
+
+    __name__ = "price"  # what metrics and logs call it
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        headers = dict(scope["headers"])
+        if headers.get(b"content-encoding", b"identity") != b"identity":
+            raise UnsupportedBody(
+                "send the body without content-encoding: compressing numbers costs more than it saves"
+            )
+        seconds = timeout(headers[b"request-timeout"]) if b"request-timeout" in headers else None
+        state = scope["app"].state
+        with state.admission.enter() as ticket:
+            work = price(scope, receive, state, ticket)
+            pieces = await (work if seconds is None else within(seconds, work))
+            length = (b"content-length", b"%d" % sum(map(len, pieces)))
+            await send({"type": "http.response.start", "status": 200, "headers": [JSON, length]})
+            for piece in pieces[:-1]:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": pieces[-1]})
+
+
+def asked_version(query_string: bytes) -> str:
+    """The one parameter of the query string.
+
+    Raises:
+        InvalidRequest: it has another one, which would silently price the champion.
+    """
+    query = QueryParams(query_string)
+    for name in query:
+        if name != "version":
+            raise InvalidRequest(f"the query takes the parameter 'version', got {name!r}", path=name)
+    return query.get("version", CHAMPION)
+
+
+async def within(seconds: float, work: Coroutine[Any, Any, list[bytes]]) -> list[bytes]:
+    """The result of ``work``.
+
+    Raises:
+        DeadlineExceeded: it was not there in time.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            return await work
+    except TimeoutError as error:
+        raise DeadlineExceeded(f"not answered within the {TIMEOUT} of {seconds} s") from error
+
+
+ROUTE = Route(PATH, Price(), methods=["POST"], name="price")
+
+
+async def price(scope: Scope, receive: Receive, state: State, ticket: Ticket) -> list[bytes]:
+    """Registry, body, domain, batch, answer in pieces.
+
+    Raises:
+        AppError, OutOfDomain: see `app.errors.STATUS`.
+    """
+    name, query_string = scope["path_params"]["name"], scope["query_string"]
+    version = asked_version(query_string) if query_string else CHAMPION
+    predictor = await state.predictors.get(name, version)
+    body = await read(receive, ticket)
+    if len(body) < INLINE_BYTES:
+        query, in_domain, size = understand(body, predictor, state.settings)
+    else:
+        query, in_domain, size = await asyncio.to_thread(understand, body, predictor, state.settings)
+    ticket.charge(size)
+    parts = await state.batcher.run(predictor, query.features, partial(encode, query), query.outputs)
+    return assemble(name, predictor.version, query, parts, in_domain=in_domain)
+
+
+def understand(body: bytes, predictor: Predictor, settings: Settings) -> tuple[Query, BoolArray, int]:
+    """The query, which of its rows lie in the Box, and a bound on the answer's bytes. Shape: -> query; batch; size.
+
+    Raises:
+        NotJson, InvalidRequest, TooLarge: see `parse`; also TooLarge for too large an answer.
+        OutOfDomain: rows lie outside and the request does not say ``outside="flag"``.
+    """
+    box = predictor.box
+    query = parse(body, box, max_rows=settings.max_rows, known=predictor.sizes)
+    size = answer_bytes(query, predictor.sizes)
+    if size > settings.response_bytes:
+        raise TooLarge(
+            f"{len(query.features)} rows of these outputs make an answer of up to {size} bytes, the "
+            f"limit is {settings.response_bytes}; send fewer rows or ask for fewer outputs",
+            path="inputs",
+            bound=settings.response_bytes,
+        )
+    in_domain = box.contains(query.features)
+    if query.outside == "error" and not in_domain.all():
+        box.check(query.features)
+    return query, in_domain, size
+
+
+async def read(receive: Receive, ticket: Ticket) -> bytes:
+    """The whole body, charged as it comes in.
+
+    Raises:
+        NotJson: the client left before its end.
+    """
+    chunks, more = [], True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise NotJson("the client left before the end of the body")
+        chunks.append(message.get("body", b""))
+        ticket.charge(len(chunks[-1]))
+        more = message.get("more_body", False)
+    return b"".join(chunks)
+
+
+def timeout(given: bytes) -> float:
+    """Seconds of the client's deadline.
+
+    Raises:
+        InvalidRequest: not a positive number.
+    """
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = math.nan
+    if not 0.0 < seconds < math.inf:
+        raise InvalidRequest(
+            f"{TIMEOUT} must be a positive number of seconds, got {given.decode('latin-1')!r}", path=TIMEOUT
+        )
+    return seconds

@@ -1,0 +1,139 @@
+"""The ONNX Runtime sessions of a model version, loaded when first asked for. Torch-free.
+
+Values alone, and everything but gamma, have sessions of their own: the same nodes of the same file without the rest of
+it, and the same numbers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from app.errors import Unavailable
+from app.files import read_json
+from app.inference.answer import DEFAULT_OUTPUTS, Answer
+from app.registry.registry import Registry
+from pricing.domain import Box
+from pricing.specs.base import load
+from pricing.types import Array
+from surrogate.artifact.files import MANIFEST, MODEL, verify
+from surrogate.errors import CorruptArtifact
+from surrogate.export.subgraph import part_for
+from surrogate.runtime import onnxruntime
+
+Provider = Literal["auto", "cpu", "cuda"]
+CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
+# Severity 3 is "error": the runtime's warnings about graph placement are not for the log of a service.
+LOG_ERRORS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Predictor:
+    """A loaded model version; ``features`` outside ``box`` are extrapolated.
+
+    Args:
+        sizes: every output with the numbers that it has a row.
+        sessions: by the outputs that they compute, all of them at every call; the quickest first, the whole graph last.
+    """
+
+    name: str
+    version: int
+    box: Box
+    sizes: Mapping[str, int]
+    sessions: Mapping[frozenset[str], onnxruntime.InferenceSession]
+
+    @property
+    def provider(self) -> str:
+        """The execution provider that the runtime chose."""
+        return str(next(iter(self.sessions.values())).get_providers()[0])
+
+    def run(self, features: Array, outputs: Sequence[str] = DEFAULT_OUTPUTS) -> Answer:
+        """The outputs asked for. Shape: batch feature -> see `Answer`. Safe to call from several threads."""
+        session = next(session for computed, session in self.sessions.items() if computed.issuperset(outputs))
+        return dict(zip(outputs, session.run(outputs, {"features": features}), strict=True))
+
+
+def load_predictor(folder: Path, *, provider: Provider) -> Predictor:
+    """Verify a version folder and open its model.
+
+    Raises:
+        CorruptArtifact: files are missing, differ from their hashes, or are no graph that the runtime takes.
+        Unavailable: ``provider="cuda"`` where the runtime cannot use it.
+    """
+    verify(folder)
+    box = load(Box, {"features": read_json(folder / MANIFEST)["features"]})
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # parallelism comes from chunks and processes (measured: it scales better)
+    options.inter_op_num_threads = 1
+    options.log_severity_level = LOG_ERRORS
+    model = (folder / MODEL).read_bytes()
+    open_session = partial(onnxruntime.InferenceSession, sess_options=options, providers=execution_providers(provider))
+    try:
+        whole = open_session(model)
+        sizes = {output.name: math.prod(output.shape[1:]) for output in whole.get_outputs()}
+        quicker = [frozenset({"value"}), frozenset(sizes) - {"gamma"}]
+        sessions = {outputs: open_session(part_for(model, outputs)) for outputs in quicker} | {frozenset(sizes): whole}
+    except Exception as error:  # the runtime's own exceptions have no common base
+        raise CorruptArtifact(f"onnxruntime cannot load {folder / MODEL}: {error}") from error
+    if provider == "cuda" and CUDA not in whole.get_providers():
+        raise Unavailable("provider 'cuda': the runtime found no CUDA device that it can use; use 'auto' or 'cpu'")
+    return Predictor(folder.parent.name, int(folder.name), box, sizes, sessions)
+
+
+def execution_providers(provider: Provider) -> list[str]:
+    """The providers to offer the runtime, best first.
+
+    Raises:
+        Unavailable: ``"cuda"`` where the runtime has no CUDA.
+    """
+    has_cuda = CUDA in onnxruntime.get_available_providers()
+    if provider == "cuda" and not has_cuda:
+        raise Unavailable("provider 'cuda' needs the onnxruntime-gpu package and a CUDA device; use 'auto' or 'cpu'")
+    return [CUDA, CPU] if has_cuda and provider != "cpu" else [CPU]
+
+
+class Predictors:
+    """The most recently used model versions, at most ``capacity`` of them."""
+
+    def __init__(self, registry: Registry, *, provider: Provider, capacity: int) -> None:
+        execution_providers(provider)
+        self._registry = registry
+        self._provider = provider
+        self._capacity = capacity
+        self._tasks: OrderedDict[tuple[str, int], asyncio.Task[Predictor]] = OrderedDict()
+        self._asked: dict[tuple[str, int | str], asyncio.Task[Predictor]] = {}
+
+    async def get(self, name: str, version: int | str) -> Predictor:
+        """The predictor of a version or alias; concurrent first requests load it once.
+
+        Raises:
+            UnknownModel, UnknownVersion, CorruptArtifact: see the registry and `load_predictor`.
+        """
+        task = self._asked.get((name, version)) or self._ask(name, version)
+        return task.result() if task.done() else await asyncio.shield(task)
+
+    def _ask(self, name: str, version: int | str) -> asyncio.Task[Predictor]:
+        """The task that loads or has loaded a version; what the registry says is good for this turn of the loop."""
+        key = (name, self._registry.resolve(name, version))
+        task = self._tasks.pop(key, None)
+        if task is None or (task.done() and (task.cancelled() or task.exception())):
+            folder = self._registry.folder(*key)
+            task = asyncio.create_task(asyncio.to_thread(load_predictor, folder, provider=self._provider))
+        self._tasks[key] = task  # at the end, where the most recently used is
+        if len(self._tasks) > self._capacity:
+            self._tasks.popitem(last=False)
+        if not self._asked:
+            asyncio.get_running_loop().call_soon(self._asked.clear)
+        self._asked[name, version] = task
+        return task
+
+    def loaded(self) -> list[Predictor]:
+        """The predictors ready to answer."""
+        done = (task for task in self._tasks.values() if task.done() and not task.cancelled())
+        return [task.result() for task in done if task.exception() is None]

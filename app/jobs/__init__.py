@@ -1,0 +1,1 @@
+"""Durable jobs: the queue, the worker and its child processes."""

@@ -1,0 +1,264 @@
+"""Durable jobs as the API and the command line see them: a thin view on the job database. Torch-free.
+
+The worker (`app.jobs.worker`) runs them in its own process; this side only writes and reads rows.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from dbos import DBOS, DBOSClient, EnqueueOptions, WorkflowStatus
+
+from app.errors import InvalidRequest, JobConflict, UnknownJob
+from app.jobs.serializer import JsonSerializer
+from app.pipeline.plan import order
+from app.registry.database import available
+from app.settings import Settings
+from app.specification.jobs import JobKind, JobSpec, load_spec, model_name
+
+APPLICATION = "sobolite"
+# Pinned: by default it is a hash of the sources, and every upgrade would strand the jobs of the version before.
+APPLICATION_VERSION = "pipeline-1"
+WORKFLOW = "pipeline"
+QUEUE = "jobs"
+STREAM = "progress"
+# How soon a reader sees a new event; the child reports at most every quarter of a second.
+POLL_SECONDS = 0.2
+# Connections of one API process; each open event stream borrows one now and then.
+CONNECTIONS = 10
+# Jobs in one listing.
+LIST_LIMIT = 200
+# An Idempotency-Key is the job's id: a folder name and a URL segment.
+JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+STATES: dict[str, State] = {
+    "DELAYED": "queued",
+    "ENQUEUED": "queued",
+    "PENDING": "running",
+    "SUCCESS": "succeeded",
+    "ERROR": "failed",
+    "MAX_RECOVERY_ATTEMPTS_EXCEEDED": "failed",
+    "CANCELLED": "cancelled",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepTime:
+    """A finished step and the seconds it took."""
+
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A job as it is shown; times are UTC (ISO 8601), progress is the share of the whole job, 0 to 1."""
+
+    id: str
+    kind: JobKind
+    state: State
+    model: str
+    version: int | None
+    step: str | None
+    progress: float
+    created_at: str | None
+    started_at: str | None
+    finished_at: str | None
+    steps: tuple[StepTime, ...]
+    error: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One server-sent event; only ``progress`` has an id, so that a reader who reconnects repeats nothing."""
+
+    name: Literal["progress", "done"]
+    data: dict[str, Any] | Job
+    id: int | None = None
+
+
+def job_folder(root: Path, job: str) -> Path:
+    """Where a job's steps leave their files; no model's name starts with a dot."""
+    return root / ".jobs" / job
+
+
+def open_database(root: Path) -> str:
+    """Create or upgrade the job database below the registry's root and return its URL.
+
+    Raises:
+        RegistryUnavailable: the root or the database cannot be made, opened or written.
+    """
+    path = root / "jobs.sqlite"
+    url = f"sqlite:///{path}"
+    with available(path):
+        root.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(path)) as connection:
+            # Readers and the writer do not wait for each other, and a step costs a fifth of the time.
+            connection.execute("PRAGMA journal_mode=WAL")
+        DBOS.migrate(url)
+    return url
+
+
+class Jobs:
+    """Submit, watch and steer jobs. Every method may be called while workers run, die or are absent."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._client = DBOSClient(
+            system_database_url=open_database(settings.registry),
+            application_name=APPLICATION,
+            serializer=JsonSerializer(),
+            system_database_pool_size=CONNECTIONS,
+        )
+
+    async def submit(self, spec: JobSpec, *, key: str | None = None) -> Job:
+        """Queue a job; the same key returns the same job.
+
+        Raises:
+            InvalidRequest: a malformed key, or one that names a job with another specification.
+        """
+        given = order(spec)
+        job = key or uuid.uuid4().hex
+        if not JOB_ID.fullmatch(job):
+            raise InvalidRequest(
+                f"must be 1 to 128 of A-Z, a-z, 0-9, '.', '_', '-' and start with a letter or digit, got {key!r}",
+                path="Idempotency-Key",
+            )
+        options: EnqueueOptions = {
+            "workflow_name": WORKFLOW,
+            "queue_name": QUEUE,
+            "app_version": APPLICATION_VERSION,
+            "workflow_id": job,
+            "attributes": {"kind": given.kind, "model": model_name(spec), "step": None, "progress": 0.0},
+        }
+        await self._client.enqueue_async(options, given.kind, given.spec)
+        status = await self._status(job)
+        if status.input is None or load_spec(*status.input["args"]) != spec:
+            raise InvalidRequest(
+                f"job {job!r} exists with another specification; use a new key", path="Idempotency-Key"
+            )
+        return _view(status)
+
+    async def list(self) -> list[Job]:
+        """The newest jobs first, without their steps' times."""
+        found = await self._client.list_workflows_async(
+            name=WORKFLOW, sort_desc=True, limit=LIST_LIMIT, load_input=False
+        )
+        return [_view(status) for status in found]
+
+    async def get(self, job: str) -> Job:
+        """One job with its steps' times.
+
+        Raises:
+            UnknownJob: no such job.
+        """
+        status = await self._status(job)
+        return _view(status, await self._step_times(job))
+
+    async def events(self, job: str, *, after: int = -1) -> AsyncIterator[Event]:
+        """Progress after the event ``after`` as it comes, and `done` when the job has ended.
+
+        Raises:
+            UnknownJob: no such job.
+        """
+        await self._status(job)
+        values = self._client.read_stream_async(job, STREAM, offset=after + 1, polling_interval_sec=POLL_SECONDS)
+        number = after
+        async for value in values:
+            number += 1
+            yield Event(name="progress", data=value, id=number)
+        yield Event(name="done", data=await self.get(job))
+
+    async def cancel(self, job: str) -> Job:
+        """Stop a queued or running job; its finished steps are kept for `resume`.
+
+        Raises:
+            UnknownJob: no such job.
+            JobConflict: it has succeeded or failed.
+        """
+        found = await self._status(job)
+        state = STATES[found.status]
+        if state in ("succeeded", "failed"):
+            raise JobConflict(f"job {job} has {state}; only a queued or running job can be cancelled")
+        if state != "cancelled":
+            if found.dequeued_at is not None:  # cancelling forgets when the job started
+                await self._client.update_workflow_attributes_async(job, {"started": found.dequeued_at}, merge=True)
+            await self._client.cancel_workflow_async(job)
+        return await self.get(job)
+
+    async def resume(self, job: str) -> Job:
+        """Queue a cancelled or failed job again, from its last finished step.
+
+        Raises:
+            UnknownJob: no such job.
+            JobConflict: it is queued, running or has succeeded.
+        """
+        state = (await self.get(job)).state
+        if state == "cancelled":
+            await self._client.resume_workflow_async(job, queue_name=QUEUE)
+        elif state == "failed":
+            await self._client.rewind_workflow_async(
+                job,
+                start_step=await self._first_failed(job),
+                application_version=APPLICATION_VERSION,
+                queue_name=QUEUE,
+            )
+        else:
+            raise JobConflict(f"job {job} is {state}; only a cancelled or failed job can be resumed")
+        return await self.get(job)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._client.destroy()
+
+    async def _status(self, job: str) -> WorkflowStatus:
+        found = await self._client.list_workflows_async(workflow_ids=[job], name=WORKFLOW)
+        if not found:
+            raise UnknownJob(f"no job {job!r}; GET /v1/jobs or `sobolite jobs list` shows them")
+        return found[0]
+
+    async def _step_times(self, job: str) -> tuple[StepTime, ...]:
+        steps = await self._client.list_workflow_steps_async(job)
+        return tuple(
+            StepTime(name=step["function_name"], seconds=(finished - started) / 1000)
+            for step in steps
+            if step["error"] is None
+            and (started := step["started_at_epoch_ms"]) is not None
+            and (finished := step["completed_at_epoch_ms"]) is not None
+        )
+
+    async def _first_failed(self, job: str) -> int:
+        steps = await self._client.list_workflow_steps_async(job)
+        failed = [step["function_id"] for step in steps if step["error"] is not None]
+        return min(failed, default=len(steps) + 1)
+
+
+def _view(status: WorkflowStatus, steps: tuple[StepTime, ...] = ()) -> Job:
+    state = STATES[status.status]
+    attributes = status.attributes or {}
+    return Job(
+        id=status.workflow_id,
+        kind=attributes["kind"],
+        state=state,
+        model=attributes["model"],
+        version=cast("dict[str, int]", status.output)["version"] if state == "succeeded" else None,
+        step=attributes["step"],
+        progress=1.0 if state == "succeeded" else attributes["progress"],
+        created_at=_time(status.created_at),
+        started_at=_time(status.dequeued_at or attributes.get("started")),
+        finished_at=_time(status.completed_at),
+        steps=steps,
+        error=str(status.error) if state == "failed" else None,
+    )
+
+
+def _time(milliseconds: int | None) -> str | None:
+    return None if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat()

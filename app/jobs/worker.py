@@ -1,0 +1,235 @@
+"""The worker process: takes jobs from the queue and runs each step of their plan in a child process. Torch-free.
+
+A job is a durable workflow: a finished step is recorded and never redone; a step that was interrupted is run again,
+which is safe because steps write under a temporary name and publishing is idempotent on the job's id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import logging
+import os
+import shutil
+import signal
+import socket
+import sys
+import threading
+import uuid
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import structlog
+from dbos import DBOS, error
+
+from app.errors import INSTALL_TRAINING, Unavailable
+from app.jobs.lease import bury, lease
+from app.jobs.queue import APPLICATION, APPLICATION_VERSION, QUEUE, STREAM, WORKFLOW, job_folder, open_database
+from app.jobs.serializer import JobFailed, JsonSerializer
+from app.pipeline.plan import done, order, place, plan
+from app.registry.database import available
+from app.settings import Settings
+from app.specification.jobs import JobKind, load_spec
+from app.telemetry import configure_logging
+
+# How soon a queued job starts.
+QUEUE_POLL_SECONDS = 0.2
+# How soon a cancelled job's child is stopped: well within a second.
+CANCEL_POLL_SECONDS = 0.25
+# How soon the jobs of a dead worker are taken over.
+REAP_SECONDS = 1.0
+
+Report = Callable[[float], Awaitable[None]]
+log = structlog.get_logger()
+
+
+def require_training() -> None:
+    """Refuse where jobs could only fail; asks without the second that importing torch takes.
+
+    Raises:
+        Unavailable: this installation has no torch.
+    """
+    if importlib.util.find_spec("torch") is None:
+        raise Unavailable(f"jobs need torch: {INSTALL_TRAINING}, or start with --no-worker")
+
+
+def define_workflow(settings: Settings) -> None:
+    """Register the one workflow: the steps of a job's plan, one after the other."""
+
+    @DBOS.workflow(name=WORKFLOW)
+    async def pipeline(kind: JobKind, spec: dict[str, Any]) -> Any:
+        job = current_job()
+        folder, given = job_folder(settings.registry, job), load_spec(kind, spec)
+        place(order(given, registry=settings.registry, job=job), folder)
+        steps, result = plan(given), None
+        for step in steps:
+            result = await DBOS.run_step_async({"name": step, "preemptible": True}, run_step, folder, step, steps)
+        shutil.rmtree(folder, ignore_errors=True)
+        return result
+
+
+def current_job() -> str:
+    """Id of the job that this coroutine runs."""
+    job = DBOS.workflow_id
+    assert job is not None
+    return job
+
+
+async def run_step(folder: Path, step: str, steps: tuple[str, ...]) -> Any:
+    """Run one step in a child process, telling its progress.
+
+    Raises:
+        JobFailed: the step failed; the message is for people.
+    """
+
+    async def report(share: float) -> None:
+        event = {"step": step, "progress": done(steps, step, share)}
+        # The stream refuses a writer that no longer owns the job, so a worker that woke up too late stops here.
+        await DBOS.write_stream_async(STREAM, event)
+        await DBOS.update_workflow_attributes_async(current_job(), event, merge=True)
+
+    log.info("step started", job=current_job(), step=step)
+    await report(0.0)
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "app.jobs.child", str(folder), step),
+        stdin=PIPE,
+        stdout=PIPE,
+        start_new_session=True,
+    )
+    try:
+        return await follow(child, step, report)
+    except JobFailed as failure:
+        log.warning("step failed", job=current_job(), step=step, reason=str(failure))
+        raise
+    finally:
+        await end(child)
+
+
+async def follow(child: Process, step: str, report: Report) -> Any:
+    """Relay a child's progress until it says its result or fails."""
+    assert child.stdout is not None
+    while True:
+        try:
+            line = await asyncio.wait_for(child.stdout.readline(), CANCEL_POLL_SECONDS)
+        except TimeoutError:
+            await stop_if_cancelled()
+            continue
+        match json.loads(line or "null"):
+            case {"progress": share}:
+                await report(share)
+            case {"result": result}:
+                return result
+            case {"error": sentence}:
+                raise JobFailed(sentence)
+            case _:
+                code = await child.wait()
+                raise JobFailed(
+                    f"step {step}: its process ended with exit code {code} (-9: killed, perhaps for memory)"
+                )
+
+
+async def end(child: Process) -> None:
+    """Kill a child and wait until it is gone, though this task may be cancelled once more meanwhile."""
+    assert child.stdin is not None
+    child.stdin.close()
+    if child.returncode is None:
+        child.kill()
+    gone = asyncio.ensure_future(child.wait())
+    while not gone.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.shield(gone)
+
+
+async def stop_if_cancelled() -> None:
+    """Raise unless this worker still runs the job. DBOS itself looks once a second, which is late."""
+    job = current_job()
+    running = await DBOS.list_workflows_async(
+        workflow_ids=[job], status="PENDING", executor_id=DBOS.executor_id, load_input=False, load_output=False
+    )
+    if not running:
+        raise error.DBOSWorkflowCancelledError(f"job {job} was cancelled")
+
+
+def reap(workers: Path, me: str) -> None:
+    """Requeue the running jobs of workers that have died, and remove their locks."""
+
+    def requeue(worker: str) -> None:
+        for job in DBOS.list_workflows(status="PENDING", executor_id=worker, load_input=False):
+            log.warning("job taken over", job=job.workflow_id, dead_worker=worker)
+            # Without its queue the job would run beside the others instead of after them.
+            DBOS.resume_workflow(job.workflow_id, queue_name=QUEUE)
+
+    running = DBOS.list_workflows(status="PENDING", load_input=False)
+    known = {job.executor_id for job in running if job.executor_id} | {lock.stem for lock in workers.glob("*.lock")}
+    for worker in known - {me}:
+        bury(workers, worker, requeue)
+
+
+def unexpected(record: logging.LogRecord) -> bool:
+    """Whether a message of DBOS says more than that a job has failed or was cancelled or taken over."""
+    reason = record.exc_info[1] if record.exc_info else None
+    return not isinstance(reason, JobFailed | error.DBOSAwaitedWorkflowCancelledError)
+
+
+def launch(settings: Settings, me: str) -> None:
+    """Start taking jobs."""
+    define_workflow(settings)
+    DBOS(
+        config={
+            "name": APPLICATION,
+            "system_database_url": open_database(settings.registry),
+            "serializer": JsonSerializer(),
+            "application_version": APPLICATION_VERSION,
+            "executor_id": me,
+            "log_level": "ERROR",
+        }
+    )
+    logging.getLogger("dbos").addFilter(unexpected)
+    DBOS.listen_queues([QUEUE])
+    DBOS.launch()
+    DBOS.register_queue(QUEUE, worker_concurrency=settings.jobs_at_once, polling_interval_sec=QUEUE_POLL_SECONDS)
+
+
+def stop_with_parent(stop: threading.Event) -> None:
+    """Set ``stop`` when stdin ends."""
+    while os.read(0, 1):
+        pass
+    stop.set()
+
+
+def run(settings: Settings, *, attached: bool = False) -> None:
+    """Work until SIGTERM or SIGINT, or, if ``attached``, until stdin ends because the parent process has died.
+
+    A job in progress is left as it is; the next worker continues it from its last finished step.
+
+    Raises:
+        Unavailable: this installation has no torch, or the registry cannot be used.
+    """
+    require_training()
+    configure_logging(settings.log_level)
+    os.environ["OMP_NUM_THREADS"] = str(settings.job_threads)  # for the children
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    if attached:
+        threading.Thread(target=stop_with_parent, args=(stop,), daemon=True).start()
+    me = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+    workers = settings.registry / ".workers"
+    # Taken before the launch, so that there is no moment in which this worker looks dead.
+    with available(settings.registry), lease(workers, me):
+        launch(settings, me)
+        log.info("worker ready", worker=me)
+        reap(workers, me)
+        while not stop.wait(REAP_SECONDS):
+            reap(workers, me)
+        log.info("worker stops", worker=me)
+        DBOS.destroy()
+    (workers / f"{me}.lock").unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    run(Settings(), attached=True)

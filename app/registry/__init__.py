@@ -1,0 +1,1 @@
+"""Immutable versions on disk, with aliases and metadata in SQL. Torch-free."""

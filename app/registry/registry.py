@@ -1,0 +1,232 @@
+"""Immutable model versions: a folder each on disk, their metadata and movable aliases in SQLite.
+
+``<root>/<name>/<version>/`` is written whole under ``<root>/.staging``, flushed to disk and renamed into place inside
+the transaction that adds its row. So a row always names a complete folder, and a folder without a row (its process died
+between rename and commit) is replaced by the next publisher of that number. The write lock makes publishers wait for
+each other: whatever lies in ``.staging`` when a publisher holds it belongs to a dead one.
+
+``latest`` is derived. ``champion`` is set by the first version of a name and moves only by `Registry.set_alias`:
+publishing never changes what the champion's clients are answered.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+
+from app.errors import InvalidRequest, UnknownModel, UnknownVersion
+from app.registry.database import ALIASES, DATABASE, VERSIONS, available, open_database, writing
+from app.specification.build import require_name
+from surrogate.artifact.files import MODEL, SUMS, Artifact, files, verify
+
+STAGING = ".staging"
+CHAMPION = "champion"
+LATEST = "latest"
+NUMBER = re.compile(r"[1-9][0-9]{0,17}")
+ALIAS = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+
+
+@dataclass(frozen=True)
+class Model:
+    """What the registry knows of one name."""
+
+    versions: dict[int, str] = field(default_factory=dict)  # to the time of publishing, ISO 8601
+    aliases: dict[str, int] = field(default_factory=dict)
+
+
+class Registry:
+    """The registry at ``root``; safe to share between threads, and between processes on one machine.
+
+    Raises:
+        RegistryUnavailable: ``root`` cannot be made, opened or written.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        with available(root / DATABASE):
+            root.mkdir(parents=True, exist_ok=True)
+            self._engine = open_database(root)
+            # SQLite counts the commits of every *other* connection here: reading this number costs microseconds.
+            self._watch = sqlite3.connect(root / DATABASE, isolation_level=None, check_same_thread=False)
+        self._seen: tuple[object, dict[str, Model]] = (None, {})
+
+    def close(self) -> None:
+        """Close the database."""
+        self._watch.close()
+        self._engine.dispose()
+
+    def names(self) -> list[str]:
+        """Every model name, sorted."""
+        return sorted(self._models())
+
+    def catalogue(self) -> list[dict[str, Any]]:
+        """Name, latest version, versions and aliases of every model, sorted by name, as plain data."""
+        return [
+            {"name": name, "latest": max(model.versions), "versions": sorted(model.versions), "aliases": model.aliases}
+            for name, model in sorted(self._models().items())
+        ]
+
+    def model(self, name: str) -> Model:
+        """Versions and aliases of a name.
+
+        Raises:
+            UnknownModel: lists the names there are.
+        """
+        models = self._models()
+        if name not in models:
+            raise UnknownModel(f"no model {name!r}; the registry has {', '.join(sorted(models)) or 'no models yet'}")
+        return models[name]
+
+    def versions(self, name: str) -> list[int]:
+        """Version numbers of a name, ascending."""
+        return sorted(self.model(name).versions)
+
+    def aliases(self, name: str) -> dict[str, int]:
+        """Alias to version number, ``latest`` included."""
+        return self.model(name).aliases
+
+    def resolve(self, name: str, version: int | str) -> int:
+        """The version number that a number, its digits or an alias stands for.
+
+        Raises:
+            UnknownModel, UnknownVersion: list what there is.
+        """
+        model = self.model(name)
+        number = model.aliases.get(version) if isinstance(version, str) else version
+        if isinstance(version, str) and NUMBER.fullmatch(version):
+            number = int(version)
+        if number not in model.versions:
+            raise UnknownVersion(
+                f"{name} has no version or alias {version!r}; it has versions {_spans(model)} and aliases "
+                f"{', '.join(sorted(model.aliases))}"
+            )
+        return number
+
+    def folder(self, name: str, version: int) -> Path:
+        """The folder of a published version.
+
+        Raises:
+            UnknownModel, UnknownVersion: list what there is.
+        """
+        return self.root / name / str(self.resolve(name, version))
+
+    def publish(self, name: str, artifact: Artifact, *, job_id: str) -> int:
+        """Publish an artifact as the next version of ``name`` and return its number.
+
+        The same ``job_id`` again publishes nothing and returns the number it got.
+
+        Raises:
+            InvalidSpec: the name cannot name a model.
+        """
+        return self._publish(name, files(artifact), job_id)
+
+    def seed(self, bundled: Path) -> None:
+        """Publish every ``<name>/<version>/`` under ``bundled`` whose content is not here yet, oldest first.
+
+        Raises:
+            CorruptArtifact: a bundled file differs from its hash.
+        """
+        for folder in sorted(bundled.glob("*/[0-9]*"), key=lambda path: (path.parent.name, int(path.name))):
+            sums = verify(folder)
+            content = {name: (folder / name).read_bytes() for name in (*sums, SUMS)}
+            digest = hashlib.sha256(content[SUMS]).hexdigest()
+            self._publish(folder.parent.name, content, f"bundled:{folder.parent.name}:{digest}")
+
+    def set_alias(self, name: str, alias: str, version: int | str) -> int:
+        """Make ``alias`` stand for a version from now on and return the number.
+
+        Raises:
+            InvalidRequest: not an alias, or ``latest``, which always is the highest number.
+            UnknownModel, UnknownVersion: list what there is.
+        """
+        if not ALIAS.fullmatch(alias) or alias == LATEST:
+            raise InvalidRequest(
+                f"alias must be 1 to 64 of a-z, 0-9, '_', '-', start with a letter and not be 'latest', got {alias!r}",
+                path="alias",
+            )
+        number = self.resolve(name, version)
+        row = {"name": name, "alias": alias, "version": number}
+        with available(self.root / DATABASE), writing(self._engine) as connection:
+            connection.execute(
+                insert(ALIASES).values(row).on_conflict_do_update(["name", "alias"], set_={"version": number})
+            )
+        return number
+
+    def _models(self) -> dict[str, Model]:
+        """The whole catalogue, read again after any commit."""
+        count = self._watch.execute("PRAGMA data_version").fetchone()
+        if count != self._seen[0]:
+            self._seen = (count, self._read())
+        return self._seen[1]
+
+    def _read(self) -> dict[str, Model]:
+        models: dict[str, Model] = {}
+        with self._engine.connect() as connection:
+            # Aliases first: somebody may publish between the two, and a version is there before its alias and for ever.
+            aliases = connection.execute(sa.select(ALIASES)).all()
+            for row in connection.execute(sa.select(VERSIONS).order_by(VERSIONS.c.version)):
+                model = models.setdefault(row.name, Model())
+                model.versions[row.version] = row.published
+                model.aliases[LATEST] = row.version
+        for row in aliases:
+            models[row.name].aliases[row.alias] = row.version
+        return models
+
+    def _publish(self, name: str, content: Mapping[str, bytes], job_id: str) -> int:
+        require_name(name)
+        with available(self.root / DATABASE), writing(self._engine) as connection:
+            known = connection.scalar(sa.select(VERSIONS.c.version).filter_by(name=name, job_id=job_id))
+            if known is not None:
+                return int(known)
+            highest = connection.scalar(sa.select(sa.func.max(VERSIONS.c.version)).filter_by(name=name))
+            version = (highest or 0) + 1
+            self._place(self.root / name / str(version), content)
+            row = {"name": name, "version": version, "job_id": job_id}
+            row |= {"sha256": hashlib.sha256(content[MODEL]).hexdigest(), "published": datetime.now(UTC).isoformat()}
+            connection.execute(sa.insert(VERSIONS).values(row))
+            if version == 1:
+                connection.execute(sa.insert(ALIASES).values(name=name, alias=CHAMPION, version=version))
+        return version
+
+    def _place(self, target: Path, content: Mapping[str, bytes]) -> None:
+        """Write a folder so that after this call its complete content survives a power cut."""
+        staging = self.root / STAGING
+        for leftover in (staging, target):
+            if leftover.exists():
+                shutil.rmtree(leftover)
+        staging.mkdir()
+        for name, data in content.items():
+            with (staging / name).open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        target.parent.mkdir(exist_ok=True)
+        _flush(staging)
+        staging.rename(target)
+        _flush(target.parent)
+        _flush(self.root)
+
+
+def _flush(folder: Path) -> None:
+    """Make the entries of a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _spans(model: Model) -> str:
+    low, high = min(model.versions), max(model.versions)
+    return str(low) if low == high else f"{low} to {high}"

@@ -1,0 +1,26 @@
+"""The kinds of jobs and their specifications. Torch-free."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from app.specification.build import BuildSpec, PruneJobSpec, refuse_table
+from pricing.specs.base import load
+
+JobKind = Literal["train", "prune"]
+JobSpec = BuildSpec | PruneJobSpec
+
+
+def load_spec(kind: JobKind, spec: object) -> JobSpec:
+    """A job's specification from plain data.
+
+    Raises:
+        InvalidSpec: names the path of what is wrong.
+    """
+    refuse_table(spec)
+    return load(PruneJobSpec, spec) if kind == "prune" else load(BuildSpec, spec)
+
+
+def model_name(spec: JobSpec) -> str:
+    """The model that a job publishes."""
+    return spec.model if isinstance(spec, PruneJobSpec) else spec.name

@@ -1,0 +1,1 @@
+"""Many methods, sizes and seeds on one build, and what they cost."""

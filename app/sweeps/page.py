@@ -1,0 +1,136 @@
+"""The report of a sweep as one HTML page: no script, nothing from elsewhere, the charts drawn here as SVG."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader
+
+from surrogate.artifact.files import show_r2
+
+# Eight colours with a contrast of at least 3 against the light and the dark background (WCAG 1.4.11). Five shapes go
+# round beside them, so that neighbours differ in both and no pair repeats before the forty-first method.
+COLOURS = ("#1f77c4", "#d95f02", "#1b9e77", "#e0338c", "#8463c9", "#a0760a", "#d93636", "#0e8fa8")
+# Outlines around (0, 0) within a circle of radius 5.
+SHAPES = (
+    "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0 -10 0z",
+    "M-4.4 -4.4h8.8v8.8h-8.8z",
+    "M0 -5.5L5 4H-5z",
+    "M0 -6L6 0L0 6L-6 0z",
+    "M0 5.5L5 -4H-5z",
+)
+# Sizes in pixels of the drawing.
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 420, 64, 16, 28, 48
+# Gammas better than the first are drawn alike, being rounding, and worse than the second too, being useless.
+BEST, WORST = 1e-10, 10.0
+# Steps within a decade that get a tick.
+STEPS = (1, 2, 5)
+
+TEMPLATES = Environment(loader=FileSystemLoader(Path(__file__).parents[1] / "templates"), autoescape=True)
+TEMPLATES.filters["r2"] = show_r2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mark:
+    """One row of the frontier in a chart."""
+
+    x: float
+    y: float
+    colour: str
+    shape: str
+    text: str
+    pareto: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """1 - R2 of gamma against a size, both logarithmic."""
+
+    name: str
+    axis: str
+    marks: Sequence[Mark]
+    line: str
+    x_ticks: Sequence[tuple[float, str]]
+    y_ticks: Sequence[tuple[float, str]]
+    width: int = WIDTH
+    height: int = HEIGHT
+    left: int = LEFT
+    right: int = WIDTH - RIGHT
+    top: int = TOP
+    bottom: int = HEIGHT - BOTTOM
+
+
+def make_page(report: Mapping[str, Any]) -> str:
+    """The page of a report of `app.sweeps.report.make_report`."""
+    rows = report["frontier"]
+    labels = list(dict.fromkeys(case["label"] for case in report["cases"]))
+    styles = {label: (COLOURS[i % len(COLOURS)], SHAPES[i % len(SHAPES)]) for i, label in enumerate(labels)}
+    axes = {"parameters": "weights and biases", "latency": "latency of 1,024 rows, dense network = 1"}
+    return TEMPLATES.get_template("sweep.html").render(
+        report=report,
+        styles=styles,
+        charts=[chart(rows, name, axis, styles) for name, axis in axes.items()] if rows else [],
+        potentials=_table(report["potential"], "potential"),
+        excesses=_table(report["excess"], "slope"),
+        missing=[case for case in report["cases"] if case["status"] != "done"],
+    )
+
+
+def chart(rows: Sequence[Mapping[str, Any]], name: str, axis: str, styles: Mapping[str, tuple[str, str]]) -> Chart:
+    """The rows against one of their sizes, the better ones lower."""
+    points = [(float(row[name]), min(max(1.0 - row["gamma_r2"], BEST), WORST)) for row in rows]
+    x_low, x_high = _span([x for x, _ in points])
+    y_low, y_high = _span([y for _, y in points])
+
+    def across(x: float) -> float:
+        return round(LEFT + (math.log10(x) - x_low) / (x_high - x_low) * (WIDTH - LEFT - RIGHT), 1)
+
+    def down(y: float) -> float:
+        return round(TOP + (y_high - math.log10(y)) / (y_high - y_low) * (HEIGHT - TOP - BOTTOM), 1)
+
+    marks = [
+        Mark(
+            x=across(x),
+            y=down(y),
+            colour=styles[row["label"]][0],
+            shape=styles[row["label"]][1],
+            text=f"{row['label']}, {row['target']}: {row['parameters']} parameters, {row['onnx_nodes']} ONNX nodes, "
+            f"gamma R2 {show_r2(row['gamma_r2'])}, latency {row['latency']:.3g}",
+            pareto=name in row["pareto"],
+        )
+        for row, (x, y) in zip(rows, points, strict=True)
+    ]
+    frontier = sorted((mark.x, mark.y) for mark in marks if mark.pareto)
+    return Chart(
+        name=name,
+        axis=axis,
+        marks=marks,
+        line=" ".join(f"{x},{y}" for x, y in frontier),
+        x_ticks=[(across(x), f"{x:g}") for x in _ticks(x_low, x_high, STEPS)],
+        y_ticks=[(down(y), f"{y:.0e}") for y in _ticks(y_low, y_high, STEPS[:1])],
+    )
+
+
+def _span(values: Sequence[float]) -> tuple[float, float]:
+    """Logarithms of the ends of an axis: a tenth of a decade of room on either side."""
+    return math.log10(min(values)) - 0.1, math.log10(max(values)) + 0.1
+
+
+def _ticks(low: float, high: float, steps: Sequence[int]) -> list[float]:
+    """Round numbers between two logarithms."""
+    numbers = (step * 10.0**decade for decade in range(math.floor(low), math.ceil(high) + 1) for step in steps)
+    return [number for number in numbers if low <= math.log10(number) <= high]
+
+
+def _table(entries: Sequence[Mapping[str, Any]], cell: str) -> dict[str, dict[str, dict[str, list[Any]]]]:
+    """Entries by output, then method, then domain: what one table a Greek shows, deltas side by side."""
+    table: dict[str, dict[str, dict[str, list[Any]]]] = {}
+    for entry in entries:
+        methods = table.setdefault(entry["greek"], {})
+        domain = methods.setdefault(entry["label"], {}).setdefault(entry["domain"], [])
+        domain += [entry[cell]] if cell == "potential" else [entry["slope"], entry["low"], entry["high"]]
+    return table

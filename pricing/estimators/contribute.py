@@ -1,0 +1,70 @@
+"""The one place where an estimator's specification meets its module."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from pricing.estimators import bridge, conditional, direct, frozen, likelihood_ratio, survival
+from pricing.estimators.contribution import Contribution
+from pricing.simulation.smoothing import stated_bias
+from pricing.specs.estimator import (
+    Automatic,
+    Bridge,
+    Conditional,
+    Estimator,
+    Frozen,
+    LikelihoodRatio,
+    Pathwise,
+    Smoothed,
+    Survival,
+)
+from pricing.specs.fit import settle
+from pricing.specs.problem import PricingProblem
+from pricing.specs.process import Heston, LocalVolatility
+
+
+def bias(problem: PricingProblem, estimator: Estimator) -> dict[str, float | list[str]]:
+    """What `stated_bias` says of the estimator on this problem, and under ``unstated`` what else biases its labels.
+
+    Survival smooths the ties between several assets as `Smoothed` does. Time steps, bridges that are not exact and the
+    exercise rule have no formula: more steps, or paths of the rule, and the change of the labels tell.
+    """
+    chosen, process = settle(problem, estimator), problem.process
+    tied = isinstance(chosen, Survival) and process.assets > 1
+    unstated = list[str]()
+    if isinstance(process, Heston | LocalVolatility):
+        unstated.append("time steps of the process")
+    if isinstance(chosen, Bridge) and not bridge.exact(process):
+        unstated.append("bridges between the steps")
+    if isinstance(chosen, Frozen):
+        unstated.append("exercise rule")
+    return {**stated_bias(Smoothed() if tied else chosen), "unstated": unstated}
+
+
+def contribution(problem: PricingProblem, estimator: Estimator, *, seed: int) -> Contribution:
+    """What every path contributes.
+
+    Args:
+        seed: of what an estimator has to fit before labels are made, on paths of its own.
+
+    Raises:
+        InvalidSpec: the estimator does not fit the problem.
+    """
+    chosen = settle(problem, estimator)
+    match chosen:
+        case Pathwise() | Smoothed():
+            return direct.contribution(problem, chosen)
+        case Conditional():
+            return conditional.contribution(problem, chosen)
+        case Survival():
+            return survival.contribution(problem)
+        case Bridge():
+            return bridge.contribution(problem, chosen)
+        case LikelihoodRatio():
+            return likelihood_ratio.contribution(problem, chosen)
+        case Frozen():
+            return frozen.contribution(problem, chosen, seed=seed)
+        case Automatic():
+            raise AssertionError
+        case _:
+            assert_never(chosen)

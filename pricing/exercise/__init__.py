@@ -1,0 +1,1 @@
+"""Early exercise: when the holder exercises, and between which values that leaves the option."""

@@ -1,0 +1,120 @@
+"""What continuation values are functions of: the assets' levels at a date, and every parameter that varies.
+
+Levels of a geometric process enter as (S - L) / (S + L), L an asset's level at the strike: half its log-moneyness near
+there, within [-1, 1] and finite at 0. A ranked payoff of exchangeable assets sees them in order of size, one of other
+assets sees its own event beside them. Where values are homogeneous in spots and strike, the strike is no input but the
+unit.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pricing.errors import InvalidSpec
+from pricing.simulation.paths import Paths
+from pricing.simulation.payoffs import moneyness
+from pricing.simulation.scenario import Scenario
+from pricing.specs.payoff import Bermudan, BestOf, Call, Put, WorstOf
+from pricing.specs.problem import PricingProblem
+from pricing.specs.process import Bachelier
+
+
+def require_bermudan(problem: PricingProblem) -> Bermudan:
+    """The payoff.
+
+    Raises:
+        InvalidSpec: it has no exercise dates.
+    """
+    if not isinstance(problem.payoff, Bermudan):
+        raise InvalidSpec("estimator: 'frozen' exercises Bermudan payoffs; use 'auto'", path="estimator")
+    return problem.payoff
+
+
+def gain(problem: PricingProblem, levels: Tensor, at: Scenario) -> Tensor:
+    """How far the payoff is in the money, currency. Shape: levels batch path asset -> batch path."""
+    paths = Paths(
+        forward=torch.zeros_like(levels[:1, :1, None]),
+        noise=levels[:, :, None],
+        law="additive",
+        discount=levels.new_ones(1, 1, 1),
+    )
+    return moneyness(problem.payoff, paths, at)
+
+
+def inputs(problem: PricingProblem, levels: Tensor, at: Scenario) -> Tensor:
+    """What continuation values are functions of. Shape: levels batch path asset -> batch path input."""
+    known = relative(problem, levels, at)
+    if exchangeable(problem):
+        known = known.sort(dim=-1, descending=True).values
+    parts = [known]
+    if watches_event(problem):
+        event = (gain(problem, levels, at) / scale(problem, at))[..., None]
+        parts.append(event / (2.0 + event.abs()) if homogeneous(problem) else event)
+    others = [feature.name for feature in problem.features if feature.name != "spot"]
+    if homogeneous(problem):
+        others = [name for name in others if name != "strike"]
+    parts += [at[name].expand(*levels.shape[:2], -1) for name in others]
+    return torch.cat(parts, dim=-1)
+
+
+def relative(problem: PricingProblem, levels: Tensor, at: Scenario) -> Tensor:
+    """The assets' levels against those at the strike. Shape: batch path asset -> the same."""
+    if isinstance(problem.process, Bachelier):
+        return levels
+    option = require_bermudan(problem).option
+    match option:
+        case WorstOf(initial=initial) | BestOf(initial=initial):
+            at_strike = levels.new_tensor(initial) * scale(problem, at)[..., None]
+        case Call() | Put():
+            columns = problem.box.columns("spot")
+            centre = levels.new_tensor(0.5 * (problem.box.lower[columns] + problem.box.upper[columns]))
+            at_strike = centre * (scale(problem, at) / middle(problem, "strike"))[..., None]
+        case _:
+            assert_never(option)
+    return (levels - at_strike) / (levels + at_strike)
+
+
+def watches_event(problem: PricingProblem) -> bool:
+    """Whether the payoff's own event is an input: no polynomial of the levels follows the best or worst of them."""
+    option = require_bermudan(problem).option
+    return isinstance(option, WorstOf | BestOf) and option.assets > 1 and not exchangeable(problem)
+
+
+def scale(problem: PricingProblem, at: Scenario) -> Tensor:
+    """The strike where values are homogeneous in spots and strike, else 1. Shape: -> batch-or-1 1."""
+    strike = at.scalar("strike")
+    return strike if homogeneous(problem) else torch.ones_like(strike)
+
+
+def homogeneous(problem: PricingProblem) -> bool:
+    """Whether levels are positive and the strike too, wherever in the Box."""
+    if isinstance(problem.process, Bachelier):
+        return False
+    names = [feature.name for feature in problem.features]
+    if "strike" in names:
+        return bool(problem.box.lower[problem.box.columns("strike")] > 0.0)
+    return problem.parameters["strike"][0] > 0.0
+
+
+def middle(problem: PricingProblem, name: str) -> float:
+    """The centre of a feature of one coordinate, or the parameter's value."""
+    for feature in problem.features:
+        if feature.name == name:
+            return 0.5 * (feature.lower[0] + feature.upper[0])
+    return problem.parameters[name][0]
+
+
+def exchangeable(problem: PricingProblem) -> bool:
+    """Whether the value of a ranked payoff is symmetric in its assets."""
+    process, option = problem.process, require_bermudan(problem).option
+    if not isinstance(option, WorstOf | BestOf) or problem.process.assets == 1:
+        return False
+    if any(feature.size > 1 for feature in problem.features if feature.name != "spot"):
+        return False
+    pairs = np.array(process.correlation)[~np.eye(process.assets, dtype=bool)]
+    values = (option.initial, tuple(pairs), *process.parameters.values())
+    return not getattr(process, "dividends", ()) and all(len(set(part)) <= 1 for part in values)

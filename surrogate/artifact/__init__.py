@@ -1,0 +1,1 @@
+"""What is published of a surrogate: files, manifest, model card."""

@@ -1,0 +1,1 @@
+"""One ONNX graph with every Greek, and its parity with what was trained."""

@@ -1,0 +1,139 @@
+"""Formulas and their derivatives as nodes of an ONNX graph, around the sweeps of the network.
+
+Every expression is a tensor [n, rows, width]. A product with one column is a multiplication and a sum, and a constant
+of one number is spread to the width it meets: onnxruntime would fuse a single factor into a matrix product as a float32
+(docs/decisions/0005-onnx-graph.md). Tensors of the same operator and inputs are made once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from onnx import helper
+from torch import Tensor
+
+from pricing.domain import Box
+from surrogate.export.derivatives import gradient, tangents
+from surrogate.export.graph import Graph
+from surrogate.reductions.expressions import Expression, feature, order
+
+OPERATORS = {
+    "add": "Add",
+    "multiply": "Mul",
+    "exp": "Exp",
+    "log": "Log",
+    "square_root": "Sqrt",
+    "reciprocal": "Reciprocal",
+}
+# Makes the network's sweeps of a tensor [n, input]: the names of value [n], gradient [n, input] and Hessian.
+Sweeps = Callable[[str], tuple[str, str, str]]
+
+
+def add_formula(graph: Graph, value: Expression, box: Box, sweeps: Sweeps) -> None:
+    """``value``, ``delta`` and ``gamma`` of a formula of the features."""
+    d, blocks = box.dimension, [box.columns(part.name) for part in box.features]
+    found = {leaf.numbers[0].item(): leaf for leaf in order(value) if leaf.operator == "feature"}
+    leaves = [found.get(block.start, feature(block.start, block.stop)) for block in blocks]
+    eye = torch.eye(d, dtype=torch.float64)
+    slopes = gradient(value, leaves)
+    bends = tangents(slopes, {leaf: eye[:, block] for leaf, block in zip(leaves, blocks, strict=True)})
+    emitter = _Emitter(graph, d, sweeps)
+    graph.node("Reshape", emitter.name(value), graph.integers([-1]), name="value")
+    graph.node("Reshape", emitter.columns(slopes), graph.integers([-1, d]), name="delta")
+    graph.node("Reshape", emitter.columns(bends), graph.integers([-1, d, d]), name="gamma")
+
+
+class _Emitter:
+    """Names of the tensors that hold expressions, each made when it is first asked for."""
+
+    def __init__(self, graph: Graph, dimension: int, sweeps: Sweeps) -> None:
+        self.graph = graph
+        self.sweeps = sweeps
+        self.made: dict[Expression, str] = {}
+        self.alike: dict[tuple[str, ...], str] = {}
+        self.swept: dict[str, tuple[str, str, str]] = {}
+        self.features = graph.node("Reshape", "features", graph.integers([-1, 1, dimension]))
+
+    def columns(self, parts: Sequence[Expression]) -> str:
+        """Several expressions side by side, constants repeated for every sample."""
+        names = [self._repeated(part) if part.is_constant else self.name(part) for part in parts]
+        return self.graph.node("Concat", *names, axis=2) if len(names) > 1 else names[0]
+
+    def name(self, end: Expression) -> str:
+        """The tensor of an expression."""
+        for expression in order(end):
+            if expression not in self.made and not expression.is_constant:
+                self.made[expression] = self._node(expression)
+        return self._of(end)
+
+    def _of(self, part: Expression) -> str:
+        return self._constant(part.numbers) if part.is_constant else self.made[part]
+
+    def _node(self, y: Expression) -> str:
+        match y.operator:
+            case "feature":
+                return self._slice(*y.numbers.tolist())
+            case "add" | "multiply":
+                names = (self._spread(part, y.width) for part in y.inputs)
+                return self._once(OPERATORS[y.operator], *names)
+            case "product":
+                return self._once("MatMul", self._of(y.inputs[0]), self._constant(y.numbers))
+            case "total":
+                return self._once("ReduceSum", self._of(y.inputs[0]), self.graph.integers([2]))
+            case "clamp":
+                return self._clamp(self._of(y.inputs[0]), y.numbers)
+            case "inside":
+                return self._inside(self._of(y.inputs[0]), y.numbers)
+            case "network" | "network_gradient":
+                swept = self._sweep(y.inputs[0])[0 if y.operator == "network" else 1]
+                return self._once("Reshape", swept, self.graph.integers([-1, 1, y.width]))
+            case "network_curvature":
+                hessian = self._sweep(y.inputs[0])[2]
+                return self._once("MatMul" if y.width > 1 else "Mul", self._of(y.inputs[1]), hessian)
+            case _:
+                return self._once(OPERATORS[y.operator], self._of(y.inputs[0]))
+
+    def _once(self, operator: str, *inputs: str) -> str:
+        key = (operator, *inputs)
+        if key not in self.alike:
+            self.alike[key] = self.graph.node(operator, *inputs)
+        return self.alike[key]
+
+    def _constant(self, array: Tensor) -> str:
+        numbers = array.numpy()
+        digest = hashlib.sha256(str(numbers.shape).encode() + numbers.tobytes()).hexdigest()[:16]
+        return self.graph.constant(f"number_{digest}", numbers)
+
+    def _spread(self, part: Expression, width: int) -> str:
+        if part.is_constant and part.width < width:
+            return self._constant(part.numbers.expand(-1, width).contiguous())
+        return self._of(part)
+
+    def _repeated(self, part: Expression) -> str:
+        nothing = self._once("Mul", self._slice(0, 1), self._constant(torch.zeros(1, 1, dtype=torch.float64)))
+        return self._once("Add", nothing, self._constant(part.numbers))
+
+    def _slice(self, start: int, stop: int) -> str:
+        integers = self.graph.integers
+        return self._once("Slice", self.features, integers([start]), integers([stop]), integers([2]))
+
+    def _clamp(self, x: str, bounds: Tensor) -> str:
+        low, high = bounds.tolist()
+        clamped = self._once("Max", x, self._constant(bounds[None, :1])) if low > -math.inf else x
+        return self._once("Min", clamped, self._constant(bounds[None, 1:])) if high < math.inf else clamped
+
+    def _inside(self, x: str, bounds: Tensor) -> str:
+        low, high = bounds.tolist()
+        tests = [self._once("Greater", x, self._constant(bounds[None, :1]))] if low > -math.inf else []
+        tests += [self._once("Less", x, self._constant(bounds[None, 1:]))] if high < math.inf else []
+        both = self._once("And", *tests) if len(tests) > 1 else tests[0]
+        return self.graph.node("Cast", both, to=helper.np_dtype_to_tensor_dtype(self.graph.dtype))
+
+    def _sweep(self, inputs: Expression) -> tuple[str, str, str]:
+        name = self._of(inputs)
+        if name not in self.swept:
+            self.swept[name] = self.sweeps(self.graph.node("Reshape", name, self.graph.integers([-1, inputs.width])))
+        return self.swept[name]

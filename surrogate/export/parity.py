@@ -1,0 +1,73 @@
+"""Does an exported graph reproduce its network? Checked on 10,000 points before anything is published."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import product
+
+import numpy as np
+import torch
+
+from pricing.domain import Box
+from pricing.types import Array
+from surrogate.errors import ParityFailure
+from surrogate.functions.surrogate import Surrogate, value_gradient_hessian
+from surrogate.reductions.reduction import Reduction, derivatives
+from surrogate.runtime import onnxruntime
+
+POINTS = 10_000
+# All 2^d corners up to this many features; beyond, as many random corners.
+CORNER_FEATURES = 10
+# Largest difference accepted, as a share of the output's largest magnitude over the points. The sweeps are the same
+# operations in another order, so only rounding may differ.
+FLOAT64_TOLERANCE: Mapping[str, float] = {"value": 1e-12, "delta": 1e-11, "gamma": 1e-10}
+# Single precision keeps 24 bits; a gamma sums terms about a hundred times its own size.
+FLOAT32_TOLERANCE: Mapping[str, float] = {"value": 1e-4, "delta": 1e-4, "gamma": 1e-3}
+
+
+def parity_points(box: Box, *, seed: int) -> Array:
+    """Corners, then uniform points of the Box padded by 5 %. Shape: -> POINTS feature."""
+    generator = np.random.default_rng(seed)
+    if box.dimension <= CORNER_FEATURES:
+        corners = np.array(list(product((0.0, 1.0), repeat=box.dimension)))
+    else:
+        corners = generator.integers(0, 2, (1 << CORNER_FEATURES, box.dimension)).astype(float)
+    inner = generator.uniform(-0.05, 1.05, (POINTS - len(corners), box.dimension))
+    return box.from_uniforms(np.concatenate([corners, inner]))
+
+
+def check_parity(
+    model: bytes, network: Surrogate, box: Box, *, reduction: Reduction | None = None, seed: int = 0
+) -> dict[str, float]:
+    """Largest difference between graph and float64 network per output, as a share of the output's largest magnitude.
+
+    With a reduction the graph's chain rule is compared with automatic differentiation of the same formulas.
+
+    Raises:
+        ParityFailure: a difference above tolerance, a non-finite output, or a graph that refuses an empty batch.
+    """
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    single = session.get_inputs()[0].type == "tensor(float)"
+    dtype, tolerances = (np.float32, FLOAT32_TOLERANCE) if single else (np.float64, FLOAT64_TOLERANCE)
+    points = parity_points(box, seed=seed).astype(dtype)
+    exact, x = network.to(torch.float64), torch.from_numpy(points).double()
+    if reduction is None:
+        with torch.no_grad():
+            expected = value_gradient_hessian(exact, x)
+    else:
+        expected = derivatives(reduction, exact, x)
+    answered = session.run(["value", "delta", "gamma"], {"features": points})
+    differences = {}
+    for name, got, want in zip(("value", "delta", "gamma"), answered, expected, strict=True):
+        scale = float(want.abs().max()) or 1.0
+        difference = float(np.abs(got - want.numpy()).max()) / scale
+        if not difference <= tolerances[name]:
+            raise ParityFailure(
+                f"{name} of the exported graph differs from the network by {difference:.3g} of its range; "
+                f"the bound is {tolerances[name]:g}"
+            )
+        differences[name] = difference
+    empty = session.run(["value", "delta", "gamma"], {"features": points[:0]})
+    if [part.shape for part in empty] != [(0,), (0, box.dimension), (0, box.dimension, box.dimension)]:
+        raise ParityFailure(f"an empty batch gives shapes {[part.shape for part in empty]}")
+    return differences

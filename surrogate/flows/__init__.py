@@ -1,0 +1,1 @@
+"""Normalising flows that learn where the market goes."""

@@ -1,0 +1,1 @@
+"""What a surrogate is: a differentiable function with value, gradient and Hessian."""

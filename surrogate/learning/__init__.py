@@ -1,0 +1,1 @@
+"""From labels to a function: losses, optimisers, training, regression."""

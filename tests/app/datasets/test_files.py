@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import pickle
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as arrow
+import pytest
+from pyarrow import parquet
+
+from app.datasets.files import LINE, read_labels
+from app.datasets.table import LabelTable, Limits
+from app.errors import AppError, InvalidRequest, TooLarge, Unavailable
+
+LIMITS = Limits(rows=1000, size=1 << 20)
+X = np.array([[1.0, 2.0], [1.5, 2.5], [0.5, 3.0]])
+Y = np.array([0.1, 0.2, -0.3])
+DYDX = np.array([[0.1, 0.2], [0.3, 0.4], [0.0, 1.0]])
+WEIGHT = np.array([1.0, 2.0, 0.5])
+CSV = "x0,x1,y,dydx0,dydx1,weight\n1,2,0.1,0.1,0.2,1\n1.5,2.5,0.2,0.3,0.4,2\n0.5,3,-0.3,0,1,0.5\n"
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "labels"
+    path.write_text(text)
+    return path
+
+
+def same(table: LabelTable) -> None:
+    assert table.names == ("x[0]", "x[1]")
+    assert table.dydx is not None
+    assert table.weight is not None
+    for got, want in ((table.x, X), (table.y, Y), (table.dydx, DYDX), (table.weight, WEIGHT)):
+        np.testing.assert_array_equal(got, want)
+
+
+def test_every_format_says_the_same(tmp_path: Path) -> None:
+    same(read_labels(write(tmp_path, CSV), LIMITS))
+    np.savez(tmp_path / "a.npz", x=X, y=Y, dydx=DYDX, weight=WEIGHT)
+    same(read_labels(tmp_path / "a.npz", LIMITS))
+    np.savez_compressed(tmp_path / "b.npz", x=X, y=Y, dydx=DYDX, weight=WEIGHT)
+    same(read_labels(tmp_path / "b.npz", LIMITS))
+    flat = {"x[0]": X[:, 0], "x[1]": X[:, 1], "y": Y, "dydx[0]": DYDX[:, 0], "dydx[1]": DYDX[:, 1], "weight": WEIGHT}
+    parquet.write_table(arrow.table(flat), tmp_path / "a.parquet")
+    same(read_labels(tmp_path / "a.parquet", LIMITS))
+    lists = {"x": X.tolist(), "y": Y, "dydx": DYDX.tolist(), "weight": WEIGHT}
+    parquet.write_table(arrow.table(lists), tmp_path / "b.parquet")
+    same(read_labels(tmp_path / "b.parquet", LIMITS))
+
+
+def test_columns_may_come_in_any_order_and_by_the_names_of_the_features(tmp_path: Path) -> None:
+    text = "dydx2,y,strike,spot[1],spot[0],dydx0,dydx1\n3,0,1.0,2,3,1,2\n6,1,1.1,4,5,4,5\n"
+    table = read_labels(write(tmp_path, text), LIMITS)
+    assert table.names == ("strike", "spot[0]", "spot[1]")
+    np.testing.assert_array_equal(table.x, [[1.0, 3.0, 2.0], [1.1, 5.0, 4.0]])
+    assert table.dydx is not None
+    np.testing.assert_array_equal(table.dydx, [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    assert table.weight is None
+
+
+def test_derivatives_and_weights_may_be_missing(tmp_path: Path) -> None:
+    table = read_labels(write(tmp_path, "spot,y\n1,2\n\n2,3\n"), LIMITS)
+    assert (table.names, table.dydx, table.weight) == (("spot",), None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            CSV.replace("0.3,0.4", "nan,0.4"),
+            r"line 3, column dydx\[0\]: need a finite number from -1e\+100 to 1e\+100, got nan",
+        ),
+        (CSV.replace("2.5", "two"), "line 3, column x1: need a number, got 'two'"),
+        (CSV.replace("2.5,", ""), "line 3: need 6 columns, got 5"),
+        (CSV.replace(",2\n", ",-2\n"), r"line 3, column weight: need a finite number from 1e-100 to 1e\+100, got -2.0"),
+        (CSV.replace("-0.3", "-1e200"), r"line 4, column y: need .* from -1e\+100 to 1e\+100, got -1e\+200"),
+        (CSV.replace("1.5,", '"1.5,'), "line 3: a line must .* end outside of quotes"),
+        (CSV + "1," * (LINE // 2), f"line 5: a line must be shorter than {LINE} characters"),
+        (CSV + "1" * (1 << 18), "not CSV: field larger than field limit .*; save it as CSV in UTF-8, Parquet or NPZ"),
+        (CSV.replace("dydx1", "dydx0"), "column dydx0 is there twice"),
+        (CSV.replace("dydx1", "dydx[0]"), r"columns dydx0 and dydx\[0\] are the same"),
+        (CSV.replace("dydx1", "dydx2"), "column dydx1 is missing"),
+        (CSV.replace("x1,y", "x2,y"), "column x1 is missing"),
+        (CSV.replace("x1,y", "spot[1],y"), r"columns of spot must be spot, or spot\[0\]"),
+        (CSV.replace("x1,y", "a b,y"), "column 'a b' must be a name"),
+        (CSV.replace(",y,", ",value,"), "the header must name y"),
+        ("X0,Y\n1,2\n", "the header must name y, got X0, Y; names are lower case"),
+        ("x0,y\n", "at least one row"),
+        ("", "the header must name y"),
+        ("y\n1\n", "must name features"),
+        ("x0,x1,y,dydx0\n1,2,3,4\n2,3,4,5\n", r"need dydx for 2 features \(x0, x1\), got 1"),
+        ("x0,dydspot0,weights,Y,y\n1,2,3,4,5\n", "unknown columns: dydspot0, weights, Y; values are y, weights are "),
+        (CSV.replace("weight", "WEIGHT"), "unknown columns: WEIGHT"),
+        (CSV.replace(",", ";"), "line 1: separate the columns by commas and not by ';', .* got 'x0;x1;y"),
+        (CSV.replace(",", "\t"), r"separate the columns by commas and not by '\\t'"),
+        ("x0,x1,y\n1,2,3\n", "need rows at different points, some 1,000 of them, got 1 at one point"),
+        ("x0,x1,y\n1,2,3\n1,2,4\n", "got 2 at one point"),
+        ("x0,x1,y\n1,2,3\n1,3,4\n", r"column x\[0\] is 1.0 in every row: leave it out"),
+        ("x0,y\n1,3\n2,3\n", "column y is 3.0 in every row: there is nothing to learn"),
+    ],
+)
+def test_every_fault_is_named(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(InvalidRequest, match=message):
+        read_labels(write(tmp_path, text), LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x": X}, "lacks y"),
+        ({"x": X, "y": Y, "z": Y}, "the archive has z"),
+        ({"x": X, "y": Y[:2]}, r"y must have the shape \(3,\), got \(2,\)"),
+        ({"x": X, "y": Y, "dydx": DYDX[:, :1]}, r"dydx must have the shape \(3, 2\), got \(3, 1\)"),
+        ({"x": X, "y": np.array([0.0, np.inf, 1.0])}, "row 1, column y: need a finite number from .* got inf"),
+        ({"x": X, "y": np.array(["a", "b", "c"])}, "not an NPZ archive of numbers"),
+        ({"x": X, "y": np.array([{}, 1, 2], dtype=object)}, "not an NPZ archive of numbers"),
+        ({"x": X, "y": np.float64(3.0)}, "holds a single number"),
+        ({"x": X[None], "y": Y}, "x must have the shape"),
+    ],
+)
+def test_every_fault_of_an_archive_is_named(tmp_path: Path, arrays: dict[str, np.ndarray], message: str) -> None:
+    np.savez(tmp_path / "a.npz", **arrays)  # type: ignore[arg-type]  # allow_pickle is not among them
+    with pytest.raises(InvalidRequest, match=message):
+        read_labels(tmp_path / "a.npz", LIMITS)
+
+
+def test_faults_of_parquet_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    for table, message in (
+        ({"x": [[1.0, 2.0], [3.0]], "y": [0.0, 1.0]}, "column x: all its lists must have the same length"),
+        ({"x": [1.0, None, 2.0], "y": Y}, "row 1, column x: need a number, got nothing"),
+        ({"x0": ["a", "b", "c"], "y": Y}, "column x0: need numbers, got string"),
+        ({"x": [[[1.0]], [[2.0]]], "y": [0.0, 1.0]}, "column x: need numbers, got list<"),
+        ({"x": [[1.0, 2.0], [3.0, None]], "y": [0.0, 1.0]}, "row 1, column x: need a number, got nothing"),
+        ({"x": arrow.array([[], []], arrow.list_(arrow.float64())), "y": [0.0, 1.0]}, "same length, at least 1"),
+        ({"x": [[1.0], [2.0]], "x[0]": [1.0, 2.0], "y": [0.0, 1.0]}, r"column x\[0\] is there twice"),
+    ):
+        parquet.write_table(arrow.table(table), path)
+        with pytest.raises(InvalidRequest, match=message):
+            read_labels(path, LIMITS)
+    path.write_bytes(b"PAR1 and nothing else")
+    with pytest.raises(InvalidRequest, match="not readable Parquet"):
+        read_labels(path, LIMITS)
+
+
+@pytest.mark.parametrize("content", [CSV.encode("utf-16"), b"\x93NUMPY\x01\x00", pickle.dumps(X)])
+def test_what_is_no_text_is_to_be_saved_as_something_else(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "labels"
+    path.write_bytes(content)
+    with pytest.raises(InvalidRequest, match="save it as CSV in UTF-8, Parquet or NPZ"):
+        read_labels(path, LIMITS)
+
+
+@pytest.mark.parametrize("content", [b"\x00\xff\xfe", b"PK\x03\x04 no archive", b'x0,y\n"1,2\n'])
+def test_what_is_no_file_of_labels_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "labels"
+    path.write_bytes(content)
+    with pytest.raises(InvalidRequest):
+        read_labels(path, LIMITS)
+
+
+def test_limits_hold_for_rows_and_for_unpacked_bytes(tmp_path: Path) -> None:
+    with pytest.raises(TooLarge, match="more than 2 rows"):
+        read_labels(write(tmp_path, CSV), Limits(rows=2, size=1 << 20))
+    many = np.zeros((500, 400))
+    np.savez_compressed(tmp_path / "bomb.npz", x=many, y=np.zeros(500))
+    np.savez(tmp_path / "bytes.npz", x=many.astype(np.int8), y=np.zeros(500))
+    parquet.write_table(arrow.table({f"x{i}": column for i, column in enumerate(many.T)}), tmp_path / "equal.parquet")
+    parquet.write_table(arrow.table({"x": list(many)}), tmp_path / "lists.parquet")
+    (tmp_path / "short.csv").write_text("\n".join([",".join(map(str, range(400)))] + [",".join(["1"] * 400)] * 500))
+    for name in ("bomb.npz", "bytes.npz", "equal.parquet", "lists.parquet", "short.csv"):
+        assert (tmp_path / name).stat().st_size < LIMITS.size
+        with pytest.raises(TooLarge, match="holds more than 1048576 bytes of numbers, 8 each"):
+            read_labels(tmp_path / name, LIMITS)
+    parquet.write_table(arrow.table({"x0": np.arange(2000.0), "y": np.arange(2000.0)}), tmp_path / "a.parquet")
+    with pytest.raises(TooLarge, match="more than 1000 rows"):
+        read_labels(tmp_path / "a.parquet", LIMITS)
+
+
+def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parquet.write_table(arrow.table({"x0": [1.0, 2.0], "y": [0.0, 1.0]}), tmp_path / "a.parquet")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(Unavailable, match=r"\[parquet\]"):
+        read_labels(tmp_path / "a.parquet", LIMITS)
+
+
+def test_a_missing_file_is_an_expected_error(tmp_path: Path) -> None:
+    with pytest.raises(AppError, match="cannot read"):
+        read_labels(tmp_path / "nothing", LIMITS)

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.errors import InvalidRequest, NotJson, TooLarge
+from app.http.parsing import EXPLAINED_BYTES, parse
+from pricing.domain import Box, Feature
+
+SPOT = Feature(name="spot", lower=(0.0, 0.0), upper=(1.0, 1.0))
+VOLATILITY = Feature(name="volatility", lower=(0.1,), upper=(0.5,), unit="per sqrt(year)")
+BOX = Box(features=(SPOT, VOLATILITY))
+ROW = [1.0, 2.0, 3.0]
+LONG_ROW = f"[{', '.join(['1'] * 3)}]"
+
+finite = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**63), 2**63 - 1)
+
+
+def body(inputs: Any, **more: Any) -> bytes:
+    return json.dumps({"inputs": inputs, **more}).encode()
+
+
+@given(st.lists(st.lists(finite, min_size=3, max_size=3), min_size=1, max_size=20))
+def test_rows_and_columns_are_read_exactly(rows: list[list[float]]) -> None:
+    expected = np.array([[float(number) for number in row] for row in rows])
+    assert (parse(body(rows), BOX, max_rows=20).features == expected).all()
+    columns = {"volatility": [row[2] for row in rows], "spot": [row[:2] for row in rows]}
+    assert (parse(body(columns), BOX, max_rows=20).features == expected).all()
+
+
+def test_defaults_and_choices() -> None:
+    query = parse(body([ROW]), BOX, max_rows=1)
+    assert (tuple(query.outputs), query.gamma, query.outside) == (("value", "delta", "gamma"), "full", "error")
+    query = parse(body([ROW], outputs=["gamma", "value"], gamma="parallel", outside="flag"), BOX, max_rows=1)
+    assert (tuple(query.outputs), query.gamma, query.outside) == (("value", "gamma"), "parallel", "flag")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "path", "sentence"),
+    [
+        ([ROW, [1.0, 2.0]], "inputs[1]", r"3 numbers \(spot\[0\], spot\[1\], volatility\), got 2"),
+        ([ROW, [1.0, 2.0], [1.0, 2.0, 3.0, 4.0]], "inputs[1]", "got 2"),
+        ([[1.0, 2.0, 3.0, 4.0]], "inputs[0]", "got 4"),
+        ([[]], "inputs[0]", "got 0"),
+        ([ROW, [1.0, None, 3.0]], "inputs[1][1]", "a number, got null"),
+        ([[1.0, True, 3.0]], "inputs[0][1]", "a number, got true"),
+        ([[1.0, "2", 3.0]], "inputs[0][1]", "a number, got '2'"),
+        ([[1.0, [2.0], 3.0]], "inputs[0][1]", "a number, got a list"),
+        ([[1.0, {}, 3.0]], "inputs[0][1]", "a number, got an object"),
+        ([[[1.0, 2.0, 3.0]]], "inputs[0][0]", "a number, got a list"),
+        ([[[], [], [], 1.0, 2.0, 3.0]], "inputs[0][0]", "a number, got a list"),
+        (ROW, "inputs[0]", "a list of 3 numbers"),
+        ([1.0, [2.0, 3.0]], "inputs[0]", "a list of 3 numbers"),
+        ([1.0, [[2.0]], 3.0], "inputs[0]", "a list of 3 numbers"),
+        ([ROW, "123"], "inputs[1]", "got '123'"),
+        ([], "inputs", "at least one row"),
+        (5, "inputs", "a list of rows"),
+        (None, "inputs", "a list of rows"),
+        ("[[1, 2, 3]]", "inputs", "a list of rows"),
+        ([[1.0, 10**20, 3.0]], "inputs[0][1]", "with an exponent"),
+        ([[1.0, 10**400, 3.0]], "inputs[0][1]", "with an exponent"),
+        ([[1.0, float("nan"), 3.0]], "inputs[0][1]", "must be finite"),
+        ([ROW, [1.0, 2.0, float("inf")]], "inputs[1][2]", "must be finite"),
+        ([[-float("inf"), 2.0, 3.0]], "inputs[0][0]", "must be finite"),
+        ({"spot": [[1.0, 2.0]]}, "inputs.volatility", "lacks volatility"),
+        (
+            {"spot": [[1.0, 2.0]], "volatility": [0.1], "rate": [0.0]},
+            "inputs.rate",
+            "no key 'rate'; the keys are spot, vol",
+        ),
+        ({"spot": [[1.0, 2.0]], "volatility": [0.1, 0.2]}, "inputs", "same number of rows, got spot 1, volatility 2"),
+        ({"spot": [[1.0, 2.0]], "volatility": [[0.1]]}, "inputs.volatility[0]", "a number, got a list"),
+        ({"spot": [1.0, 2.0], "volatility": [0.1]}, "inputs.spot[0]", r"2 numbers \(spot\[0\], spot\[1\]\), got 1.0"),
+        ({"spot": [[1.0, 2.0]], "volatility": 0.1}, "inputs.volatility", "a list of numbers"),
+        ({"spot": [], "volatility": []}, "inputs", "at least one row"),
+        ({}, "inputs.spot", "lacks spot, volatility"),
+    ],
+)
+def test_a_wrong_shape_is_refused_by_its_place(inputs: Any, path: str, sentence: str) -> None:
+    with pytest.raises(InvalidRequest, match=sentence) as caught:
+        parse(body(inputs), BOX, max_rows=100)
+    assert caught.value.fields["path"] == path
+
+
+@pytest.mark.parametrize(
+    ("more", "path"),
+    [
+        ({"outputs": []}, "outputs"),
+        ({"outputs": ["vega"]}, "outputs"),
+        ({"outputs": "value"}, "outputs"),
+        ({"outputs": [["value"]]}, "outputs"),
+        ({"outputs": [None]}, "outputs"),
+        ({"gamma": "half"}, "gamma"),
+        ({"gamma": None}, "gamma"),
+        ({"gamma": ["full"]}, "gamma"),
+        ({"outside": True}, "outside"),
+        ({"version": 1}, "version"),
+    ],
+)
+def test_other_keys_are_checked(more: dict[str, Any], path: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        parse(body([ROW], **more), BOX, max_rows=100)
+    assert caught.value.fields["path"] == path
+
+
+@pytest.mark.parametrize("text", ["[[1, 2, 3]]", "5", '"inputs"', "null", '{"outputs": ["value"]}'])
+def test_the_body_must_be_an_object_with_inputs(text: str) -> None:
+    with pytest.raises(InvalidRequest, match="inputs"):
+        parse(text.encode(), BOX, max_rows=100)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"{", b'{"inputs": [[1, 2, 3]]} x', b"\xff\xfe", b"[" * 100_000, b'{"inputs": [[01, 2, 3]]}', b"1" * 5000],
+)
+def test_what_is_not_json_is_refused(text: bytes) -> None:
+    with pytest.raises(NotJson, match="not valid JSON"):
+        parse(text, BOX, max_rows=100)
+
+
+@pytest.mark.parametrize("text", ["1e400", "-1e400", "NaN", "Infinity"])
+def test_numbers_that_json_does_not_have_are_named(text: str) -> None:
+    with pytest.raises(InvalidRequest, match=r"inputs\[1\]\[2\] must be finite"):
+        parse(f'{{"inputs": [[1, 2, 3], [1, 2, {text}]]}}'.encode(), BOX, max_rows=100)
+    rows = ",".join([LONG_ROW] * (EXPLAINED_BYTES // len(LONG_ROW)))
+    with pytest.raises(NotJson):  # too large to be read twice
+        parse(f'{{"inputs": [{rows}, [1, 2, {text}]]}}'.encode(), BOX, max_rows=1 << 20)
+
+
+def test_a_key_may_not_come_twice() -> None:
+    """Two readers of such a body would see two requests."""
+    with pytest.raises(InvalidRequest, match="twice"):
+        parse(b'{"inputs": [[1, 2, 3]], "inputs": [[4, 5, 6]]}', BOX, max_rows=100)
+    with pytest.raises(InvalidRequest, match="twice"):
+        parse(b'{"inputs": {"spot": [[1, 2]], "volatility": [1], "spot": [[3, 4]]}}', BOX, max_rows=100)
+
+
+def test_rows_are_limited() -> None:
+    assert len(parse(body([ROW] * 3), BOX, max_rows=3).features) == 3
+    with pytest.raises(TooLarge, match="4 rows, the limit is 3") as caught:
+        parse(body([ROW] * 4), BOX, max_rows=3)
+    assert caught.value.fields["bound"] == 3

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.commands.jobs import follow
+from app.errors import UnknownModel
+from app.jobs.queue import Job, Jobs, job_folder
+from app.pipeline.plan import plan
+from app.registry.registry import Registry
+from app.settings import Settings
+from app.specification.jobs import load_spec
+
+pytestmark = pytest.mark.anyio
+# Long enough for a busy machine, short enough to notice a hang.
+PATIENCE_SECONDS = 60.0
+# Trains for minutes: somebody has to stop it.
+ENDLESS = {"kind": "adam", "epochs": 1_000_000}
+
+
+class Worker:
+    """A worker process and its log."""
+
+    def __init__(self, settings: Settings, log: Path) -> None:
+        self._log = log
+        self._errors = log.open("w")
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "app.jobs.worker"],
+            stdin=subprocess.PIPE,
+            stderr=self._errors,
+            env={**os.environ, "SOBOLITE_REGISTRY": str(settings.registry)},
+        )
+
+    def stop(self, number: signal.Signals = signal.SIGKILL) -> int:
+        self.process.send_signal(number)
+        code = self.process.wait(PATIENCE_SECONDS)
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self._errors.close()
+        return code
+
+    def started_steps(self) -> list[str]:
+        lines = [json.loads(line) for line in self._log.read_text().splitlines() if line.startswith("{")]
+        return [line["step"] for line in lines if line["event"] == "step started"]
+
+
+@pytest.fixture
+def start(job_settings: Settings, tmp_path: Path) -> Iterator[Callable[[], Worker]]:
+    """Starts workers; none survives the test."""
+    workers: list[Worker] = []
+
+    def start() -> Worker:
+        workers.append(Worker(job_settings, tmp_path / f"worker-{len(workers)}.log"))
+        return workers[-1]
+
+    yield start
+    for worker in workers:
+        if worker.process.poll() is None:
+            worker.stop()
+
+
+def children(job: str, settings: Settings, step: str | None = None) -> list[int]:
+    """Process ids of the job's running steps."""
+    folder = str(job_folder(settings.registry, job)).encode()
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            arguments = (entry / "cmdline").read_bytes().split(b"\0")
+        except OSError:  # it ended while we looked
+            continue
+        if folder in arguments and (step is None or step.encode() in arguments):
+            found.append(int(entry.name))
+    return found
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for a condition."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        await asyncio.sleep(0.005)
+
+
+async def end_of(jobs: Jobs, job: str) -> Job:
+    """The job when it has ended."""
+    events = [event async for event in jobs.events(job)]
+    assert isinstance(events[-1].data, Job)
+    return events[-1].data
+
+
+def versions(settings: Settings, name: str) -> list[int]:
+    registry = Registry(settings.registry)
+    try:
+        return registry.versions(name)
+    except UnknownModel:
+        return []
+    finally:
+        registry.close()
+
+
+async def test_a_worker_killed_in_every_step_publishes_once_and_redoes_no_finished_step(
+    jobs: Jobs,
+    start: Callable[[], Worker],
+    job_settings: Settings,
+    tiny: dict[str, Any],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    spec = load_spec("train", tiny | {"pruning": {"method": "magnitude", "sparsity": 0.3}})
+    job, steps = (await jobs.submit(spec)).id, plan(spec)
+    for number, step in enumerate(steps):
+        worker = start()
+        await until(lambda step=step: children(job, job_settings, step))  # type: ignore[misc]
+        worker.stop()
+        await until(lambda: not children(job, job_settings))
+        assert worker.started_steps() == list(steps[max(number - 1, 0) : number + 1])
+        assert (await jobs.get(job)).state == "running"
+    worker = start()
+    await until(lambda: versions(job_settings, "tiny"))
+    worker.stop()  # published, but most likely not yet recorded as such
+    start()
+    assert ((end := await end_of(jobs, job)).state, end.version) == ("succeeded", 1)
+    assert [step.name for step in end.steps] == list(steps)
+    assert await follow(jobs, job) == end
+    assert "100%" in capsys.readouterr().err
+    await until(lambda: len(list((job_settings.registry / ".workers").iterdir())) == 1)  # of the one that lives
+    assert versions(job_settings, "tiny") == [1]
+
+
+async def test_cancel_stops_the_step_and_resume_continues_steps_and_events(
+    jobs: Jobs, start: Callable[[], Worker], job_settings: Settings, tiny: dict[str, Any]
+) -> None:
+    job = (await jobs.submit(load_spec("train", tiny | {"training": {"optimisers": [ENDLESS]}}))).id
+    worker = start()
+    seen = -1
+    for expected in (["label", "train"], ["label", "train", "train"]):
+        await until(lambda: children(job, job_settings, "train"))
+        started = (await jobs.get(job)).started_at
+        cancelled = await jobs.cancel(job)
+        assert (cancelled.state, cancelled.started_at) == ("cancelled", started)
+        assert started is not None
+        await until(lambda: not children(job, job_settings))
+        *progress, done = [event async for event in jobs.events(job, after=seen)]
+        assert [event.id for event in progress] == list(range(seen + 1, seen + 1 + len(progress)))
+        assert (done.name, done.id) == ("done", None)
+        seen += len(progress)
+        assert [event async for event in jobs.events(job, after=seen)] == [done]
+        assert worker.started_steps() == expected
+        await jobs.resume(job)
+    await until(lambda: children(job, job_settings, "train"))
+    assert worker.stop(signal.SIGTERM) == 0
+    await until(lambda: not children(job, job_settings))
+    assert (await jobs.get(job)).state == "running"  # for the next worker
+
+
+async def test_a_failed_job_says_why_and_can_be_resumed(
+    jobs: Jobs, start: Callable[[], Worker], job_settings: Settings, tiny: dict[str, Any]
+) -> None:
+    tiny["labels"]["directions"] = 5
+    job = (await jobs.submit(load_spec("train", tiny))).id
+    worker = start()
+    for attempts in (1, 2):
+        end = await end_of(jobs, job)
+        assert (end.state, end.version, end.steps) == ("failed", None, ())
+        assert end.error == "directions must be at most 2 (features) for 'pca', got 5"
+        assert worker.started_steps() == ["label"] * attempts
+        await jobs.resume(job)
+    assert versions(job_settings, "tiny") == []
+
+
+async def test_a_step_that_is_killed_fails_its_job(
+    jobs: Jobs, start: Callable[[], Worker], job_settings: Settings, tiny: dict[str, Any]
+) -> None:
+    job = (await jobs.submit(load_spec("train", tiny | {"training": {"optimisers": [ENDLESS]}}))).id
+    start()
+    await until(lambda: children(job, job_settings, "train"))
+    os.kill(children(job, job_settings, "train")[0], signal.SIGKILL)
+    end = await end_of(jobs, job)
+    assert end.state == "failed"
+    assert end.error is not None
+    assert "step train: its process ended with exit code -9" in end.error

@@ -1,0 +1,87 @@
+"""Publish, killed before the n-th system call or SQL statement, for every n; then publish again and look.
+
+Prints how often the kill came before the rename, between rename and commit, and after the commit. Run by test_registry.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from app.registry.registry import Registry
+from surrogate.artifact.files import Artifact, read
+
+ARTIFACT = Artifact(model=b"model", manifest={"a": 1}, report={}, card="card")
+EVENTS = ("open", "os.", "shutil.", "pathlib.")
+
+
+class Killer:
+    """Counts events and kills this process before the n-th."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+    def __call__(self, *_: Any) -> None:
+        self.left -= 1
+        if self.left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def audit(self, event: str, _: tuple[Any, ...]) -> None:
+        if event.startswith(EVENTS) and event != "os.kill":
+            self()
+
+
+def publish_in_child(root: Path, n: int) -> bool:
+    """Whether a publish that may make ``n`` calls got to its end."""
+    child = os.fork()
+    if child == 0:
+        registry = Registry(root)
+        killer = Killer(n)
+        sa.event.listen(registry._engine, "before_cursor_execute", killer)
+        sys.addaudithook(killer.audit)
+        registry.publish("basket", ARTIFACT, job_id="job")
+        os._exit(0)
+    return os.waitpid(child, 0)[1] == 0
+
+
+def state(root: Path) -> tuple[bool, bool]:
+    """Whether the version has a folder, and whether it has a row."""
+    registry = Registry(root)
+    folder, row = (root / "basket" / "1").exists(), registry.names() == ["basket"]
+    registry.close()
+    return folder, row
+
+
+def main() -> None:
+    """Kill everywhere."""
+    found = {(False, False): 0, (True, False): 0, (True, True): 0}
+    template = Path(tempfile.mkdtemp())
+    Registry(template).close()
+    for n in itertools.count():
+        root = Path(tempfile.mkdtemp())
+        shutil.copytree(template, root, dirs_exist_ok=True)
+        finished = publish_in_child(root, n)
+        found[state(root)] += 1  # KeyError: a row without its folder
+        registry = Registry(root)
+        assert registry.publish("basket", ARTIFACT, job_id="job") == 1
+        assert registry.versions("basket") == [1]
+        assert read(registry.folder("basket", 1)) == ARTIFACT
+        assert sorted(path.name for path in (root / "basket").iterdir()) == ["1"]
+        registry.close()
+        shutil.rmtree(root)
+        if finished:
+            break
+    shutil.rmtree(template)
+    sys.stdout.write(" ".join(map(str, found.values())))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import hashlib
+import math
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from surrogate.artifact.files import MANIFEST, MODEL, MODEL_FLOAT32, SUMS, Artifact, files, read, to_json, verify, write
+from surrogate.errors import CorruptArtifact
+
+ARTIFACT = Artifact(model=b"model", manifest={"b": 1, "a": [0.1]}, report={"r2": 1.0}, card="# card\n")
+BOTH = Artifact(model=b"model", manifest={}, report={}, card="", model_float32=b"single")
+
+
+@pytest.mark.parametrize("artifact", [ARTIFACT, BOTH])
+def test_round_trip(tmp_path: Path, artifact: Artifact) -> None:
+    write(artifact, tmp_path)
+    assert read(tmp_path) == artifact
+    assert (MODEL_FLOAT32 in verify(tmp_path)) == (artifact.model_float32 is not None)
+    assert verify(tmp_path)[MODEL] == hashlib.sha256(b"model").hexdigest()
+
+
+def test_sha256sum_agrees(tmp_path: Path) -> None:
+    write(BOTH, tmp_path)
+    result = subprocess.run(["sha256sum", "--check", "--strict", SUMS], cwd=tmp_path, capture_output=True, check=True)
+    assert result.stdout.count(b": OK") == 5
+
+
+def test_json_is_canonical_and_finite() -> None:
+    assert to_json({"b": 1, "a": 2}) == to_json({"a": 2, "b": 1})
+    assert files(ARTIFACT) == files(ARTIFACT)
+    with pytest.raises(ValueError, match="JSON compliant"):
+        to_json({"a": math.nan})
+
+
+@pytest.mark.parametrize("name", [MODEL, MANIFEST, "report.json", "README.md"])
+def test_any_altered_or_missing_file_is_found(tmp_path: Path, name: str) -> None:
+    write(ARTIFACT, tmp_path)
+    content = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(content + b" ")
+    with pytest.raises(CorruptArtifact, match=name):
+        read(tmp_path)
+    (tmp_path / name).unlink()
+    with pytest.raises(CorruptArtifact, match="not a complete version folder"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("sums", ["", "nonsense\n", f"{hashlib.sha256(b'model').hexdigest()}  {MODEL}\n"])
+def test_sums_must_list_the_model_and_its_manifest(tmp_path: Path, sums: str) -> None:
+    write(ARTIFACT, tmp_path)
+    (tmp_path / SUMS).write_text(sums)
+    with pytest.raises(CorruptArtifact):
+        verify(tmp_path)
