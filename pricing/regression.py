@@ -24,6 +24,8 @@ BLOCK_NUMBERS = 1 << 22
 # Folds that rho is chosen by, and the candidates as shares of the largest eigenvalue of the normal equations.
 FOLDS = 5
 RIDGES = tuple(10.0**power for power in range(-14, 1))
+# A loss on held-out folds below this share of the labels' own size is rounding: the fit is exact.
+EXACT = 1e-14
 # Below this share of the largest eigenvalue a direction is rounding noise of the normal equations.
 NEGLIGIBLE_EIGENVALUE = 1e-14
 
@@ -252,9 +254,10 @@ def solve(moments: Moments, ridges: tuple[float, ...]) -> Tensor:
 
 
 def choose_ridge(folds: list[Moments], whole: Moments) -> float:
-    """The rho of `RIDGES` with the least loss on folds that its coefficients have not seen."""
+    """The rho of `RIDGES` with the least loss on folds that its coefficients have not seen; of exact fits the least."""
     losses = torch.zeros(len(RIDGES), dtype=whole.right.dtype)
     for fold in folds:
         b = solve(whole - fold, RIDGES)
         losses += ((b @ fold.square) * b).sum(dim=1) - 2.0 * b @ fold.right + fold.level
-    return RIDGES[int(losses.argmin())]
+    exact = losses <= EXACT * whole.level
+    return RIDGES[int(exact.nonzero()[0]) if exact.any() else int(losses.argmin())]

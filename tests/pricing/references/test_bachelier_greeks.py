@@ -77,6 +77,12 @@ def test_long_short_rows(row: dict[str, str], long_short: PricingProblem) -> Non
     assert float(result) == pytest.approx(float(row["value"]), rel=float(row["rtol"]))
 
 
+@pytest.fixture(params=["seven", "long_short", "single"])
+def problem(request: pytest.FixtureRequest) -> PricingProblem:
+    value: PricingProblem = request.getfixturevalue(request.param)
+    return value
+
+
 def test_matrices_are_symmetric(problem: PricingProblem) -> None:
     result = greeks(problem, points(problem))
     for matrix in (result.gamma, result.correlation):
