@@ -29,9 +29,9 @@ from pricing.errors import InvalidSpec
 from pricing.labels import derivatives
 from pricing.monte_carlo import Expectation, prepare, replicate
 from pricing.references.reference import Reference, reference
+from pricing.specs.choice import settle
 from pricing.specs.draws import Draws
 from pricing.specs.estimator import Automatic, Estimator, LikelihoodRatio, Smoothed
-from pricing.specs.fit import settle
 from pricing.specs.labels import LabelSpec
 from pricing.specs.problem import PricingProblem
 from pricing.types import Array

@@ -19,19 +19,15 @@ from pricing.estimators.contribute import contribution
 from pricing.estimators.contribution import Contribution
 from pricing.simulation.rotation import Rotation, identity
 from pricing.simulation.scenario import correlation, scenario
-from pricing.specs.fit import require_differentiable
 from pricing.specs.labels import LabelSpec
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import LocalVolatility
+from pricing.specs.refusals import require_differentiable
 
 # Numbers in one tensor of a batch of samples: 2 MB, so that the tensors of a double backward pass stay near the cache.
 BATCH_NUMBERS = 1 << 18
 # Numbers in all tensors of a single sample, whose paths are taken in parts beyond: 1 GB, the memory that labels take
 # beside themselves whatever the number of samples and paths.
 PART_NUMBERS = 1 << 27
-# Tensors of the size of `Contribution.numbers` at the peak of a double backward pass, two to three times what its graph
-# keeps; measured: 10 to 120, and 300 through the steps of a local volatility.
-TENSORS, LOCAL_VOLATILITY_TENSORS = 128, 320
 # Paths are not cut below a pair: antithetic draws come in pairs.
 LEAST_PART = 2
 
@@ -58,15 +54,10 @@ class Simulation:
     @property
     def parts(self) -> list[range]:
         """The paths in parts of a power of two, each of which fits the memory."""
-        size = self.spec.paths
-        while size > LEAST_PART and size * tensors(self.problem) * self.contribution.numbers > PART_NUMBERS:
+        size, numbers = self.spec.paths, self.problem.process.facts.tensors * self.contribution.numbers
+        while size > LEAST_PART and size * numbers > PART_NUMBERS:
             size //= 2
         return [range(start, start + size) for start in range(0, self.spec.paths, size)]
-
-
-def tensors(problem: PricingProblem) -> int:
-    """Tensors as large as a contribution's numbers that the labels' derivatives take at their peak."""
-    return LOCAL_VOLATILITY_TENSORS if isinstance(problem.process, LocalVolatility) else TENSORS
 
 
 def value(problem: PricingProblem, features: Tensor, spec: LabelSpec, *, seed: int) -> Estimate:

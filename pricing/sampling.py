@@ -17,10 +17,9 @@ from pricing.monte_carlo import batches
 from pricing.processes.simulate import blocks, simulate
 from pricing.simulation.payoffs import moneyness
 from pricing.simulation.scenario import scenario, times
-from pricing.specs.fit import require_sampler
 from pricing.specs.labels import LabelSpec
-from pricing.specs.payoff import Autocall, Bermudan, BestOf, WorstOf, dates
 from pricing.specs.problem import PricingProblem
+from pricing.specs.refusals import require_sampler
 from pricing.specs.sampler import DiffusedSampler, MoneynessSampler, TableSampler, UniformSampler
 
 # A law with less than this share of its mass in the Box is one of another market than the Box was made for.
@@ -128,7 +127,7 @@ def spread_moneyness(problem: PricingProblem, features: Tensor, levels: Tensor, 
     lower[:, spots] = torch.from_numpy(problem.box.lower[spots])
     upper[:, spots] = torch.from_numpy(problem.box.upper[spots])
     # All but the worst of several do not move the moneyness where the point is, but may do so later; others never do.
-    if isinstance(problem.payoff, WorstOf | BestOf | Autocall | Bermudan):
+    if problem.payoff.facts.ranked:
         slope = slope.where(slope != 0.0, slope.sum(dim=1, keepdim=True))
     top = upper.where(slope > 0.0, lower.where(slope < 0.0, features))
     bottom = lower.where(slope > 0.0, upper.where(slope < 0.0, features))
@@ -168,7 +167,7 @@ def meet(problem: PricingProblem, begin: Tensor, end: Tensor, target: Tensor) ->
 def forward_event(problem: PricingProblem, features: Tensor) -> Tensor:
     """The deciding event of the payoff on the path of zero normals. Shape: batch feature -> batch."""
     at = scenario(problem, features)
-    normals = features.new_zeros(1, 1, sum(blocks(problem.process, len(dates(problem.payoff)))))
+    normals = features.new_zeros(1, 1, sum(blocks(problem.process, len(problem.payoff.facts.dates))))
     return moneyness(problem.payoff, simulate(problem.process, at, normals, times(problem, at)), at)[:, 0]
 
 
@@ -177,7 +176,7 @@ def forward_moneyness(problem: PricingProblem, features: Tensor) -> tuple[Tensor
 
     Shape: batch feature -> batch; batch.
     """
-    at, dimension = scenario(problem, features), sum(blocks(problem.process, len(dates(problem.payoff))))
+    at, dimension = scenario(problem, features), sum(blocks(problem.process, len(problem.payoff.facts.dates)))
     normals = torch.zeros(len(features), 1, dimension, dtype=torch.float64, requires_grad=True)
     paths = simulate(problem.process, at, normals, times(problem, at))
     event = moneyness(problem.payoff, paths, at)
@@ -187,5 +186,5 @@ def forward_moneyness(problem: PricingProblem, features: Tensor) -> tuple[Tensor
 
 def path_numbers(problem: PricingProblem) -> int:
     """Numbers of one path of a sample whose parameters are all its own: its normals, and a factor a date."""
-    count = len(dates(problem.payoff))
+    count = len(problem.payoff.facts.dates)
     return max(sum(blocks(problem.process, count)), count * problem.process.assets**2)

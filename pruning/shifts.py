@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from pricing.domain import Box
 from pricing.specs.base import Spec, require_range
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import Bachelier, BlackScholes, Heston, LocalVolatility, Process
+from pricing.specs.process import with_volatilities
 from pricing.types import Array
 
 NOMINAL = "nominal"
@@ -158,7 +158,7 @@ def _shifted(problem: PricingProblem, shift: Shift, uniforms: Array, noise: Arra
         case Narrowed(share=share):
             asked = shown = box.from_uniforms(share * uniforms + 0.5 * (1.0 - share))
         case Volatility(factor=factor):
-            other = replace(problem, process=_scaled(problem.process, factor))
+            other = replace(problem, process=with_volatilities(problem.process, factor))
         case Maturity(factor=factor):
             other = replace(problem, maturity=factor * problem.maturity)
         case _:
@@ -172,20 +172,3 @@ def _on_faces(box: Box, uniforms: Array) -> Array:
     moved = uniforms.copy()
     moved[rows, rows % box.dimension] = np.rint(moved[rows, rows % box.dimension])
     return box.from_uniforms(moved)
-
-
-def _scaled(process: Process, factor: float) -> Process:
-    """The process with all volatilities multiplied."""
-    match process:
-        case Bachelier() | BlackScholes() | LocalVolatility():
-            return replace(process, volatilities=tuple(factor * sigma for sigma in process.volatilities))
-        case Heston():
-            squared = factor * factor
-            return replace(
-                process,
-                initial_variances=tuple(squared * v for v in process.initial_variances),
-                long_variances=tuple(squared * v for v in process.long_variances),
-                variance_volatilities=tuple(factor * xi for xi in process.variance_volatilities),
-            )
-        case _:
-            assert_never(process)

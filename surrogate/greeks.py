@@ -5,24 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pricing.domain import Box, Feature
-
-# What the derivative by a feature is called: by its own name, but for those that have one on a trading desk. Features
-# of imported labels may have other names, and no such output.
-NAMES = {
-    "volatility": "vega",
-    "maturity": "theta",
-    "rate": "rho",
-    "dividend_yield": "dividend",
-    **{
-        name: name
-        for name in (
-            *("strike", "volatility_scale", "correlation", "loading"),
-            *("barrier", "knock_in", "coupon_barrier", "skew", "curvature"),
-            *("initial_variance", "mean_reversion", "long_variance", "variance_volatility"),
-            "spot_variance_correlation",
-        )
-    },
-}
+from pricing.specs.parameters import PARAMETERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,17 +30,21 @@ class Greek:
 
 
 def greeks(box: Box) -> tuple[Greek, ...]:
-    """The named derivatives of a surrogate on these features; theta is the negative of that by the maturity."""
+    """The named derivatives of a surrogate on these features; theta is the negative of that by the maturity.
+
+    Features of imported labels may have other names than `PARAMETERS`, and no such output.
+    """
+    named = [(part, PARAMETERS[part.name]) for part in box.features if part.name in PARAMETERS]
     return tuple(
         Greek(
-            name=NAMES[part.name],
+            name=parameter.greek,
             feature=part.name,
             columns=box.columns(part.name),
-            sign=-1.0 if part.name == "maturity" else 1.0,
+            sign=parameter.sign,
             unit=f"currency per {_one(part)}",
         )
-        for part in box.features
-        if part.name in NAMES
+        for part, parameter in named
+        if parameter.greek is not None
     )
 
 

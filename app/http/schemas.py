@@ -4,34 +4,25 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.inference.answer import GammaForm
+from pricing.specs.parameters import GREEKS, OUTPUTS
 
-# Every output that a model may have; `surrogate.greeks` names those that are derivatives.
-OutputName = Literal[
-    "value",
-    "delta",
-    "gamma",
-    "vega",
-    "volatility_scale",
-    "theta",
-    "rho",
-    "dividend",
-    "strike",
-    "correlation",
-    "loading",
-    "barrier",
-    "knock_in",
-    "coupon_barrier",
-    "skew",
-    "curvature",
-    "initial_variance",
-    "mean_reversion",
-    "long_variance",
-    "variance_volatility",
-    "spot_variance_correlation",
-]
+
+def known_output(name: str) -> str:
+    """The name of an output that a model may have.
+
+    Raises:
+        ValueError: no model has it.
+    """
+    if name not in (*OUTPUTS, *GREEKS):
+        raise ValueError(f"choose from {', '.join((*OUTPUTS, *GREEKS))}, got {name!r}")
+    return name
+
+
+# Every output that a model may have.
+OutputName = Annotated[str, AfterValidator(known_output), Field(json_schema_extra={"enum": [*OUTPUTS, *GREEKS]})]
 Outside = Literal["error", "flag"]
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]

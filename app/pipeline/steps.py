@@ -35,8 +35,7 @@ from pricing.labels import save as save_labels
 from pricing.references import reference as references
 from pricing.sampling import sample_features, sample_inside
 from pricing.specs.base import dump, load
-from pricing.specs.fit import settle
-from pricing.specs.payoff import Bermudan
+from pricing.specs.choice import settle
 from pricing.specs.problem import PricingProblem
 from pricing.specs.sampler import MoneynessSampler, TableSampler
 from pricing.specs.states import states_sha256
@@ -241,7 +240,7 @@ def evaluate(folder: Path, _: Progress) -> None:
     pruning = read_json(folder / "pruning.json") if build.pruning is not None else None
     axes = read_json(folder / "axes.json") if (folder / "axes.json").exists() else None
     facts = {"labels": labels, "pruning": pruning, "axes": axes, **imported_labels.found_ridge(folder)}
-    if build.problem is not None and isinstance(build.problem.payoff, Bermudan):
+    if build.problem is not None and build.problem.payoff.facts.decided == "holder":
         facts["bounds"] = bounds_report(build.problem, build.labels.estimator, seed=build.seed)
     write_json(folder / "report.json", {**report, **facts})
 

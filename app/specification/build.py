@@ -13,9 +13,9 @@ from app.specification.feature_files import read_archive, read_features
 from pricing.domain import Box
 from pricing.errors import InvalidSpec
 from pricing.specs.base import Spec, load, require_range
-from pricing.specs.fit import require_fit
 from pricing.specs.labels import LabelSpec
 from pricing.specs.problem import PricingProblem
+from pricing.specs.refusals import require_fit
 from pricing.specs.sampler import FlowSpec, TableSampler
 from pruning.spec import PruningSpec
 from surrogate.spec import (

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import NODEFAULT, inspect
 
 from app.specification.schema import KINDS, fields, members, summary
+from pricing.specs.parameters import PARAMETERS
 
 INTRODUCTION = """# What a specification says
 
@@ -28,37 +29,6 @@ From a file, the command line takes two fields more: `dataset.file`, imported in
 PRUNE = """## The prune job
 
 `{"kind": "prune", "spec": ...}`."""
-
-# Everything that may be a feature: what has it, its coordinates, its meaning.
-FEATURES = {
-    "spot": ("every problem, always", "one per asset", "level of the asset today, currency"),
-    "maturity": ("every problem", "1", "years to payment"),
-    "volatility": (
-        "bachelier, black_scholes, local_volatility",
-        "one per asset",
-        "per square root of a year; currency per square root of a year under bachelier",
-    ),
-    "volatility_scale": (
-        "every process",
-        "1, and 1 per volatility piece",
-        "factor on all volatilities, then that of each piece",
-    ),
-    "rate": ("every process but bachelier without carry", "1, and 1 per rate piece", "per year"),
-    "dividend_yield": ("every process but bachelier without carry", "one per asset", "per year"),
-    "correlation": ("two assets or more", "1", "of every pair of assets, in place of the matrix"),
-    "loading": ("two assets or more", "one per asset", "l of rho_ij = l_i l_j, in place of the matrix"),
-    "initial_variance": ("heston", "one per asset", "v(0), per year"),
-    "mean_reversion": ("heston", "one per asset", "kappa, per year"),
-    "long_variance": ("heston", "one per asset", "theta, per year"),
-    "variance_volatility": ("heston", "one per asset", "xi, per year"),
-    "spot_variance_correlation": ("heston", "one per asset", "rho"),
-    "skew": ("local_volatility", "one per asset", "rho of the surface"),
-    "curvature": ("local_volatility", "one per asset", "eta of the surface"),
-    "strike": ("every payoff but autocall", "1", "in the unit of the payoff's strike"),
-    "barrier": ("barrier", "1", "currency"),
-    "knock_in": ("autocall", "1", "a performance"),
-    "coupon_barrier": ("autocall", "1", "a performance"),
-}
 
 
 class Section(NamedTuple):
@@ -118,7 +88,10 @@ def body(section: Section, places: dict[type, str]) -> Iterator[str]:
 
 def features() -> str:
     """The table of everything that may be a feature."""
-    rows = [(f"`{name}`", *facts) for name, facts in FEATURES.items()]
+    rows = [
+        (f"`{name}`", parameter.has_it, parameter.coordinates, parameter.meaning)
+        for name, parameter in PARAMETERS.items()
+    ]
     return "The names of features:\n\n" + table(("name", "of", "coordinates", "meaning"), rows)
 
 

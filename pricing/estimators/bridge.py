@@ -18,11 +18,11 @@ from pricing.estimators.steps import steps
 from pricing.processes.simulate import blocks
 from pricing.simulation.rotation import Rotation, identity
 from pricing.simulation.scenario import Scenario
+from pricing.specs.choice import require_estimator
 from pricing.specs.estimator import Bridge
-from pricing.specs.fit import require_estimator
 from pricing.specs.payoff import Barrier
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import Bachelier, BlackScholes, Diffusion, Heston, Process
+from pricing.specs.process import Diffusion, Heston
 
 
 def contribution(problem: PricingProblem, estimator: Bridge) -> Contribution:
@@ -33,20 +33,14 @@ def contribution(problem: PricingProblem, estimator: Bridge) -> Contribution:
     """
     require_estimator(problem, estimator)
     assert isinstance(problem.payoff, Barrier)
-    equal = estimator.steps
-    if isinstance(problem.process, Heston):
-        equal = max(equal, problem.process.steps)
+    facts = problem.process.facts
+    equal = max(estimator.steps, facts.grid or 1)
     count = equal + len(starts(problem.process))
-    sizes = (count, count) if isinstance(problem.process, Heston) else blocks(problem.process, count)
+    sizes = (count, count) if facts.bridge == "own steps" else blocks(problem.process, count)
     value = partial(weighted, problem, problem.payoff, equal)
     return Contribution(
         value=value, pilot=partial(value, rotation=identity(sizes)), blocks=sizes, numbers=4 * sum(sizes)
     )
-
-
-def exact(process: Process) -> bool:
-    """Whether any number of steps has the same expectation."""
-    return isinstance(process, BlackScholes) or (isinstance(process, Bachelier) and process.convention == "forward")
 
 
 def weighted(

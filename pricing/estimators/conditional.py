@@ -22,9 +22,9 @@ from pricing.estimators.opening import opening
 from pricing.processes.simulate import blocks
 from pricing.simulation.rotation import Rotation
 from pricing.simulation.scenario import Scenario, times
+from pricing.specs.choice import require_estimator
 from pricing.specs.estimator import Conditional
-from pricing.specs.fit import require_estimator
-from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, BestOf, Call, Digital, Put, Side, WorstOf, dates
+from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, BestOf, Call, Digital, Put, Side, WorstOf
 from pricing.specs.problem import PricingProblem
 
 
@@ -35,7 +35,7 @@ def contribution(problem: PricingProblem, estimator: Conditional) -> Contributio
         InvalidSpec: a payoff that no formula integrates.
     """
     require_estimator(problem, estimator)
-    sizes = blocks(problem.process, len(dates(problem.payoff)))
+    sizes = blocks(problem.process, len(problem.payoff.facts.dates))
     return Contribution(
         value=partial(integrated, problem, estimator),
         pilot=partial(pilot, problem),
@@ -58,7 +58,7 @@ def expected(problem: PricingProblem, line: Line, at: Scenario) -> Tensor:
     payoff, strike = problem.payoff, at.scalar("strike")
     match payoff:
         case Call() | Put() | Asian():
-            return ramp(*basket(payoff, line), strike, line, side_of(payoff))
+            return ramp(*basket(payoff, line), strike, line, payoff.side)
         case Digital(cash=cash):
             return cash * step(*basket(payoff, line), strike, line, payoff.side)
         case WorstOf(initial=initial) | BestOf(initial=initial):
@@ -70,11 +70,6 @@ def expected(problem: PricingProblem, line: Line, at: Scenario) -> Tensor:
             raise InvalidSpec("estimator: 'conditional' does not integrate this payoff", path="estimator")
         case _:
             assert_never(payoff)
-
-
-def side_of(payoff: Call | Put | Asian) -> Side:
-    """Whether the payoff gains above or below its strike."""
-    return payoff.side if isinstance(payoff, Asian) else "call" if isinstance(payoff, Call) else "put"
 
 
 def basket(payoff: Call | Put | Digital | Asian, line: Line) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,7 @@ from typing import assert_never
 from pricing.estimators import bridge, conditional, direct, frozen, likelihood_ratio, survival
 from pricing.estimators.contribution import Contribution
 from pricing.simulation.smoothing import stated_bias
+from pricing.specs.choice import settle
 from pricing.specs.estimator import (
     Automatic,
     Bridge,
@@ -18,9 +19,7 @@ from pricing.specs.estimator import (
     Smoothed,
     Survival,
 )
-from pricing.specs.fit import settle
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import Heston, LocalVolatility
 
 
 def bias(problem: PricingProblem, estimator: Estimator) -> dict[str, float | list[str]]:
@@ -32,9 +31,9 @@ def bias(problem: PricingProblem, estimator: Estimator) -> dict[str, float | lis
     chosen, process = settle(problem, estimator), problem.process
     tied = isinstance(chosen, Survival) and process.assets > 1
     unstated = list[str]()
-    if isinstance(process, Heston | LocalVolatility):
+    if process.facts.grid is not None:
         unstated.append("time steps of the process")
-    if isinstance(chosen, Bridge) and not bridge.exact(process):
+    if isinstance(chosen, Bridge) and process.facts.bridge != "exact":
         unstated.append("bridges between the steps")
     if isinstance(chosen, Frozen):
         unstated.append("exercise rule")

@@ -14,9 +14,8 @@ from pricing.simulation.payoffs import SHARP, Edges, Recorder, Smooth, cash, mon
 from pricing.simulation.rotation import Rotation
 from pricing.simulation.scenario import Scenario, times
 from pricing.simulation.smoothing import stated_bias
+from pricing.specs.choice import require_estimator
 from pricing.specs.estimator import Pathwise, Smoothed
-from pricing.specs.fit import require_estimator
-from pricing.specs.payoff import Digital, dates
 from pricing.specs.problem import PricingProblem
 
 
@@ -27,7 +26,7 @@ def contribution(problem: PricingProblem, estimator: Pathwise | Smoothed) -> Con
         InvalidSpec: a payoff that the assets at its dates do not decide, or a control variate that the problem has not.
     """
     require_estimator(problem, estimator)
-    sizes = blocks(problem.process, len(dates(problem.payoff)))
+    sizes = blocks(problem.process, len(problem.payoff.facts.dates))
     return Contribution(
         value=partial(sharp, estimator, problem)
         if isinstance(estimator, Pathwise)
@@ -45,8 +44,8 @@ def discounted(problem: PricingProblem, at: Scenario, normals: Tensor, edges: Ed
 
 
 def pilot(problem: PricingProblem, at: Scenario, normals: Tensor) -> Tensor:
-    """The payoff, or the ramp of the event that a digital pays on. Shape: as `discounted`."""
-    if not isinstance(problem.payoff, Digital):
+    """The payoff, or of one that is flat but for a jump the ramp of its event. Shape: as `discounted`."""
+    if not problem.payoff.facts.flat:
         return discounted(problem, at, normals)
     return torch.relu(moneyness(problem.payoff, simulate(problem.process, at, normals, times(problem, at)), at))
 

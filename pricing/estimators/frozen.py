@@ -35,8 +35,8 @@ from pricing.processes.simulate import blocks
 from pricing.simulation.rotation import Rotation, identity
 from pricing.simulation.scenario import Scenario, times
 from pricing.simulation.smoothing import ramp
+from pricing.specs.choice import require_estimator
 from pricing.specs.estimator import Frozen
-from pricing.specs.fit import require_estimator
 from pricing.specs.problem import PricingProblem
 
 

@@ -26,9 +26,8 @@ from pricing.simulation.paths import Paths
 from pricing.simulation.payoffs import cash
 from pricing.simulation.rotation import Rotation
 from pricing.simulation.scenario import Scenario, clock, correlation, growth, times
+from pricing.specs.choice import require_estimator
 from pricing.specs.estimator import LikelihoodRatio
-from pricing.specs.fit import require_estimator
-from pricing.specs.payoff import dates
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier
 
@@ -42,7 +41,7 @@ def contribution(problem: PricingProblem, estimator: LikelihoodRatio) -> Contrib
     """
     require_estimator(problem, estimator)
     require_constant(problem)
-    count = len(dates(problem.payoff))
+    count = len(problem.payoff.facts.dates)
     return Contribution(
         value=partial(weighted, problem, estimator),
         pilot=partial(pilot, problem),

@@ -11,7 +11,7 @@ from torch import Tensor
 from pricing.elementary import ratio
 from pricing.processes.simulate import simulate
 from pricing.simulation.scenario import Scenario
-from pricing.specs.process import Bachelier, BlackScholes, Process
+from pricing.specs.process import Process
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ def line(process: Process, at: Scenario, normals: Tensor, until: Tensor, *, dire
     """
     rest = normals - (normals * direction).sum(dim=-1, keepdim=True) * direction
     paths = simulate(process, at, rest, until)
-    begin = torch.zeros_like(direction) if alike(process) else rest
+    begin = torch.zeros_like(direction) if process.facts.shared_noise else rest
     low = paths.noise if begin is rest else simulate(process, at, begin, until).noise
     high = simulate(process, at, begin + direction, until).noise
     additive = paths.law == "additive"
@@ -49,10 +49,3 @@ def line(process: Process, at: Scenario, normals: Tensor, until: Tensor, *, dire
         law=paths.law,
         discount=paths.discount,
     )
-
-
-def alike(process: Process) -> bool:
-    """Whether the normals move every path alike, so that one path tells the slope of all."""
-    if isinstance(process, BlackScholes):
-        return not any(dividend.amount for dividend in process.dividends)
-    return isinstance(process, Bachelier)

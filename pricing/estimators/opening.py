@@ -12,7 +12,7 @@ from pricing.simulation.payoffs import moneyness
 from pricing.simulation.rotation import Rotation
 from pricing.simulation.scenario import Scenario, times
 from pricing.specs.estimator import Conditional
-from pricing.specs.payoff import Asian, BestOf, Call, Digital, Payoff, Put, WorstOf, dates
+from pricing.specs.payoff import Asian, BestOf, Call, Digital, Payoff, Put, WorstOf
 from pricing.specs.problem import PricingProblem
 
 # Slopes against the weight's sign smaller than this share of the largest are rounding.
@@ -38,7 +38,7 @@ def opening(problem: PricingProblem, estimator: Conditional, at: Scenario, rotat
 
     Shape: -> 1-or-batch 1 dimension.
     """
-    sizes = blocks(problem.process, len(dates(problem.payoff)))
+    sizes = blocks(problem.process, len(problem.payoff.facts.dates))
     unit = torch.zeros(1, 1, sum(sizes), dtype=torch.float64)
     unit[..., 0 if estimator.normal == "first" else sizes[0] - 1] = 1.0
     columns = slice(0, sizes[0])

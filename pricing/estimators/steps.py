@@ -20,7 +20,6 @@ from pricing.elementary import ratio, root
 from pricing.errors import InvalidSpec
 from pricing.processes.simulate import simulate
 from pricing.simulation.scenario import Scenario, growth
-from pricing.specs.fit import not_affine
 from pricing.specs.process import Process
 
 # Standard deviations of a step below this are rounding noise of its logarithm: the step is certain.
@@ -141,7 +140,7 @@ def turn(factor: Tensor) -> tuple[Tensor, Tensor]:
 
 def require_affine(process: Process) -> None:
     """Raise InvalidSpec unless S or ln S of the process is affine in the normals of its dates."""
-    reason = not_affine(process)
+    reason = process.facts.unaffine
     if reason is not None:
         raise InvalidSpec(
             f"estimator: 'survival' and 'bridge' need {reason}, or use 'smoothed' on dates", path="estimator"

@@ -32,9 +32,9 @@ from pricing.processes.simulate import blocks
 from pricing.simulation.rotation import Rotation, identity
 from pricing.simulation.scenario import Scenario, times
 from pricing.simulation.smoothing import ramp, stated_bias
+from pricing.specs.choice import require_estimator
 from pricing.specs.estimator import Smoothed, Survival
-from pricing.specs.fit import require_estimator
-from pricing.specs.payoff import Autocall, Barrier, dates
+from pricing.specs.payoff import Autocall, Barrier
 from pricing.specs.problem import PricingProblem
 
 # Width of the ties between assets, in standard deviations of their difference, or of the open normal, which is what is
@@ -62,7 +62,7 @@ def contribution(problem: PricingProblem) -> Contribution:
     payoff = problem.payoff
     require_estimator(problem, Survival())
     assert isinstance(payoff, Autocall | Barrier)
-    count = len(dates(payoff))
+    count = len(payoff.facts.dates)
     sizes = blocks(problem.process, count)
     value = partial(weighted, problem, payoff)
     branches = count if isinstance(payoff, Autocall) and payoff.memory else 1

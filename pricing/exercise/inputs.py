@@ -20,7 +20,6 @@ from pricing.simulation.payoffs import moneyness
 from pricing.simulation.scenario import Scenario
 from pricing.specs.payoff import Bermudan, BestOf, Call, Put, WorstOf
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import Bachelier
 
 
 def require_bermudan(problem: PricingProblem) -> Bermudan:
@@ -63,7 +62,7 @@ def inputs(problem: PricingProblem, levels: Tensor, at: Scenario) -> Tensor:
 
 def relative(problem: PricingProblem, levels: Tensor, at: Scenario) -> Tensor:
     """The assets' levels against those at the strike. Shape: batch path asset -> the same."""
-    if isinstance(problem.process, Bachelier):
+    if not problem.process.facts.positive:
         return levels
     option = require_bermudan(problem).option
     match option:
@@ -92,7 +91,7 @@ def scale(problem: PricingProblem, at: Scenario) -> Tensor:
 
 def homogeneous(problem: PricingProblem) -> bool:
     """Whether levels are positive and the strike too, wherever in the Box."""
-    if isinstance(problem.process, Bachelier):
+    if not problem.process.facts.positive:
         return False
     names = [feature.name for feature in problem.features]
     if "strike" in names:
@@ -117,4 +116,4 @@ def exchangeable(problem: PricingProblem) -> bool:
         return False
     pairs = np.array(process.correlation)[~np.eye(process.assets, dtype=bool)]
     values = (option.initial, tuple(pairs), *process.parameters.values())
-    return not getattr(process, "dividends", ()) and all(len(set(part)) <= 1 for part in values)
+    return not process.facts.dividends and all(len(set(part)) <= 1 for part in values)

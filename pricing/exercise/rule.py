@@ -22,7 +22,6 @@ from pricing.simulation.paths import Paths
 from pricing.simulation.scenario import Scenario, growth, scenario, times
 from pricing.specs.estimator import Frozen
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import Bachelier, BlackScholes
 
 # Fewer paths in the money than this many a term say less than all paths together.
 PATHS_PER_TERM = 20
@@ -119,8 +118,7 @@ def fit_rule(problem: PricingProblem, estimator: Frozen, *, seed: int) -> Rule:
 
 def has_independent_steps(problem: PricingProblem) -> bool:
     """Whether S_t / S_k, or S_t - e^G S_k, holds nothing of S_k."""
-    process = problem.process
-    return isinstance(process, Bachelier) or (isinstance(process, BlackScholes) and not process.dividends)
+    return problem.process.facts.independent_increments
 
 
 def differentiates(problem: PricingProblem) -> bool:
@@ -152,7 +150,7 @@ def by_inputs(problem: PricingProblem, paths: Paths, at: Scenario, slope: Tensor
     Shape: slope batch 1 asset -> batch asset.
     """
     levels = paths.levels(date)
-    if isinstance(problem.process, Bachelier):
+    if not problem.process.facts.positive:
         result = slope / grown(problem, at, date)
     else:
         u = relative(problem, levels, at)

@@ -18,7 +18,7 @@ from pricing.elementary import root
 from pricing.processes.grid import lengths
 from pricing.simulation.paths import Paths
 from pricing.simulation.scenario import Scenario, clock, correlation, discount, growth
-from pricing.specs.process import BlackScholes, pays_amounts
+from pricing.specs.process import BlackScholes
 
 
 def blocks(process: BlackScholes, dates: int) -> tuple[int, ...]:
@@ -26,7 +26,7 @@ def blocks(process: BlackScholes, dates: int) -> tuple[int, ...]:
 
     Past an amount in currency only the normals of the last step enter ln S in an affine way.
     """
-    if not pays_amounts(process):
+    if not process.facts.pays_cash:
         return (process.assets * dates,)
     earlier = process.assets * (dates + len(process.dividends) - 1)
     return (process.assets, earlier)
@@ -38,7 +38,7 @@ def simulate(process: BlackScholes, at: Scenario, normals: Tensor, until: Tensor
     Shape: normals ``1-or-batch path dimension``, date by date; with amounts the last step first, then step by step;
     until ``batch-or-1 1 date``, years.
     """
-    if pays_amounts(process):
+    if process.facts.pays_cash:
         levels = through_dividends(process, at, normals, until)
         forward, noise = levels.new_ones(len(levels), 1, *levels.shape[2:]), levels
     else:

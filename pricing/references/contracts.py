@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pricing.errors import InvalidSpec
 from pricing.simulation.scenario import Scenario
-from pricing.specs.payoff import Autocall, Barrier, BasketPayoff, Bermudan, Call, Digital, Put, Ranked, dates
+from pricing.specs.payoff import Autocall, Barrier, BasketPayoff, Bermudan, Call, Digital, Put, Ranked
 from pricing.specs.problem import PricingProblem
 
 # (date, spots, held, discount factor) -> value before the date; held and the result have one column a state.
@@ -69,7 +69,7 @@ def _barrier(payoff: Barrier, at: Scenario) -> Contract:
     """State 0 is untouched, state 1 touched; monitored at the payoff's dates alone."""
     strike, level = _number(at, "strike"), _number(at, "barrier")
     sign = 1.0 if payoff.side == "call" else -1.0
-    ends = dates(payoff)
+    ends = payoff.facts.dates
 
     def settle(k: int, spot: Tensor, held: Tensor, paid: Tensor) -> Tensor:
         if k == len(ends) - 1:

@@ -18,8 +18,8 @@ import numpy as np
 import torch
 
 from pricing.simulation.scenario import Scenario, scenario
-from pricing.specs.problem import PricingProblem, bounds
-from pricing.specs.process import Bachelier
+from pricing.specs.parameters import PARAMETERS, bounds
+from pricing.specs.problem import PricingProblem
 from pricing.types import Array
 
 # (problem, scenario of one row but for the spots, spots) -> value, delta, gamma. Shape: batch, all of them, for one
@@ -29,9 +29,7 @@ Grid = Callable[[PricingProblem, Scenario, Array], tuple[Array, Array, Array]]
 # The first step as a share of the parameter's size, and how often it is halved: rounding comes back 1e3 to 1e5
 # times as large in second differences.
 STEP, HALVINGS = 0.1, 2
-# What counts as the size of parameters of either sign, at least; of others that vanish this share of the Box's largest.
-SIZES = {"rate": 0.1, "dividend_yield": 0.1, "skew": 1.0, "correlation": 1.0, "loading": 1.0}
-LEVELLED = ("strike", "barrier")
+# What counts as the size of a parameter that has none of its own and vanishes: this share of the Box's largest.
 LEAST_SHARE = 1e-3
 # Share of the way to a bound, or from a barrier to the spot, that a step may go: values end there, or have a kink.
 REACH = 0.9
@@ -104,15 +102,16 @@ def _steps(problem: PricingProblem, features: Array, others: list[int]) -> tuple
     names = [feature.name for feature in problem.features for _ in range(feature.size)]
     deviation = _deviation(problem, features)
     for j in others:
-        least, most = bounds(problem, names[j])
-        size = SIZES.get(names[j], LEAST_SHARE * max(abs(box.lower[j]), abs(box.upper[j])))
-        margin = LEAST_SHARE * size if names[j] in SIZES else size
+        least, most = bounds(names[j], positive=problem.process.facts.positive, assets=problem.process.assets)
+        own, level = PARAMETERS[names[j]].size, PARAMETERS[names[j]].scaling == "level"
+        size = own or LEAST_SHARE * max(abs(box.lower[j]), abs(box.upper[j]))
+        margin = size if own is None else LEAST_SHARE * size
         centre[:, j] = np.clip(features[:, j], least + margin, most - margin)
         room = np.minimum(centre[:, j] - least, most - centre[:, j])
         if names[j] == "barrier":
             gap = np.abs(features[:, box.columns("spot").start] - centre[:, j])
             room = np.minimum(room, np.where(gap > 0.0, gap, room))
-        sizes = deviation if names[j] in LEVELLED else np.abs(centre[:, j])
+        sizes = deviation if level else np.abs(centre[:, j])
         steps[:, j] = np.minimum(STEP * np.maximum(sizes, size), REACH * room)
     return centre, steps
 
@@ -121,7 +120,7 @@ def _deviation(problem: PricingProblem, features: Array) -> Array:
     """Standard deviation of an asset at maturity, currency. Shape: batch feature -> batch."""
     at = scenario(problem, torch.from_numpy(features))
     deviation = at["volatility"].amin(dim=(1, 2)) * at.scalar("maturity")[:, 0].sqrt()
-    if not isinstance(problem.process, Bachelier):
+    if problem.process.facts.positive:
         deviation = deviation * at["spot"].amin(dim=(1, 2))
     result: Array = deviation.expand(len(features)).numpy()
     return result

@@ -9,7 +9,6 @@ import torch
 from pricing.simulation.scenario import discount, growth, scenario, times
 from pricing.specs.payoff import Call, Put
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import BlackScholes, LocalVolatility
 from pricing.types import Array
 
 
@@ -30,13 +29,11 @@ def forward(problem: PricingProblem) -> Forward | None:
     process, payoff = problem.process, problem.payoff
     if not isinstance(payoff, Call | Put) or [feature.name for feature in problem.features] != ["spot"]:
         return None
-    if isinstance(process, BlackScholes) and process.dividends:
-        return None
-    if isinstance(process, LocalVolatility) and process.assets > 1:
+    if not process.facts.convex:
         return None
     at = scenario(problem, torch.zeros(1, process.assets, dtype=torch.float64))
     until = times(problem, at)
-    sign = 1.0 if isinstance(payoff, Call) else -1.0
+    sign = 1.0 if payoff.side == "call" else -1.0
     factor = sign * float(discount(process, at, until))
     grown = torch.exp(growth(process, at, until))[0, 0, 0].numpy()
     return Forward(slope=factor * grown * payoff.weights, constant=-factor * payoff.strike)

@@ -30,7 +30,8 @@ from pricing.references.black_scholes import TINY_LEVEL
 from pricing.references.contracts import Contract, contract
 from pricing.simulation.scenario import Scenario, clock, discount, growth, times
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import Bachelier, BlackScholes, Dividend
+from pricing.specs.process import Bachelier
+from pricing.specs.schedule import Dividend
 from pricing.types import Array
 
 # Gauss-Legendre nodes of a panel, and its largest width in standard deviations of a step: rounding for a normal
@@ -164,7 +165,7 @@ def _clockwork(problem: PricingProblem, at: Scenario) -> Clockwork:
         marks=marks,
         dividends=dividends,
         floor=_floor(problem, at),
-        additive=isinstance(process, Bachelier),
+        additive=not process.facts.positive,
     )
 
 
@@ -175,7 +176,7 @@ def _events(
     process, until = problem.process, times(problem, at)[:1]
     ends = until[0, 0].unbind()
     found: list[tuple[Tensor, int | None, list[Dividend]]] = [(end, k, []) for k, end in enumerate(ends)]
-    for dividend in process.dividends if isinstance(process, BlackScholes) else ():
+    for dividend in process.facts.dividends:
         same = [event for event in found if abs(float(event[0].detach()) - dividend.time) < SAME_TIME]
         if same:
             same[0][2].append(dividend)

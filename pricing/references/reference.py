@@ -31,9 +31,9 @@ from pricing.references import (
     resimulated,
 )
 from pricing.simulation.scenario import Scenario, scenario
-from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, BestOf, Call, Digital, Put, WorstOf, dates
+from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, BestOf, Call, Digital, Put, WorstOf
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import Bachelier, BlackScholes, Heston, LocalVolatility, Process
+from pricing.specs.process import Bachelier, BlackScholes, Heston, LocalVolatility
 from pricing.types import Array
 
 Kind = Literal["closed form", "fourier", "quadrature", "pde", "plane quadrature", "replicates"] | resimulated.Kind
@@ -129,9 +129,11 @@ def method(problem: PricingProblem) -> Method:
     match process, problem.payoff:
         case BlackScholes(dividends=(_, *_)), Barrier(dates=()):
             pass
-        case BlackScholes(), Call() | Put() | Digital() | Barrier() | Autocall() | Bermudan() if one and pays(process):
+        case BlackScholes(), Call() | Put() | Digital() | Barrier() | Autocall() | Bermudan() if (
+            one and process.facts.pays_cash
+        ):
             found = _quadrature(problem)
-        case BlackScholes(), _ if not pays(process):
+        case BlackScholes(), _ if not process.facts.pays_cash:
             found = _black_scholes(problem)
         case Bachelier(), Call() | Put() | Digital() | Asian():
             found = Method(kind="closed form", formula=bachelier.linear)
@@ -153,11 +155,6 @@ def method(problem: PricingProblem) -> Method:
         relative_error=bermudan.RULE_ERROR if isinstance(problem.payoff, Bermudan) else 0.0,
         known="nothing" if how.second is None else "all",
     )
-
-
-def pays(process: Process) -> bool:
-    """Whether there are dividends in cash."""
-    return isinstance(process, BlackScholes) and any(dividend.amount for dividend in process.dividends)
 
 
 def _black_scholes(problem: PricingProblem) -> Method | None:
@@ -214,7 +211,7 @@ def _black_scholes(problem: PricingProblem) -> Method | None:
 
 def _quadrature(problem: PricingProblem) -> Method:
     """Differentiated whole where that takes little memory, one row at a time if rows have grids of their own."""
-    if len(dates(problem.payoff)) + len(getattr(problem.process, "dividends", ())) > quadrature.DIFFERENTIATED_DATES:
+    if len(problem.payoff.facts.dates) + len(problem.process.facts.dividends) > quadrature.DIFFERENTIATED_DATES:
         return Method(kind="quadrature", grid=quadrature.greeks, points=_solved(problem))
     alike = len(problem.features) == 1
     return Method(

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, assert_never
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ from pricing.simulation.smoothing import stated_bias
 from pricing.specs.draws import Draws
 from pricing.specs.estimator import Bridge, Estimator, Frozen, Pathwise, Smoothed
 from pricing.specs.labels import LabelSpec
-from pricing.specs.payoff import Asian, Barrier, Bermudan, BestOf, Call, Put, WorstOf
+from pricing.specs.parameters import PARAMETERS
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import MAXIMUM_STEPS, Bachelier, BlackScholes, Heston, LocalVolatility
 from pricing.types import Array
@@ -56,8 +56,6 @@ LEAST_PATHS, MOST_PATHS, LEAST_NUMBERS = 1 << 7, 1 << 13, 4
 # Times the work where every sample has noise of its own: 10 with parameters of Heston as features, 25 in local
 # volatility, measured.
 OWN = 24
-# Features that leave the noise of a process shared by all samples.
-SHARED = frozenset({"spot", "strike", "rate", "dividend_yield", "barrier", "knock_in", "coupon_barrier"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,22 +74,19 @@ def plan(problem: PricingProblem) -> Plan:
     Raises:
         InvalidSpec: a barrier no bridge crosses.
     """
-    payoff = problem.payoff
-    first: Estimator = SMOOTHED
-    match payoff:
-        case Call() | Put() | WorstOf() | BestOf() | Asian():
-            first = Pathwise()
-        case Barrier(dates=()):
-            first = BRIDGE
-            contribution(problem, first, seed=0)
-        case Bermudan():
-            first = FROZEN if payoff.assets == 1 else replace(SEVERAL, degree=_degree(problem))
+    payoff = problem.payoff.facts
+    first: Estimator = SMOOTHED if payoff.jumps else Pathwise()
+    if payoff.decided == "always":
+        first = BRIDGE
+        contribution(problem, first, seed=0)
+    elif payoff.decided == "holder":
+        first = FROZEN if problem.payoff.assets == 1 else replace(SEVERAL, degree=_degree(problem))
     own: Kind = "resimulated (same simulator and estimator, other seed and steps)"
     other: Kind = "resimulated (same simulator, other estimator, seed and steps)"
     alone = isinstance(first, Bridge | Frozen)
     second: Estimator | None = first if alone else SMOOTHED
     if bridged(problem):
-        second = None  # `pricing.specs.fit.require_differentiable` says why
+        second = None  # `pricing.specs.refusals.require_differentiable` says why
     return Plan(problem=finer(problem), first=first, second=second, kind=own if alone else other)
 
 
@@ -104,13 +99,12 @@ def _degree(problem: PricingProblem) -> int:
 
 def bridged(problem: PricingProblem) -> bool:
     """Whether a barrier is watched between the steps of a stochastic variance."""
-    payoff = problem.payoff
-    return isinstance(problem.process, Heston) and isinstance(payoff, Barrier) and not payoff.dates
+    return problem.process.facts.bridge == "own steps" and problem.payoff.facts.decided == "always"
 
 
 def points(problem: PricingProblem) -> int:
     """How many points take about a minute on one thread, two where a barrier is bridged under Heston."""
-    return POINTS // 2 if isinstance(problem.process, LocalVolatility) or bridged(problem) else POINTS
+    return POINTS // 2 if problem.process.facts.level_noise or bridged(problem) else POINTS
 
 
 def finer(problem: PricingProblem) -> PricingProblem:
@@ -121,6 +115,8 @@ def finer(problem: PricingProblem) -> PricingProblem:
             return replace(problem, process=replace(process, steps=min(FINER * steps, MAXIMUM_STEPS)))
         case Bachelier() | BlackScholes():
             return problem
+        case _:
+            assert_never(process)
 
 
 def reference(problem: PricingProblem, features: Array, *, order: Order, seed: int) -> tuple[Parts, Parts]:
@@ -157,8 +153,8 @@ def paths(problem: PricingProblem, estimator: Estimator, *, order: int) -> int:
     settled = contribution(problem, estimator, seed=0) if not isinstance(estimator, Frozen) else None
     numbers = LEAST_NUMBERS if settled is None else max(settled.numbers, settled.dimension, LEAST_NUMBERS)
     passes = 2 + (problem.box.dimension if order == 2 else 0)
-    process = problem.process
-    own = isinstance(process, LocalVolatility) or not {feature.name for feature in problem.features} <= SHARED
+    varying = any(PARAMETERS[feature.name].noise != "none" for feature in problem.features)
+    own = varying or problem.process.facts.level_noise
     most = BUDGET // (REPLICATES * numbers * passes * (OWN if own else 1))
     return int(2 ** np.clip(np.floor(np.log2(max(most, 1))), *np.log2([LEAST_PATHS, MOST_PATHS])))
 

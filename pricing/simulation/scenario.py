@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pricing.specs.payoff import dates
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import Diffusion, Piece
+from pricing.specs.process import Diffusion
+from pricing.specs.schedule import Piece
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ def scenario(problem: PricingProblem, features: Tensor) -> Scenario:
 
 def times(problem: PricingProblem, at: Scenario) -> Tensor:
     """The payoff's dates in years, the maturity last. Shape: -> batch-or-1 1 date."""
-    shares = dates(problem.payoff)
+    shares = problem.payoff.facts.dates
     return at["maturity"] * at["maturity"].new_tensor(shares)
 
 

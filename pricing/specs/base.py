@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import msgspec
@@ -81,3 +82,37 @@ def require_terms(degree: int, inputs: int) -> int:
             bound=MAXIMUM_TERMS,
         )
     return terms
+
+
+def require_number(name: str, value: float) -> None:
+    """Raise InvalidSpec unless the value is finite."""
+    if not math.isfinite(value):
+        raise InvalidSpec(f"{name} must be finite, got {value!r}", path=name)
+
+
+def require_positive(name: str, values: tuple[float, ...] | list[float], *, unit: str, least: int = 1) -> None:
+    """Raise InvalidSpec unless there are ``least`` to MAXIMUM_ASSETS values, finite and >= 0."""
+    require_finite(name, values)
+    if not least <= len(values) <= MAXIMUM_ASSETS:
+        raise InvalidSpec(
+            f"{name}: give {least} to {MAXIMUM_ASSETS} of them, got {len(values)}",
+            path=name,
+            bound=[least, MAXIMUM_ASSETS],
+        )
+    for i, value in enumerate(values):
+        if value < 0.0:
+            raise InvalidSpec(f"{name}[{i}] must be >= 0 ({unit}), got {value!r}", path=f"{name}[{i}]", bound=0.0)
+
+
+def require_length(name: str, values: tuple[float, ...], assets: int) -> None:
+    """Raise InvalidSpec unless there is one finite value per asset."""
+    require_finite(name, values)
+    if len(values) != assets:
+        raise InvalidSpec(f"{name}: give {assets}, one per asset, got {len(values)}", path=name, bound=assets)
+
+
+def require_increasing(name: str, times: list[float], *, strictly: bool = True) -> None:
+    """Raise InvalidSpec unless times increase."""
+    for earlier, later in pairwise(times):
+        if not (earlier < later or (earlier == later and not strictly)):
+            raise InvalidSpec(f"{name}: times must increase, got {later!r} after {earlier!r}", path=name)

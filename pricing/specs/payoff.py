@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, assert_never
+
+from msgspec.structs import replace
 
 from pricing.errors import InvalidSpec
 from pricing.specs.base import Spec, require_finite, require_range
-from pricing.specs.process import Parameters
+from pricing.specs.facts import PayoffFacts
+from pricing.specs.parameters import Parameters, with_values
 
 Side = Literal["call", "put"]
 # Monitoring, averaging and exercise dates of one contract.
 MAXIMUM_DATES = 1024
+# Why no formula integrates a normal of a payoff that more than a terminal or average level decides.
+NOT_TERMINAL = "integrates payoffs of the terminal or average level"
 
 
 class BasketPayoff(Spec, frozen=True, kw_only=True, tag_field="kind"):
@@ -43,9 +48,61 @@ class BasketPayoff(Spec, frozen=True, kw_only=True, tag_field="kind"):
 class Call(BasketPayoff, frozen=True, kw_only=True, tag="call"):
     """Pays max(w . S_T - K, 0)."""
 
+    @property
+    def side(self) -> Side:
+        """Where it gains against its strike."""
+        return "call"
+
+    @property
+    def facts(self) -> PayoffFacts:
+        """What others ask of it."""
+        return PayoffFacts(
+            dates=(1.0,),
+            last_look=1.0,
+            decided="maturity",
+            degree=1,
+            levels=("strike",),
+            jumps=False,
+            flat=False,
+            survives=False,
+            unintegrated=None,
+            ranked=False,
+            weights=self.weights,
+            vanilla=True,
+            sized_by="weights",
+            positive_levels=None,
+            strike_unit="currency",
+        )
+
 
 class Put(BasketPayoff, frozen=True, kw_only=True, tag="put"):
     """Pays max(K - w . S_T, 0)."""
+
+    @property
+    def side(self) -> Side:
+        """Where it gains against its strike."""
+        return "put"
+
+    @property
+    def facts(self) -> PayoffFacts:
+        """What others ask of it."""
+        return PayoffFacts(
+            dates=(1.0,),
+            last_look=1.0,
+            decided="maturity",
+            degree=1,
+            levels=("strike",),
+            jumps=False,
+            flat=False,
+            survives=False,
+            unintegrated=None,
+            ranked=False,
+            weights=self.weights,
+            vanilla=True,
+            sized_by="weights",
+            positive_levels=None,
+            strike_unit="currency",
+        )
 
 
 class Digital(BasketPayoff, frozen=True, kw_only=True, tag="digital"):
@@ -62,6 +119,27 @@ class Digital(BasketPayoff, frozen=True, kw_only=True, tag="digital"):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_range("cash", self.cash, 1e-300, 1e300)
+
+    @property
+    def facts(self) -> PayoffFacts:
+        """What others ask of it."""
+        return PayoffFacts(
+            dates=(1.0,),
+            last_look=1.0,
+            decided="maturity",
+            degree=0,
+            levels=("strike",),
+            jumps=True,
+            flat=True,
+            survives=False,
+            unintegrated=None,
+            ranked=False,
+            weights=self.weights,
+            vanilla=False,
+            sized_by="weights",
+            positive_levels=None,
+            strike_unit="currency",
+        )
 
 
 class Ranked(Spec, frozen=True, kw_only=True, tag_field="kind"):
@@ -91,13 +169,60 @@ class Ranked(Spec, frozen=True, kw_only=True, tag_field="kind"):
         """What may vary."""
         return {"strike": (self.strike,)}
 
+    @property
+    def strike_unit(self) -> Literal["currency", "1"]:
+        """Of performances none, unless every initial level is 1."""
+        return "currency" if set(self.initial) == {1.0} else "1"
+
 
 class WorstOf(Ranked, frozen=True, kw_only=True, tag="worst_of"):
     """Pays max(min_i R_i - K, 0) ("call") or max(K - min_i R_i, 0) ("put")."""
 
+    @property
+    def facts(self) -> PayoffFacts:
+        """What others ask of it."""
+        return PayoffFacts(
+            dates=(1.0,),
+            last_look=1.0,
+            decided="maturity",
+            degree=1,
+            levels=("strike",),
+            jumps=False,
+            flat=False,
+            survives=False,
+            unintegrated=None,
+            ranked=True,
+            weights=None,
+            vanilla=False,
+            sized_by="initial",
+            positive_levels=None,
+            strike_unit=self.strike_unit,
+        )
+
 
 class BestOf(Ranked, frozen=True, kw_only=True, tag="best_of"):
     """Pays max(max_i R_i - K, 0) ("call") or max(K - max_i R_i, 0) ("put")."""
+
+    @property
+    def facts(self) -> PayoffFacts:
+        """What others ask of it."""
+        return PayoffFacts(
+            dates=(1.0,),
+            last_look=1.0,
+            decided="maturity",
+            degree=1,
+            levels=("strike",),
+            jumps=False,
+            flat=False,
+            survives=False,
+            unintegrated=None,
+            ranked=True,
+            weights=None,
+            vanilla=False,
+            sized_by="initial",
+            positive_levels=None,
+            strike_unit=self.strike_unit,
+        )
 
 
 class Asian(BasketPayoff, frozen=True, kw_only=True, tag="asian"):
@@ -116,6 +241,29 @@ class Asian(BasketPayoff, frozen=True, kw_only=True, tag="asian"):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_dates(self.dates)
+
+    @property
+    def facts(self) -> PayoffFacts:
+        """What others ask of it."""
+        geometric = self.average == "geometric"
+        basket = "has no formula for the geometric average of a basket"
+        return PayoffFacts(
+            dates=self.dates if self.dates[-1] == 1.0 else (*self.dates, 1.0),
+            last_look=self.dates[-1],
+            decided="average",
+            degree=1,
+            levels=("strike",),
+            jumps=False,
+            flat=False,
+            survives=False,
+            unintegrated=basket if geometric and self.assets > 1 else None,
+            ranked=False,
+            weights=self.weights,
+            vanilla=False,
+            sized_by="weights",
+            positive_levels="average" if geometric else None,
+            strike_unit="currency",
+        )
 
 
 class Barrier(Spec, frozen=True, kw_only=True, tag_field="kind", tag="barrier"):
@@ -152,6 +300,27 @@ class Barrier(Spec, frozen=True, kw_only=True, tag_field="kind", tag="barrier"):
     def parameters(self) -> Parameters:
         """What may vary."""
         return {"strike": (self.strike,), "barrier": (self.barrier,)}
+
+    @property
+    def facts(self) -> PayoffFacts:
+        """What others ask of it."""
+        return PayoffFacts(
+            dates=self.dates if self.dates and self.dates[-1] == 1.0 else (*self.dates, 1.0),
+            last_look=1.0,
+            decided="dates" if self.dates else "always",
+            degree=1,
+            levels=("strike", "barrier"),
+            jumps=True,
+            flat=False,
+            survives=bool(self.dates),
+            unintegrated=NOT_TERMINAL,
+            ranked=False,
+            weights=(1.0,),
+            vanilla=False,
+            sized_by=None,
+            positive_levels=None,
+            strike_unit="currency",
+        )
 
 
 class Autocall(Spec, frozen=True, kw_only=True, tag_field="kind", tag="autocall"):
@@ -216,6 +385,27 @@ class Autocall(Spec, frozen=True, kw_only=True, tag_field="kind", tag="autocall"
         """What may vary."""
         return {"knock_in": (self.knock_in,), "coupon_barrier": (self.coupon_barrier,)}
 
+    @property
+    def facts(self) -> PayoffFacts:
+        """What others ask of it."""
+        return PayoffFacts(
+            dates=self.dates,
+            last_look=1.0,
+            decided="dates",
+            degree=None,
+            levels=(),
+            jumps=True,
+            flat=False,
+            survives=True,
+            unintegrated=NOT_TERMINAL,
+            ranked=True,
+            weights=None,
+            vanilla=False,
+            sized_by="initial",
+            positive_levels="",
+            strike_unit="1",
+        )
+
 
 class Bermudan(Spec, frozen=True, kw_only=True, tag_field="kind", tag="bermudan"):
     """The holder may take the option's payoff at any one of the dates; many dates approach an American option.
@@ -243,20 +433,41 @@ class Bermudan(Spec, frozen=True, kw_only=True, tag_field="kind", tag="bermudan"
         """What may vary."""
         return self.option.parameters
 
+    @property
+    def facts(self) -> PayoffFacts:
+        """What others ask of it: its option's, but for when it pays."""
+        option = self.option.facts
+        return PayoffFacts(
+            dates=self.dates,
+            last_look=1.0,
+            decided="holder",
+            degree=1,
+            levels=("strike",),
+            jumps=False,
+            flat=False,
+            survives=False,
+            unintegrated=NOT_TERMINAL,
+            ranked=True,
+            weights=option.weights,
+            vanilla=False,
+            sized_by=f"option.{option.sized_by}",
+            positive_levels=None,
+            strike_unit=option.strike_unit,
+        )
 
-European = Call | Put | Digital | WorstOf | BestOf
+
 Payoff = Call | Put | Digital | WorstOf | BestOf | Asian | Barrier | Autocall | Bermudan
 
 
-def dates(payoff: Payoff) -> tuple[float, ...]:
-    """The dates that the payoff looks at, as shares of the maturity; continuous monitoring has only the end."""
+def with_levels(payoff: Payoff, values: Parameters) -> Payoff:
+    """The payoff with other values of some of its parameters."""
     match payoff:
-        case Asian() | Barrier() if payoff.dates:
-            return payoff.dates if payoff.dates[-1] == 1.0 else (*payoff.dates, 1.0)
-        case Autocall() | Bermudan():
-            return payoff.dates
+        case Bermudan(option=option):
+            return replace(payoff, option=with_values(option, values))
+        case Call() | Put() | Digital() | WorstOf() | BestOf() | Asian() | Barrier() | Autocall():
+            return with_values(payoff, values)
         case _:
-            return (1.0,)
+            assert_never(payoff)
 
 
 def require_weights(weights: tuple[float, ...]) -> None:

@@ -11,22 +11,12 @@ from msgspec.structs import replace
 from pricing.domain import UNKNOWN, Box, Feature
 from pricing.errors import InvalidSpec
 from pricing.specs.base import Spec
-from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, Payoff, Ranked
-from pricing.specs.process import MAXIMUM_SKEW, Bachelier, Parameters, Process
-from pricing.specs.units import unit
+from pricing.specs.parameters import PARAMETERS, Parameters, bounds
+from pricing.specs.payoff import Payoff
+from pricing.specs.process import Process
 
 # Largest |rate| times maturity: e^10 is a growth that no market has, and squares of it stay far from overflow.
 MAXIMUM_EXPONENT = 10.0
-# Parameters that are >= 0, and those that are > 0 as levels of a geometric process are.
-NOT_NEGATIVE = frozenset(
-    {
-        *("maturity", "volatility", "volatility_scale", "initial_variance", "mean_reversion", "long_variance"),
-        *("variance_volatility", "curvature", "knock_in", "coupon_barrier"),
-    }
-)
-# What has a value until the first of the process's pieces, and one from the start of each.
-PIECES = {"rate": "rate_pieces", "volatility_scale": "volatility_pieces"}
-CORRELATIONS = frozenset({"loading", "spot_variance_correlation"})
 
 
 class PricingProblem(Spec, frozen=True, kw_only=True, dict=True):
@@ -60,7 +50,7 @@ class PricingProblem(Spec, frozen=True, kw_only=True, dict=True):
         return Box(features=tuple(self._with_unit(feature) for feature in self.features))
 
     def _with_unit(self, feature: Feature) -> Feature:
-        known = feature.unit if feature.unit != UNKNOWN else unit(feature.name, self.process, self.payoff)
+        known = feature.unit if feature.unit != UNKNOWN else unit(self, feature.name)
         return replace(feature, unit=known)
 
     @cached_property
@@ -79,40 +69,58 @@ class PricingProblem(Spec, frozen=True, kw_only=True, dict=True):
         return {"spot": assets, **{name: len(values) for name, values in self.parameters.items()}, **correlations}
 
 
+def unit(problem: PricingProblem, name: str) -> str:
+    """The unit of a parameter: volatilities of levels that add are in currency, strikes on performances are not."""
+    if name == "volatility" and not problem.process.facts.positive:
+        return "currency / sqrt(year)"
+    return problem.payoff.facts.strike_unit if name == "strike" else PARAMETERS[name].unit
+
+
 def require_match(problem: PricingProblem) -> None:
     """Raise InvalidSpec unless payoff and process fit each other."""
     process, payoff = problem.process, problem.payoff
     if payoff.assets != process.assets:
         refuse_assets(payoff, process.assets)
-    if isinstance(process, Bachelier) and isinstance(payoff, Asian) and payoff.average == "geometric":
+    if process.facts.positive:
+        require_reachable(payoff)
+        return
+    needed = payoff.facts.positive_levels
+    if needed is not None:
+        path, asking = (f"payoff.{needed}", getattr(payoff, needed)) if needed else ("payoff", tag(payoff))
         raise InvalidSpec(
-            "payoff.average: 'geometric' needs positive levels, which a Bachelier process does not keep; use another "
-            "process or 'arithmetic'",
-            path="payoff.average",
+            f"{path}: {asking!r} needs positive levels, which a {tag(process)} process does not keep; use another one",
+            path=path,
         )
-    if isinstance(payoff, Autocall) and isinstance(process, Bachelier):
-        raise InvalidSpec("payoff: an autocall needs positive levels; use another process", path="payoff")
-    if isinstance(payoff, Barrier) and not isinstance(process, Bachelier) and not payoff.barrier > 0.0:
-        raise InvalidSpec(
-            f"payoff.barrier must be > 0 (currency), got {payoff.barrier!r}: the levels of this process are positive "
-            "and never touch it; take a call or put instead, or a 'bachelier' process",
-            path="payoff.barrier",
-            bound=0.0,
-        )
+
+
+def require_reachable(payoff: Payoff) -> None:
+    """Raise InvalidSpec for a barrier that positive levels never touch."""
+    for barrier in payoff.parameters.get("barrier", ()):
+        if not barrier > 0.0:
+            raise InvalidSpec(
+                f"payoff.barrier must be > 0 (currency), got {barrier!r}: the levels of this process are positive and "
+                "never touch it; take a call or put instead, or a 'bachelier' process",
+                path="payoff.barrier",
+                bound=0.0,
+            )
 
 
 def refuse_assets(payoff: Payoff, assets: int) -> NoReturn:
     """Raise InvalidSpec about the field that says on how many assets the payoff is."""
-    if isinstance(payoff, Barrier):
+    sized_by = payoff.facts.sized_by
+    if sized_by is None:
         raise InvalidSpec(
-            f"payoff: a barrier is on one asset, got a process of {assets}; give it one", path="payoff", bound=1
+            f"payoff: a {tag(payoff)} is on one asset, got a process of {assets}; give it one", path="payoff", bound=1
         )
-    owner, option = ("payoff.option", payoff.option) if isinstance(payoff, Bermudan) else ("payoff", payoff)
-    name, entry = ("initial", "level") if isinstance(option, Ranked | Autocall) else ("weights", "weight")
-    field = f"{owner}.{name}"
+    field, entry = f"payoff.{sized_by}", "weight" if sized_by.endswith("weights") else "level"
     raise InvalidSpec(
         f"{field} must have one {entry} per asset ({assets}), got {payoff.assets}", path=field, bound=assets
     )
+
+
+def tag(spec: Process | Payoff) -> str:
+    """The kind of a process or payoff, as a specification spells it."""
+    return str(spec.__struct_config__.tag)
 
 
 def require_features(problem: PricingProblem) -> None:
@@ -130,6 +138,10 @@ def require_features(problem: PricingProblem) -> None:
                 path=f"{path}.name",
                 bound=list(sizes),
             )
+        if (reason := problem.process.facts.constant.get(feature.name)) is not None:
+            raise InvalidSpec(
+                f"{path}: {feature.name} may not vary, because {reason}; keep it constant", path=f"{path}.name"
+            )
         if feature.size != sizes[feature.name]:
             wanted = coordinates(feature.name, sizes[feature.name])
             raise InvalidSpec(
@@ -137,7 +149,7 @@ def require_features(problem: PricingProblem) -> None:
                 path=f"{path}.lower",
                 bound=sizes[feature.name],
             )
-        least, most = bounds(problem, feature.name)
+        least, most = bounds(feature.name, positive=problem.process.facts.positive, assets=problem.process.assets)
         if not (min(feature.lower) >= least and max(feature.upper) <= most):
             raise InvalidSpec(
                 f"{path}: {feature.name} must stay in [{least:g}, {most:g}], got [{min(feature.lower)!r}, "
@@ -155,23 +167,9 @@ def coordinates(name: str, size: int) -> str:
     """
     if size == 1:
         return "one coordinate (1)"
-    if name in PIECES:
-        return f"one coordinate until the first of process.{PIECES[name]} and one for each of them ({size})"
+    if (pieces := PARAMETERS[name].pieces) is not None:
+        return f"one coordinate until the first of process.{pieces} and one for each of them ({size})"
     return f"one coordinate per asset ({size})"
-
-
-def bounds(problem: PricingProblem, name: str) -> tuple[float, float]:
-    """The least and largest value that a feature may ever have."""
-    assets = problem.process.assets
-    if name == "correlation":
-        return -1.0 / (assets - 1), 1.0
-    if name == "skew":
-        return -MAXIMUM_SKEW, MAXIMUM_SKEW
-    if name in CORRELATIONS:
-        return -1.0, 1.0
-    if name in NOT_NEGATIVE or (name in ("spot", "barrier") and not isinstance(problem.process, Bachelier)):
-        return 0.0, math.inf
-    return -math.inf, math.inf
 
 
 def require_growth(problem: PricingProblem) -> None:
@@ -179,8 +177,10 @@ def require_growth(problem: PricingProblem) -> None:
     lower = {feature.name: min(feature.lower) for feature in problem.features}
     upper = {feature.name: max(feature.upper) for feature in problem.features}
     longest = upper.get("maturity", problem.maturity)
-    for name, field in (("rate", "rate"), ("dividend_yield", "dividend_yields")):
-        values = problem.process.parameters.get(name, ())
+    for name, parameter in PARAMETERS.items():
+        if parameter.scaling != "carry":
+            continue
+        field, values = parameter.field, problem.process.parameters.get(name, ())
         for rate in (*values, lower.get(name, 0.0), upper.get(name, 0.0)):
             if not abs(rate) * longest <= MAXIMUM_EXPONENT:
                 raise InvalidSpec(

@@ -2,57 +2,29 @@
 
 from __future__ import annotations
 
-import math
-from itertools import pairwise
-from typing import Literal
+from typing import Literal, assert_never
+
+from msgspec.structs import replace
 
 from pricing.errors import InvalidSpec
-from pricing.specs.base import MAXIMUM_ASSETS, Spec, require_finite, require_range
+from pricing.specs.base import (
+    Spec,
+    require_finite,
+    require_increasing,
+    require_length,
+    require_number,
+    require_positive,
+    require_range,
+)
 from pricing.specs.correlation import require_correlation
+from pricing.specs.facts import ProcessFacts
+from pricing.specs.parameters import MAXIMUM_SKEW, Parameters
+from pricing.specs.schedule import Dividend, Piece
 
 MAXIMUM_STEPS = 4096
-# Largest |skew| of a surface: at 1 its slope is infinite at a point.
-MAXIMUM_SKEW = 0.999
-# Parameters by name with the value that each has where it is no feature.
-Parameters = dict[str, tuple[float, ...]]
-
-
-class Piece(Spec, frozen=True, kw_only=True):
-    """A value of a piecewise-constant parameter.
-
-    Args:
-        start: from when on it holds, years, > 0.
-        value: in the parameter's unit, or a factor.
-    """
-
-    start: float
-    value: float
-
-    def __post_init__(self) -> None:
-        require_number("start", self.start)
-        require_number("value", self.value)
-
-
-class Dividend(Spec, frozen=True, kw_only=True):
-    """A discrete dividend: the asset falls by a proportion of itself, then by an amount.
-
-    Args:
-        time: years.
-        asset: which one, counted from 0.
-        amount: currency.
-        proportion: share of the level, 0 to 1.
-    """
-
-    time: float
-    asset: int = 0
-    amount: float = 0.0
-    proportion: float = 0.0
-
-    def __post_init__(self) -> None:
-        require_range("time", self.time, 0.0, 1e3)
-        require_range("asset", self.asset, 0, MAXIMUM_ASSETS - 1)
-        require_range("amount", self.amount, 0.0, 1e12)
-        require_range("proportion", self.proportion, 0.0, 1.0)
+# Tensors of a double backward pass at its peak, two to three times what its graph keeps; measured: 10 to 120, and 300
+# through the steps of a local volatility.
+TENSORS, LOCAL_VOLATILITY_TENSORS = 128, 320
 
 
 class Diffusion(Spec, frozen=True, kw_only=True):
@@ -107,6 +79,30 @@ class Bachelier(Diffusion, frozen=True, kw_only=True, tag_field="kind", tag="bac
             del carry["rate"], carry["dividend_yield"]
         return {"volatility": self.volatilities, **carry}
 
+    @property
+    def facts(self) -> ProcessFacts:
+        """What others ask of it."""
+        return ProcessFacts(
+            law="additive",
+            unaffine=None,
+            opened="every step",
+            unopened=None,
+            random_variance=False,
+            independent_increments=True,
+            density=True,
+            lognormal=False,
+            grid=None,
+            shared_noise=True,
+            level_noise=False,
+            bridge="exact" if self.convention == "forward" else "straight",
+            tensors=TENSORS,
+            randomness=("volatility",),
+            dividends=(),
+            convex=True,
+            unscaled=None,
+            constant={},
+        )
+
 
 class BlackScholes(Diffusion, frozen=True, kw_only=True, tag_field="kind", tag="black_scholes"):
     """Correlated geometric Brownian motions: dS_i / S_i = (r - q_i) dt + sigma_i dW_i (Black & Scholes 1973).
@@ -135,6 +131,32 @@ class BlackScholes(Diffusion, frozen=True, kw_only=True, tag_field="kind", tag="
     def parameters(self) -> Parameters:
         """What may vary besides the spots."""
         return {"volatility": self.volatilities, **diffusion_parameters(self, self.assets)}
+
+    @property
+    def facts(self) -> ProcessFacts:
+        """What others ask of it; a dividend in cash leaves ln S affine in the normals of the last step alone."""
+        cash = any(dividend.amount for dividend in self.dividends)
+        lognormal = "lognormal levels, which dividends in cash do not leave; give them as proportions"
+        return ProcessFacts(
+            law="multiplicative",
+            unaffine=lognormal if cash else None,
+            opened="last step" if cash else "every step",
+            unopened=None,
+            random_variance=False,
+            independent_increments=not self.dividends,
+            density=not self.dividends,
+            lognormal=not self.dividends,
+            grid=None,
+            shared_noise=not cash,
+            level_noise=False,
+            bridge="exact",
+            tensors=TENSORS,
+            randomness=("volatility",),
+            dividends=self.dividends,
+            convex=not self.dividends,
+            unscaled=None,
+            constant={},
+        )
 
 
 class Heston(Diffusion, frozen=True, kw_only=True, tag_field="kind", tag="heston"):
@@ -187,6 +209,32 @@ class Heston(Diffusion, frozen=True, kw_only=True, tag_field="kind", tag="heston
             "spot_variance_correlation": self.spot_variance_correlations,
             **diffusion_parameters(self, self.assets),
         }
+
+    @property
+    def facts(self) -> ProcessFacts:
+        """What others ask of it."""
+        certain = any(abs(rho) == 1.0 for rho in self.spot_variance_correlations)
+        unopened = "has no normal of its own to integrate where a spot_variance_correlation is 1 or -1"
+        return ProcessFacts(
+            law="multiplicative",
+            unaffine=None,
+            opened="every step",
+            unopened=unopened if certain else None,
+            random_variance=True,
+            independent_increments=False,
+            density=False,
+            lognormal=False,
+            grid=self.steps,
+            shared_noise=False,
+            level_noise=False,
+            bridge="own steps",
+            tensors=TENSORS,
+            randomness=("initial_variance", "long_variance"),
+            dividends=(),
+            convex=True,
+            unscaled=None,
+            constant={},
+        )
 
 
 class LocalVolatility(Diffusion, frozen=True, kw_only=True, tag_field="kind", tag="local_volatility"):
@@ -242,13 +290,49 @@ class LocalVolatility(Diffusion, frozen=True, kw_only=True, tag_field="kind", ta
             **diffusion_parameters(self, self.assets),
         }
 
+    @property
+    def facts(self) -> ProcessFacts:
+        """What others ask of it."""
+        return ProcessFacts(
+            law="multiplicative",
+            unaffine="steps that are Gaussian in any length, which local volatility has not; use another process",
+            opened="last step",
+            unopened=None,
+            random_variance=False,
+            independent_increments=False,
+            density=False,
+            lognormal=False,
+            grid=self.steps,
+            shared_noise=False,
+            level_noise=True,
+            bridge=None,
+            tensors=LOCAL_VOLATILITY_TENSORS,
+            randomness=("volatility",),
+            dividends=(),
+            convex=self.assets == 1,
+            unscaled="a surface of local volatility does not scale",
+            constant={},
+        )
+
 
 Process = Bachelier | BlackScholes | Heston | LocalVolatility
 
 
-def pays_amounts(process: Process) -> bool:
-    """Whether any dividend has an amount in currency."""
-    return isinstance(process, BlackScholes) and any(dividend.amount for dividend in process.dividends)
+def with_volatilities(process: Process, factor: float) -> Process:
+    """The process with all volatilities multiplied."""
+    match process:
+        case Bachelier() | BlackScholes() | LocalVolatility():
+            return replace(process, volatilities=tuple(factor * sigma for sigma in process.volatilities))
+        case Heston():
+            squared = factor * factor
+            return replace(
+                process,
+                initial_variances=tuple(squared * v for v in process.initial_variances),
+                long_variances=tuple(squared * v for v in process.long_variances),
+                variance_volatilities=tuple(factor * xi for xi in process.variance_volatilities),
+            )
+        case _:
+            assert_never(process)
 
 
 def diffusion_parameters(process: Diffusion, assets: int) -> Parameters:
@@ -275,37 +359,3 @@ def require_diffusion(process: Diffusion, assets: int) -> None:
         "volatility_pieces", [piece.value for piece in process.volatility_pieces], unit="a factor", least=0
     )
     require_correlation(process.correlation, assets)
-
-
-def require_number(name: str, value: float) -> None:
-    """Raise InvalidSpec unless the value is finite."""
-    if not math.isfinite(value):
-        raise InvalidSpec(f"{name} must be finite, got {value!r}", path=name)
-
-
-def require_positive(name: str, values: tuple[float, ...] | list[float], *, unit: str, least: int = 1) -> None:
-    """Raise InvalidSpec unless there are ``least`` to MAXIMUM_ASSETS values, finite and >= 0."""
-    require_finite(name, values)
-    if not least <= len(values) <= MAXIMUM_ASSETS:
-        raise InvalidSpec(
-            f"{name}: give {least} to {MAXIMUM_ASSETS} of them, got {len(values)}",
-            path=name,
-            bound=[least, MAXIMUM_ASSETS],
-        )
-    for i, value in enumerate(values):
-        if value < 0.0:
-            raise InvalidSpec(f"{name}[{i}] must be >= 0 ({unit}), got {value!r}", path=f"{name}[{i}]", bound=0.0)
-
-
-def require_length(name: str, values: tuple[float, ...], assets: int) -> None:
-    """Raise InvalidSpec unless there is one finite value per asset."""
-    require_finite(name, values)
-    if len(values) != assets:
-        raise InvalidSpec(f"{name}: give {assets}, one per asset, got {len(values)}", path=name, bound=assets)
-
-
-def require_increasing(name: str, times: list[float], *, strictly: bool = True) -> None:
-    """Raise InvalidSpec unless times increase."""
-    for earlier, later in pairwise(times):
-        if not (earlier < later or (earlier == later and not strictly)):
-            raise InvalidSpec(f"{name}: times must increase, got {later!r} after {earlier!r}", path=name)

@@ -20,9 +20,8 @@ from pricing.errors import InvalidSpec
 from pricing.references import reference as references
 from pricing.sampling import forward_moneyness
 from pricing.simulation.scenario import discount, growth, scenario, times
-from pricing.specs.payoff import Barrier, Call, Put
+from pricing.specs.payoff import Call, Put
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import BlackScholes
 from pricing.types import Array, BoolArray
 from surrogate.evaluation.second_order import second_order
 from surrogate.functions.surrogate import Surrogate, value_gradient_hessian
@@ -186,7 +185,7 @@ def evaluate(
         **accuracy(predicted, exact, box),
         "buckets": buckets(predicted, exact, box, "|d|", standardised(problem, features), BUCKETS),
     }
-    if isinstance(problem.payoff, Barrier):
+    if "barrier" in problem.payoff.parameters:
         scores["triggers"] = buckets(predicted, exact, box, "|b|", barrier_distance(problem, features), BUCKETS)
     if "maturity" in (feature.name for feature in problem.features):
         years = features[:, box.columns("maturity")][:, 0]
@@ -283,13 +282,13 @@ def payment(problem: PricingProblem, features: Array) -> tuple[Array, Array] | N
     Shape: batch feature -> batch; batch spot.
     """
     process, payoff = problem.process, problem.payoff
-    if not isinstance(payoff, Call | Put) or (isinstance(process, BlackScholes) and process.dividends):
+    if not isinstance(payoff, Call | Put) or process.facts.dividends:
         return None
     x = torch.from_numpy(features).requires_grad_()
     at = scenario(problem, x)
     until = times(problem, at)
     forward = at["spot"][:, 0] * torch.exp(growth(process, at, until))[:, 0, -1]
-    sign = 1.0 if isinstance(payoff, Call) else -1.0
+    sign = 1.0 if payoff.side == "call" else -1.0
     due = forward @ x.new_tensor(payoff.weights) - at.scalar("strike")[:, 0]
     amount = sign * discount(process, at, until)[:, 0, -1] * due
     (slope,) = torch.autograd.grad(amount.sum(), x)

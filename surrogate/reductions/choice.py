@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import assert_never
-
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import Bachelier, BlackScholes, Heston, LocalVolatility
 from surrogate.reductions import bachelier, geometric
 from surrogate.reductions.reduction import Reduction
 
@@ -23,12 +20,7 @@ def reason(problem: PricingProblem) -> str | None:
 
 
 def _found(problem: PricingProblem) -> Reduction | str:
-    match problem.process:
-        case Bachelier():
-            return bachelier.reduce(problem)
-        case BlackScholes() | Heston():
-            return geometric.reduce(problem)
-        case LocalVolatility():
-            return "a surface of local volatility does not scale"
-        case _:
-            assert_never(problem.process)
+    process = problem.process.facts
+    if process.unscaled is not None:
+        return process.unscaled
+    return geometric.reduce(problem) if process.positive else bachelier.reduce(problem)

@@ -21,12 +21,11 @@ References: Merton (1973) on homogeneity; PRICING_MATH 12.
 from __future__ import annotations
 
 import torch
-from msgspec.structs import replace
 
 from pricing.domain import Box, Feature
-from pricing.specs.payoff import Barrier, Bermudan, BestOf, Call, Digital, Payoff, Put, WorstOf
+from pricing.specs.parameters import PARAMETERS, with_values
+from pricing.specs.payoff import Call, Put, with_levels
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import BlackScholes, Heston
 from surrogate.reductions.expressions import (
     Expression,
     clamp,
@@ -42,14 +41,12 @@ from surrogate.reductions.expressions import (
 from surrogate.reductions.reduction import Leaves, Reduction, as_feature, beside, bounds, parameters
 from surrogate.reductions.variance import mean_over_time
 
-# In Heston's model in this order: what is multiplied by the maturity.
-SCALED = ("initial_variance", "mean_reversion", "long_variance", "variance_volatility")
 # Below this share of their lower bounds, or this number, they stand still.
 LEAST, TINY = 1e-3, 1e-12
 # Down to this share of its largest the variance counts as 0: the Box would be thousands of its widths wide.
 LEAST_VARIANCE = 1e-6
-POSITIVE = {"spot", "strike", "barrier", "maturity", "volatility", "volatility_scale", *SCALED}
-EUROPEAN = (Call, Put, Digital, WorstOf, BestOf)
+# Roles under scaling of parameters whose logarithms, roots or quotients enter the formulas.
+POSITIVE = ("level", "maturity", "volatility", "pace")
 
 
 def reduce(problem: PricingProblem) -> Reduction | str:
@@ -57,7 +54,7 @@ def reduce(problem: PricingProblem) -> Reduction | str:
 
     As many features are a gain where the width of the kink varies: the network then sees it as one.
     """
-    payoff, at = problem.payoff, away_from_zero(problem)
+    payoff, at = problem.payoff.facts, away_from_zero(problem)
     if (reason := obstacle(problem, at)) is not None:
         return reason
     scaled = scaled_parameters(problem, at)
@@ -75,11 +72,12 @@ def reduce(problem: PricingProblem) -> Reduction | str:
         return "the variance to maturity goes down to 0 in the Box; let volatility and maturity start above 0"
     local_inputs, local_amplitude = chart(canonical, own, varying)
     inputs, amplitude = chart(canonical, {**own, **varying}, varying)
-    money = at["strike"] if not isinstance(payoff, Digital) else constant(1.0)
-    discount = exp(-(at["rate"] * at["maturity"])) if isinstance(payoff, EUROPEAN) else constant(1.0)
+    money = at["strike"] if payoff.degree == 1 else constant(1.0)
+    terminal = payoff.decided == "maturity"
+    discount = exp(-(at["rate"] * at["maturity"])) if terminal else constant(1.0)
     distance, limit = asymptote(canonical, {**own, **varying})
     return Reduction(
-        kind="V = K D w h((F / K) in widths w, ...)" if isinstance(payoff, EUROPEAN) else "V = A h(ln(S / K) / w, ...)",
+        kind="V = K D w h((F / K) in widths w, ...)" if terminal else "V = A h(ln(S / K) / w, ...)",
         problem=problem,
         canonical=canonical,
         box=input_box(inputs, varying, problem.box),
@@ -95,10 +93,10 @@ def reduce(problem: PricingProblem) -> Reduction | str:
 
 def obstacle(problem: PricingProblem, at: Leaves) -> str | None:
     """Why the price is not homogeneous, or not where the Box reaches; None where it is."""
-    process, given = problem.process, parameters(problem)
-    if not isinstance(process, BlackScholes | Heston) or "strike" not in given:
+    process, payoff, given = problem.process, problem.payoff.facts, parameters(problem)
+    if payoff.degree is None or "strike" not in payoff.levels:
         return "the price is not homogeneous in spot and strike"
-    if process.rate_pieces or process.volatility_pieces or (isinstance(process, BlackScholes) and process.dividends):
+    if process.rate_pieces or process.volatility_pieces or process.facts.dividends:
         return "rates, volatilities or dividends change at fixed times"
     for name in ("spot", "maturity", "strike", "barrier"):
         if name not in given or (least := float(bounds(given[name], problem.box)[0].min())) > 0.0:
@@ -106,7 +104,7 @@ def obstacle(problem: PricingProblem, at: Leaves) -> str | None:
         if given[name].is_constant:
             return f"{name} is {least:g}, and only one above 0 is a unit to scale by"
         return f"{name} goes down to 0 or below in the Box; let it start above 0"
-    if isinstance(process, Heston) and not at["volatility_scale"].is_constant:
+    if process.facts.random_variance and not at["volatility_scale"].is_constant:
         return "the volatility scale of a Heston process varies"
     return None
 
@@ -114,8 +112,8 @@ def obstacle(problem: PricingProblem, at: Leaves) -> str | None:
 def away_from_zero(problem: PricingProblem) -> Leaves:
     """The parameters, positive ones held above a share of their least, so that logarithms exist outside the Box."""
     at = dict(parameters(problem))
-    for name in POSITIVE & set(at):
-        if not at[name].is_constant:
+    for name in at:
+        if PARAMETERS[name].scaling in POSITIVE and not at[name].is_constant:
             least = float(problem.box.lower[problem.box.columns(name)].min())
             at[name] = clamp(at[name], max(LEAST * least, TINY))
     return at
@@ -125,65 +123,46 @@ def scaled_parameters(problem: PricingProblem, at: Leaves) -> dict[str, Expressi
     """The parameters of the canonical problem as formulas of the features, spots first."""
     years, unit = at["maturity"], at["strike"]
     scaled: dict[str, Expression] = {}
-    if isinstance(problem.payoff, EUROPEAN):
+    if problem.payoff.facts.decided == "maturity":
         scaled["spot"] = at["spot"] * exp((at["rate"] - at["dividend_yield"]) * years) / unit
         scaled["rate"], scaled["dividend_yield"] = constant(0.0), constant(torch.zeros(problem.process.assets))
     else:
         scaled["spot"] = at["spot"] / unit
         scaled["rate"], scaled["dividend_yield"] = at["rate"] * years, at["dividend_yield"] * years
-    if "barrier" in at:
-        scaled["barrier"] = at["barrier"] / unit
-    if isinstance(problem.process, Heston):
-        scaled |= {name: at[name] * years for name in SCALED}
-        scaled["spot_variance_correlation"] = at["spot_variance_correlation"]
-    else:
+    levels = [name for name in problem.payoff.facts.levels if name != "strike"]
+    scaled |= {name: at[name] / unit for name in levels}
+    scaled |= {name: at[name] * years for name in at if PARAMETERS[name].scaling == "pace"}
+    if "volatility" in at:
         factor = at["volatility_scale"] * square_root(years)
         merged = not at["volatility"].is_constant
         scaled["volatility_scale"] = constant(1.0) if merged else factor
         scaled["volatility"] = at["volatility"] * factor if merged else at["volatility"]
-    return scaled | {name: at[name] for name in ("correlation", "loading") if name in at}
+    return scaled | {name: at[name] for name in at if PARAMETERS[name].scaling == "none"}
 
 
 def canonical_problem(problem: PricingProblem, scaled: Leaves, varying: Leaves) -> PricingProblem:
     """Strike 1, maturity 1, the scaled parameters: features where they vary, else the specification's numbers."""
+    process, payoff = problem.process, problem.payoff
 
     def own(name: str) -> tuple[float, ...]:
-        return tuple(scaled[name].numbers[0].tolist()) if name not in varying else problem.process.parameters[name]
+        return tuple(scaled[name].numbers[0].tolist()) if name not in varying else process.parameters[name]
 
-    process = problem.process
-    carry = {"rate": own("rate")[0], "dividend_yields": own("dividend_yield")}
-    if isinstance(process, Heston):
-        fields = {
-            "initial_variances": "initial_variance",
-            "mean_reversions": "mean_reversion",
-            "long_variances": "long_variance",
-            "variance_volatilities": "variance_volatility",
-        }
-        process = replace(process, **carry, **{field: own(name) for field, name in fields.items()})
-    elif isinstance(process, BlackScholes):
+    moved = {name: own(name) for name in scaled if PARAMETERS[name].scaling in ("carry", "pace")}
+    if "volatility" in scaled:
         factor = 1.0 if "volatility_scale" in varying else own("volatility_scale")[0]
-        process = replace(process, **carry, volatilities=tuple(factor * sigma for sigma in process.volatilities))
-    level = None if "barrier" not in scaled or "barrier" in varying else float(scaled["barrier"].numbers)
-    features = tuple(as_feature(name, part, problem.box) for name, part in varying.items())
+        moved["volatility"] = tuple(factor * sigma for sigma in process.parameters["volatility"])
+    levels = {name: (1.0,) if name in varying or name == "strike" else own(name) for name in payoff.facts.levels}
     return PricingProblem(
-        process=process, payoff=canonical_payoff(problem.payoff, level), maturity=1.0, features=features
+        process=with_values(process, moved),
+        payoff=with_levels(payoff, levels),
+        maturity=1.0,
+        features=tuple(as_feature(name, part, problem.box) for name, part in varying.items()),
     )
-
-
-def canonical_payoff(payoff: Payoff, barrier: float | None) -> Payoff:
-    """The payoff at strike 1, at a barrier in units of the strike."""
-    match payoff:
-        case Bermudan():
-            return replace(payoff, option=replace(payoff.option, strike=1.0))
-        case Barrier():
-            return replace(payoff, strike=1.0, barrier=1.0 if barrier is None else barrier)
-        case _:
-            return replace(payoff, strike=1.0)
 
 
 def variance(canonical: PricingProblem, at: Leaves) -> Expression:
     """The mean over the assets of the expected variance to the maturity 1."""
-    if isinstance(canonical.process, Heston):
+    if canonical.process.facts.random_variance:
         assets = canonical.process.assets
         exponents, weights = mean_over_time(-at["mean_reversion"])
         averages = torch.kron(weights.numbers.reshape(-1, 1), torch.eye(assets, dtype=torch.float64))
@@ -197,28 +176,28 @@ def variance(canonical: PricingProblem, at: Leaves) -> Expression:
 
 def chart(canonical: PricingProblem, at: Leaves, varying: Leaves) -> tuple[Expression, Expression]:
     """The network's inputs z and the amplitude of the canonical value."""
-    width, payoff = square_root(variance(canonical, at)), canonical.payoff
-    if isinstance(payoff, Call | Put | Digital) and payoff.assets > 1:
+    width, payoff = square_root(variance(canonical, at)), canonical.payoff.facts
+    if payoff.decided == "maturity" and payoff.weights is not None and len(payoff.weights) > 1:
         weights = torch.tensor(payoff.weights, dtype=torch.float64)
         ahead = product(at["spot"], weights[:, None]) - 1.0
         turned = at["spot"] + ahead * (reciprocal(width) - 1.0) * constant(weights / weights.dot(weights))
         inputs = beside([turned if name == "spot" else at[name] for name in varying])
-        return inputs, constant(1.0) if isinstance(payoff, Digital) else width
+        return inputs, width if payoff.degree == 1 else constant(1.0)
     inputs = beside([log(at[name]) / width if name in ("spot", "barrier") else at[name] for name in varying])
-    if isinstance(payoff, Digital):
+    if payoff.degree == 0:
         return inputs, constant(1.0)
-    return inputs, width * square_root(at["spot"]) if isinstance(payoff, Call | Put) else width
+    return inputs, width * square_root(at["spot"]) if payoff.vanilla else width
 
 
 def asymptote(canonical: PricingProblem, at: Leaves) -> tuple[Expression | None, Expression | None]:
     """Of a call or put on one asset without stochastic volatility: how far d_1 and d_2 are, and the intrinsic value."""
     payoff = canonical.payoff
-    if not isinstance(canonical.process, BlackScholes) or not isinstance(payoff, Call | Put) or payoff.assets > 1:
+    if not canonical.process.facts.lognormal or not isinstance(payoff, Call | Put) or payoff.assets > 1:
         return None, None
     if payoff.weights[0] <= 0.0:
         return None, None
     width, forward = square_root(variance(canonical, at)), at["spot"] * payoff.weights[0]
-    due = forward - 1.0 if isinstance(payoff, Call) else -(forward - 1.0)
+    due = forward - 1.0 if payoff.side == "call" else -(forward - 1.0)
     return magnitude(log(forward) / width) - width * 0.5, clamp(due, 0.0)
 
 

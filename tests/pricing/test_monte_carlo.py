@@ -16,7 +16,7 @@ from pricing.domain import Feature
 from pricing.errors import InvalidSpec, OutOfDomain
 from pricing.estimators.contribute import contribution
 from pricing.labels import derivatives, make_labels
-from pricing.monte_carlo import average, expectation, find_rotation, prepare, tensors, value
+from pricing.monte_carlo import average, expectation, find_rotation, prepare, value
 from pricing.processes.bachelier import step_factors
 from pricing.references.bachelier_greeks import greeks
 from pricing.sampling import sample_features
@@ -266,7 +266,7 @@ def test_the_graph_keeps_no_more_than_is_planned_for(name: str, smoothed: bool) 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         derivatives(lambda y: expectation(simulation, y, normals), x, order=2, directions=torch.ones_like(x)[None])
     numbers = sum(size for _, size in kept.values()) / 256
-    assert 2.0 * numbers <= tensors(problem) * simulation.contribution.numbers
+    assert 2.0 * numbers <= problem.process.facts.tensors * simulation.contribution.numbers
 
 
 @pytest.mark.parametrize(("name", "coordinates"), [("correlation", [1.0]), ("loading", [-1.0, 1.0])])

@@ -10,8 +10,9 @@ import pytest
 
 from app.specification.build import read_build_spec
 from app.specification.jobs import JobKind
-from app.specification.page import FEATURES, page
+from app.specification.page import page
 from app.specification.schema import components, document, fields, structs, summary
+from pricing.specs.parameters import PARAMETERS
 from pricing.specs.payoff import Asian, WorstOf
 from pricing.specs.process import Heston
 from pricing.specs.sampler import TableSampler
@@ -28,7 +29,7 @@ def test_the_page_is_what_the_docstrings_say() -> None:
 
 
 def test_every_parameter_that_may_be_a_feature_is_on_the_page() -> None:
-    assert set(FEATURES) == {name for path in PROBLEMS for name in read_build_spec(path).pricing.sizes}
+    assert set(PARAMETERS) == {name for path in PROBLEMS for name in read_build_spec(path).pricing.sizes}
 
 
 @pytest.mark.parametrize("struct", [s for s in structs() if s.__module__.startswith(OURS)], ids=lambda s: s.__name__)

@@ -20,7 +20,8 @@ from pricing.specs.estimator import Bridge
 from pricing.specs.labels import LabelSpec
 from pricing.specs.payoff import Barrier, Call, Put, Side
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import Bachelier, BlackScholes, Dividend, Piece, Process
+from pricing.specs.process import Bachelier, BlackScholes, Process
+from pricing.specs.schedule import Dividend, Piece
 
 KINDS = list(product(("call", "put"), ("down", "up"), ("out", "in")))
 PROCESS = BlackScholes(volatilities=(0.25,), correlation=((1.0,),), rate=0.03, dividend_yields=(0.01,))

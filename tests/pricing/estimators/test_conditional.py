@@ -17,13 +17,14 @@ from pricing.estimators.conditional import contribution
 from pricing.labels import Labels, make_labels
 from pricing.references.bachelier_greeks import greeks
 from pricing.references.reference import reference
+from pricing.specs.choice import choose
 from pricing.specs.draws import Draws
 from pricing.specs.estimator import Conditional, Pathwise, Smoothed
-from pricing.specs.fit import choose
 from pricing.specs.labels import LabelSpec
 from pricing.specs.payoff import Asian, Barrier, BestOf, Call, Digital, Payoff, Put, Side, WorstOf
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import Bachelier, BlackScholes, Dividend, Heston, LocalVolatility
+from pricing.specs.process import Bachelier, BlackScholes, Heston, LocalVolatility
+from pricing.specs.schedule import Dividend
 
 MARKET = random_market(4, seed=3)
 LONG_SHORT = (1.0, -0.8, 0.6, -0.5)

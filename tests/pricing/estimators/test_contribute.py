@@ -7,6 +7,7 @@ from pricing.domain import Feature
 from pricing.errors import InvalidSpec
 from pricing.estimators.contribute import bias
 from pricing.simulation.smoothing import stated_bias
+from pricing.specs.choice import choose
 from pricing.specs.estimator import (
     Automatic,
     Bridge,
@@ -18,10 +19,11 @@ from pricing.specs.estimator import (
     Smoothed,
     Survival,
 )
-from pricing.specs.fit import choose, require_differentiable
 from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, Call, Digital, Payoff
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import Bachelier, BlackScholes, Dividend, Heston
+from pricing.specs.process import Bachelier, BlackScholes, Heston
+from pricing.specs.refusals import require_differentiable
+from pricing.specs.schedule import Dividend
 
 CALL = Call(weights=(1.0,), strike=1.0)
 BARRIER = Barrier(strike=1.0, barrier=0.8, direction="down", knock="out")

@@ -20,7 +20,8 @@ from pricing.specs.estimator import Bridge
 from pricing.specs.labels import LabelSpec
 from pricing.specs.payoff import Barrier, Call
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import BlackScholes, Heston, Piece
+from pricing.specs.process import BlackScholes, Heston
+from pricing.specs.schedule import Piece
 
 PROCESS = Heston(
     initial_variances=(0.04,),

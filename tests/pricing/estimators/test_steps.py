@@ -11,7 +11,8 @@ from pricing.processes.simulate import blocks, simulate
 from pricing.simulation.scenario import scenario, times
 from pricing.specs.payoff import Autocall, Barrier
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import Bachelier, BlackScholes, Dividend, Heston, Piece, Process
+from pricing.specs.process import Bachelier, BlackScholes, Heston, Process
+from pricing.specs.schedule import Dividend, Piece
 
 CORRELATION = ((1.0, -0.4, 0.3), (-0.4, 1.0, 0.2), (0.3, 0.2, 1.0))
 

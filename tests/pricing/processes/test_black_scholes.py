@@ -16,7 +16,8 @@ from pricing.processes.simulate import blocks, simulate
 from pricing.simulation.scenario import scenario, times
 from pricing.specs.payoff import Call
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import BlackScholes, Dividend, Piece
+from pricing.specs.process import BlackScholes
+from pricing.specs.schedule import Dividend, Piece
 
 Make = Callable[..., tuple[Feature, ...]]
 Normals = Callable[..., Tensor]

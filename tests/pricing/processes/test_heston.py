@@ -18,7 +18,8 @@ from pricing.processes.simulate import blocks, simulate
 from pricing.simulation.scenario import scenario, times
 from pricing.specs.payoff import Call
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import Heston, Piece
+from pricing.specs.process import Heston
+from pricing.specs.schedule import Piece
 from pricing.types import Array
 
 Make = Callable[..., tuple[Feature, ...]]

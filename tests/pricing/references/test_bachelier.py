@@ -11,7 +11,8 @@ from pricing.references.bachelier_greeks import greeks
 from pricing.references.reference import reference
 from pricing.specs.payoff import Asian, Barrier, Call, Put
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import Bachelier, Piece
+from pricing.specs.process import Bachelier
+from pricing.specs.schedule import Piece
 from pricing.types import Array
 
 Build = Callable[..., PricingProblem]

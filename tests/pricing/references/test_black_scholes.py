@@ -16,7 +16,8 @@ from pricing.domain import Feature
 from pricing.references.reference import reference
 from pricing.specs.payoff import Asian, Barrier, Call, Digital, Put
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import BlackScholes, Piece
+from pricing.specs.process import BlackScholes
+from pricing.specs.schedule import Piece
 from pricing.types import Array
 
 Build = Callable[..., PricingProblem]

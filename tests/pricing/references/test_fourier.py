@@ -9,7 +9,8 @@ import QuantLib
 from pricing.references.reference import reference
 from pricing.specs.payoff import Call, Digital, Put
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import BlackScholes, Heston, Piece
+from pricing.specs.process import BlackScholes, Heston
+from pricing.specs.schedule import Piece
 from pricing.types import Array
 
 Build = Callable[..., PricingProblem]

@@ -17,7 +17,8 @@ from pricing.references.replicates import REPLICATES, uniforms
 from pricing.simulation.scenario import scenario
 from pricing.specs.payoff import Bermudan, BestOf, Call, Put, WorstOf
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import BlackScholes, Dividend
+from pricing.specs.process import BlackScholes
+from pricing.specs.schedule import Dividend
 from pricing.types import Array
 
 TABLE = Path(__file__).parents[2] / "reference" / "andersen_broadie.csv"

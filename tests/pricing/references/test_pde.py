@@ -13,7 +13,8 @@ from pricing.references.reference import reference
 from pricing.simulation.scenario import scenario
 from pricing.specs.payoff import Barrier, Call, Digital, Put
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import BlackScholes, LocalVolatility, Piece
+from pricing.specs.process import BlackScholes, LocalVolatility
+from pricing.specs.schedule import Piece
 
 Build = Callable[..., PricingProblem]
 SIGMA, RHO, ETA, POWER, WEEK = 0.25, -0.5, 1.0, 0.4, 1.0 / 52.0

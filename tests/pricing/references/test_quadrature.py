@@ -15,7 +15,8 @@ from pricing.references.reference import reference
 from pricing.simulation.scenario import scenario
 from pricing.specs.payoff import Autocall, Barrier, Bermudan, Call, Digital, Put
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import Bachelier, BlackScholes, Dividend
+from pricing.specs.process import Bachelier, BlackScholes
+from pricing.specs.schedule import Dividend
 from pricing.types import Array
 
 Build = Callable[..., PricingProblem]

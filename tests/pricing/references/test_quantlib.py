@@ -19,7 +19,8 @@ from pricing.references.reference import reference
 from pricing.specs.base import load
 from pricing.specs.payoff import Asian, Barrier, Bermudan, BestOf, Call, Digital, Put, WorstOf
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import Bachelier, BlackScholes, Dividend, Heston, LocalVolatility
+from pricing.specs.process import Bachelier, BlackScholes, Heston, LocalVolatility
+from pricing.specs.schedule import Dividend
 from pricing.types import Array
 
 EXAMPLES = {path.stem: path for path in sorted((Path(__file__).parents[3] / "examples").glob("*.toml"))}

@@ -12,7 +12,8 @@ from pricing.references.reference import Known, affordable, kind, method, refere
 from pricing.specs.base import load
 from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, BestOf, Call, Payoff
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import Bachelier, BlackScholes, Dividend, Heston, LocalVolatility, Process
+from pricing.specs.process import Bachelier, BlackScholes, Heston, LocalVolatility, Process
+from pricing.specs.schedule import Dividend
 
 Build = Callable[..., PricingProblem]
 PLAIN = BlackScholes(volatilities=(0.3,), correlation=((1.0,),))

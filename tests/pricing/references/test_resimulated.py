@@ -13,7 +13,8 @@ from pricing.references.reference import Reference, reference
 from pricing.specs.estimator import Frozen
 from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, BestOf, Call, Digital, Payoff, Put, WorstOf
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import Bachelier, BlackScholes, Dividend, Heston, Process
+from pricing.specs.process import Bachelier, BlackScholes, Heston, Process
+from pricing.specs.schedule import Dividend
 
 Build = Callable[..., PricingProblem]
 SINGLE = BlackScholes(

@@ -8,7 +8,7 @@ import pytest
 
 from pricing.errors import InvalidSpec
 from pricing.specs.base import load
-from pricing.specs.payoff import MAXIMUM_DATES, Asian, Autocall, Barrier, Bermudan, Call, Payoff, Put, dates
+from pricing.specs.payoff import MAXIMUM_DATES, Asian, Autocall, Barrier, Bermudan, Call, Payoff, Put
 
 CALL = {"kind": "call", "weights": [1.0], "strike": 100.0}
 ASIAN = {**CALL, "kind": "asian", "dates": [0.5, 1.0]}
@@ -81,7 +81,7 @@ def test_refusals(plain: dict[str, Any], change: dict[str, Any], message: str) -
     ],
 )
 def test_a_path_ends_at_the_payment(payoff: Payoff, expected: tuple[float, ...]) -> None:
-    assert dates(payoff) == expected
+    assert payoff.facts.dates == expected
 
 
 def test_a_bermudan_has_the_parameters_of_its_option() -> None:

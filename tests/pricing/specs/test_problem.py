@@ -33,7 +33,7 @@ def build(process: Process, payoff: Payoff, *others: Feature, low: float = 50.0)
 
 @pytest.mark.parametrize(
     ("payoff", "message"),
-    [(GEOMETRIC, "'geometric' needs positive levels"), (NOTE, "an autocall needs positive levels")],
+    [(GEOMETRIC, "'geometric' needs positive levels"), (NOTE, "'autocall' needs positive levels")],
 )
 def test_levels_that_may_fall_below_zero(payoff: Payoff, message: str) -> None:
     assert build(PLAIN, payoff).payoff == payoff

@@ -13,7 +13,8 @@ from pricing.references.reference import reference
 from pricing.simulation.scenario import scenario
 from pricing.specs.payoff import Call, Digital, Put
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import Bachelier, Piece
+from pricing.specs.process import Bachelier
+from pricing.specs.schedule import Piece
 from surrogate.reductions.choice import reason, reduce
 from surrogate.reductions.expressions import evaluate
 from surrogate.reductions.reduction import Reduction

@@ -16,7 +16,8 @@ from pricing.references.reference import reference
 from pricing.simulation.scenario import Scenario, scenario
 from pricing.specs.payoff import Barrier, Call, Digital, Payoff, Put, WorstOf
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import BlackScholes, Dividend, Heston, Process
+from pricing.specs.process import BlackScholes, Heston, Process
+from pricing.specs.schedule import Dividend
 from surrogate.reductions.choice import reason, reduce
 from surrogate.reductions.expressions import evaluate
 from surrogate.reductions.reduction import Reduction, to_canonical

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from pricing.domain import Feature
 from pricing.errors import InvalidSpec
+from pricing.specs.choice import choose, require_estimator
 from pricing.specs.estimator import (
     Automatic,
     Bridge,
@@ -21,20 +22,19 @@ from pricing.specs.estimator import (
     Smoothed,
     Survival,
 )
-from pricing.specs.fit import (
-    choose,
+from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, Call, Digital, Payoff
+from pricing.specs.problem import PricingProblem
+from pricing.specs.process import BlackScholes, Heston, LocalVolatility, Process
+from pricing.specs.refusals import (
     require_differentiable,
-    require_estimator,
     require_knock_in,
     require_no_cash_at_barrier,
     require_no_jump,
     require_reversion,
     require_sampler,
 )
-from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, Call, Digital, Payoff
-from pricing.specs.problem import PricingProblem
-from pricing.specs.process import BlackScholes, Dividend, Heston, LocalVolatility, Process
 from pricing.specs.sampler import DiffusedSampler, MoneynessSampler, UniformSampler
+from pricing.specs.schedule import Dividend
 
 PLAIN = BlackScholes(volatilities=(0.2,), correlation=((1.0,),))
 PAYING = replace(PLAIN, dividends=(Dividend(time=0.5, amount=1.0),))
@@ -220,7 +220,7 @@ def test_a_diffused_sampler_has_a_spot_per_asset() -> None:
 
 
 def test_the_rules_import_no_torch() -> None:
-    code = "import pricing.specs.fit, sys; sys.exit('torch' in sys.modules)"
+    code = "import pricing.specs.refusals, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-P", "-c", code], check=False).returncode == 0
 
 

@@ -6,9 +6,8 @@ import pytest
 
 from pricing.domain import Feature
 from pricing.specs.payoff import Autocall, Barrier, Bermudan, BestOf, Call, Payoff, WorstOf
-from pricing.specs.problem import PricingProblem
+from pricing.specs.problem import PricingProblem, unit
 from pricing.specs.process import Bachelier, BlackScholes, Heston, LocalVolatility, Process
-from pricing.specs.units import unit
 
 ONE = ((1.0,),)
 BACHELIER = Bachelier(volatilities=(20.0,), correlation=ONE, convention="carry")
@@ -39,13 +38,13 @@ def problem(process: Process, payoff: Payoff, *extra: Feature) -> PricingProblem
 @pytest.mark.parametrize("payoff", [CALL, BARRIER, NOTE])
 @pytest.mark.parametrize("process", [BLACK_SCHOLES, HESTON, SURFACE])
 def test_every_parameter_has_a_unit(process: Process, payoff: Payoff) -> None:
-    for name in problem(process, payoff).sizes:
-        assert unit(name, process, payoff)
+    given = problem(process, payoff)
+    assert all(unit(given, name) for name in given.sizes)
 
 
 def test_every_parameter_of_several_assets_has_a_unit() -> None:
-    for name in problem(PAIR, WORST).sizes:
-        assert unit(name, PAIR, WORST)
+    given = problem(PAIR, WORST)
+    assert all(unit(given, name) for name in given.sizes)
 
 
 @pytest.mark.parametrize(
