@@ -32,7 +32,7 @@ def contribution(problem: PricingProblem, estimator: Bridge) -> Contribution:
         InvalidSpec: another payoff than a continuous barrier, dividends, or a process whose steps are not Gaussian.
     """
     require_estimator(problem, estimator)
-    assert isinstance(problem.payoff, Barrier)
+    assert isinstance(problem.payoff, Barrier)  # `PayoffFacts.decided`
     facts = problem.process.facts
     equal = max(estimator.steps, facts.grid or 1)
     count = equal + len(starts(problem.process))

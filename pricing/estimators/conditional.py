@@ -57,15 +57,16 @@ def expected(problem: PricingProblem, line: Line, at: Scenario) -> Tensor:
     """E[cash] over the open normal, undiscounted. Shape: -> batch path."""
     payoff, strike = problem.payoff, at.scalar("strike")
     match payoff:
+        case Asian(average="geometric"):
+            return ramp(*geometric(payoff, line), strike, line, payoff.side)
         case Call() | Put() | Asian():
             return ramp(*basket(payoff, line), strike, line, payoff.side)
         case Digital(cash=cash):
             return cash * step(*basket(payoff, line), strike, line, payoff.side)
-        case WorstOf(initial=initial) | BestOf(initial=initial):
-            scale = line.level.new_tensor(initial)
-            slopes = line.slope[:, :, -1] / scale if line.law == "additive" else line.slope[:, :, -1]
-            lines = envelope.Lines(amounts=line.level[:, :, -1] / scale, slopes=slopes, strike=strike, law=line.law)
-            return envelope.ramp(lines, "lowest" if isinstance(payoff, WorstOf) else "highest", payoff.side)
+        case WorstOf():
+            return envelope.ramp(performances(payoff, line, strike), "lowest", payoff.side)
+        case BestOf():
+            return envelope.ramp(performances(payoff, line, strike), "highest", payoff.side)
         case Barrier() | Autocall() | Bermudan():
             raise InvalidSpec("estimator: 'conditional' does not integrate this payoff", path="estimator")
         case _:
@@ -77,18 +78,29 @@ def basket(payoff: Call | Put | Digital | Asian, line: Line) -> tuple[Tensor, Te
 
     Shape: -> batch path item; batch-or-1 path-or-1 item.
     """
-    last = len(payoff.dates) if isinstance(payoff, Asian) else line.level.shape[2]
-    first = 0 if isinstance(payoff, Asian) else last - 1
-    level, slope = line.level[:, :, first:last], line.slope[:, :, first:last]
+    dates = payoff.facts.summed
+    level, slope = line.level[:, :, dates], line.slope[:, :, dates]
     w = level.new_tensor(payoff.weights)
-    if isinstance(payoff, Asian) and payoff.average == "geometric":
-        mean = torch.exp(torch.log(level.clamp(min=exponentials.TINY)).mean(dim=2))
-        return w * mean, slope.mean(dim=2)
-    share = w / (last - first)
+    share = w / level.shape[2]
     if line.law == "additive":
         return (share * level).flatten(2), (share * slope).flatten(2)
     kept = w != 0.0
     return (share * level)[..., kept].flatten(2), slope[..., kept].flatten(2)
+
+
+def geometric(payoff: Asian, line: Line) -> tuple[Tensor, Tensor]:
+    """The geometric average of one asset as a single item. Shape: -> batch path 1; batch-or-1 path-or-1 1."""
+    dates = payoff.facts.summed
+    level, slope = line.level[:, :, dates], line.slope[:, :, dates]
+    mean = torch.exp(torch.log(level.clamp(min=exponentials.TINY)).mean(dim=2))
+    return level.new_tensor(payoff.weights) * mean, slope.mean(dim=2)
+
+
+def performances(payoff: WorstOf | BestOf, line: Line, strike: Tensor) -> envelope.Lines:
+    """Levels over their initial ones at maturity, as lines in the open normal."""
+    scale = line.level.new_tensor(payoff.initial)
+    slopes = line.slope[:, :, -1] / scale if line.law == "additive" else line.slope[:, :, -1]
+    return envelope.Lines(amounts=line.level[:, :, -1] / scale, slopes=slopes, strike=strike, law=line.law)
 
 
 def ramp(amounts: Tensor, slopes: Tensor, strike: Tensor, line: Line, side: Side) -> Tensor:

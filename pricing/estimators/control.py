@@ -19,30 +19,27 @@ from pricing.estimators import exponentials
 from pricing.estimators.exponentials import Exponentials
 from pricing.simulation.paths import Paths
 from pricing.simulation.scenario import Scenario, clock, correlation, times
-from pricing.specs.payoff import Asian, Call, Put, Side
+from pricing.specs.payoff import Asian, Call, Put
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import BlackScholes
 
 
 def excess(problem: PricingProblem, at: Scenario, paths: Paths) -> Tensor:
     """Cash of the geometric basket less its expectation, of mean 0. Shape: -> batch path."""
-    payoff, process = problem.payoff, problem.process
-    assert isinstance(payoff, Call | Put | Asian)
-    assert isinstance(process, BlackScholes)
-    last = len(payoff.dates) if isinstance(payoff, Asian) else paths.dates
-    first = 0 if isinstance(payoff, Asian) else last - 1
-    covariance = logarithms(problem, at)[:, first:last, :, first:last].flatten(3).flatten(1, 2)
-    forward = paths.forward[:, :, first:last].flatten(2)[:, 0] * torch.exp(0.5 * covariance.diagonal(dim1=1, dim2=2))
-    w = forward.new_tensor(payoff.weights).repeat(last - first) / (last - first)
+    payoff = problem.payoff
+    assert isinstance(payoff, Call | Put | Asian)  # `pricing.specs.choice.not_dated`
+    dates = payoff.facts.summed
+    count = paths.forward[:, :, dates].shape[2]
+    covariance = logarithms(problem, at)[:, dates, :, dates].flatten(3).flatten(1, 2)
+    forward = paths.forward[:, :, dates].flatten(2)[:, 0] * torch.exp(0.5 * covariance.diagonal(dim1=1, dim2=2))
+    w = forward.new_tensor(payoff.weights).repeat(count) / count
     basket = forward @ w
     shares = torch.where(basket[:, None] > 0.0, w * forward / basket.clamp(min=exponentials.TINY)[:, None], w).detach()
     deviation = root(torch.einsum("bi,bij,bj->b", shares, covariance, shares))
     level = basket * torch.exp(-0.5 * deviation.square())
-    random = torch.log(paths.noise[:, :, first:last]).flatten(2)
-    side: Side = payoff.side if isinstance(payoff, Asian) else "call" if isinstance(payoff, Call) else "put"
+    random = torch.log(paths.noise[:, :, dates]).flatten(2)
     moneyness = level[:, None] * torch.exp((random * shares[:, None]).sum(dim=-1)) - at.scalar("strike")
     law = Exponentials(amounts=level[:, None, None], slopes=deviation[:, None, None], strike=at.scalar("strike"))
-    return torch.relu(moneyness if side == "call" else -moneyness) - exponentials.ramp(law, side)
+    return torch.relu(moneyness if payoff.side == "call" else -moneyness) - exponentials.ramp(law, payoff.side)
 
 
 def logarithms(problem: PricingProblem, at: Scenario) -> Tensor:

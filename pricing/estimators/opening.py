@@ -12,7 +12,7 @@ from pricing.simulation.payoffs import moneyness
 from pricing.simulation.rotation import Rotation
 from pricing.simulation.scenario import Scenario, times
 from pricing.specs.estimator import Conditional
-from pricing.specs.payoff import Asian, BestOf, Call, Digital, Payoff, Put, WorstOf
+from pricing.specs.payoff import Payoff
 from pricing.specs.problem import PricingProblem
 
 # Slopes against the weight's sign smaller than this share of the largest are rounding.
@@ -55,10 +55,10 @@ def bent(problem: PricingProblem, payoff: Payoff, at: Scenario, *, axis: Tensor,
     if payoff.assets == 1:
         return axis
     response, law = responses(problem, at, axis)
-    if isinstance(payoff, WorstOf | BestOf):
+    if payoff.facts.ranked:
         target = spaced(response)
-    elif isinstance(payoff, Call | Put | Digital | Asian) and law == "multiplicative":
-        target = increasing(response, torch.tensor(payoff.weights, dtype=torch.float64).sign())
+    elif payoff.facts.weights is not None and law == "multiplicative":
+        target = increasing(response, torch.tensor(payoff.facts.weights, dtype=torch.float64).sign())
     else:
         return axis
     if torch.equal(target, response):

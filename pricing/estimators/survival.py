@@ -18,8 +18,10 @@ autocalls.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import assert_never
 
 import torch
 from torch import Tensor
@@ -41,6 +43,9 @@ from pricing.specs.problem import PricingProblem
 # integrated beyond it, if that is less: what `Smoothed` takes for its bias.
 TIE = stated_bias(Smoothed())["width"]
 
+# D cash given the conditions, times their chance. Shape: -> batch path.
+Expected = Callable[[Steps, Scenario], Tensor]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Branches:
@@ -61,24 +66,25 @@ def contribution(problem: PricingProblem) -> Contribution:
     """
     payoff = problem.payoff
     require_estimator(problem, Survival())
-    assert isinstance(payoff, Autocall | Barrier)
+    assert isinstance(payoff, Autocall | Barrier)  # `PayoffFacts.survives`
     count = len(payoff.facts.dates)
     sizes = blocks(problem.process, count)
-    value = partial(weighted, problem, payoff)
-    branches = count if isinstance(payoff, Autocall) and payoff.memory else 1
+    match payoff:
+        case Barrier():
+            expected, branches = partial(barrier.expected, payoff, bridged=False), 1
+        case Autocall():
+            expected, branches = partial(autocall, payoff), count if payoff.memory else 1
+        case _:
+            assert_never(payoff)
+    value = partial(weighted, problem, expected)
     return Contribution(
         value=value, pilot=partial(value, rotation=identity(sizes)), blocks=sizes, numbers=4 * sum(sizes) * branches
     )
 
 
-def weighted(
-    problem: PricingProblem, payoff: Autocall | Barrier, at: Scenario, normals: Tensor, rotation: Rotation
-) -> Tensor:
+def weighted(problem: PricingProblem, expected: Expected, at: Scenario, normals: Tensor, rotation: Rotation) -> Tensor:
     """D cash given the conditions, times their chance. Shape: normals 1-or-batch path dimension -> batch path."""
-    path = steps(problem.process, at, rotation(normals), times(problem, at))
-    if isinstance(payoff, Barrier):
-        return barrier.expected(payoff, path, at, bridged=False)
-    return autocall(payoff, path, at)
+    return expected(steps(problem.process, at, rotation(normals), times(problem, at)), at)
 
 
 def autocall(payoff: Autocall, steps: Steps, at: Scenario) -> Tensor:

@@ -80,7 +80,7 @@ def relative(problem: PricingProblem, levels: Tensor, at: Scenario) -> Tensor:
 def watches_event(problem: PricingProblem) -> bool:
     """Whether the payoff's own event is an input: no polynomial of the levels follows the best or worst of them."""
     option = require_bermudan(problem).option
-    return isinstance(option, WorstOf | BestOf) and option.assets > 1 and not exchangeable(problem)
+    return option.facts.ranked and option.assets > 1 and not exchangeable(problem)
 
 
 def scale(problem: PricingProblem, at: Scenario) -> Tensor:

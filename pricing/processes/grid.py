@@ -5,6 +5,8 @@ The dates are grid points at every maturity, and the steps move with it, so a pa
 
 from __future__ import annotations
 
+from typing import assert_never
+
 import torch
 from torch import Tensor
 
@@ -24,6 +26,8 @@ def blocks(process: Heston | LocalVolatility, dates: int) -> tuple[int, int]:
             return process.assets * dates, count
         case LocalVolatility():
             return process.assets, count - process.assets
+        case _:
+            assert_never(process)
 
 
 def refined(process: Heston | LocalVolatility, until: Tensor, *, grading: float = 1.0) -> Tensor:

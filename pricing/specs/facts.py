@@ -59,6 +59,11 @@ class PayoffFacts:
     positive_levels: str | None
     strike_unit: Literal["currency", "1"]
 
+    @property
+    def summed(self) -> slice:
+        """Which of the dates make the level that decides it: all that an average looks at, else the last there is."""
+        return slice(0, self.dates.index(self.last_look) + 1) if self.decided == "average" else slice(-1, None)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ProcessFacts:

@@ -11,6 +11,7 @@ V = D h). w.u = d, so outside |d| = 6 the payoff of the forward is all that is l
 from __future__ import annotations
 
 import math
+from typing import assert_never
 
 import torch
 from msgspec.structs import replace
@@ -67,16 +68,16 @@ def reduce(problem: PricingProblem) -> Reduction | str:
     ahead = forward - at["strike"] * constant(centre(weights))
     discount = constant(1.0) if drift is None else exp(-(at["rate"] * at["maturity"]))
     d, u = product(ahead, weights[:, None]) / s, ahead / s
-    simple = replace(payoff, strike=0.0)
+    simple, scales = replace(payoff, strike=0.0), payoff.facts.degree == 1
     unit = "terminal standard deviations"
     spots = as_feature("spot", ahead / wide, problem.box, unit=unit)
     reduced = PricingProblem(process=canonical, payoff=simple, maturity=1.0, features=(spots,))
     return Reduction(
-        kind="V = D s h((F - K c) / s)" if not isinstance(payoff, Digital) else "V = D h((F - K c) / s)",
+        kind="V = D s h((F - K c) / s)" if scales else "V = D h((F - K c) / s)",
         problem=problem,
         canonical=reduced,
         box=Box(features=(spots,)),
-        amplitude=discount if isinstance(payoff, Digital) else discount * s,
+        amplitude=discount * s if scales else discount,
         inputs=u,
         arguments=u,
         local_amplitude=constant(1.0),
@@ -95,6 +96,8 @@ def asymptote(payoff: Call | Put | Digital, d: Expression) -> Expression:
             return clamp(-d, 0.0)
         case Digital():
             return indicator(d if payoff.side == "call" else -d) * payoff.cash
+        case _:
+            assert_never(payoff)
 
 
 def growth(at: Leaves) -> Expression | None:
