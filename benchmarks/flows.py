@@ -32,6 +32,7 @@ import torch
 from torch import Tensor
 
 from app.specification.build import read_build_spec
+from benchmarks.cases.narrow import narrow
 from pricing.draws import stream
 from pricing.sampling import sample_inside
 from pricing.specs.problem import PricingProblem
@@ -156,9 +157,9 @@ def toy(name: str, seed: int, *, smoke: bool) -> list[Row]:
 
 def history(problem: PricingProblem, *, seed: int) -> tuple[Array, Array]:
     """Daily states of a Bachelier path from 1, and those of the month after, which all lie in the Box."""
-    assert isinstance(problem.process, Bachelier)
-    root = np.linalg.cholesky(np.array(problem.process.correlation))
-    daily = math.sqrt(1.0 / YEAR) * np.array(problem.process.volatilities)
+    process = narrow(Bachelier, problem.process)
+    root = np.linalg.cholesky(np.array(process.correlation))
+    daily = math.sqrt(1.0 / YEAR) * np.array(process.volatilities)
     generator = stream("flows/history", seed=seed)
     while True:
         normals = generator.standard_normal((DAYS + LATER_DAYS, problem.box.dimension))

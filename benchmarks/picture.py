@@ -13,6 +13,7 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 
+from benchmarks.cases.narrow import narrow
 from pricing.references.bachelier_greeks import greeks
 from pricing.specs.base import load
 from pricing.specs.payoff import Call
@@ -44,13 +45,13 @@ def draw(target: Path) -> dict[str, float]:
     }
     plt.rcParams["svg.hashsalt"] = "sobolite"  # the same picture has the same bytes
     figure, axes = plt.subplots(2, 3, figsize=(10, 4.6), sharex=True, height_ratios=[3, 1.3], layout="constrained")
-    assert isinstance(problem.payoff, Call)
-    basket = spots @ np.array(problem.payoff.weights)
+    payoff = narrow(Call, problem.payoff)
+    basket = spots @ np.array(payoff.weights)
     for column, (name, (got, want)) in enumerate(curves.items()):
         top, bottom = axes[0, column], axes[1, column]
         top.plot(basket, want, color="0.75", linewidth=5, label="closed form")
         top.plot(basket, got, color="tab:blue", linewidth=1.2, label="model.onnx")
-        top.axvline(problem.payoff.strike, color="0.6", linewidth=0.6, linestyle=":")
+        top.axvline(payoff.strike, color="0.6", linewidth=0.6, linestyle=":")
         top.set_title(name)
         bottom.plot(basket, got - want, color="tab:red", linewidth=1)
         bottom.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))

@@ -31,6 +31,7 @@ from msgspec.structs import replace
 from scipy.special import ndtr
 
 from app.specification.build import read_build_spec
+from benchmarks.cases.narrow import narrow
 from pricing.draws import Source, stream, to_normals, uniforms
 from pricing.processes.local_volatility import GRADING, SHORTEST, Smile, local_variance, smiles
 from pricing.processes.simulate import blocks, simulate
@@ -81,11 +82,12 @@ def problems() -> Iterator[tuple[str, PricingProblem]]:
     """Names and problems; local volatility by both of its schemes."""
     for name in ("black_scholes_basket_7", "heston_call", "local_volatility_call"):
         problem = read_build_spec(EXAMPLES / f"{name}.toml").pricing
-        if isinstance(problem.process, LocalVolatility):
-            yield f"{name}, Euler", replace(problem, process=replace(problem.process, scheme="euler"))
-            yield f"{name}, Milstein", replace(problem, process=replace(problem.process, scheme="milstein"))
-        else:
-            yield name, problem
+        match problem.process:
+            case LocalVolatility() as process:
+                yield f"{name}, Euler", replace(problem, process=replace(process, scheme="euler"))
+                yield f"{name}, Milstein", replace(problem, process=replace(process, scheme="milstein"))
+            case _:
+                yield name, problem
 
 
 def runs(problem: PricingProblem) -> Iterator[tuple[str, Run]]:
@@ -152,7 +154,7 @@ def in_chunks(sample: Callable[[PricingProblem, int, np.random.Generator], Array
     def run(problem: PricingProblem, paths: int, seed: int) -> float:
         generator, count = np.random.default_rng(seed), min(NUMPY_CHUNK, paths)
         payoff, rate = problem.payoff, problem.parameters["rate"][0]
-        assert isinstance(payoff, Call)
+        payoff = narrow(Call, payoff)
         total = sum(
             np.maximum(sample(problem, count, generator) - payoff.strike, 0.0).sum() for _ in range(paths // count)
         )
@@ -163,9 +165,7 @@ def in_chunks(sample: Callable[[PricingProblem, int, np.random.Generator], Array
 
 def lognormal(problem: PricingProblem, count: int, generator: np.random.Generator) -> Array:
     """A basket of Black-Scholes assets at maturity. Shape: -> path."""
-    process, payoff, T = problem.process, problem.payoff, problem.maturity
-    assert isinstance(process, BlackScholes)
-    assert isinstance(payoff, Call)
+    process, payoff, T = narrow(BlackScholes, problem.process), narrow(Call, problem.payoff), problem.maturity
     sigma = np.array(process.volatilities)
     drift = process.rate - np.array(process.dividend_yields) - 0.5 * sigma**2
     z = generator.standard_normal((count, len(sigma))) @ np.linalg.cholesky(process.correlation).T
@@ -175,8 +175,7 @@ def lognormal(problem: PricingProblem, count: int, generator: np.random.Generato
 
 def quadratic_exponential(problem: PricingProblem, count: int, generator: np.random.Generator) -> Array:
     """Heston's asset at maturity by Andersen's scheme (2008), section 3.2, with central weights. Shape: -> path."""
-    process = problem.process
-    assert isinstance(process, Heston)
+    process = narrow(Heston, problem.process)
     spot, v0, kappa, theta, xi, rho = centre(problem)
     h = problem.maturity / process.steps
     E = np.exp(-kappa * h)
@@ -203,8 +202,7 @@ def quadratic_exponential(problem: PricingProblem, count: int, generator: np.ran
 
 def euler(problem: PricingProblem, count: int, generator: np.random.Generator) -> Array:
     """The asset under local volatility at maturity, on the same graded grid. Shape: -> path."""
-    process, T = problem.process, problem.maturity
-    assert isinstance(process, LocalVolatility)
+    process, T = narrow(LocalVolatility, problem.process), problem.maturity
     reference, grid = process.reference_spots[0], T * (np.arange(process.steps + 1) / process.steps) ** GRADING
     x = np.full(count, np.log(centre(problem)[0] / reference))
     for start, stop in pairwise(grid):
@@ -233,9 +231,7 @@ def dupire(process: LocalVolatility, k: Array, t: float) -> Array:
 
 def quantlib_basket(problem: PricingProblem, paths: int, seed: int) -> float:
     """By QuantLib's Monte Carlo basket engine."""
-    process, payoff = problem.process, problem.payoff
-    assert isinstance(process, BlackScholes)
-    assert isinstance(payoff, Call)
+    process, payoff = narrow(BlackScholes, problem.process), narrow(Call, problem.payoff)
     today, count = quantlib_today()
     surfaces = (
         QuantLib.BlackConstantVol(today, QuantLib.NullCalendar(), sigma, count) for sigma in process.volatilities
@@ -258,8 +254,7 @@ def quantlib_basket(problem: PricingProblem, paths: int, seed: int) -> float:
 
 def quantlib_heston(problem: PricingProblem, paths: int, seed: int) -> float:
     """By QuantLib's Monte Carlo Heston engine with Andersen's scheme."""
-    process = problem.process
-    assert isinstance(process, Heston)
+    process = narrow(Heston, problem.process)
     spot, v0, kappa, theta, xi, rho = centre(problem).tolist()
     heston = QuantLib.HestonProcess(
         *(flat(process.rate), flat(0.0), quantlib_quote(spot), v0, kappa, theta, xi, rho),
@@ -271,8 +266,7 @@ def quantlib_heston(problem: PricingProblem, paths: int, seed: int) -> float:
 
 def quantlib_local_volatility(problem: PricingProblem, paths: int, seed: int) -> float:
     """By QuantLib's Monte Carlo engine with Euler steps on a table of the surface."""
-    process, T = problem.process, problem.maturity
-    assert isinstance(process, LocalVolatility)
+    process, T = narrow(LocalVolatility, problem.process), problem.maturity
     today, count = quantlib_today()
     at = scenario(problem, torch.from_numpy(centre(problem))[None])
     ends = torch.arange(1, process.steps + 1, dtype=torch.float64) * T / process.steps
@@ -298,7 +292,7 @@ def quantlib_local_volatility(problem: PricingProblem, paths: int, seed: int) ->
 def quantlib_call(problem: PricingProblem, engine: Any) -> float:
     """The value of a call on one asset."""
     payoff, (today, _) = problem.payoff, quantlib_today()
-    assert isinstance(payoff, Call)
+    payoff = narrow(Call, payoff)
     option = QuantLib.VanillaOption(
         QuantLib.PlainVanillaPayoff(QuantLib.Option.Call, payoff.strike),
         QuantLib.EuropeanExercise(today + round(365 * problem.maturity)),

@@ -23,6 +23,7 @@ import torch
 from msgspec.structs import replace
 
 from app.specification.build import read_build_spec
+from benchmarks.cases.narrow import narrow
 from benchmarks.throughput import centre, flat, quantlib_quote, quantlib_today
 from pricing.domain import Feature
 from pricing.labels import make_labels
@@ -53,8 +54,7 @@ def calls() -> list[tuple[str, PricingProblem, Array]]:
     """Problems and features. Shape: feature."""
     heston = read_build_spec(EXAMPLES / "heston_call.toml").pricing
     local = read_build_spec(EXAMPLES / "local_volatility_call.toml").pricing
-    process = local.process
-    assert isinstance(process, LocalVolatility)
+    process = narrow(LocalVolatility, local.process)
     hard = {"spot": 100.0, "initial_variance": 0.04, "mean_reversion": 1.5, "long_variance": 0.04}
     hard |= {"variance_volatility": 0.8, "spot_variance_correlation": -0.7}
     euler, milstein = (replace(local, process=replace(process, scheme=scheme)) for scheme in ("euler", "milstein"))
@@ -66,18 +66,22 @@ def calls() -> list[tuple[str, PricingProblem, Array]]:
     ]
 
 
+def with_steps(problem: PricingProblem, steps: int) -> PricingProblem:
+    """The problem on another grid."""
+    process = problem.process
+    if process.facts.grid is None:
+        raise TypeError(f"this benchmark needs a process with time steps, got {process}")
+    return replace(problem, process=replace(process, steps=steps))
+
+
 def call_errors(*, smoke: bool) -> list[dict[str, Any]]:
     """Error of the value of every call at every number of steps."""
     rows = []
     spec = LabelSpec(paths=PATHS, replicates=REPLICATES)
     for name, problem, features in calls()[: 1 if smoke else None]:
         exact = float(reference(problem, features[None], seed=0).value[0])
-        process = problem.process
-        assert isinstance(process, Heston | LocalVolatility)
         for steps in STEPS[: 1 if smoke else None]:
-            found = value(
-                replace(problem, process=replace(process, steps=steps)), torch.from_numpy(features)[None], spec, seed=0
-            )
+            found = value(with_steps(problem, steps), torch.from_numpy(features)[None], spec, seed=0)
             assert found.standard_error is not None
             error, noise = float(found.value[0]) - exact, float(found.standard_error[0])
             rows.append({"problem": name, "value": exact, "steps": steps, "error": error, "standard_error": noise})
