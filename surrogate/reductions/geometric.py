@@ -47,6 +47,8 @@ LEAST, TINY = 1e-3, 1e-12
 LEAST_VARIANCE = 1e-6
 # Roles under scaling of parameters whose logarithms, roots or quotients enter the formulas.
 POSITIVE = ("level", "maturity", "volatility", "pace")
+# Those of what is divided by or into: 0 is none.
+UNITS = ("level", "maturity")
 
 
 def reduce(problem: PricingProblem) -> Reduction | str:
@@ -98,8 +100,10 @@ def obstacle(problem: PricingProblem, at: Leaves) -> str | None:
         return "the price is not homogeneous in spot and strike"
     if process.rate_pieces or process.volatility_pieces or process.facts.dividends:
         return "rates, volatilities or dividends change at fixed times"
-    for name in ("spot", "maturity", "strike", "barrier"):
-        if name not in given or (least := float(bounds(given[name], problem.box)[0].min())) > 0.0:
+    for name in given:
+        if PARAMETERS[name].scaling not in UNITS:
+            continue
+        if (least := float(bounds(given[name], problem.box)[0].min())) > 0.0:
             continue
         if given[name].is_constant:
             return f"{name} is {least:g}, and only one above 0 is a unit to scale by"
@@ -183,7 +187,7 @@ def chart(canonical: PricingProblem, at: Leaves, varying: Leaves) -> tuple[Expre
         turned = at["spot"] + ahead * (reciprocal(width) - 1.0) * constant(weights / weights.dot(weights))
         inputs = beside([turned if name == "spot" else at[name] for name in varying])
         return inputs, width if payoff.degree == 1 else constant(1.0)
-    inputs = beside([log(at[name]) / width if name in ("spot", "barrier") else at[name] for name in varying])
+    inputs = beside([log(at[name]) / width if PARAMETERS[name].scaling == "level" else at[name] for name in varying])
     if payoff.degree == 0:
         return inputs, constant(1.0)
     return inputs, width * square_root(at["spot"]) if payoff.vanilla else width
