@@ -19,10 +19,11 @@ from pricing.processes.simulate import blocks
 from pricing.simulation.rotation import Rotation, identity
 from pricing.simulation.scenario import Scenario
 from pricing.specs.choice import require_estimator
+from pricing.specs.diffusion import Diffusion
 from pricing.specs.estimator import Bridge
 from pricing.specs.payoff import Barrier
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import Diffusion, Heston
+from pricing.specs.process import Heston
 
 
 def contribution(problem: PricingProblem, estimator: Bridge) -> Contribution:

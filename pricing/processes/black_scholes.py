@@ -18,6 +18,7 @@ from pricing.elementary import root
 from pricing.processes.grid import lengths
 from pricing.simulation.paths import Paths
 from pricing.simulation.scenario import Scenario, clock, correlation, discount, growth
+from pricing.specs.diffusion import Diffusion
 from pricing.specs.process import BlackScholes
 
 
@@ -64,12 +65,12 @@ def drag(at: Scenario) -> Tensor:
     return 0.5 * at["volatility"].square()[:, :, None, :]
 
 
-def shocks(process: BlackScholes, at: Scenario, normals: Tensor, until: Tensor) -> Tensor:
+def shocks(process: Diffusion, at: Scenario, normals: Tensor, until: Tensor) -> Tensor:
     """sigma_i sqrt(d_j) (L z_j)_i of every step. Shape: normals 1-or-batch path step*asset -> batch path step asset."""
     ticks = lengths(clock(process, at, until))[:, 0, :, None]
     scale = at["volatility"] * root(ticks)
     factor = scale[..., None] * torch.linalg.cholesky(correlation(process, at))[:, None]
-    z = normals.reshape(*normals.shape[:2], until.shape[-1], process.assets)
+    z = normals.reshape(*normals.shape[:2], until.shape[-1], len(process.correlation))
     # A small matrix times a wide one is several times faster than a tall one times a small one.
     moves: Tensor = factor @ z.permute(0, 2, 3, 1)
     return moves.permute(0, 3, 1, 2)

@@ -6,10 +6,10 @@ from typing import assert_never
 
 from torch import Tensor
 
-from pricing.processes import bachelier, black_scholes, grid, heston, local_volatility
+from pricing.processes import bachelier, black_scholes, grid, heston, local_volatility, merton
 from pricing.simulation.paths import Paths
 from pricing.simulation.scenario import Scenario
-from pricing.specs.process import Bachelier, BlackScholes, Heston, LocalVolatility, Process
+from pricing.specs.process import Bachelier, BlackScholes, Heston, LocalVolatility, Merton, Process
 
 
 def simulate(process: Process, at: Scenario, normals: Tensor, until: Tensor) -> Paths:
@@ -28,6 +28,8 @@ def simulate(process: Process, at: Scenario, normals: Tensor, until: Tensor) -> 
             return heston.simulate(process, at, normals, until)
         case LocalVolatility():
             return local_volatility.simulate(process, at, normals, until)
+        case Merton():
+            return merton.simulate(process, at, normals, until)
         case _:
             assert_never(process)
 
@@ -44,5 +46,7 @@ def blocks(process: Process, dates: int) -> tuple[int, ...]:
             return black_scholes.blocks(process, dates)
         case Heston() | LocalVolatility():
             return grid.blocks(process, dates)
+        case Merton():
+            return merton.blocks(process, dates)
         case _:
             assert_never(process)

@@ -15,9 +15,10 @@ from torch import Tensor
 
 from pricing.references.normal import lognormal, lognormal_digital
 from pricing.simulation.scenario import Scenario, clock, correlation, discount, growth, times
+from pricing.specs.diffusion import Diffusion
 from pricing.specs.payoff import Asian, Barrier, Call, Digital, Put
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import BlackScholes, Diffusion
+from pricing.specs.process import BlackScholes
 
 # Trapezoidal rule over [-REACH, REACH] standard deviations of one asset: spectral for analytic integrands.
 REACH, NODES = 9.0, 721

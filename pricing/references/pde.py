@@ -22,9 +22,10 @@ from scipy.interpolate import make_interp_spline
 from scipy.linalg import solve_banded
 
 from pricing.simulation.scenario import Scenario, clock, discount, growth
+from pricing.specs.diffusion import Diffusion
 from pricing.specs.payoff import Barrier, Call, Digital, Payoff, Put
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import Diffusion, LocalVolatility
+from pricing.specs.process import LocalVolatility
 from pricing.types import Array
 
 # Cells in y and steps in time of the coarse grid; the fine one has twice as many of both, and (4 fine - coarse) / 3

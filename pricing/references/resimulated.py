@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, assert_never
+from typing import Literal
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ from pricing.specs.estimator import Bridge, Estimator, Frozen, Pathwise, Smoothe
 from pricing.specs.labels import LabelSpec
 from pricing.specs.parameters import PARAMETERS
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import MAXIMUM_STEPS, Bachelier, BlackScholes, Heston, LocalVolatility
+from pricing.specs.process import with_steps
 from pricing.types import Array
 
 Parts = tuple[Array, Array, Array]
@@ -109,14 +109,7 @@ def points(problem: PricingProblem) -> int:
 
 def finer(problem: PricingProblem) -> PricingProblem:
     """The problem with more time steps, if its process has any."""
-    process = problem.process
-    match process:
-        case Heston(steps=steps) | LocalVolatility(steps=steps):
-            return replace(problem, process=replace(process, steps=min(FINER * steps, MAXIMUM_STEPS)))
-        case Bachelier() | BlackScholes():
-            return problem
-        case _:
-            assert_never(process)
+    return replace(problem, process=with_steps(problem.process, FINER))
 
 
 def reference(problem: PricingProblem, features: Array, *, order: Order, seed: int) -> tuple[Parts, Parts]:

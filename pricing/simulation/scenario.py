@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pricing.specs.diffusion import Diffusion
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import Diffusion
 from pricing.specs.schedule import Piece
 
 

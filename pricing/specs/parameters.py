@@ -16,6 +16,8 @@ from msgspec.structs import replace
 
 # Largest |skew| of a surface: at 1 its slope is infinite at a point.
 MAXIMUM_SKEW = 0.999
+# Least jump intensity that may vary, per year: a derivative by it comes from paths that jump.
+LEAST_INTENSITY = 0.01
 # Parameters by name with the value that each has where it is no feature.
 Parameters = dict[str, tuple[float, ...]]
 # What exact scaling makes of a parameter: levels are divided by the strike; the maturity becomes 1; volatilities are
@@ -264,6 +266,39 @@ PARAMETERS: Mapping[str, Parameter] = {
         field="spot_variance_correlations",
         has_it="heston",
         meaning="rho",
+        scaling="none",
+        noise="step",
+    ),
+    "jump_intensity": Parameter(
+        unit="1 / year",
+        least=LEAST_INTENSITY,
+        most=100.0,
+        greek="jump_intensity",
+        field="jump_intensities",
+        has_it="merton",
+        meaning="lambda, jumps per year; varying from 0.01 on, for where nothing jumps no path tells its derivative",
+        scaling="pace",
+        noise="step",
+    ),
+    "jump_mean": Parameter(
+        unit="1",
+        least=-5.0,
+        most=5.0,
+        greek="jump_mean",
+        field="jump_means",
+        has_it="merton",
+        meaning="mu of ln J",
+        scaling="none",
+        noise="step",
+    ),
+    "jump_deviation": Parameter(
+        unit="1",
+        least=0.0,
+        most=5.0,
+        greek="jump_deviation",
+        field="jump_deviations",
+        has_it="merton",
+        meaning="delta of ln J",
         scaling="none",
         noise="step",
     ),

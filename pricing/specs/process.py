@@ -7,42 +7,18 @@ from typing import Literal, assert_never
 from msgspec.structs import replace
 
 from pricing.errors import InvalidSpec
-from pricing.specs.base import (
-    Spec,
-    require_finite,
-    require_increasing,
-    require_length,
-    require_number,
-    require_positive,
-    require_range,
-)
-from pricing.specs.correlation import require_correlation
+from pricing.specs.base import require_increasing, require_length, require_positive, require_range
+from pricing.specs.diffusion import Diffusion, diffusion_parameters, require_diffusion
 from pricing.specs.facts import ProcessFacts
 from pricing.specs.parameters import MAXIMUM_SKEW, Parameters
-from pricing.specs.schedule import Dividend, Piece
+from pricing.specs.schedule import Dividend
 
 MAXIMUM_STEPS = 4096
+# Jumps a year and sizes of their logarithms beyond which nobody trades: e^5 is a factor of 150.
+MAXIMUM_INTENSITY, MAXIMUM_JUMP = 100.0, 5.0
 # Tensors of a double backward pass at its peak, two to three times what its graph keeps; measured: 10 to 120, and 300
 # through the steps of a local volatility.
 TENSORS, LOCAL_VOLATILITY_TENSORS = 128, 320
-
-
-class Diffusion(Spec, frozen=True, kw_only=True):
-    """What every process has: correlated drivers, carry b_i = r - q_i, discounting at r.
-
-    Args:
-        correlation: rho between the assets' drivers, symmetric, unit diagonal, positive definite.
-        rate: r per year, continuously compounded, until the first of ``rate_pieces``.
-        rate_pieces: later values of r, per year, by increasing start.
-        dividend_yields: q_i per year; empty means zero.
-        volatility_pieces: from each start on all volatilities are multiplied by its value, by 1 before the first.
-    """
-
-    correlation: tuple[tuple[float, ...], ...]
-    rate: float = 0.0
-    rate_pieces: tuple[Piece, ...] = ()
-    dividend_yields: tuple[float, ...] = ()
-    volatility_pieces: tuple[Piece, ...] = ()
 
 
 class Bachelier(Diffusion, frozen=True, kw_only=True, tag_field="kind", tag="bachelier"):
@@ -315,7 +291,79 @@ class LocalVolatility(Diffusion, frozen=True, kw_only=True, tag_field="kind", ta
         )
 
 
-Process = Bachelier | BlackScholes | Heston | LocalVolatility
+class Merton(Diffusion, frozen=True, kw_only=True, tag_field="kind", tag="merton"):
+    """Jump diffusion: dS / S = (b - lambda m) dt + sigma dW + (J - 1) dN for every asset (Merton 1976).
+
+    N counts independent jumps of intensity lambda, each by a factor J with ln J ~ N(mu, delta^2), and m = E[J] - 1. The
+    ``correlation`` is that of W; jumps of different assets are independent.
+
+    Args:
+        volatilities: sigma_i, per sqrt(year), >= 0.
+        jump_intensities: lambda_i, jumps per year, 0 to 100.
+        jump_means: mu_i of ln J, -5 to 5.
+        jump_deviations: delta_i of ln J, 0 to 5.
+    """
+
+    volatilities: tuple[float, ...]
+    jump_intensities: tuple[float, ...]
+    jump_means: tuple[float, ...]
+    jump_deviations: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        require_positive("volatilities", self.volatilities, unit="per sqrt(year)")
+        for name, least, most in (
+            ("jump_intensities", 0.0, MAXIMUM_INTENSITY),
+            ("jump_means", -MAXIMUM_JUMP, MAXIMUM_JUMP),
+            ("jump_deviations", 0.0, MAXIMUM_JUMP),
+        ):
+            values = getattr(self, name)
+            require_length(name, values, self.assets)
+            for i, value in enumerate(values):
+                require_range(f"{name}[{i}]", value, least, most)
+        require_diffusion(self, self.assets)
+
+    @property
+    def assets(self) -> int:
+        """Number of assets."""
+        return len(self.volatilities)
+
+    @property
+    def parameters(self) -> Parameters:
+        """What may vary besides the spots."""
+        return {
+            "volatility": self.volatilities,
+            "jump_intensity": self.jump_intensities,
+            "jump_mean": self.jump_means,
+            "jump_deviation": self.jump_deviations,
+            **diffusion_parameters(self, self.assets),
+        }
+
+    @property
+    def facts(self) -> ProcessFacts:
+        """What others ask of it; the jumps that happen come from normals of their own."""
+        return ProcessFacts(
+            law="multiplicative",
+            unaffine=None,
+            opened="every step",
+            unopened=None,
+            random_variance=False,
+            independent_increments=True,
+            density=False,
+            lognormal=False,
+            grid=None,
+            shared_noise=True,
+            level_noise=False,
+            bridge=None,
+            tensors=TENSORS,
+            randomness=("volatility", "jump_intensity"),
+            dividends=(),
+            convex=True,
+            unscaled=None,
+            constant={},
+        )
+
+
+Process = Bachelier | BlackScholes | Heston | LocalVolatility | Merton
 
 
 def with_volatilities(process: Process, factor: float) -> Process:
@@ -331,31 +379,23 @@ def with_volatilities(process: Process, factor: float) -> Process:
                 long_variances=tuple(squared * v for v in process.long_variances),
                 variance_volatilities=tuple(factor * xi for xi in process.variance_volatilities),
             )
+        case Merton():
+            return replace(
+                process,
+                volatilities=tuple(factor * sigma for sigma in process.volatilities),
+                jump_means=tuple(factor * mu for mu in process.jump_means),
+                jump_deviations=tuple(factor * delta for delta in process.jump_deviations),
+            )
         case _:
             assert_never(process)
 
 
-def diffusion_parameters(process: Diffusion, assets: int) -> Parameters:
-    """The parameters that every process has; ``volatility_scale`` and ``rate`` have one coordinate per piece."""
-    return {
-        "volatility_scale": (1.0, *(piece.value for piece in process.volatility_pieces)),
-        "rate": (process.rate, *(piece.value for piece in process.rate_pieces)),
-        "dividend_yield": process.dividend_yields or (0.0,) * assets,
-    }
-
-
-def require_diffusion(process: Diffusion, assets: int) -> None:
-    """Raise InvalidSpec unless correlation, carry and pieces fit that many assets."""
-    require_number("rate", process.rate)
-    require_finite("dividend_yields", process.dividend_yields)
-    if len(process.dividend_yields) not in (0, assets):
-        raise InvalidSpec(
-            f"dividend_yields: give none or {assets}, got {len(process.dividend_yields)}", path="dividend_yields"
-        )
-    for name in ("rate_pieces", "volatility_pieces"):
-        pieces: tuple[Piece, ...] = getattr(process, name)
-        require_increasing(name, [0.0, *(piece.start for piece in pieces)])
-    require_positive(
-        "volatility_pieces", [piece.value for piece in process.volatility_pieces], unit="a factor", least=0
-    )
-    require_correlation(process.correlation, assets)
+def with_steps(process: Process, factor: int) -> Process:
+    """The process on so many times finer a grid, as far as grids go; itself where it has none."""
+    match process:
+        case Heston() | LocalVolatility():
+            return replace(process, steps=min(factor * process.steps, MAXIMUM_STEPS))
+        case Bachelier() | BlackScholes() | Merton():
+            return process
+        case _:
+            assert_never(process)

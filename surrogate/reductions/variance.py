@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pricing.specs.process import Diffusion
+from pricing.specs.diffusion import Diffusion
 from surrogate.reductions.expressions import Expression, constant, product, total
 from surrogate.reductions.reduction import Leaves
 

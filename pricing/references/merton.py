@@ -1,0 +1,47 @@
+"""Closed form of Merton's jump diffusion on one asset: a Poisson series of Black's formulas.
+
+    V = sum_n P(N = n) V_n,   V_n on F e^(n (mu + delta^2 / 2) - lambda m T) with the variance sigma^2 T + n delta^2
+
+with N ~ Poisson(lambda T) and m = e^(mu + delta^2 / 2) - 1.
+
+References: Merton (1976), Option pricing when underlying stock returns are discontinuous, (16).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from pricing.references.black_scholes import terminal
+from pricing.references.normal import lognormal, lognormal_digital
+from pricing.simulation.scenario import Scenario, times
+from pricing.specs.payoff import Call, Digital, Put
+from pricing.specs.problem import PricingProblem
+
+# Terms beyond the mean plus so many deviations, and so many more, have a chance below 1e-16.
+TAIL, LEAST_TERMS = 10.0, 20
+
+
+def series(payoff: Call | Put | Digital, problem: PricingProblem, at: Scenario) -> Tensor:
+    """A call, put or digital; a negative weight turns one into the other. Shape: -> batch."""
+    until = times(problem, at)
+    forward, paid, ticks = terminal(problem.process, at, until)
+    mu, delta, intensity = (at.scalar(name)[:, 0] for name in ("jump_mean", "jump_deviation", "jump_intensity"))
+    (weight,) = payoff.weights
+    side = math.copysign(1.0, weight)
+    sign = side if payoff.side == "call" else -side
+    mean, growth = intensity * until[:, 0, -1], mu + 0.5 * delta.square()
+    count = math.ceil(float(mean.amax()) + TAIL * math.sqrt(float(mean.amax()))) + LEAST_TERMS
+    n = torch.arange(count, dtype=mean.dtype)[:, None]
+    logarithm = torch.log(mean.clamp(min=torch.finfo(mean.dtype).tiny))
+    chance = torch.exp(n * logarithm - mean - torch.lgamma(n + 1.0))
+    level = abs(weight) * forward[:, -1, 0] * torch.exp(n * growth - mean * torch.expm1(growth))
+    variance = at["volatility"][:, 0, 0].square() * ticks[:, -1] + n * delta.square()
+    strike = (side * at.scalar("strike")[:, 0]).expand_as(level)
+    if isinstance(payoff, Digital):
+        terms = payoff.cash * lognormal_digital(level, strike, variance, sign=sign)
+    else:
+        terms = lognormal(level, strike, variance, sign=sign)
+    return paid[:, -1] * (chance * terms).sum(dim=0)
