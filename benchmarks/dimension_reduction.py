@@ -26,7 +26,7 @@ from app.specification.smoke import smoke
 from benchmarks.products import run
 from pricing.case_study import random_market
 from pricing.domain import Feature
-from pricing.specs.payoff import Call
+from pricing.specs.european import Call
 from pricing.specs.process import BlackScholes
 from surrogate.artifact.files import show_r2
 

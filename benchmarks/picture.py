@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.cases.narrow import narrow
 from pricing.references.bachelier_greeks import greeks
 from pricing.specs.base import load
-from pricing.specs.payoff import Call
+from pricing.specs.european import Call
 from pricing.specs.problem import PricingProblem
 from surrogate.runtime import onnxruntime
 

@@ -37,8 +37,8 @@ from pricing.labels import Labels, make_labels
 from pricing.sampling import sample_features
 from pricing.specs.draws import Draws
 from pricing.specs.estimator import Smoothed
+from pricing.specs.european import Call
 from pricing.specs.labels import LabelSpec
-from pricing.specs.payoff import Call
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier
 from pricing.specs.sampler import UniformSampler

@@ -37,7 +37,7 @@ from pricing.processes.local_volatility import GRADING, SHORTEST, Smile, local_v
 from pricing.processes.simulate import blocks, simulate
 from pricing.simulation.payoffs import cash
 from pricing.simulation.scenario import scenario, times
-from pricing.specs.payoff import Call
+from pricing.specs.european import Call
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes, Heston, LocalVolatility
 from pricing.types import Array

@@ -24,7 +24,8 @@ from pricing.simulation.rotation import Rotation
 from pricing.simulation.scenario import Scenario, times
 from pricing.specs.choice import require_estimator
 from pricing.specs.estimator import Conditional
-from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, BestOf, Call, Digital, Put, Side, WorstOf
+from pricing.specs.european import BestOf, Call, Digital, Put, Side, WorstOf
+from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan
 from pricing.specs.problem import PricingProblem
 
 

@@ -19,7 +19,8 @@ from pricing.estimators import exponentials
 from pricing.estimators.exponentials import Exponentials
 from pricing.simulation.paths import Paths
 from pricing.simulation.scenario import Scenario, clock, correlation, times
-from pricing.specs.payoff import Asian, Call, Put
+from pricing.specs.european import Call, Put
+from pricing.specs.payoff import Asian
 from pricing.specs.problem import PricingProblem
 
 

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from pricing.elementary import cumulative, density, ratio
 from pricing.estimators.exponentials import TINY
-from pricing.specs.payoff import Side
+from pricing.specs.european import Side
 
 # No mass lies beyond: N(-37) = 6e-300.
 FAR = 37.0

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from pricing.elementary import cumulative, density, ratio
-from pricing.specs.payoff import Side
+from pricing.specs.european import Side
 
 # Beyond this plus the largest slope no mass lies, weighted by the items or not: N(-9) = 1e-19.
 REACH = 9.0

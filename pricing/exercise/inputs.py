@@ -18,7 +18,8 @@ from pricing.errors import InvalidSpec
 from pricing.simulation.paths import Paths
 from pricing.simulation.payoffs import moneyness
 from pricing.simulation.scenario import Scenario
-from pricing.specs.payoff import Bermudan, BestOf, Call, Put, WorstOf
+from pricing.specs.european import BestOf, Call, Put, WorstOf
+from pricing.specs.payoff import Bermudan
 from pricing.specs.problem import PricingProblem
 
 

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from pricing.references.normal import gaussian, gaussian_digital
 from pricing.simulation.scenario import Scenario, correlation, discount, growth, times
-from pricing.specs.payoff import Asian, Barrier, Call, Digital, Put
+from pricing.specs.european import Call, Digital, Put
+from pricing.specs.payoff import Asian, Barrier
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier
 

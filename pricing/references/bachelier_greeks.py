@@ -19,7 +19,7 @@ import numpy as np
 from scipy.special import erfcx, exprel, ndtr
 
 from pricing.errors import InvalidSpec
-from pricing.specs.payoff import Call, Put
+from pricing.specs.european import Call, Put
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier
 from pricing.types import Array, BoolArray

@@ -23,7 +23,8 @@ from pricing.references.black_scholes import TINY_LEVEL, TINY_VARIANCE, carry
 from pricing.references.normal import quantile
 from pricing.references.replicates import STREAM
 from pricing.simulation.scenario import Scenario, clock, correlation, discount, scenario, times
-from pricing.specs.payoff import Bermudan, BestOf, Call, Put, WorstOf
+from pricing.specs.european import BestOf, Call, Put, WorstOf
+from pricing.specs.payoff import Bermudan
 from pricing.specs.problem import PricingProblem
 from pricing.types import Array
 

@@ -16,7 +16,8 @@ from torch import Tensor
 from pricing.references.normal import lognormal, lognormal_digital
 from pricing.simulation.scenario import Scenario, clock, correlation, discount, growth, times
 from pricing.specs.diffusion import Diffusion
-from pricing.specs.payoff import Asian, Barrier, Call, Digital, Put
+from pricing.specs.european import Call, Digital, Put
+from pricing.specs.payoff import Asian, Barrier
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes
 

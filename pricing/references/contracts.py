@@ -11,7 +11,8 @@ from torch import Tensor
 
 from pricing.errors import InvalidSpec
 from pricing.simulation.scenario import Scenario
-from pricing.specs.payoff import Autocall, Barrier, BasketPayoff, Bermudan, Call, Digital, Put, Ranked
+from pricing.specs.european import BasketPayoff, Call, Digital, Put, Ranked
+from pricing.specs.payoff import Autocall, Barrier, Bermudan
 from pricing.specs.problem import PricingProblem
 
 # (date, spots, held, discount factor) -> value before the date; held and the result have one column a state.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from pricing.simulation.scenario import discount, growth, scenario, times
-from pricing.specs.payoff import Call, Put
+from pricing.specs.european import Call, Put
 from pricing.specs.problem import PricingProblem
 from pricing.types import Array
 

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from pricing.references.black_scholes import TINY_LEVEL, terminal
 from pricing.simulation.scenario import Scenario, times
-from pricing.specs.payoff import Call, Digital, Put
+from pricing.specs.european import Call, Digital, Put
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Heston
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from pricing.references.black_scholes import terminal
 from pricing.references.normal import lognormal, lognormal_digital
 from pricing.simulation.scenario import Scenario, times
-from pricing.specs.payoff import Call, Digital, Put
+from pricing.specs.european import Call, Digital, Put
 from pricing.specs.problem import PricingProblem
 
 # Terms beyond the mean plus so many deviations, and so many more, have a chance below 1e-16.

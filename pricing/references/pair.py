@@ -22,7 +22,8 @@ import torch
 from pricing.references.bermudan import gain
 from pricing.references.black_scholes import TINY_LEVEL, carry
 from pricing.simulation.scenario import Scenario, clock, correlation, discount, scenario, times
-from pricing.specs.payoff import BasketPayoff, Bermudan
+from pricing.specs.european import BasketPayoff
+from pricing.specs.payoff import Bermudan
 from pricing.specs.problem import PricingProblem
 from pricing.types import Array
 

@@ -23,7 +23,8 @@ from scipy.linalg import solve_banded
 
 from pricing.simulation.scenario import Scenario, clock, discount, growth
 from pricing.specs.diffusion import Diffusion
-from pricing.specs.payoff import Barrier, Call, Digital, Payoff, Put
+from pricing.specs.european import Call, Digital, Put
+from pricing.specs.payoff import Barrier, Payoff
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import LocalVolatility
 from pricing.types import Array

@@ -16,7 +16,7 @@ from torch import Tensor
 from pricing.references.black_scholes import TINY_LEVEL, TINY_VARIANCE, terminal
 from pricing.references.normal import bivariate, distribution, quantile
 from pricing.simulation.scenario import Scenario, correlation, times
-from pricing.specs.payoff import BestOf, WorstOf
+from pricing.specs.european import BestOf, WorstOf
 from pricing.specs.problem import PricingProblem
 
 # Conditional probabilities are kept this far from 0 and 1: their inverse has finite second derivatives.

@@ -31,7 +31,8 @@ from pricing.references import (
     resimulated,
 )
 from pricing.simulation.scenario import Scenario, scenario
-from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, BestOf, Call, Digital, Put, WorstOf
+from pricing.specs.european import BestOf, Call, Digital, Put, WorstOf
+from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier, BlackScholes, Heston, LocalVolatility
 from pricing.types import Array

@@ -27,7 +27,8 @@ from torch import Tensor
 from pricing.references.black_scholes import TINY_VARIANCE, terminal
 from pricing.references.normal import distribution, lognormal, lognormal_digital, quantile
 from pricing.simulation.scenario import Scenario, correlation, scenario, times
-from pricing.specs.payoff import Asian, Call, Digital, Put
+from pricing.specs.european import Call, Digital, Put
+from pricing.specs.payoff import Asian
 from pricing.specs.problem import PricingProblem
 
 # Paths of one replicate, fewer in many dimensions, which take longer and have less left to simulate; replicates, whose

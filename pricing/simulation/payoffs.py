@@ -19,7 +19,8 @@ from pricing.simulation.paths import Paths
 from pricing.simulation.scenario import Scenario
 from pricing.simulation.smoothing import ramp, step
 from pricing.specs.estimator import Kernel
-from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, BestOf, Call, Digital, Payoff, Put, Side, WorstOf
+from pricing.specs.european import BestOf, Call, Digital, Put, Side, WorstOf
+from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, Payoff
 
 
 class Edges(Protocol):

@@ -20,7 +20,7 @@ from pricing.errors import InvalidSpec
 from pricing.references import reference as references
 from pricing.sampling import forward_moneyness
 from pricing.simulation.scenario import discount, growth, scenario, times
-from pricing.specs.payoff import Call, Put
+from pricing.specs.european import Call, Put
 from pricing.specs.problem import PricingProblem
 from pricing.types import Array, BoolArray
 from surrogate.evaluation.second_order import second_order

@@ -17,7 +17,7 @@ import torch
 from msgspec.structs import replace
 
 from pricing.domain import Box
-from pricing.specs.payoff import Call, Digital, Put
+from pricing.specs.european import Call, Digital, Put
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier
 from surrogate.reductions.expressions import (

@@ -23,8 +23,9 @@ from __future__ import annotations
 import torch
 
 from pricing.domain import Box, Feature
+from pricing.specs.european import Call, Put
 from pricing.specs.parameters import PARAMETERS, with_values
-from pricing.specs.payoff import Call, Put, with_levels
+from pricing.specs.payoff import with_levels
 from pricing.specs.problem import PricingProblem
 from surrogate.reductions.expressions import (
     Expression,

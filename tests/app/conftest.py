@@ -21,7 +21,7 @@ from app.specification.build import BuildSpec
 from app.sweeps.run import Outcome
 from app.sweeps.spec import FromScratch, SweepSpec
 from pricing.domain import Feature
-from pricing.specs.payoff import Call
+from pricing.specs.european import Call
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier
 from pruning.shifts import Noise

@@ -12,7 +12,7 @@ from torch import Tensor
 from pricing.case_study import SEVEN_ASSET_WEIGHTS, random_market
 from pricing.domain import Feature
 from pricing.specs.base import load
-from pricing.specs.payoff import Call, Put
+from pricing.specs.european import Call, Put
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier
 

@@ -11,7 +11,7 @@ from pricing.draws import Source, independent, path_sets, principal_axes, stream
 from pricing.processes.bachelier import simulate, step_factors
 from pricing.simulation.scenario import scenario
 from pricing.specs.draws import Draws
-from pricing.specs.payoff import Call
+from pricing.specs.european import Call
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier
 from pricing.types import Array

@@ -16,8 +16,8 @@ from pricing.references.bachelier_greeks import greeks
 from pricing.sampling import sample_features
 from pricing.specs.draws import Draws
 from pricing.specs.estimator import Conditional, Estimator, Pathwise, Smoothed
+from pricing.specs.european import Call
 from pricing.specs.labels import LabelSpec
-from pricing.specs.payoff import Call
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes
 from pricing.specs.sampler import MoneynessSampler

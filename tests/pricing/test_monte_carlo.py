@@ -24,8 +24,9 @@ from pricing.simulation.scenario import scenario, times
 from pricing.simulation.smoothing import value_bias
 from pricing.specs.draws import Draws
 from pricing.specs.estimator import Automatic, Conditional, Estimator, Frozen, Pathwise, Smoothed
+from pricing.specs.european import BestOf, Call, Put, WorstOf
 from pricing.specs.labels import LabelSpec
-from pricing.specs.payoff import Bermudan, BestOf, Call, Payoff, Put, WorstOf
+from pricing.specs.payoff import Bermudan, Payoff
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier, BlackScholes, Heston, LocalVolatility, Process
 from pricing.specs.sampler import MoneynessSampler

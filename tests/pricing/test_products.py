@@ -15,20 +15,9 @@ from pricing.labels import Labels, make_labels
 from pricing.references.reference import reference
 from pricing.specs.draws import Draws
 from pricing.specs.estimator import Frozen
+from pricing.specs.european import BestOf, Call, Digital, Put, Side, WorstOf
 from pricing.specs.labels import LabelSpec
-from pricing.specs.payoff import (
-    Asian,
-    Autocall,
-    Barrier,
-    Bermudan,
-    BestOf,
-    Call,
-    Digital,
-    Payoff,
-    Put,
-    Side,
-    WorstOf,
-)
+from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, Payoff
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier, BlackScholes, Heston, LocalVolatility, Process
 

@@ -14,8 +14,8 @@ from pricing.references.bachelier_greeks import greeks
 from pricing.sampling import path_numbers, sample_features, sample_inside
 from pricing.simulation.scenario import Scenario, scenario
 from pricing.specs.draws import Draws
+from pricing.specs.european import BestOf, Call, Put, Side, WorstOf
 from pricing.specs.labels import LabelSpec
-from pricing.specs.payoff import BestOf, Call, Put, Side, WorstOf
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier
 from pricing.specs.sampler import DiffusedSampler, MoneynessSampler, Sampler, TableSampler, UniformSampler

@@ -9,7 +9,7 @@ import torch
 from msgspec.structs import replace as changed
 
 from pricing.domain import Box
-from pricing.specs.payoff import Call, Put
+from pricing.specs.european import Call, Put
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier
 from pruning.errors import PruningError

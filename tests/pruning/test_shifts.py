@@ -6,7 +6,7 @@ import pytest
 from pricing.domain import Feature
 from pricing.errors import InvalidSpec
 from pricing.references.bachelier_greeks import greeks
-from pricing.specs.payoff import Call
+from pricing.specs.european import Call
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier
 from pricing.types import Array

@@ -12,8 +12,9 @@ from app.specification.build import read_build_spec
 from app.specification.jobs import JobKind
 from app.specification.page import page
 from app.specification.schema import components, document, fields, structs, summary
+from pricing.specs.european import WorstOf
 from pricing.specs.parameters import PARAMETERS
-from pricing.specs.payoff import Asian, WorstOf
+from pricing.specs.payoff import Asian
 from pricing.specs.process import Heston
 from pricing.specs.sampler import TableSampler
 

@@ -17,8 +17,9 @@ from pricing.labels import Labels, make_labels
 from pricing.references.reference import reference
 from pricing.specs.draws import Draws
 from pricing.specs.estimator import Bridge
+from pricing.specs.european import Call, Put, Side
 from pricing.specs.labels import LabelSpec
-from pricing.specs.payoff import Barrier, Call, Put, Side
+from pricing.specs.payoff import Barrier
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier, BlackScholes, Process
 from pricing.specs.schedule import Dividend, Piece

@@ -20,8 +20,9 @@ from pricing.references.reference import reference
 from pricing.specs.choice import choose
 from pricing.specs.draws import Draws
 from pricing.specs.estimator import Conditional, Pathwise, Smoothed
+from pricing.specs.european import BestOf, Call, Digital, Put, Side, WorstOf
 from pricing.specs.labels import LabelSpec
-from pricing.specs.payoff import Asian, Barrier, BestOf, Call, Digital, Payoff, Put, Side, WorstOf
+from pricing.specs.payoff import Asian, Barrier, Payoff
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier, BlackScholes, Heston, LocalVolatility
 from pricing.specs.schedule import Dividend

@@ -11,8 +11,9 @@ from pricing.estimators.contribute import contribution
 from pricing.labels import Labels, make_labels
 from pricing.specs.draws import Draws
 from pricing.specs.estimator import Pathwise
+from pricing.specs.european import Call, Digital, Put
 from pricing.specs.labels import LabelSpec
-from pricing.specs.payoff import Asian, Call, Digital, Payoff, Put
+from pricing.specs.payoff import Asian, Payoff
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes
 

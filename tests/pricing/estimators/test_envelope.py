@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pricing.estimators.envelope import Lines, ramp
-from pricing.specs.payoff import Side
+from pricing.specs.european import Side
 
 Rank = Literal["lowest", "highest"]
 Law = Literal["additive", "multiplicative"]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pricing.estimators.exponentials import Exponentials, ramp, region, step
-from pricing.specs.payoff import Side
+from pricing.specs.european import Side
 from pricing.types import Array
 
 SIDES: tuple[Side, ...] = ("call", "put")

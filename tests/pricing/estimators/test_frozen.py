@@ -18,8 +18,9 @@ from pricing.references.reference import reference
 from pricing.simulation.rotation import identity
 from pricing.simulation.scenario import scenario
 from pricing.specs.estimator import Frozen
+from pricing.specs.european import BestOf, Call, Put
 from pricing.specs.labels import LabelSpec
-from pricing.specs.payoff import Bermudan, BestOf, Call, Put
+from pricing.specs.payoff import Bermudan
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier, BlackScholes, Process
 

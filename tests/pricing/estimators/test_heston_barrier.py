@@ -17,8 +17,9 @@ from pricing.references.reference import reference
 from pricing.simulation.scenario import scenario
 from pricing.specs.draws import Draws
 from pricing.specs.estimator import Bridge
+from pricing.specs.european import Call
 from pricing.specs.labels import LabelSpec
-from pricing.specs.payoff import Barrier, Call
+from pricing.specs.payoff import Barrier
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes, Heston
 from pricing.specs.schedule import Piece

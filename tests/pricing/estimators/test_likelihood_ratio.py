@@ -14,8 +14,9 @@ from pricing.estimators.contribute import contribution
 from pricing.labels import make_labels
 from pricing.specs.draws import Draws
 from pricing.specs.estimator import LikelihoodRatio
+from pricing.specs.european import Call, Digital, WorstOf
 from pricing.specs.labels import LabelSpec
-from pricing.specs.payoff import Asian, Barrier, Bermudan, Call, Digital, Payoff, WorstOf
+from pricing.specs.payoff import Asian, Barrier, Bermudan, Payoff
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier, BlackScholes, Heston
 

@@ -18,8 +18,9 @@ from pricing.simulation.rotation import identity
 from pricing.simulation.scenario import scenario
 from pricing.specs.draws import Draws
 from pricing.specs.estimator import Pathwise, Survival
+from pricing.specs.european import Call, Digital, WorstOf
 from pricing.specs.labels import LabelSpec
-from pricing.specs.payoff import Autocall, Barrier, Call, Digital, Payoff, WorstOf
+from pricing.specs.payoff import Autocall, Barrier, Payoff
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier, BlackScholes, Process
 

@@ -11,7 +11,8 @@ from pricing.domain import Feature
 from pricing.errors import InvalidSpec
 from pricing.exercise.bounds import bounds
 from pricing.specs.estimator import Frozen
-from pricing.specs.payoff import Bermudan, BestOf, Call
+from pricing.specs.european import BestOf, Call
+from pricing.specs.payoff import Bermudan
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes, Heston
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from pricing.domain import Feature
 from pricing.processes.simulate import blocks, simulate
 from pricing.simulation.scenario import scenario, times
-from pricing.specs.payoff import Call
+from pricing.specs.european import Call
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes
 from pricing.specs.schedule import Dividend, Piece

@@ -16,7 +16,7 @@ from pricing.domain import Feature
 from pricing.processes.heston import joined, variances
 from pricing.processes.simulate import blocks, simulate
 from pricing.simulation.scenario import scenario, times
-from pricing.specs.payoff import Call
+from pricing.specs.european import Call
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Heston
 from pricing.specs.schedule import Piece

@@ -16,7 +16,7 @@ from pricing.domain import Feature
 from pricing.processes.local_volatility import GRADING, SHORTEST, Smile, local_variance, smiles
 from pricing.processes.simulate import blocks, simulate
 from pricing.simulation.scenario import Scenario, scenario, times
-from pricing.specs.payoff import Call
+from pricing.specs.european import Call
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import LocalVolatility
 from pricing.types import Array

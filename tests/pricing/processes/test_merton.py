@@ -17,8 +17,9 @@ from pricing.labels import make_labels
 from pricing.processes.merton import blocks, likelihood, poisson
 from pricing.processes.simulate import simulate
 from pricing.simulation.scenario import scenario, times
+from pricing.specs.european import Call
 from pricing.specs.labels import LabelSpec
-from pricing.specs.payoff import Asian, Call
+from pricing.specs.payoff import Asian
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Merton
 

@@ -9,7 +9,8 @@ import QuantLib
 from pricing.domain import Feature
 from pricing.references.bachelier_greeks import greeks
 from pricing.references.reference import reference
-from pricing.specs.payoff import Asian, Barrier, Call, Put
+from pricing.specs.european import Call, Put
+from pricing.specs.payoff import Asian, Barrier
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier
 from pricing.specs.schedule import Piece

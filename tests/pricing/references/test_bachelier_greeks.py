@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from pricing.domain import Feature
 from pricing.errors import InvalidSpec
 from pricing.references.bachelier_greeks import Greeks, greeks
-from pricing.specs.payoff import Call, Payoff, Put
+from pricing.specs.european import Call, Put
+from pricing.specs.payoff import Payoff
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier
 from pricing.types import Array

@@ -10,7 +10,8 @@ import pytest
 from pricing.domain import Feature
 from pricing.references import bermudan
 from pricing.references.reference import reference
-from pricing.specs.payoff import Bermudan, BestOf
+from pricing.specs.european import BestOf
+from pricing.specs.payoff import Bermudan
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes
 

@@ -14,7 +14,8 @@ from scipy.stats import norm
 
 from pricing.domain import Feature
 from pricing.references.reference import reference
-from pricing.specs.payoff import Asian, Barrier, Call, Digital, Put
+from pricing.specs.european import Call, Digital, Put
+from pricing.specs.payoff import Asian, Barrier
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes
 from pricing.specs.schedule import Piece

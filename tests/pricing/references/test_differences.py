@@ -7,7 +7,8 @@ import numpy as np
 from pricing.references import differences, pde
 from pricing.references.reference import reference
 from pricing.simulation.scenario import Scenario
-from pricing.specs.payoff import Barrier, Call
+from pricing.specs.european import Call
+from pricing.specs.payoff import Barrier
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes, LocalVolatility
 from pricing.types import Array

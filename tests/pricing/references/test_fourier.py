@@ -7,7 +7,7 @@ import pytest
 import QuantLib
 
 from pricing.references.reference import reference
-from pricing.specs.payoff import Call, Digital, Put
+from pricing.specs.european import Call, Digital, Put
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes, Heston
 from pricing.specs.schedule import Piece

@@ -11,7 +11,7 @@ import torch
 from pricing.domain import Feature
 from pricing.references.merton import series
 from pricing.simulation.scenario import scenario
-from pricing.specs.payoff import Call, Digital, Put
+from pricing.specs.european import Call, Digital, Put
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Merton
 

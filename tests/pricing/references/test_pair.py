@@ -15,7 +15,8 @@ from pricing.references import bermudan, pair
 from pricing.references.reference import reference
 from pricing.references.replicates import REPLICATES, uniforms
 from pricing.simulation.scenario import scenario
-from pricing.specs.payoff import Bermudan, BestOf, Call, Put, WorstOf
+from pricing.specs.european import BestOf, Call, Put, WorstOf
+from pricing.specs.payoff import Bermudan
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes
 from pricing.specs.schedule import Dividend

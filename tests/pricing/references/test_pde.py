@@ -11,7 +11,8 @@ from pricing.references.normal import lognormal, lognormal_digital
 from pricing.references.pde import dupire, greeks
 from pricing.references.reference import reference
 from pricing.simulation.scenario import scenario
-from pricing.specs.payoff import Barrier, Call, Digital, Put
+from pricing.specs.european import Call, Digital, Put
+from pricing.specs.payoff import Barrier
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes, LocalVolatility
 from pricing.specs.schedule import Piece

@@ -14,8 +14,9 @@ import torch
 from pricing.domain import Feature
 from pricing.labels import make_labels
 from pricing.references.reference import reference
+from pricing.specs.european import BestOf, Call, Digital, Put, WorstOf
 from pricing.specs.labels import LabelSpec
-from pricing.specs.payoff import Asian, Barrier, Bermudan, BestOf, Call, Digital, Payoff, Put, WorstOf
+from pricing.specs.payoff import Asian, Barrier, Bermudan, Payoff
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes, Heston, Process
 

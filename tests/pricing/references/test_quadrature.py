@@ -13,7 +13,8 @@ from scipy.stats import multivariate_normal
 from pricing.references import quadrature
 from pricing.references.reference import reference
 from pricing.simulation.scenario import scenario
-from pricing.specs.payoff import Autocall, Barrier, Bermudan, Call, Digital, Put
+from pricing.specs.european import Call, Digital, Put
+from pricing.specs.payoff import Autocall, Barrier, Bermudan
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier, BlackScholes
 from pricing.specs.schedule import Dividend

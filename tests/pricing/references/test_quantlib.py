@@ -17,7 +17,8 @@ from msgspec.structs import replace
 
 from pricing.references.reference import reference
 from pricing.specs.base import load
-from pricing.specs.payoff import Asian, Barrier, Bermudan, BestOf, Call, Digital, Put, WorstOf
+from pricing.specs.european import BestOf, Call, Digital, Put, WorstOf
+from pricing.specs.payoff import Asian, Barrier, Bermudan
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier, BlackScholes, Heston, LocalVolatility
 from pricing.specs.schedule import Dividend

@@ -9,7 +9,7 @@ import QuantLib
 
 from pricing.domain import Feature
 from pricing.references.reference import reference
-from pricing.specs.payoff import BestOf, WorstOf
+from pricing.specs.european import BestOf, WorstOf
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes
 from pricing.types import Array

@@ -10,7 +10,8 @@ import pytest
 from pricing.errors import InvalidSpec, NonFiniteLabels
 from pricing.references.reference import Known, affordable, kind, method, reference
 from pricing.specs.base import load
-from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, BestOf, Call, Payoff
+from pricing.specs.european import BestOf, Call
+from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, Payoff
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier, BlackScholes, Heston, LocalVolatility, Process
 from pricing.specs.schedule import Dividend

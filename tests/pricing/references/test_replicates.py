@@ -10,7 +10,8 @@ import QuantLib
 from pricing.domain import Feature
 from pricing.references import replicates
 from pricing.references.reference import reference
-from pricing.specs.payoff import Asian, Call, Digital, Put
+from pricing.specs.european import Call, Digital, Put
+from pricing.specs.payoff import Asian
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes
 from pricing.types import Array

@@ -11,7 +11,8 @@ from pricing.errors import InvalidSpec
 from pricing.references import resimulated
 from pricing.references.reference import Reference, reference
 from pricing.specs.estimator import Frozen
-from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, BestOf, Call, Digital, Payoff, Put, WorstOf
+from pricing.specs.european import BestOf, Call, Digital, Put, WorstOf
+from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, Payoff
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier, BlackScholes, Heston, Process
 from pricing.specs.schedule import Dividend

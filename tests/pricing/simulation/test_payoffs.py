@@ -6,7 +6,8 @@ import torch
 from pricing.simulation.paths import Paths
 from pricing.simulation.payoffs import Sharp, Smooth, average, cash, moneyness
 from pricing.simulation.scenario import Scenario
-from pricing.specs.payoff import Asian, Autocall, Barrier, BestOf, Call, Digital, Put, WorstOf
+from pricing.specs.european import BestOf, Call, Digital, Put, WorstOf
+from pricing.specs.payoff import Asian, Autocall, Barrier
 
 TINY_WIDTH = torch.tensor([[1e-9]], dtype=torch.float64)
 

@@ -23,8 +23,8 @@ from pricing.simulation.smoothing import (
     width_ratio,
 )
 from pricing.specs.estimator import Conditional, Kernel, Pathwise, Smoothed
+from pricing.specs.european import WorstOf
 from pricing.specs.labels import LabelSpec
-from pricing.specs.payoff import WorstOf
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pricing.domain import Feature
-from pricing.specs.payoff import Autocall, Barrier, Bermudan, BestOf, Call, Payoff, WorstOf
+from pricing.specs.european import BestOf, Call, WorstOf
+from pricing.specs.payoff import Autocall, Barrier, Bermudan, Payoff
 from pricing.specs.problem import PricingProblem, unit
 from pricing.specs.process import Bachelier, BlackScholes, Heston, LocalVolatility, Process
 

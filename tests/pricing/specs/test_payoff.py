@@ -8,7 +8,8 @@ import pytest
 
 from pricing.errors import InvalidSpec
 from pricing.specs.base import load
-from pricing.specs.payoff import MAXIMUM_DATES, Asian, Autocall, Barrier, Bermudan, Call, Payoff, Put
+from pricing.specs.european import Call, Put
+from pricing.specs.payoff import MAXIMUM_DATES, Asian, Autocall, Barrier, Bermudan, Payoff
 
 CALL = {"kind": "call", "weights": [1.0], "strike": 100.0}
 ASIAN = {**CALL, "kind": "asian", "dates": [0.5, 1.0]}

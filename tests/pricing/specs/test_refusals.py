@@ -22,7 +22,8 @@ from pricing.specs.estimator import (
     Smoothed,
     Survival,
 )
-from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, Call, Digital, Payoff
+from pricing.specs.european import Call, Digital
+from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, Payoff
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes, Heston, LocalVolatility, Process
 from pricing.specs.refusals import (

@@ -11,7 +11,7 @@ import torch
 
 from pricing.domain import Box, Feature
 from pricing.specs.base import load
-from pricing.specs.payoff import Call
+from pricing.specs.european import Call
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier, BlackScholes
 from surrogate.artifact.files import MODEL, MODEL_FLOAT32, Artifact, files

@@ -10,7 +10,8 @@ from pricing.domain import Feature
 from pricing.errors import InvalidSpec
 from pricing.references import reference as references
 from pricing.references.reference import Known, Reference
-from pricing.specs.payoff import Barrier, Call, Put
+from pricing.specs.european import Call, Put
+from pricing.specs.payoff import Barrier
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier
 from surrogate.evaluation.evaluate import (

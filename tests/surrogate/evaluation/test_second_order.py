@@ -7,7 +7,7 @@ import pytest
 
 from pricing.domain import Feature
 from pricing.references.reference import Known, Reference, reference
-from pricing.specs.payoff import Call
+from pricing.specs.european import Call
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes
 from pricing.types import Array

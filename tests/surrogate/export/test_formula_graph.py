@@ -9,7 +9,7 @@ import torch
 from msgspec.structs import replace
 
 from pricing.domain import Feature
-from pricing.specs.payoff import Call, Digital
+from pricing.specs.european import Call, Digital
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier, BlackScholes
 from surrogate.export.onnx_file import read_network, to_onnx

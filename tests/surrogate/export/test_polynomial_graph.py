@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pricing.domain import Box, Feature
-from pricing.specs.payoff import Call
+from pricing.specs.european import Call
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier
 from surrogate.errors import SurrogateError

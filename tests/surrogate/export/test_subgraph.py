@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from onnx.utils import Extractor
 
 from pricing.domain import Box, Feature
-from pricing.specs.payoff import Call
+from pricing.specs.european import Call
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier
 from surrogate.errors import CorruptArtifact

@@ -11,7 +11,7 @@ from pricing.domain import Feature
 from pricing.references import bachelier as closed_form
 from pricing.references.reference import reference
 from pricing.simulation.scenario import scenario
-from pricing.specs.payoff import Call, Digital, Put
+from pricing.specs.european import Call, Digital, Put
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier
 from pricing.specs.schedule import Piece

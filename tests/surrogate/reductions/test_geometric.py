@@ -14,7 +14,8 @@ from pricing.domain import Feature
 from pricing.references import black_scholes, fourier, rainbow
 from pricing.references.reference import reference
 from pricing.simulation.scenario import Scenario, scenario
-from pricing.specs.payoff import Barrier, Call, Digital, Payoff, Put, WorstOf
+from pricing.specs.european import Call, Digital, Put, WorstOf
+from pricing.specs.payoff import Barrier, Payoff
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes, Heston, Process
 from pricing.specs.schedule import Dividend

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pricing.domain import Feature
-from pricing.specs.payoff import Call
+from pricing.specs.european import Call
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier, BlackScholes
 from surrogate.dataset import Dataset
