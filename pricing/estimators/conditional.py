@@ -11,9 +11,9 @@ from typing import assert_never
 import torch
 from torch import Tensor
 
-from pricing.elementary import cumulative, density
+from pricing.elementary import gaussian_ramp, gaussian_step
 from pricing.errors import InvalidSpec
-from pricing.estimators import envelope, exponentials
+from pricing.estimators import envelope, exponentials, forward_start
 from pricing.estimators.contribution import Contribution
 from pricing.estimators.direct import pilot
 from pricing.estimators.exponentials import Exponentials
@@ -25,7 +25,7 @@ from pricing.simulation.scenario import Scenario, times
 from pricing.specs.choice import require_estimator
 from pricing.specs.estimator import Conditional
 from pricing.specs.european import BestOf, Call, Digital, Put, Side, WorstOf
-from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan
+from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, ForwardStart
 from pricing.specs.problem import PricingProblem
 
 
@@ -68,6 +68,8 @@ def expected(problem: PricingProblem, line: Line, at: Scenario) -> Tensor:
             return envelope.ramp(performances(payoff, line, strike), "lowest", payoff.side)
         case BestOf():
             return envelope.ramp(performances(payoff, line, strike), "highest", payoff.side)
+        case ForwardStart():
+            return forward_start.expected(payoff, line, strike)
         case Barrier() | Autocall() | Bermudan():
             raise InvalidSpec("estimator: 'conditional' does not integrate this payoff", path="estimator")
         case _:
@@ -127,20 +129,3 @@ def upright(amounts: Tensor, strike: Tensor, side: Side) -> tuple[Tensor, Tensor
     if bool((amounts > 0.0).any()) or not bool((amounts < 0.0).any()):
         return amounts, strike, side
     return -amounts, -strike, "put" if side == "call" else "call"
-
-
-def gaussian_ramp(rest: Tensor, slope: Tensor) -> Tensor:
-    """E[(rest + slope t)^+] = |slope| (u N(u) + n(u)), u = rest / |slope|; rest^+ for slope 0. Shape: batch path."""
-    size = slope.abs()
-    moves = size > 0.0
-    safe = torch.where(moves, size, torch.ones_like(size))
-    u = rest / safe
-    return torch.where(moves, safe * (u * cumulative(u) + density(u)), torch.relu(rest))
-
-
-def gaussian_step(rest: Tensor, slope: Tensor) -> Tensor:
-    """P(rest + slope t > 0) = N(u), u = rest / |slope|; 1 or 0 for slope 0. Shape: batch path."""
-    size = slope.abs()
-    moves = size > 0.0
-    u = rest / torch.where(moves, size, torch.ones_like(size))
-    return torch.where(moves, cumulative(u), (rest > 0.0).to(rest.dtype))

@@ -20,7 +20,7 @@ from pricing.simulation.scenario import Scenario
 from pricing.simulation.smoothing import ramp, step
 from pricing.specs.estimator import Kernel
 from pricing.specs.european import BestOf, Call, Digital, Put, Side, WorstOf
-from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, Payoff
+from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, ForwardStart, Payoff
 
 
 class Edges(Protocol):
@@ -131,7 +131,7 @@ def cash(payoff: Payoff, paths: Paths, at: Scenario, edges: Edges = SHARP) -> Te
     Shape: -> batch path.
     """
     match payoff:
-        case Call() | Put() | WorstOf() | BestOf() | Asian():
+        case Call() | Put() | WorstOf() | BestOf() | Asian() | ForwardStart():
             return edges.ramp(moneyness(payoff, paths, at, edges))
         case Digital(cash=amount):
             return amount * edges.step(moneyness(payoff, paths, at, edges))
@@ -163,6 +163,8 @@ def moneyness(payoff: Payoff, paths: Paths, at: Scenario, edges: Edges = SHARP, 
             return signed(side, best(initial, paths, edges, date) - at.scalar("strike"))
         case Asian(side=side):
             return signed(side, average(payoff, paths) - at.scalar("strike"))
+        case ForwardStart(weights=weights, side=side):
+            return signed(side, paths.basket(weights, date) - at.scalar("strike") * paths.basket(weights, 0))
         case Barrier(side=side):
             return signed(side, paths.basket((1.0,), date) - at.scalar("strike"))
         case Autocall(initial=initial, triggers=triggers):

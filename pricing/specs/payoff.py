@@ -15,6 +15,8 @@ from pricing.specs.parameters import Parameters, with_values
 
 # Monitoring, averaging and exercise dates of one contract.
 MAXIMUM_DATES = 1024
+# A strike is set no nearer to the ends of the contract than this share of its life.
+EARLIEST_START = 1e-3
 # Why no formula integrates a normal of a payoff that more than a terminal or average level decides.
 NOT_TERMINAL = "integrates payoffs of the terminal or average level"
 
@@ -57,6 +59,48 @@ class Asian(BasketPayoff, frozen=True, kw_only=True, tag="asian"):
             sized_by="weights",
             positive_levels="average" if geometric else None,
             strike_unit="currency",
+        )
+
+
+class ForwardStart(BasketPayoff, frozen=True, kw_only=True, tag="forward_start"):
+    """Pays max(w . S_T - K w . S_t, 0) or max(K w . S_t - w . S_T, 0): a strike set at t as a share of the basket.
+
+    Legs of a cliquet with the dates t_1 < t_2 < ... are options of this kind that start where the one before ends.
+
+    Args:
+        start: t, a share of the maturity, in (0, 1).
+        strike: K, a share of the basket at t, > 0; 1 is at the money.
+        side: "call" or "put".
+    """
+
+    start: float
+    side: Side = "call"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_range("start", self.start, EARLIEST_START, 1.0 - EARLIEST_START)
+        require_levels("strike", (self.strike,))
+
+    @property
+    def facts(self) -> PayoffFacts:
+        """What others ask of it."""
+        basket = "has no formula for a basket's strike that is set on the way"
+        return PayoffFacts(
+            dates=(self.start, 1.0),
+            last_look=1.0,
+            decided="dates",
+            degree=1,
+            levels=(),
+            jumps=False,
+            flat=False,
+            survives=False,
+            unintegrated=basket if self.assets > 1 else None,
+            ranked=False,
+            weights=self.weights,
+            vanilla=False,
+            sized_by="weights",
+            positive_levels=None,
+            strike_unit="1",
         )
 
 
@@ -250,7 +294,7 @@ class Bermudan(Spec, frozen=True, kw_only=True, tag_field="kind", tag="bermudan"
         )
 
 
-Payoff = Call | Put | Digital | WorstOf | BestOf | Asian | Barrier | Autocall | Bermudan
+Payoff = Call | Put | Digital | WorstOf | BestOf | Asian | ForwardStart | Barrier | Autocall | Bermudan
 
 
 def with_levels(payoff: Payoff, values: Parameters) -> Payoff:
@@ -258,7 +302,7 @@ def with_levels(payoff: Payoff, values: Parameters) -> Payoff:
     match payoff:
         case Bermudan(option=option):
             return replace(payoff, option=with_values(option, values))
-        case Call() | Put() | Digital() | WorstOf() | BestOf() | Asian() | Barrier() | Autocall():
+        case Call() | Put() | Digital() | WorstOf() | BestOf() | Asian() | ForwardStart() | Barrier() | Autocall():
             return with_values(payoff, values)
         case _:
             assert_never(payoff)
