@@ -15,7 +15,7 @@ from pruning.nodes import prune_nodes
 from pruning.ntk_sap import ntk_sap, perturbed, trace
 from pruning.pfp import drawn, partly_drawn, prune_pfp
 from pruning.quadratic.cbs import prune_cbs
-from pruning.quadratic.chita_step import prune_chita
+from pruning.quadratic.chita import prune_chita
 from pruning.quadratic.greedy import prune_obs_greedy
 from pruning.quadratic.mfac import prune_mfac, prune_woodfisher, prune_woodtaylor
 from pruning.quadratic.obs import prune_obs

@@ -12,7 +12,7 @@ from pruning.budget import budgets
 from pruning.errors import PruningError
 from pruning.methods import METHODS
 from pruning.prune import AnyNetwork, Pruned, evidence_for, one_stage, prune
-from pruning.quadratic.chita_step import chita_path
+from pruning.quadratic.chita import chita_path
 from pruning.sequential import from_sequential, to_sequential
 from pruning.spec import PruningSpec
 from surrogate.dataset import Dataset, Samples, as_dataset

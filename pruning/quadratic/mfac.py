@@ -16,9 +16,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pruning.quadratic.expansion import HALVINGS, Expansion, expand, sample_loss
 from pruning.quadratic.inverse import BlockInverse, invert_blocks
-from pruning.quadratic.model import HALVINGS, Expansion, Model, expand, sample_loss
 from pruning.quadratic.obs import cost
+from pruning.quadratic.problem import Quadratic
 from pruning.rows import loss_rows
 from pruning.schedules import schedule
 from pruning.stage import Budget, Cut, Evidence, size
@@ -31,17 +32,18 @@ ROUNDS = 16
 def prune_woodfisher(network: Network, budget: Budget, evidence: Evidence) -> Cut:
     """Superposed surgeries around weights that are taken for a minimum of the loss."""
     expansion = expand(network, evidence)
-    model = expansion.model
-    inverse = invert_blocks(model, model.blocks(evidence.spec.block))
-    return expansion.cut(superpose(model, inverse, model.anchor, budget.count))
+    problem = expansion.problem
+    inverse = invert_blocks(problem, problem.blocks(evidence.spec.block))
+    return expansion.cut(superpose(problem, inverse, problem.anchor, budget.count))
 
 
 def prune_woodtaylor(network: Network, budget: Budget, evidence: Evidence) -> Cut:
     """Superposed surgeries after a step of Newton's method."""
     expansion = expand(network, evidence)
-    model = expansion.model
-    inverse = invert_blocks(model, model.blocks(evidence.spec.block))
-    return expansion.cut(superpose(model, inverse, newton_step(expansion, inverse), budget.count))
+    problem = expansion.problem
+    inverse = invert_blocks(problem, problem.blocks(evidence.spec.block))
+    start = newton_step(expansion, inverse, evidence)
+    return expansion.cut(superpose(problem, inverse, start, budget.count))
 
 
 def prune_mfac(network: Network, budget: Budget, evidence: Evidence) -> Cut:
@@ -57,22 +59,22 @@ def prune_mfac(network: Network, budget: Budget, evidence: Evidence) -> Cut:
     return cut
 
 
-def superpose(model: Model, inverse: BlockInverse, start: Tensor, count: int) -> Tensor:
+def superpose(problem: Quadratic, inverse: BlockInverse, start: Tensor, count: int) -> Tensor:
     """The weights after all surgeries, exactly ``count`` of them kept. Shape: -> weight."""
     diagonal = inverse.diagonal()
-    support = model.keep(cost(start, diagonal), count)
+    support = problem.keep(cost(start, diagonal), count)
     zero = start.new_zeros(())
     return (start - inverse.times((start / diagonal).where(~support, zero))).where(support, zero)
 
 
-def newton_step(expansion: Expansion, inverse: BlockInverse) -> Tensor:
+def newton_step(expansion: Expansion, inverse: BlockInverse, evidence: Evidence) -> Tensor:
     """w - t F^-1 g with t the first of 1, 1/2, 1/4, ... that lowers the loss of the samples. Shape: -> weight.
 
-    Rows see few directions of a large network, and in all others the ridge alone limits a step along the gradient.
+    Rows see few directions of a large network, and in all others the damping alone limits a step along the gradient.
     """
-    evidence, network, anchor = expansion.evidence, expansion.network, expansion.model.anchor
+    network, anchor = expansion.network, expansion.problem.anchor
     rows = loss_rows(network, evidence.dataset, evidence.spec.rows, evidence.generator)
-    step = inverse.times(expansion.columns(rows.combine(torch.ones_like(rows.residual))))
+    step = inverse.times(expansion.coordinates(rows.combine(torch.ones_like(rows.residual))))
     loss = sample_loss(network, evidence)
     for halvings in range(HALVINGS):
         candidate = anchor - step / 2.0**halvings
