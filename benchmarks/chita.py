@@ -25,6 +25,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample
 
+from pruning.driver.sequential import from_sequential, to_sequential
 from pruning.path import prune_path
 from pruning.prune import prune
 from pruning.quadratic.factored import factored
@@ -32,7 +33,6 @@ from pruning.quadratic.line_search import descend
 from pruning.quadratic.problem import Quadratic
 from pruning.quadratic.regression import back_solve
 from pruning.rows import fisher
-from pruning.sequential import from_sequential, to_sequential
 from pruning.spec import PruningSpec
 from surrogate.dataset import Dataset
 

@@ -1,4 +1,4 @@
-"""Scores of a network before it is trained, and rounds of them: SNIP, GraSP, SynFlow.
+"""Scores of a network before it is trained: SNIP, GraSP, SynFlow.
 
 References: SNIP, Lee, Ajanthan & Torr 2019; in rounds, de Jorge et al. 2021; GraSP, Wang, Zhang & Grosse 2020;
 SynFlow, Tanaka et al. 2020.
@@ -12,11 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from pruning.masks import kept_count
 from pruning.saliency import Scores
-from pruning.schedules import schedule
-from pruning.stage import Budget, Cut, Evidence, size
-from pruning.weights import WeightScore, prune_weights
+from pruning.stage import Evidence
 from surrogate.functions.network import Network, flatten, outputs, unflatten
 from surrogate.learning.losses import Objective, loss_weights
 from surrogate.spec import SobolevLoss
@@ -24,20 +21,6 @@ from surrogate.spec import SobolevLoss
 # GraSP divides logits by this, so that the softmax of a fresh classifier is flat (Wang, Zhang & Grosse 2020). Values
 # are not divided: against labels of unit variance f / 200 would be the constant 0.
 TEMPERATURE = 200.0
-
-
-def prune_in_rounds(network: Network, budget: Budget, evidence: Evidence, *, score: WeightScore, rounds: int) -> Cut:
-    """Remove weights in rounds that each keep the same share, with new scores at the mask of the round before.
-
-    Args:
-        rounds: how many, unless ``PruningSpec.rounds`` says otherwise.
-    """
-    alive = size(network, "weights")
-    path = schedule("geometric", 0.0, 1.0 - budget.count / alive, evidence.spec.rounds or rounds)
-    # A small network has fewer counts than rounds: the same count again would remove nothing.
-    for step in dict.fromkeys((*(kept_count(alive, sparsity) for sparsity in path[:-1]), budget.count)):
-        network = prune_weights(network, Budget(unit="weights", count=step), evidence, score=score).network
-    return Cut(network=network)
 
 
 @dataclass(frozen=True, kw_only=True)

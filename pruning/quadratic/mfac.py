@@ -20,9 +20,9 @@ from pruning.quadratic.expansion import HALVINGS, Expansion, expand, sample_loss
 from pruning.quadratic.inverse import BlockInverse, invert_blocks
 from pruning.quadratic.obs import cost
 from pruning.quadratic.problem import Quadratic
+from pruning.rounds import prune_in_rounds
 from pruning.rows import loss_rows
-from pruning.schedules import schedule
-from pruning.stage import Budget, Cut, Evidence, size
+from pruning.stage import Budget, Cut, Evidence
 from surrogate.functions.network import Network
 
 # Rounds of M-FAC (the authors' choice).
@@ -48,15 +48,12 @@ def prune_woodtaylor(network: Network, budget: Budget, evidence: Evidence) -> Cu
 
 def prune_mfac(network: Network, budget: Budget, evidence: Evidence) -> Cut:
     """Superposed surgeries in rounds of equal density ratios."""
-    alive = size(network, "weights")
-    rounds = evidence.spec.rounds or ROUNDS
-    cut = Cut(network=network)
-    for sparsity in schedule("geometric", 0.0, 1.0 - budget.count / alive, rounds):
-        # The last target is the budget up to rounding, and half a weight is more than that.
-        count = max(budget.count, int((1.0 - sparsity) * alive + 0.5))
-        if count < size(cut.network, "weights"):
-            cut = prune_woodfisher(cut.network, Budget(unit="weights", count=count), evidence)
-    return cut
+    return prune_in_rounds(network, budget, evidence, step=prune_woodfisher, rounds=ROUNDS, count=nearest_count)
+
+
+def nearest_count(total: int, sparsity: float) -> int:
+    """(1 - s) total to the nearest whole number of weights."""
+    return int((1.0 - sparsity) * total + 0.5)
 
 
 def superpose(problem: Quadratic, inverse: BlockInverse, start: Tensor, count: int) -> Tensor:

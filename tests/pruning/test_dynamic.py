@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
@@ -11,7 +12,7 @@ from torch import Tensor
 from pruning.dynamic import RULES, Rule, after_every_epoch, at_intervals, train_sparse
 from pruning.masks import masks_of
 from pruning.regrowth import erdos_renyi
-from pruning.spec import DynamicSpec, PruningSpec
+from pruning.spec import DynamicSpec
 from pruning.stage import Budget, Evidence, size
 from surrogate.dataset import Dataset, normalise
 from surrogate.functions.network import Network, initialise, outputs, unflatten, value_and_gradient
@@ -19,25 +20,10 @@ from surrogate.learning.losses import Objective, free_coordinates, loss_weights
 from surrogate.spec import Adam, SobolevLoss, TrainingSpec
 from surrogate.standardisation import fit_scaling, to_normalised, to_raw
 
+EvidenceOf = Callable[..., Evidence]
 Name = Literal["set", "rigl"]
 every_rule = pytest.mark.parametrize("name", ["set", "rigl"])
 SHORT = DynamicSpec(optimiser=Adam(epochs=12, batch=64), interval=5)
-
-
-def evidence_of(dataset: Dataset, spec: PruningSpec) -> Evidence:
-    scaling = fit_scaling(dataset.x, dataset.y)
-    return Evidence(
-        dataset=normalise(dataset, scaling),
-        scaling=scaling,
-        training=dataset,
-        domain=None,
-        spec=spec,
-        generator=torch.Generator().manual_seed(0),
-    )
-
-
-def spec_of(name: Name, dynamics: DynamicSpec = SHORT) -> PruningSpec:
-    return PruningSpec(method=name, sparsity=0.5, dynamics=dynamics)
 
 
 @pytest.fixture
@@ -66,10 +52,12 @@ def recorded(name: Name) -> tuple[Recorded, Rule]:
 
 
 @every_rule
-def test_the_number_of_weights_of_every_layer_never_changes(name: Name, network: Network, dataset: Dataset) -> None:
+def test_the_number_of_weights_of_every_layer_never_changes(
+    name: Name, network: Network, dataset: Dataset, evidence_of: EvidenceOf
+) -> None:
     record, rule = recorded(name)
     budget = Budget(unit="weights", count=60)
-    cut = train_sparse(network, budget, evidence_of(dataset, spec_of(name)), rule=rule)
+    cut = train_sparse(network, budget, evidence_of(dataset, dynamics=SHORT), rule=rule)
     counts = erdos_renyi([(12, 3), (10, 12), (1, 10)], 60, dense_output=rule.dense_output)
     assert [int(mask.sum()) for mask in masks_of(cut.network)] == counts
     assert cut.bound is None
@@ -82,9 +70,11 @@ def test_the_number_of_weights_of_every_layer_never_changes(name: Name, network:
 
 
 @every_rule
-def test_the_sparse_network_learns_values_and_deltas(name: Name, network: Network, dataset: Dataset) -> None:
+def test_the_sparse_network_learns_values_and_deltas(
+    name: Name, network: Network, dataset: Dataset, evidence_of: EvidenceOf
+) -> None:
     dynamics = DynamicSpec(optimiser=Adam(epochs=100, batch=64), interval=20)
-    evidence = evidence_of(dataset, spec_of(name, dynamics))
+    evidence = evidence_of(dataset, dynamics=dynamics)
     trained = train_sparse(network, Budget(unit="weights", count=60), evidence, rule=RULES[name]).network
     value, gradient = value_and_gradient(trained, dataset.x)
     assert dataset.gradient is not None
@@ -92,10 +82,10 @@ def test_the_sparse_network_learns_values_and_deltas(name: Name, network: Networ
     assert float((gradient - dataset.gradient).square().mean()) < 0.1 * float(dataset.gradient.square().mean())
 
 
-def test_rigl_does_not_step_when_it_exchanges(network: Network, dataset: Dataset) -> None:
+def test_rigl_does_not_step_when_it_exchanges(network: Network, dataset: Dataset, evidence_of: EvidenceOf) -> None:
     record, rule = recorded("rigl")
     dynamics = DynamicSpec(optimiser=Adam(epochs=6, batch=64), interval=1)
-    evidence = evidence_of(dataset, spec_of("rigl", dynamics))
+    evidence = evidence_of(dataset, dynamics=dynamics)
     train_sparse(network, Budget(unit="weights", count=60), evidence, rule=rule)
     # Steps 1 to 17 of 24 all exchange, so nothing else moves a weight in between; the output layer is dense.
     assert len(record.calls) == 2 * 17
@@ -104,11 +94,13 @@ def test_rigl_does_not_step_when_it_exchanges(network: Network, dataset: Dataset
         assert torch.equal(before[4], after[1])
 
 
-def test_rigl_grows_by_the_dense_gradient_at_the_masked_weights(network: Network, dataset: Dataset) -> None:
+def test_rigl_grows_by_the_dense_gradient_at_the_masked_weights(
+    network: Network, dataset: Dataset, evidence_of: EvidenceOf
+) -> None:
     record, rule = recorded("rigl")
     # The one step before the one exchange leaves all parameters where they were.
     dynamics = DynamicSpec(optimiser=Adam(epochs=2, batch=256, learning_rate=1e-12), interval=1)
-    evidence = evidence_of(dataset, spec_of("rigl", dynamics))
+    evidence = evidence_of(dataset, dynamics=dynamics)
     train_sparse(network, Budget(unit="weights", count=60), evidence, rule=rule)
     (first, *_), (second, *_) = record.calls
     start = to_normalised(network, evidence.scaling)
@@ -133,13 +125,15 @@ def objective_of(network: Network, evidence: Evidence) -> Objective:
 
 
 @every_rule
-def test_an_exchanged_weight_starts_without_momentum(name: Name, network: Network, dataset: Dataset) -> None:
+def test_an_exchanged_weight_starts_without_momentum(
+    name: Name, network: Network, dataset: Dataset, evidence_of: EvidenceOf
+) -> None:
     # At step t, moments that start at 0 make Adam move by
     #     rate (1 - b1) / sqrt(1 - b2) sqrt(1 - b2^t) / (1 - b1^t),
     # whatever the gradient is. SET exchanges after step 1 and RigL in place of step 3.
     record, rule = recorded(name)
     dynamics = DynamicSpec(optimiser=Adam(epochs=8, batch=256), interval=2)
-    train_sparse(network, Budget(unit="weights", count=60), evidence_of(dataset, spec_of(name, dynamics)), rule=rule)
+    train_sparse(network, Budget(unit="weights", count=60), evidence_of(dataset, dynamics=dynamics), rule=rule)
     (_, kept, _, new, now), (after, *_) = record.calls[0], record.calls[2]
     # A node that nothing reads passes no gradient back.
     fresh = now & ~kept & (after != new)
@@ -151,7 +145,9 @@ def test_an_exchanged_weight_starts_without_momentum(name: Name, network: Networ
 
 
 @every_rule
-def test_a_place_that_no_sample_feels_stays_at_0(name: Name, generator: torch.Generator) -> None:
+def test_a_place_that_no_sample_feels_stays_at_0(
+    name: Name, evidence_of: EvidenceOf, generator: torch.Generator
+) -> None:
     x = torch.rand(100, 3, generator=generator, dtype=torch.float64)
     x[:, 1] = 0.5
     data = Dataset(x=x, y=x[:, 0] - x[:, 2])
@@ -160,7 +156,7 @@ def test_a_place_that_no_sample_feels_stays_at_0(name: Name, generator: torch.Ge
     first[:, 1] = 0.0
     network = replace(network, weights=(first, network.weights[1]))
     cut = train_sparse(
-        network, Budget(unit="weights", count=23), evidence_of(data, spec_of(name)), rule=RULES[name]
+        network, Budget(unit="weights", count=23), evidence_of(data, dynamics=SHORT), rule=RULES[name]
     ).network
     # SET grows at random, and its weights are then what was drawn; RigL leaves the places as they were.
     assert size(cut, "weights") <= 23
@@ -170,36 +166,32 @@ def test_a_place_that_no_sample_feels_stays_at_0(name: Name, generator: torch.Ge
 
 
 @every_rule
-def test_classes_and_single_precision(name: Name, generator: torch.Generator) -> None:
+def test_classes_and_single_precision(name: Name, evidence_of: EvidenceOf, generator: torch.Generator) -> None:
     x = torch.rand(300, 5, generator=generator)
     labels = x[:, :3].argmax(dim=1)
     network = initialise((5, 16, 3), "relu", generator=generator)
     dynamics = DynamicSpec(optimiser=Adam(epochs=60, batch=64, single_precision=True), interval=20)
-    evidence = evidence_of(Dataset(x=x.double(), y=labels), spec_of(name, dynamics))
+    evidence = evidence_of(Dataset(x=x.double(), y=labels), dynamics=dynamics)
     cut = train_sparse(network, Budget(unit="weights", count=64), evidence, rule=RULES[name]).network
     assert size(cut, "weights") == 64
     assert cut.dtype == torch.float64
     assert float((outputs(cut, x.double()).argmax(dim=1) == labels).double().mean()) > 0.8
 
 
-def test_the_loss_is_that_of_fine_tuning_if_there_is_one(network: Network, dataset: Dataset) -> None:
+def test_the_loss_is_that_of_fine_tuning_if_there_is_one(
+    network: Network, dataset: Dataset, evidence_of: EvidenceOf
+) -> None:
     def value_loss(given: Evidence) -> float:
         trained = train_sparse(network, Budget(unit="weights", count=60), given, rule=RULES["rigl"]).network
         data = normalise(dataset, given.scaling)
         return float((outputs(to_normalised(trained, given.scaling), data.x)[:, 0] - data.y).square().mean())
 
     dynamics = DynamicSpec(optimiser=Adam(epochs=12, batch=64), interval=10_000)
-    plain = PruningSpec(method="rigl", sparsity=0.5, dynamics=dynamics)
-    asked = replace_tuning(plain, SobolevLoss(order=0))
+    tuning = TrainingSpec(loss=SobolevLoss(order=0))
+    asked = value_loss(evidence_of(dataset, dynamics=dynamics, fine_tuning=tuning))
     without = Dataset(x=dataset.x, y=dataset.y)
-    assert value_loss(evidence_of(dataset, asked)) == value_loss(evidence_of(without, plain))
-    assert value_loss(evidence_of(dataset, asked)) != value_loss(evidence_of(dataset, plain))
-
-
-def replace_tuning(spec: PruningSpec, loss: SobolevLoss) -> PruningSpec:
-    return PruningSpec(
-        method=spec.method, sparsity=spec.sparsity, dynamics=spec.dynamics, fine_tuning=TrainingSpec(loss=loss)
-    )
+    assert asked == value_loss(evidence_of(without, dynamics=dynamics))
+    assert asked != value_loss(evidence_of(dataset, dynamics=dynamics))
 
 
 def test_places_change_until_three_quarters_of_training() -> None:
@@ -211,8 +203,8 @@ def test_places_change_until_three_quarters_of_training() -> None:
     assert at_intervals(spec, 10, batches) < 0.3
 
 
-def test_dense_is_plain_training(network: Network, dataset: Dataset) -> None:
-    evidence = evidence_of(dataset, spec_of("set"))
+def test_dense_is_plain_training(network: Network, dataset: Dataset, evidence_of: EvidenceOf) -> None:
+    evidence = evidence_of(dataset, dynamics=SHORT)
     record, rule = recorded("set")
     trained = train_sparse(network, Budget(unit="weights", count=size(network, "weights")), evidence, rule=rule).network
     assert not record.calls

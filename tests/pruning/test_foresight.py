@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -9,33 +10,22 @@ import torch
 from torch import Tensor
 
 from pruning import foresight
-from pruning.foresight import TEMPERATURE, grasp, prune_in_rounds, snip, synflow
-from pruning.masks import masks_of
-from pruning.spec import PruningSpec
+from pruning.foresight import TEMPERATURE, grasp, snip, synflow
+from pruning.rounds import prune_in_rounds
 from pruning.stage import Budget, Evidence, size
 from pruning.weights import prune_weights
-from surrogate.dataset import Dataset, normalise
+from surrogate.dataset import Dataset
 from surrogate.functions.network import Network, initialise, outputs
 from surrogate.learning.losses import loss_weights, residuals
 from surrogate.spec import SobolevLoss, TrainingSpec
-from surrogate.standardisation import fit_scaling, to_normalised
+from surrogate.standardisation import to_normalised
 
-
-def evidence_of(dataset: Dataset, spec: PruningSpec) -> Evidence:
-    scaling = fit_scaling(dataset.x, dataset.y)
-    return Evidence(
-        dataset=normalise(dataset, scaling),
-        scaling=scaling,
-        training=dataset,
-        domain=None,
-        spec=spec,
-        generator=torch.Generator().manual_seed(0),
-    )
+EvidenceOf = Callable[..., Evidence]
 
 
 @pytest.fixture
-def evidence(dataset: Dataset) -> Evidence:
-    return evidence_of(dataset, PruningSpec(method="snip", sparsity=0.5))
+def evidence(dataset: Dataset, evidence_of: EvidenceOf) -> Evidence:
+    return evidence_of(dataset)
 
 
 @pytest.fixture
@@ -44,9 +34,9 @@ def network(generator: torch.Generator) -> Network:
 
 
 @pytest.fixture
-def classes(dataset: Dataset) -> Evidence:
+def classes(dataset: Dataset, evidence_of: EvidenceOf) -> Evidence:
     labels = (dataset.x[:, 0] > 1.0).long() + (dataset.x[:, 1] > 1.0).long()
-    return evidence_of(Dataset(x=dataset.x, y=labels), PruningSpec(method="snip", sparsity=0.5))
+    return evidence_of(Dataset(x=dataset.x, y=labels))
 
 
 def flow(network: Network) -> float:
@@ -103,9 +93,9 @@ def test_snip_averages_over_samples_before_it_takes_the_absolute_value(evidence:
     assert float(alone) == pytest.approx(4.0)
 
 
-def test_snip_sees_deltas_where_the_loss_does(dataset: Dataset, network: Network) -> None:
-    values = snip(network, evidence_of(dataset, PruningSpec(method="snip", sparsity=0.5)))
-    given = evidence_of(dataset, PruningSpec(method="snip", sparsity=0.5, rows="sobolev"))
+def test_snip_sees_deltas_where_the_loss_does(dataset: Dataset, network: Network, evidence_of: EvidenceOf) -> None:
+    values = snip(network, evidence_of(dataset))
+    given = evidence_of(dataset, rows="sobolev")
     share = loss_weights(given.dataset, SobolevLoss(order=1))
     expected = gradient_of(network, lambda n: residuals(n, given.dataset, share).square().sum(dim=1).mean())
     scores = snip(network, given)
@@ -113,9 +103,11 @@ def test_snip_sees_deltas_where_the_loss_does(dataset: Dataset, network: Network
     assert not torch.allclose(scores[1], values[1], rtol=0.1)
 
 
-def test_the_loss_is_that_of_fine_tuning_if_there_is_one(dataset: Dataset, network: Network) -> None:
+def test_the_loss_is_that_of_fine_tuning_if_there_is_one(
+    dataset: Dataset, network: Network, evidence_of: EvidenceOf
+) -> None:
     tuning = TrainingSpec(loss=SobolevLoss(order=1, delta_weight=7.0))
-    given = evidence_of(dataset, PruningSpec(method="snip", sparsity=0.5, fine_tuning=tuning))
+    given = evidence_of(dataset, fine_tuning=tuning)
     share = loss_weights(given.dataset, tuning.loss)
     expected = gradient_of(network, lambda n: residuals(n, given.dataset, share).square().sum(dim=1).mean())
     assert_same(snip(network, given), tuple(part.abs() for part in expected))
@@ -142,11 +134,11 @@ def shrunk(network: Network, layer: int, index: tuple[int, int], factor: float) 
 
 @pytest.mark.parametrize("kind", ["values", "deltas", "classes"])
 def test_grasp_is_minus_half_the_change_of_the_squared_gradient_on_removal(
-    kind: str, dataset: Dataset, classes: Evidence, generator: torch.Generator
+    kind: str, dataset: Dataset, classes: Evidence, evidence_of: EvidenceOf, generator: torch.Generator
 ) -> None:
     network = initialise((3, 5, 3 if kind == "classes" else 1), "tanh", generator=generator)
-    rows = PruningSpec(method="grasp", sparsity=0.5, rows="sobolev" if kind == "deltas" else "gauss_newton")
-    given = classes if kind == "classes" else evidence_of(dataset, rows)
+    rows = "sobolev" if kind == "deltas" else "gauss_newton"
+    given = classes if kind == "classes" else evidence_of(dataset, rows=rows)
     step = 1e-4
     for layer, score in enumerate(grasp(network, given)):
         for index in [(0, 0), (len(score) - 1, 1)]:
@@ -211,31 +203,18 @@ def test_synflow_does_not_overflow(evidence: Evidence, generator: torch.Generato
 
 
 @pytest.mark.parametrize("widths", [(10, 64, 64, 64, 64, 1), (7, 256, 64, 256, 1)])
-def test_synflow_in_rounds_never_cuts_the_network(widths: tuple[int, ...], generator: torch.Generator) -> None:
+def test_synflow_in_rounds_never_cuts_the_network(
+    widths: tuple[int, ...], evidence_of: EvidenceOf, generator: torch.Generator
+) -> None:
     network = initialise(widths, "silu", generator=generator)
     x = torch.rand(16, widths[0], generator=generator, dtype=torch.float64)
-    evidence = evidence_of(Dataset(x=x, y=x.sum(dim=1)), PruningSpec(method="synflow", sparsity=0.5))
-    layers = len(network.weights)
+    evidence = evidence_of(Dataset(x=x, y=x.sum(dim=1)))
+    layers, by_synflow = len(network.weights), partial(prune_weights, score=synflow)
     for count in (layers, 2 * layers, 20, 100):
         budget = Budget(unit="weights", count=count)
-        cut = prune_in_rounds(network, budget, evidence, score=synflow, rounds=100).network
+        cut = prune_in_rounds(network, budget, evidence, step=by_synflow, rounds=100).network
         assert size(cut, "weights") == count
         assert flow(cut) > 0.0
         # All at once, scores of weights that depend on each other leave pieces of different paths.
         if count <= 2 * layers:
-            assert flow(prune_in_rounds(network, budget, evidence, score=synflow, rounds=1).network) == 0.0
-
-
-def test_rounds_keep_the_values_of_what_they_keep(evidence: Evidence, network: Network) -> None:
-    for score in (snip, synflow):
-        cut = prune_in_rounds(network, Budget(unit="weights", count=9), evidence, score=score, rounds=100).network
-        for weight, given, mask in zip(cut.weights, network.weights, masks_of(cut), strict=True):
-            assert torch.equal(weight[mask], given[mask])
-
-
-def test_one_round_is_one_shot(evidence: Evidence, network: Network) -> None:
-    budget = Budget(unit="weights", count=20)
-    given = replace(evidence, spec=PruningSpec(method="snip_iterative", sparsity=0.5, rounds=1))
-    once = prune_in_rounds(network, budget, given, score=snip, rounds=100).network
-    shot = prune_weights(network, budget, evidence, score=snip).network
-    assert all(torch.equal(a, b) for a, b in zip(once.weights, shot.weights, strict=True))
+            assert flow(prune_in_rounds(network, budget, evidence, step=by_synflow, rounds=1).network) == 0.0

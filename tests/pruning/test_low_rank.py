@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -13,26 +14,15 @@ from pruning.low_rank import Form, allocate, factors, forms, least_weights, prun
 from pruning.prune import prune
 from pruning.spec import PruningSpec
 from pruning.stage import Budget, Evidence, size
-from surrogate.dataset import Dataset, normalise
+from surrogate.dataset import Dataset
 from surrogate.functions.network import Network, initialise, outputs
 from surrogate.spec import LBFGS, SobolevLoss, TrainingSpec
-from surrogate.standardisation import fit_scaling
+
+EvidenceOf = Callable[..., Evidence]
 
 
 def matrix(f: int = 24, c: int = 12, seed: int = 0) -> torch.Tensor:
     return torch.randn(f, c, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def evidence(dataset: Dataset) -> Evidence:
-    scaling = fit_scaling(dataset.x, dataset.y)
-    return Evidence(
-        dataset=normalise(dataset, scaling),
-        scaling=scaling,
-        training=dataset,
-        domain=None,
-        spec=PruningSpec(method="alds", sparsity=0.3),
-        generator=torch.Generator().manual_seed(0),
-    )
 
 
 def every_form(weight: torch.Tensor) -> list[Form]:
@@ -102,21 +92,21 @@ def test_more_weights_never_cost_accuracy() -> None:
         allocate(tables, 107)
 
 
-def test_a_network_of_low_rank_is_found_to_be_one(dataset: Dataset) -> None:
+def test_a_network_of_low_rank_is_found_to_be_one(dataset: Dataset, evidence_of: EvidenceOf) -> None:
     """Factors of rank 2 in the middle: a budget that holds them loses nothing, in raw units."""
     network = initialise((3, 20, 20, 1), "silu", generator=torch.Generator().manual_seed(1))
     thin = torch.rand(20, 2, dtype=torch.float64) @ torch.rand(2, 20, dtype=torch.float64)
     first = torch.rand(20, 1, dtype=torch.float64) @ torch.rand(1, 3, dtype=torch.float64)
     network = replace(network, weights=(first, thin, network.weights[2]))
-    cut = prune_low_rank(network, Budget(unit="weights", count=20 + 3 + 80 + 20), evidence(dataset))
+    cut = prune_low_rank(network, Budget(unit="weights", count=20 + 3 + 80 + 20), evidence_of(dataset))
     assert cut.network.widths == (3, 1, 20, 2, 20, 1)
     assert cut.network.linear == {1, 3}
     torch.testing.assert_close(outputs(cut.network, dataset.x), outputs(network, dataset.x))
 
 
-def test_factors_are_factored_anew(dataset: Dataset) -> None:
+def test_factors_are_factored_anew(dataset: Dataset, evidence_of: EvidenceOf) -> None:
     network = initialise((3, 20, 20, 1), "silu", generator=torch.Generator().manual_seed(1))
-    given = evidence(dataset)
+    given = evidence_of(dataset)
     cut = network
     for count in (300, 200, least_weights(network)):
         cut = prune_low_rank(cut, Budget(unit="weights", count=count), given).network

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -12,9 +13,8 @@ from pruning.intervals.interval import Interval
 from pruning.nodes import prune_nodes
 from pruning.spec import PruningSpec
 from pruning.stage import Budget, Evidence
-from surrogate.dataset import Dataset, normalise
+from surrogate.dataset import Dataset
 from surrogate.functions.network import Network, outputs
-from surrogate.standardisation import fit_scaling
 
 OPTIONS: tuple[dict[str, Any], ...] = (
     {},
@@ -27,16 +27,10 @@ OPTIONS: tuple[dict[str, Any], ...] = (
 
 
 @pytest.fixture
-def evidence(dataset: Dataset, interval: Interval, generator: torch.Generator) -> Evidence:
-    scaling = fit_scaling(dataset.x, dataset.y)
-    return Evidence(
-        dataset=normalise(dataset, scaling),
-        scaling=scaling,
-        training=dataset,
-        domain=interval,
-        spec=PruningSpec(method="significance", sparsity=0.5),
-        generator=generator,
-    )
+def evidence(
+    dataset: Dataset, interval: Interval, evidence_of: Callable[..., Evidence], generator: torch.Generator
+) -> Evidence:
+    return evidence_of(dataset, domain=interval, generator=generator)
 
 
 def pruned(network: Network, evidence: Evidence, nodes: int, **options: Any) -> tuple[Network, float]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -7,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from pruning.foresight import prune_in_rounds
 from pruning.masks import masks_of
 from pruning.ntk_sap import (
     INPUTS,
@@ -20,30 +20,22 @@ from pruning.ntk_sap import (
     perturbed,
     trace,
 )
+from pruning.rounds import prune_in_rounds
 from pruning.spec import PruningSpec
 from pruning.stage import Budget, Evidence, size
-from surrogate.dataset import Dataset, normalise
+from pruning.weights import prune_weights
+from surrogate.dataset import Dataset
 from surrogate.functions.activations import ActivationName
 from surrogate.functions.network import Network, flatten, forward, initialise, outputs, unflatten
-from surrogate.standardisation import fit_scaling
 
 # Standard errors of an average that a statement about it may be off by.
 ERRORS = 4.0
 
 
 @pytest.fixture
-def evidence(generator: torch.Generator) -> Evidence:
+def evidence(evidence_of: Callable[..., Evidence], generator: torch.Generator) -> Evidence:
     x = torch.rand(2048, 4, generator=generator, dtype=torch.float64)
-    dataset = Dataset(x=x, y=x.sum(dim=1))
-    scaling = fit_scaling(x, dataset.y)
-    return Evidence(
-        dataset=normalise(dataset, scaling),
-        scaling=scaling,
-        training=dataset,
-        domain=None,
-        spec=PruningSpec(method="ntk_sap", sparsity=0.5),
-        generator=generator,
-    )
+    return evidence_of(Dataset(x=x, y=x.sum(dim=1)), generator=generator)
 
 
 def ones(network: Network) -> tuple[Tensor, ...]:
@@ -154,7 +146,7 @@ def test_a_path_is_left_at_two_percent(
     network = initialise((4, 64, 64, 64, 1), activation, generator=generator)
     count = size(network, "weights") // 50
     given = replace(evidence, dataset=evidence.dataset.rows(slice(0, 256)))
-    score = partial(ntk_sap, discrepancy=discrepancy)
-    cut = prune_in_rounds(network, Budget(unit="weights", count=count), given, score=score, rounds=20).network
+    step = partial(prune_weights, score=partial(ntk_sap, discrepancy=discrepancy))
+    cut = prune_in_rounds(network, Budget(unit="weights", count=count), given, step=step, rounds=20).network
     assert size(cut, "weights") == count
     assert min(int(weight.count_nonzero()) for weight in cut.weights) > 10

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
@@ -10,12 +11,12 @@ from pruning.intervals.adjoint import enclose
 from pruning.intervals.interval import Interval
 from pruning.pfp import Choice, counts_at, distinct, drawn, draws, partly_drawn, prune_pfp, rescale, surest
 from pruning.sensitivity import sensitivities
-from pruning.spec import PruningSpec
 from pruning.stage import Budget, Evidence, size
-from surrogate.dataset import Dataset, normalise
+from surrogate.dataset import Dataset
 from surrogate.functions.network import Network, initialise, outputs
-from surrogate.standardisation import fit_scaling, to_normalised
+from surrogate.standardisation import to_normalised
 
+EvidenceOf = Callable[..., Evidence]
 CHOICES: list[Choice] = [surest, partly_drawn, drawn]
 
 
@@ -25,18 +26,6 @@ def scores_of(width: int, seed: int = 0) -> Tensor:
 
 def clocks_of(width: int, generator: torch.Generator) -> Tensor:
     return torch.empty(width, dtype=torch.float64).exponential_(generator=generator)
-
-
-def evidence(dataset: Dataset, box: Interval | None = None, **options: object) -> Evidence:
-    scaling = fit_scaling(dataset.x, dataset.y)
-    return Evidence(
-        dataset=normalise(dataset, scaling),
-        scaling=scaling,
-        training=dataset,
-        domain=box,
-        spec=PruningSpec(method="pfp", sparsity=0.5, **options),  # type: ignore[arg-type]
-        generator=torch.Generator().manual_seed(0),
-    )
 
 
 def test_draws_of_layers_are_as_their_sums_of_sensitivities() -> None:
@@ -118,8 +107,10 @@ def test_factors_of_one_and_zero_are_removal_with_folding(trained: Network, inte
     torch.testing.assert_close(smaller.biases[1], carried[factors[2] > 0])
 
 
-def test_the_bound_holds_and_the_most_sensitive_stay(trained: Network, dataset: Dataset, interval: Interval) -> None:
-    given = evidence(dataset, interval)
+def test_the_bound_holds_and_the_most_sensitive_stay(
+    trained: Network, dataset: Dataset, interval: Interval, evidence_of: EvidenceOf
+) -> None:
+    given = evidence_of(dataset, domain=interval)
     for count in (16, 9, 4):
         cut = prune_pfp(trained, Budget(unit="nodes", count=count), given)
         assert cut.bound is not None
@@ -132,13 +123,15 @@ def test_the_bound_holds_and_the_most_sensitive_stay(trained: Network, dataset: 
 
 @pytest.mark.parametrize("choice", CHOICES)
 @pytest.mark.parametrize("fold", ["middle", "mean"])
-def test_parameters_and_inputs_are_budgets_too(choice: Choice, fold: str, trained: Network, dataset: Dataset) -> None:
-    given = evidence(dataset, fold=fold)
+def test_parameters_and_inputs_are_budgets_too(
+    choice: Choice, fold: str, trained: Network, dataset: Dataset, evidence_of: EvidenceOf
+) -> None:
+    given = evidence_of(dataset, fold=fold)
     for count in (100, 40, 9):
         cut = prune_pfp(trained, Budget(unit="parameters", count=count), given, choice=choice)
         assert count - 20 < size(cut.network, "parameters") <= count
         assert cut.network.weights[0].any(dim=0).all()
-    free = evidence(dataset, fold=fold, protect_inputs=False)
+    free = evidence_of(dataset, fold=fold, protect_inputs=False)
     for count in (20, 10, 3):
         cut = prune_pfp(trained, Budget(unit="nodes", count=count), free, choice=choice)
         assert size(cut.network, "nodes", protect_inputs=False) == count

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -12,22 +13,16 @@ from pruning.masks import masks_of, select
 from pruning.rows import ROWS
 from pruning.spec import PruningSpec, RowsName
 from pruning.stage import Evidence
-from surrogate.dataset import Dataset, normalise
+from surrogate.dataset import Dataset
 from surrogate.functions.network import Network, initialise, value
-from surrogate.standardisation import fit_scaling, to_normalised
+from surrogate.standardisation import to_normalised
 
 
 @pytest.fixture
-def evidence(dataset: Dataset, interval: Interval, generator: torch.Generator) -> Evidence:
-    scaling = fit_scaling(dataset.x, dataset.y)
-    return Evidence(
-        dataset=normalise(dataset, scaling),
-        scaling=scaling,
-        training=dataset,
-        domain=interval,
-        spec=PruningSpec(method="magnitude", sparsity=0.5),
-        generator=generator,
-    )
+def evidence(
+    dataset: Dataset, interval: Interval, evidence_of: Callable[..., Evidence], generator: torch.Generator
+) -> Evidence:
+    return evidence_of(dataset, domain=interval, generator=generator)
 
 
 def test_salience_is_the_change_of_a_loss_that_is_linear_in_the_weight(

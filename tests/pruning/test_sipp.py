@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
@@ -9,11 +10,9 @@ from torch import Tensor
 
 from pruning.sensitivity import SPREAD, needed, sensitivity
 from pruning.sipp import best_draws, fill, kept_error, prune_sipp, random_error
-from pruning.spec import PruningSpec
 from pruning.stage import Budget, Evidence, size
-from surrogate.dataset import Dataset, normalise
+from surrogate.dataset import Dataset
 from surrogate.functions.network import Network
-from surrogate.standardisation import fit_scaling
 
 
 def positive_row(width: int = 30) -> tuple[Tensor, Tensor, Tensor]:
@@ -127,18 +126,11 @@ def test_the_hybrid_leaves_chance_out_where_its_bound_is_worse() -> None:
 
 
 @pytest.mark.parametrize("hybrid", [False, True])
-def test_the_number_of_weights_comes_close_to_the_budget(trained: Network, dataset: Dataset, hybrid: bool) -> None:
-    scaling = fit_scaling(dataset.x, dataset.y)
+def test_the_number_of_weights_comes_close_to_the_budget(
+    trained: Network, dataset: Dataset, hybrid: bool, evidence_of: Callable[..., Evidence]
+) -> None:
     for count in (100, 60, 20):
-        evidence = Evidence(
-            dataset=normalise(dataset, scaling),
-            scaling=scaling,
-            training=dataset,
-            domain=None,
-            spec=PruningSpec(method="sipp_random", sparsity=0.5),
-            generator=torch.Generator().manual_seed(0),
-        )
-        cut = prune_sipp(trained, Budget(unit="weights", count=count), evidence, hybrid=hybrid)
+        cut = prune_sipp(trained, Budget(unit="weights", count=count), evidence_of(dataset), hybrid=hybrid)
         assert 0.9 * count <= size(cut.network, "weights") <= count
         for before, after in zip(trained.biases, cut.network.biases, strict=True):
             assert torch.equal(before, after)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -7,24 +8,15 @@ import torch
 
 from pruning.quadratic.expansion import condensed, expand, living, sample_loss, with_weights
 from pruning.rows import gauss_newton
-from pruning.spec import PruningSpec
 from pruning.stage import Evidence
-from surrogate.dataset import Dataset, normalise
+from surrogate.dataset import Dataset
 from surrogate.functions.network import Network, outputs
-from surrogate.standardisation import fit_scaling, to_normalised
+from surrogate.standardisation import to_normalised
 
 
 @pytest.fixture
-def evidence(dataset: Dataset, generator: torch.Generator) -> Evidence:
-    scaling = fit_scaling(dataset.x, dataset.y)
-    return Evidence(
-        dataset=normalise(dataset, scaling),
-        scaling=scaling,
-        training=dataset,
-        domain=None,
-        spec=PruningSpec(method="obs", sparsity=0.5),
-        generator=generator,
-    )
+def evidence(dataset: Dataset, evidence_of: Callable[..., Evidence], generator: torch.Generator) -> Evidence:
+    return evidence_of(dataset, generator=generator)
 
 
 def test_the_model_of_a_network_is_its_linearised_squared_error(evidence: Evidence, trained: Network) -> None:

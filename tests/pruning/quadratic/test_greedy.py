@@ -12,11 +12,9 @@ from pruning.quadratic.inverse import invert_blocks
 from pruning.quadratic.obs import cost, minimum
 from pruning.quadratic.problem import Quadratic
 from pruning.quadratic.regression import fit
-from pruning.spec import PruningSpec
 from pruning.stage import Budget, Evidence
-from surrogate.dataset import Dataset, normalise
+from surrogate.dataset import Dataset
 from surrogate.functions.network import initialise
-from surrogate.standardisation import fit_scaling
 
 RandomProblem = Callable[..., Quadratic]
 
@@ -77,18 +75,11 @@ def test_blocks_that_do_not_share_rows_are_the_whole(random_problem: RandomProbl
     assert path(problem, problem.blocks(6), 8) == path(problem, problem.blocks(None), 8)
 
 
-def test_a_block_that_would_take_minutes_is_refused(generator: torch.Generator) -> None:
+def test_a_block_that_would_take_minutes_is_refused(
+    evidence_of: Callable[..., Evidence], generator: torch.Generator
+) -> None:
     x = torch.randn(4, 60, generator=generator, dtype=torch.float64)
-    data = Dataset(x=x, y=x[:, 0])
-    scaling = fit_scaling(data.x, data.y)
-    evidence = Evidence(
-        dataset=normalise(data, scaling),
-        scaling=scaling,
-        training=data,
-        domain=None,
-        spec=PruningSpec(method="obs_greedy", sparsity=0.5, block=2 * LARGEST_BLOCK),
-        generator=generator,
-    )
+    evidence = evidence_of(Dataset(x=x, y=x[:, 0]), block=2 * LARGEST_BLOCK)
     network = initialise((60, 40, 1), "tanh", generator=generator)
     with pytest.raises(PruningError, match="block"):
         prune_obs_greedy(network, Budget(unit="weights", count=10), evidence)

@@ -13,11 +13,11 @@ from pruning.quadratic.inverse import invert_blocks
 from pruning.quadratic.mfac import newton_step, prune_mfac, prune_woodfisher, superpose
 from pruning.quadratic.problem import Quadratic
 from pruning.quadratic.regression import fit
-from pruning.spec import MethodName, PruningSpec
 from pruning.stage import Budget, Evidence, size
-from surrogate.dataset import Dataset, normalise
+from surrogate.dataset import Dataset
 from surrogate.functions.network import Network, initialise, outputs
-from surrogate.standardisation import fit_scaling
+
+EvidenceOf = Callable[..., Evidence]
 
 
 @pytest.fixture
@@ -25,20 +25,6 @@ def at_minimum(random_problem: Callable[..., Quadratic]) -> Quadratic:
     """A problem without residuals: its dense weights are its minimum."""
     problem: Quadratic = random_problem(6, [10])
     return replace(problem, residual=torch.zeros_like(problem.residual))
-
-
-def evidence_of(
-    dataset: Dataset, generator: torch.Generator, method: MethodName, rounds: int | None = None
-) -> Evidence:
-    scaling = fit_scaling(dataset.x, dataset.y)
-    return Evidence(
-        dataset=normalise(dataset, scaling),
-        scaling=scaling,
-        training=dataset,
-        domain=None,
-        spec=PruningSpec(method=method, sparsity=0.5, rounds=rounds),
-        generator=generator,
-    )
 
 
 def test_a_single_surgery_is_the_joint_one(at_minimum: Quadratic) -> None:
@@ -69,23 +55,23 @@ def test_a_block_of_the_whole_layer_is_the_whole(at_minimum: Quadratic) -> None:
 
 
 def test_one_round_is_woodfisher_and_more_rounds_never_revive_a_weight(
-    dataset: Dataset, trained: Network, generator: torch.Generator
+    dataset: Dataset, trained: Network, evidence_of: EvidenceOf
 ) -> None:
     budget = Budget(unit="weights", count=50)
-    one = prune_mfac(trained, budget, evidence_of(dataset, generator, "mfac", rounds=1)).network
-    reference = prune_woodfisher(trained, budget, evidence_of(dataset, generator, "woodfisher")).network
+    one = prune_mfac(trained, budget, evidence_of(dataset, rounds=1)).network
+    reference = prune_woodfisher(trained, budget, evidence_of(dataset)).network
     for a, b in zip(one.weights, reference.weights, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
     thinned = replace(trained, weights=tuple(w.where(w.abs() > 0.05, 0.0) for w in trained.weights))
-    more = prune_mfac(thinned, budget, evidence_of(dataset, generator, "mfac", rounds=5)).network
+    more = prune_mfac(thinned, budget, evidence_of(dataset, rounds=5)).network
     assert size(more, "weights") == 50
     for before, after in zip(masks_of(thinned), masks_of(more), strict=True):
         assert not (after & ~before).any()
 
 
-def test_rounds_lower_the_error(dataset: Dataset, trained: Network, generator: torch.Generator) -> None:
+def test_rounds_lower_the_error(dataset: Dataset, trained: Network, evidence_of: EvidenceOf) -> None:
     def error(rounds: int) -> float:
-        evidence = evidence_of(dataset, generator, "mfac", rounds=rounds)
+        evidence = evidence_of(dataset, rounds=rounds)
         pruned = prune_mfac(trained, Budget(unit="weights", count=60), evidence).network
         return float((outputs(pruned, dataset.x)[:, 0] - dataset.y).square().mean())
 
@@ -94,11 +80,11 @@ def test_rounds_lower_the_error(dataset: Dataset, trained: Network, generator: t
 
 @pytest.mark.parametrize("classes", [False, True])
 def test_the_newton_step_lowers_the_loss_of_an_untrained_network(
-    classes: bool, dataset: Dataset, generator: torch.Generator
+    classes: bool, dataset: Dataset, evidence_of: EvidenceOf, generator: torch.Generator
 ) -> None:
     data = Dataset(x=dataset.x, y=(dataset.y > 0.1).long()) if classes else dataset
     network = initialise((3, 8, 2 if classes else 1), "tanh", generator=generator)
-    evidence = evidence_of(data, generator, "woodtaylor")
+    evidence = evidence_of(data)
     expansion = expand(network, evidence)
     problem, samples = expansion.problem, evidence.dataset
 

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from pruning.errors import ImpossibleSparsity
 from pruning.masks import kept_count
-from pruning.methods import PruningMethod
+from pruning.methods import METHODS
 from pruning.schedules import schedule
 from pruning.spec import PruningSpec
 from pruning.stage import Budget, Unit
 from surrogate.functions.network import Network
 
 
-def budgets(network: Network, spec: PruningSpec, method: PruningMethod) -> tuple[Budget, ...]:
+def budgets(network: Network, spec: PruningSpec) -> tuple[Budget, ...]:
     """One budget a stage along the schedule; the last is the target itself.
 
     Raises:
         ImpossibleSparsity: the target or the start of the schedule leaves no network.
     """
-    unit, total, target = _target(network, spec, method)
+    unit, total, target = _target(network, spec)
     if total == 0:
         raise ImpossibleSparsity(f"{spec.method} removes nodes and this network has no hidden ones; use another method")
-    least = _least(network, spec, method, unit)
+    least = _least(network, spec, unit)
     if target < least:
         wanted = f"sparsity = {spec.sparsity}" if spec.parameters is None else f"parameters = {spec.parameters}"
         raise ImpossibleSparsity(
@@ -37,8 +37,9 @@ def budgets(network: Network, spec: PruningSpec, method: PruningMethod) -> tuple
     return tuple(Budget(unit=unit, count=count) for count in (*counts, target))
 
 
-def _target(network: Network, spec: PruningSpec, method: PruningMethod) -> tuple[Unit, int, int]:
+def _target(network: Network, spec: PruningSpec) -> tuple[Unit, int, int]:
     """What is counted, how much of it there is, and how much may stay."""
+    method = METHODS[spec.method]
     weights = sum(weight.numel() for weight in network.weights)
     if spec.sparsity is not None:
         inputs = 0 if spec.protect_inputs else network.widths[0]
@@ -52,18 +53,14 @@ def _target(network: Network, spec: PruningSpec, method: PruningMethod) -> tuple
     return "parameters", weights + biases, spec.parameters
 
 
-def least_weights(network: Network, method: PruningMethod) -> int:
-    """The fewest weights that a method can keep: one a layer unless it says otherwise."""
-    return len(network.weights) if method.least is None else method.least(network)
-
-
-def _least(network: Network, spec: PruningSpec, method: PruningMethod, unit: Unit) -> int:
+def _least(network: Network, spec: PruningSpec, unit: Unit) -> int:
     """What the method keeps at least: one weight a layer unless it says otherwise, or one node a layer."""
+    method = METHODS[spec.method]
     hidden, outputs = len(network.weights) - 1, network.widths[-1]
     inputs = network.widths[0] if spec.protect_inputs else 1
     match unit:
         case "weights":
-            return least_weights(network, method)
+            return method.least_weights(network)
         case "nodes":
             return hidden if spec.protect_inputs else hidden + 1
         case "parameters" if method.granularity == "weights":

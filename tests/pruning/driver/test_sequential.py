@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from pruning.sequential import from_sequential, to_sequential
+from pruning.driver.sequential import from_sequential, to_sequential
 from surrogate.functions.network import flatten, initialise, outputs
 
 
