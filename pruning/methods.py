@@ -7,23 +7,23 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal, Protocol
 
-from pruning import foresight, saliency
-from pruning.dynamic import RULES, train_sparse
-from pruning.low_rank import least_weights, prune_low_rank
-from pruning.nodes import prune_nodes
-from pruning.ntk_sap import ntk_sap, perturbed, trace
-from pruning.pfp import drawn, partly_drawn, prune_pfp
+from pruning.dynamic.training import RULES, train_sparse
+from pruning.layerwise.low_rank import least_weights, prune_low_rank
+from pruning.layerwise.pfp import drawn, partly_drawn, prune_pfp
+from pruning.layerwise.sensitivity import sensitivities
+from pruning.layerwise.sipp import prune_sipp
 from pruning.quadratic.cbs import prune_cbs
 from pruning.quadratic.chita import chita_path, prune_chita
 from pruning.quadratic.greedy import prune_obs_greedy
 from pruning.quadratic.mfac import prune_mfac, prune_woodfisher, prune_woodtaylor
 from pruning.quadratic.obs import prune_obs
-from pruning.rounds import prune_in_rounds
-from pruning.sensitivity import sensitivities
-from pruning.sipp import prune_sipp
+from pruning.removal.nodes import prune_nodes
+from pruning.removal.rounds import prune_in_rounds
+from pruning.removal.weights import prune_weights
+from pruning.scores import foresight, saliency
+from pruning.scores.ntk_sap import ntk_sap, perturbed, trace
 from pruning.spec import MethodName
 from pruning.stage import Budget, Cut, Evidence
-from pruning.weights import prune_weights
 from surrogate.functions.network import Network
 
 

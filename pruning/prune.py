@@ -20,7 +20,7 @@ from pruning.driver.retraining import retrain
 from pruning.driver.samples import draw_evidence, require_fit, scaling_of
 from pruning.driver.sequential import from_sequential, to_sequential
 from pruning.driver.stages import Course, Outcome, run
-from pruning.masks import masks_of
+from pruning.removal.masks import masks_of
 from pruning.spec import PruningSpec
 from surrogate.dataset import Samples, as_dataset
 from surrogate.functions.network import Network

@@ -20,7 +20,7 @@ from pruning.driver.cuts import cut_to
 from pruning.driver.retraining import retrain
 from pruning.driver.samples import draw_evidence, require_fit, scaling_of
 from pruning.driver.stages import Course, Repaired, run
-from pruning.masks import masks_of
+from pruning.removal.masks import masks_of
 from pruning.spec import PruningSpec
 from pruning.stage import Budget, Cut, Evidence
 from surrogate.dataset import Dataset

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pruning.errors import ImpossibleSparsity
-from pruning.masks import kept_count
 from pruning.methods import METHODS
+from pruning.removal.masks import kept_count
 from pruning.schedules import schedule
 from pruning.spec import PruningSpec
 from pruning.stage import Budget, Unit

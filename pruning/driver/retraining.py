@@ -9,7 +9,7 @@ import torch
 from pricing.types import Progress
 from pruning.compact import compact_with_places, spread
 from pruning.driver.stages import Repaired
-from pruning.masks import apply, masks_of
+from pruning.removal.masks import apply, masks_of
 from pruning.stage import Evidence
 from surrogate.functions.network import Network, initialise
 from surrogate.learning.training import train

@@ -17,17 +17,17 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from pruning.masks import masks_of
 from pruning.quadratic.expansion import HALVINGS, LEAST_DAMPING, Expansion, condensed, living, sample_loss
 from pruning.quadratic.factored import Factored, factored
 from pruning.quadratic.line_search import descend
 from pruning.quadratic.problem import Quadratic, restricted
 from pruning.quadratic.refine import ROUNDS, eliminate, exchange
 from pruning.quadratic.regression import back_solve, relax, solve_block
+from pruning.removal.masks import masks_of
+from pruning.removal.weights import felt
 from pruning.rows import ROWS, Rows, class_rows
 from pruning.spec import PruningSpec
 from pruning.stage import Budget, Cut, Evidence
-from pruning.weights import felt
 from surrogate.dataset import Dataset
 from surrogate.functions.network import Network
 from surrogate.standardisation import to_normalised

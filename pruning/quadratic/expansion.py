@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from pruning.masks import masks_of
 from pruning.quadratic.problem import Quadratic
+from pruning.removal.masks import masks_of
 from pruning.rows import ROWS
 from pruning.stage import Cut, Evidence
 from surrogate.functions.network import Network

@@ -20,7 +20,7 @@ from pruning.quadratic.expansion import HALVINGS, Expansion, expand, sample_loss
 from pruning.quadratic.inverse import BlockInverse, invert_blocks
 from pruning.quadratic.obs import cost
 from pruning.quadratic.problem import Quadratic
-from pruning.rounds import prune_in_rounds
+from pruning.removal.rounds import prune_in_rounds
 from pruning.rows import loss_rows
 from pruning.stage import Budget, Cut, Evidence
 from surrogate.functions.network import Network

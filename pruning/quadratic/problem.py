@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pruning.masks import select, top
 from pruning.quadratic.factored import Factored
+from pruning.removal.masks import select, top
 
 # Keeps the reciprocal of a weight finite.
 SMALLEST = 1e-12

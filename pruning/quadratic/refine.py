@@ -13,9 +13,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pruning.masks import top
 from pruning.quadratic.problem import Quadratic
 from pruning.quadratic.regression import back_solve, damped_factor
+from pruning.removal.masks import top
 
 # Rounds of elimination, and the support that it starts from as a multiple of k; the share kept per round is constant.
 ROUNDS = 10

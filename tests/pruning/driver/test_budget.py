@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from pruning.driver.budget import budgets
 from pruning.errors import ImpossibleSparsity
-from pruning.masks import kept_count
 from pruning.methods import METHODS
+from pruning.removal.masks import kept_count
 from pruning.spec import PruningSpec, ScheduleName
 from pruning.stage import Budget, size
 from surrogate.functions.network import initialise

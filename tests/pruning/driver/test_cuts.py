@@ -9,9 +9,9 @@ import torch
 
 from pruning.driver.cuts import cut_to, prune_to_parameters, sound
 from pruning.errors import ImpossibleSparsity, PruningError
-from pruning.saliency import magnitude, random
+from pruning.removal.weights import prune_weights
+from pruning.scores.saliency import magnitude, random
 from pruning.stage import Budget, Cut, Evidence, size
-from pruning.weights import prune_weights
 from surrogate.dataset import Dataset
 from surrogate.functions.network import Network
 

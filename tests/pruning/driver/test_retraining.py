@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from pruning.driver.retraining import retrain
-from pruning.masks import masks_of
-from pruning.saliency import magnitude
+from pruning.removal.masks import masks_of
+from pruning.removal.weights import prune_weights
+from pruning.scores.saliency import magnitude
 from pruning.stage import Budget, Evidence
-from pruning.weights import prune_weights
 from surrogate.dataset import Dataset
 from surrogate.functions.network import Network, initialise, outputs
 from surrogate.learning.training import silent

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from pruning.masks import top
 from pruning.prune import prune
 from pruning.quadratic.chita import solve
 from pruning.quadratic.problem import Quadratic, restricted
 from pruning.quadratic.regression import back_solve
+from pruning.removal.masks import top
 from pruning.rows import class_rows, fisher
 from pruning.schedules import schedule
 from pruning.spec import PruningSpec, ScheduleName

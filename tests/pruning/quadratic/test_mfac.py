@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from pruning.masks import masks_of
 from pruning.quadratic.expansion import expand
 from pruning.quadratic.inverse import invert_blocks
 from pruning.quadratic.mfac import newton_step, prune_mfac, prune_woodfisher, superpose
 from pruning.quadratic.problem import Quadratic
 from pruning.quadratic.regression import fit
+from pruning.removal.masks import masks_of
 from pruning.stage import Budget, Evidence, size
 from surrogate.dataset import Dataset
 from surrogate.functions.network import Network, initialise, outputs
