@@ -2,7 +2,7 @@
 
 Handwritten digits (8 x 8, of scikit-learn) drawn to 28 x 28 with random turns, shifts and noise, so that all 784 pixels
 are live and train and test hold different originals; per seed one dense 784-40-20-10 ReLU network. "published settings"
-are those of the paper in this code, not its authors' program: empirical Fisher rows in raw units, absolute ridge 1e-4,
+are those of the paper in this code, not its authors' program: empirical Fisher rows in raw units, damping 1e-4 a row,
 thresholding for the support and a direct solve on it. Times are processor seconds of one thread, row build included.
 """
 
@@ -25,13 +25,14 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample
 
+from pruning.driver.sequential import from_sequential, to_sequential
 from pruning.path import prune_path
 from pruning.prune import prune
-from pruning.quadratic.chita import Quadratic, back_solve
 from pruning.quadratic.factored import factored
 from pruning.quadratic.line_search import descend
+from pruning.quadratic.problem import Quadratic
+from pruning.quadratic.regression import back_solve
 from pruning.rows import fisher
-from pruning.sequential import from_sequential, to_sequential
 from pruning.spec import PruningSpec
 from surrogate.dataset import Dataset
 
@@ -40,7 +41,7 @@ TRAINING, TEST, EPOCHS, BATCH, RATE = 20_000, 5_000, 20, 128, 2e-3
 PATH = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
 COMPARED = (0.9, 0.98)
 SCHEDULES = ("exponential", "polynomial", "linear")
-STAGES, SAMPLES, RIDGE = 15, 1000, 1e-4
+STAGES, SAMPLES, DAMPING = 15, 1000, 1e-4
 # Relative to the digit's frame: turn in radians, zoom out, shift, and noise in grey levels.
 TURN, ZOOM, SHIFT, NOISE = 0.15, (1.15, 1.35), 0.15, 0.15
 
@@ -85,7 +86,7 @@ def percent(network: torch.nn.Module, samples: Samples) -> float:
 
 
 def reference(network: torch.nn.Sequential, samples: Samples, sparsity: float, seed: int) -> torch.nn.Sequential:
-    """The published recipe in raw units, float64: Fisher rows, n lambda = n RIDGE."""
+    """The published recipe in raw units, float64: Fisher rows, n lambda = n DAMPING."""
     ours = from_sequential(network).to(torch.float64)
     pick = torch.randperm(len(samples[0]), generator=torch.Generator().manual_seed(seed))[:SAMPLES]
     rows = fisher(ours, Dataset(x=samples[0][pick].double(), y=samples[1][pick]), torch.Generator())
@@ -95,12 +96,13 @@ def reference(network: torch.nn.Sequential, samples: Samples, sparsity: float, s
         rows=factored(rows, torch.arange(len(anchor)), torch.ones_like(anchor), torch.float64),
         anchor=anchor,
         residual=rows.residual,
-        ridge=len(pick) * RIDGE,
+        damping=len(pick) * DAMPING,
+        sizes=[weight.numel() for weight in ours.weights],
         priority=torch.zeros_like(anchor).masked_fill(~live, -torch.inf),
     )
     count = int((1.0 - sparsity) * len(anchor) + 1e-6)
     near, _ = descend(problem, problem.threshold(anchor, count), count, 50)
-    parts = torch.split(back_solve(problem, problem.support(near, count)), [w.numel() for w in ours.weights])
+    parts = torch.split(back_solve(problem, problem.support(near, count)), problem.sizes)
     weights = tuple(part.view_as(weight) for part, weight in zip(parts, ours.weights, strict=True))
     pruned = type(ours)(weights=weights, biases=ours.biases, activation=ours.activation)
     return to_sequential(pruned.to(torch.float32), like=network)

@@ -32,9 +32,9 @@ from benchmarks.cases.memory import peak_memory
 from pricing.errors import InvalidSpec
 from pruning.compact import compact
 from pruning.errors import PruningError
-from pruning.masks import masks_of
 from pruning.methods import METHODS
 from pruning.prune import prune
+from pruning.removal.masks import masks_of
 from pruning.spec import DynamicSpec, PruningSpec
 from surrogate.dataset import Dataset
 from surrogate.errors import SurrogateError

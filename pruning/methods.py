@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, Protocol
 
-from pruning import foresight, saliency
-from pruning.dynamic import RULES, train_sparse
-from pruning.foresight import prune_in_rounds
-from pruning.low_rank import least_weights, prune_low_rank
-from pruning.nodes import prune_nodes
-from pruning.ntk_sap import ntk_sap, perturbed, trace
-from pruning.pfp import drawn, partly_drawn, prune_pfp
+from pruning.dynamic.training import RULES, train_sparse
+from pruning.layerwise.low_rank import least_weights, prune_low_rank
+from pruning.layerwise.pfp import drawn, partly_drawn, prune_pfp
+from pruning.layerwise.sensitivity import sensitivities
+from pruning.layerwise.sipp import prune_sipp
 from pruning.quadratic.cbs import prune_cbs
-from pruning.quadratic.chita_step import prune_chita
+from pruning.quadratic.chita import chita_path, prune_chita
 from pruning.quadratic.greedy import prune_obs_greedy
 from pruning.quadratic.mfac import prune_mfac, prune_woodfisher, prune_woodtaylor
 from pruning.quadratic.obs import prune_obs
-from pruning.sensitivity import sensitivities
-from pruning.sipp import prune_sipp
+from pruning.removal.nodes import prune_nodes
+from pruning.removal.rounds import prune_in_rounds
+from pruning.removal.weights import prune_weights
+from pruning.scores import foresight, saliency
+from pruning.scores.ntk_sap import ntk_sap, perturbed, trace
 from pruning.spec import MethodName
 from pruning.stage import Budget, Cut, Evidence
-from pruning.weights import prune_weights
 from surrogate.functions.network import Network
 
 
@@ -32,6 +32,13 @@ class Prune(Protocol):
 
     def __call__(self, network: Network, budget: Budget, evidence: Evidence) -> Cut:
         """The network within the budget."""
+
+
+class PrunePath(Protocol):
+    """Cuts of one network to several numbers of weights, from one look at the samples."""
+
+    def __call__(self, network: Network, counts: Sequence[int], evidence: Evidence) -> tuple[Cut, ...]:
+        """One cut a number, in the order given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +55,7 @@ class PruningMethod:
         merges_layers: may remove whole hidden layers to meet a budget of parameters.
         proven: removes nodes with a proven bound.
         least: the fewest weights it can keep of a network; none means one a layer.
+        path: several numbers of weights at once, where that costs less than one after the other.
     """
 
     prune: Prune
@@ -61,6 +69,11 @@ class PruningMethod:
     merges_layers: bool = False
     proven: bool = True
     least: Callable[[Network], int] | None = None
+    path: PrunePath | None = None
+
+    def least_weights(self, network: Network) -> int:
+        """The fewest weights that it can keep of a network."""
+        return len(network.weights) if self.least is None else self.least(network)
 
 
 METHODS: Mapping[MethodName, PruningMethod] = {
@@ -180,6 +193,7 @@ METHODS: Mapping[MethodName, PruningMethod] = {
         granularity="weights",
         options=("rows", "samples", "ridge", "block", "rounds", "refinement"),
         refits=True,
+        path=chita_path,
     ),
     "sipp": PruningMethod(
         prune=partial(prune_weights, score=sensitivities),
@@ -247,7 +261,7 @@ METHODS: Mapping[MethodName, PruningMethod] = {
         phase="before",
     ),
     "snip_iterative": PruningMethod(
-        prune=partial(prune_in_rounds, score=foresight.snip, rounds=100),
+        prune=partial(prune_in_rounds, step=partial(prune_weights, score=foresight.snip), rounds=100),
         paper="de Jorge et al., Progressive skeletonization: trimming more fat from a network at initialization, 2021",
         summary="SNIP in rounds, so that what is left is scored again without what is gone",
         granularity="weights",
@@ -263,7 +277,7 @@ METHODS: Mapping[MethodName, PruningMethod] = {
         phase="before",
     ),
     "synflow": PruningMethod(
-        prune=partial(prune_in_rounds, score=foresight.synflow, rounds=100),
+        prune=partial(prune_in_rounds, step=partial(prune_weights, score=foresight.synflow), rounds=100),
         paper="Tanaka et al., Pruning neural networks without any data by iteratively conserving synaptic flow, 2020",
         summary="weights first that carry least of the product of all |w| from inputs to outputs; cuts off no layer; "
         "of the samples it uses the spreads, as units, and which weights none of them feels: those go before others",
@@ -272,7 +286,9 @@ METHODS: Mapping[MethodName, PruningMethod] = {
         phase="before",
     ),
     "ntk_sap": PruningMethod(
-        prune=partial(prune_in_rounds, score=partial(ntk_sap, discrepancy=perturbed), rounds=20),
+        prune=partial(
+            prune_in_rounds, step=partial(prune_weights, score=partial(ntk_sap, discrepancy=perturbed)), rounds=20
+        ),
         paper="Wang, Li & Sun, NTK-SAP: improving neural network pruning by aligning training dynamics, 2023",
         summary="weights first whose place adds least to the trace of the neural tangent kernel, over random weights "
         "and inputs; of the samples it uses their number and which weights none of them feels: those go before others",
@@ -281,7 +297,9 @@ METHODS: Mapping[MethodName, PruningMethod] = {
         phase="before",
     ),
     "ntk_sap_exact": PruningMethod(
-        prune=partial(prune_in_rounds, score=partial(ntk_sap, discrepancy=trace), rounds=20),
+        prune=partial(
+            prune_in_rounds, step=partial(prune_weights, score=partial(ntk_sap, discrepancy=trace)), rounds=20
+        ),
         paper="Wang, Li & Sun, NTK-SAP: improving neural network pruning by aligning training dynamics, 2023",
         summary="NTK-SAP with the trace itself in place of random perturbations",
         granularity="weights",

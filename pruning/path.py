@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 import msgspec
 import torch
 
 from pricing.domain import Box
-from pruning.budget import budgets
+from pruning.driver.budget import budgets
+from pruning.driver.cuts import sound
+from pruning.driver.retraining import retrain
+from pruning.driver.samples import draw_evidence, require_fit, scaling_of
+from pruning.driver.stages import Course, run
 from pruning.errors import PruningError
 from pruning.methods import METHODS
-from pruning.prune import AnyNetwork, Pruned, evidence_for, one_stage, prune
-from pruning.quadratic.chita_step import chita_path
-from pruning.sequential import from_sequential, to_sequential
+from pruning.prune import AnyNetwork, Pruned, concluded, own, prune
 from pruning.spec import PruningSpec
-from surrogate.dataset import Dataset, Samples, as_dataset
+from pruning.stage import Budget, Cut, Evidence
+from surrogate.dataset import Samples, as_dataset
 from surrogate.functions.network import Network
+from surrogate.learning.training import silent
 
 
 def prune_path(
@@ -45,36 +50,39 @@ def prune_path(
             f"{'no ' if spec.fine_tuning is None else ''}fine_tuning; call prune for each sparsity"
         )
     specs = [msgspec.structs.replace(spec, sparsity=sparsity, parameters=None) for sparsity in sparsities]
-    ours = network if isinstance(network, Network) else from_sequential(network)
-    for each in specs:
-        budgets(ours, each, METHODS[each.method])
-    if not specs:
-        return ()
-    if spec.method == "chita":
-        found = _chita(ours, as_dataset(dataset), specs, box, generator)
-    else:
-        found = []
-        state = generator.get_state()
-        for each in specs:
-            generator.set_state(state)
-            found.append(prune(ours, dataset, each, box=box, generator=generator))
-    if isinstance(network, Network):
-        return tuple(found)
+    given = own(network).to(torch.float64)
+    wanted = [budgets(given, each)[-1] for each in specs]
+    shared = METHODS[spec.method].path
+    if shared is None or not specs:
+        return tuple(_one_by_one(network, dataset, specs, box, generator))
+    samples = as_dataset(dataset)
+    domain = require_fit(given, samples, specs[0], box=box, start=None)
+    evidence = draw_evidence(samples, scaling_of(samples), specs[0], domain=domain, generator=generator)
+    cuts = dict(zip(wanted, shared(given, [budget.count for budget in wanted], evidence), strict=True))
+    course = Course(look=lambda _: evidence, cut=partial(_cut_from, cuts), repair=partial(retrain, start=None))
     return tuple(
-        Pruned(network=to_sequential(each.network, like=network), masks=each.masks, report=each.report)
-        for each in found
+        concluded(network, given, each, run(given, (budget,), course, silent))
+        for each, budget in zip(specs, wanted, strict=True)
     )
 
 
-def _chita(
-    network: Network, dataset: Dataset, specs: Sequence[PruningSpec], box: Box | None, generator: torch.Generator
-) -> list[Pruned[Network]]:
-    """All sparsities from one set of rows."""
-    given = network.to(torch.float64)
-    evidence = evidence_for(given, dataset, specs[0], box=box, generator=generator)
-    wanted = [budgets(given, spec, METHODS[spec.method])[-1] for spec in specs]
-    cuts = chita_path(given, [budget.count for budget in wanted], evidence)
-    return [
-        one_stage(given, budget, cut, spec, network.dtype)
-        for budget, cut, spec in zip(wanted, cuts, specs, strict=True)
-    ]
+def _one_by_one(
+    network: AnyNetwork, dataset: Samples, specs: Sequence[PruningSpec], box: Box | None, generator: torch.Generator
+) -> Iterator[Pruned[AnyNetwork]]:
+    """A run for each, all with the same draws."""
+    state = generator.get_state()
+    for each in specs:
+        generator.set_state(state)
+        yield prune(network, dataset, each, box=box, generator=generator)
+
+
+def _cut_from(
+    cuts: Mapping[Budget, Cut],
+    network: Network,  # noqa: ARG001
+    budget: Budget,
+    evidence: Evidence,
+    *,
+    again: bool,  # noqa: ARG001
+) -> Cut:
+    """The cut that was made for the budget."""
+    return sound(cuts[budget], budget, evidence)

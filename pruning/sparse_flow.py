@@ -12,17 +12,22 @@ import msgspec
 import torch
 from torch import Tensor
 
+from pricing.specs.base import dump, load
 from pricing.specs.sampler import FlowSpec
 from pricing.types import Progress
-from pruning.budget import budgets
-from pruning.methods import METHODS
-from pruning.prune import prune
+from pruning.driver.budget import budgets
+from pruning.driver.cuts import cut_to
+from pruning.driver.retraining import retrain
+from pruning.driver.samples import draw_evidence, require_fit, scaling_of
+from pruning.driver.stages import Course, Repaired, run
+from pruning.removal.masks import masks_of
 from pruning.spec import PruningSpec
-from pruning.stage import Budget
+from pruning.stage import Budget, Cut, Evidence
 from surrogate.dataset import Dataset
 from surrogate.flows.flow import Flow, start_flow, trajectories
 from surrogate.flows.training import train_flow
 from surrogate.functions.network import Network
+from surrogate.learning.training import silent
 from surrogate.spec import LBFGS, Adam
 
 # The labels a field is pruned on are its own outputs, where every error and so every gradient is 0. Noise of this share
@@ -55,18 +60,28 @@ def prune_flow(
     Raises:
         ImpossibleSparsity: the target leaves no field; raised before any work.
     """
-    path = budgets(flow.field, spec, METHODS[spec.method])
-    for stage, budget in enumerate(path):
+    spec, dtype = load(PruningSpec, dump(spec)), flow.field.dtype
+    # Between two cuts likelihood trains the field, not the loss of the rows: to the method each is a single stage.
+    single = msgspec.structs.replace(spec, stages=1, initial_sparsity=0.0)
 
-        def report(share: float, stage: int = stage) -> None:
-            if progress is not None:
-                progress((stage + share) / len(path))
+    def at(field: Network) -> Flow:
+        return replace(flow, field=field.to(dtype))
 
-        samples = _labelled(flow, states, generator)
-        pruned = prune(flow.field, samples, _step(flow.field, spec, budget), generator=generator)
-        smaller = replace(flow, field=pruned.network)
-        flow = train_flow(smaller, states, training, generator=generator, masks=pruned.masks, progress=report).flow
-    return flow
+    def look(field: Network) -> Evidence:
+        samples = _labelled(at(field), states, generator)
+        require_fit(field, samples, single, box=None, start=None)
+        return draw_evidence(samples, scaling_of(samples), single, domain=None, generator=generator)
+
+    def repair(field: Network, evidence: Evidence, report: Progress) -> Repaired:
+        retrained, losses = retrain(field, evidence, silent, start=None)
+        smaller = at(retrained)
+        masks = masks_of(smaller.field)
+        trained = train_flow(smaller, states, training, generator=generator, masks=masks, progress=report)
+        return trained.flow.field.to(torch.float64), (*losses, *trained.losses)
+
+    course = Course(look=look, cut=_cut_once, repair=repair)
+    given = flow.field.to(torch.float64)
+    return at(run(given, budgets(given, spec), course, progress or silent).network)
 
 
 def learn_states(
@@ -98,12 +113,6 @@ def _labelled(flow: Flow, states: Tensor, generator: torch.Generator) -> Dataset
     return Dataset(x=points, y=velocity + LABEL_NOISE * velocity.std(dim=0) * noise)
 
 
-def _step(field: Network, spec: PruningSpec, budget: Budget) -> PruningSpec:
-    """The specification of one step, for a field that earlier steps may have made smaller."""
-    one = msgspec.structs.replace(spec, stages=1, initial_sparsity=0.0)
-    if budget.unit == "parameters":
-        return msgspec.structs.replace(one, parameters=budget.count)
-    inputs = 0 if spec.protect_inputs else field.widths[0]
-    nodes, weights = sum(field.widths[1:-1]) + inputs, sum(weight.numel() for weight in field.weights)
-    total = weights if budget.unit == "weights" else nodes
-    return msgspec.structs.replace(one, sparsity=1.0 - budget.count / total, parameters=None)
+def _cut_once(network: Network, budget: Budget, evidence: Evidence, *, again: bool) -> Cut:  # noqa: ARG001
+    """The cut to a budget, without refits: the labels are the field's own outputs and have nothing to teach."""
+    return cut_to(network, budget, evidence, again=False)

@@ -40,14 +40,14 @@ from pricing.specs.problem import PricingProblem
 from pricing.specs.sampler import MoneynessSampler, TableSampler
 from pricing.specs.states import states_sha256
 from pricing.types import Progress
-from pruning.budget import budgets
-from pruning.certificate import ARITHMETIC
-from pruning.certificate import certify as bound_difference
+from pruning.certificates.distance import ARITHMETIC
+from pruning.certificates.distance import certify as bound_difference
+from pruning.certificates.shape import prove_shape
 from pruning.compact import compact
+from pruning.driver.budget import budgets
 from pruning.intervals.interval import interval_of
 from pruning.methods import METHODS
 from pruning.prune import prune as prune_network
-from pruning.shape import prove_shape
 from pruning.sparse_flow import learn_states
 from surrogate.artifact import files
 from surrogate.artifact.files import Artifact
@@ -102,7 +102,7 @@ def label(folder: Path, progress: Progress) -> None:
     if build.polynomial is not None:
         build.polynomial.require_size(input_box(build).dimension)
     if build.pruning is not None:
-        budgets(to_be_pruned(folder, build), build.pruning, METHODS[build.pruning.method])
+        budgets(to_be_pruned(folder, build), build.pruning)
     if build.dataset is not None:
         imported_labels.take_labels(folder, build)
         return

@@ -29,9 +29,9 @@ from pruning.compact import compact
 from pruning.errors import ImpossibleSparsity
 from pruning.methods import METHODS
 from pruning.prune import prune
-from pruning.shifts import NOMINAL, domains
 from pruning.spec import PruningSpec
 from pruning.stage import size
+from pruning.studies.shifts import NOMINAL, domains
 from surrogate.artifact.files import to_json
 from surrogate.dataset import Dataset
 from surrogate.evaluation.evaluate import accuracy, predict, reference

@@ -16,8 +16,8 @@ from app.sweeps.run import Outcome
 from app.sweeps.spec import DENSE, SweepSpec
 from pricing.draws import stream
 from pricing.specs.base import dump
-from pruning.potential import excess_error, excess_slope, prune_potential
-from pruning.shifts import NOMINAL
+from pruning.studies.potential import excess_error, excess_slope, prune_potential
+from pruning.studies.shifts import NOMINAL
 
 Latency = Mapping[str, float] | None
 # Key of the batch that ranks latencies: a call of one row is mostly the call.

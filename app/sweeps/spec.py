@@ -12,8 +12,8 @@ from msgspec.structs import replace
 from app.specification.build import BuildSpec, read_build_spec, read_toml, with_states
 from pricing.errors import InvalidSpec
 from pricing.specs.base import Spec, dump, load, require_finite, require_range
-from pruning.shifts import DEFAULT_SHIFTS, Shift
 from pruning.spec import PruningSpec
+from pruning.studies.shifts import DEFAULT_SHIFTS, Shift
 from surrogate.spec import EvaluationSpec, ExportSpec, NetworkSpec, TrainingSpec
 
 DENSE, SCRATCH = "dense", "from scratch"

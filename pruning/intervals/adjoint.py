@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pruning.intervals.crown import Method, exact, span
+from pruning.intervals.affine_forms import Method, exact, span
 from pruning.intervals.interval import Interval, activation_range, rounding
 from surrogate.functions.network import Network
 
@@ -50,8 +50,8 @@ def enclose(
     """Natural interval extension of the network and of its gradient (float64 networks only).
 
     Args:
-        method: "affine" narrows every interval by an affine form (`pruning.intervals.crown`), at the price of L times
-            the work.
+        method: "affine" narrows every interval by an affine form (`pruning.intervals.affine_forms`), at the price of L
+            times the work.
         constants: values that nodes may have in place of their own, NaN for none; layers 0..L, (width,) each.
 
     Shape: box (..., input); the leading dimensions are a batch of boxes.

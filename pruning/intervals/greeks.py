@@ -32,7 +32,7 @@ import torch
 from torch import Tensor
 
 from pruning.intervals.adjoint import Enclosure, boxes_at_once
-from pruning.intervals.crown import exact
+from pruning.intervals.affine_forms import exact
 from pruning.intervals.interval import Interval, activation_range, add, affine, multiply
 from pruning.intervals.significance import reach, significance
 from pruning.intervals.tangents import products, tangents

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 
 from pruning.intervals.adjoint import enclose
-from pruning.intervals.crown import Method
+from pruning.intervals.affine_forms import Method
 from pruning.intervals.interval import Interval
 from surrogate.functions.network import Network
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from pruning.intervals.adjoint import Enclosure
-from pruning.intervals.crown import exact, span
+from pruning.intervals.affine_forms import exact, span
 from pruning.intervals.interval import Interval, activation_range, multiply, square
 from surrogate.functions.network import Network
 

@@ -19,7 +19,9 @@ import math
 import torch
 from torch import Tensor
 
-from pruning.quadratic.model import Model, expand
+from pruning.quadratic.expansion import expand
+from pruning.quadratic.problem import Quadratic
+from pruning.quadratic.regression import fit
 from pruning.stage import Budget, Cut, Evidence
 from surrogate.functions.network import Network
 
@@ -41,30 +43,30 @@ Swap = tuple[int, int, float]
 def prune_cbs(network: Network, budget: Budget, evidence: Evidence) -> Cut:
     """Select by swaps, then the joint surgery of the optimal brain surgeon."""
     expansion = expand(network, evidence)
-    model = expansion.model
-    effects = model.rows * model.anchor
-    support = randomised(model, effects, budget.count, evidence.generator)
-    for leaves, enters, _ in search(effects, -model.residual, support, _free(model, support)):
+    problem = expansion.problem
+    effects = problem.matrix * problem.anchor
+    support = randomised(problem, effects, budget.count, evidence.generator)
+    for leaves, enters, _ in search(effects, -problem.residual, support, _free(problem, support)):
         support[leaves], support[enters] = True, False
-    return expansion.cut(model.fit(support, model.blocks(None)))
+    return expansion.cut(fit(problem, support, problem.blocks(None)))
 
 
-def randomised(model: Model, effects: Tensor, count: int, generator: torch.Generator) -> Tensor:
+def randomised(problem: Quadratic, effects: Tensor, count: int, generator: torch.Generator) -> Tensor:
     """The best of the magnitude pruning and of many that take the same share of random groups. Shape: -> weight."""
-    size = len(model.anchor)
+    size = len(problem.anchor)
     cuts = min(math.isqrt(size), LARGEST_CUT)
-    order = model.anchor.abs().argsort(descending=True)
-    trials = [model.keep(model.anchor.abs(), count)]
+    order = problem.anchor.abs().argsort(descending=True)
+    trials = [problem.keep(problem.anchor.abs(), count)]
     for _ in range(TRIALS):
         group, members = (torch.randperm(size, generator=generator) % cuts).sort(stable=True)
         first = torch.searchsorted(group, torch.arange(cuts))
         # Rank in the group; groups in random order where ranks are equal.
         shift = torch.rand(cuts, generator=generator, dtype=effects.dtype)
-        scores = torch.empty_like(model.anchor)
+        scores = torch.empty_like(problem.anchor)
         scores[order[members]] = -(torch.arange(size) - first[group] + shift[group])
-        trials.append(model.keep(scores, count))
+        trials.append(problem.keep(scores, count))
     supports = torch.stack(trials)
-    errors = effects @ (~supports).to(effects.dtype).T - model.residual[:, None]
+    errors = effects @ (~supports).to(effects.dtype).T - problem.residual[:, None]
     return supports[int(errors.square().sum(dim=0).argmin())]
 
 
@@ -80,10 +82,10 @@ def search(effects: Tensor, start: Tensor, support: Tensor, free: Tensor) -> lis
         leaving = _largest((pull - squares).where(free & gone, -torch.inf))
         entering = _largest((-pull - squares).where(free & ~gone, -torch.inf))
         window = torch.cat([leaving, entering])
-        found = swaps_within(effects[:, window], v, gone[window])
-        if not found:
+        better = swaps_within(effects[:, window], v, gone[window])
+        if not better:
             break
-        for i, j, loss in found:
+        for i, j, loss in better:
             leaves, enters = int(window[i]), int(window[j])
             gone[leaves], gone[enters] = False, True
             swaps.append((leaves, enters, loss))
@@ -110,16 +112,16 @@ def swaps_within(effects: Tensor, v: Tensor, gone: Tensor) -> list[Swap]:
 
 def _largest(scores: Tensor) -> Tensor:
     """Indices of the largest finite scores, a window of them at most. Shape: weight -> index."""
-    found = scores.topk(min(WINDOW, len(scores)))
-    return found.indices[found.values > -torch.inf]
+    largest = scores.topk(min(WINDOW, len(scores)))
+    return largest.indices[largest.values > -torch.inf]
 
 
-def _free(model: Model, support: Tensor) -> Tensor:
+def _free(problem: Quadratic, support: Tensor) -> Tensor:
     """Weights that may be swapped: those with an effect, but one a layer that stays. Shape: weight -> weight."""
-    free = model.rows.any(dim=0)
-    kept = model.anchor.abs().where(support, -1.0)
+    free = problem.matrix.any(dim=0)
+    kept = problem.anchor.abs().where(support, -1.0)
     start = 0
-    for size in model.sizes:
+    for size in problem.sizes:
         if size:
             free[start + int(kept[start : start + size].argmax())] = False
         start += size

@@ -1,143 +1,198 @@
-"""CHITA's problem: which k weights to keep and what to make of them, by sparse regression on per-sample rows.
+"""CHITA: which weights to keep and what to make of them, by sparse regression, for one or several numbers of weights.
 
-    minimise Q(w) = 1/2 ||A (w - w0) + r||^2 + ridge / 2 ||w - w0||^2    subject to ||w||_0 <= k
+The support comes from `pruning.quadratic.line_search`, the weights on it from `pruning.quadratic.regression`, a better
+support where it pays from `pruning.quadratic.refine`.
 
-with the dense weights w0, rows A and residuals r of `pruning.rows`. `pruning.quadratic.line_search` finds the support,
-`back_solve` or, where that is dear, `relax` the weights on it, both in deviations from w0.
+Up to `SMALL` weights the rows are a matrix of float64. Beyond, they stay factors in float32; sums of Q and the solves
+on a support are float64.
 
 References: Benbaki et al., "Fast as CHITA: neural network pruning with combinatorial optimization" (ICML 2023).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from pruning.masks import top
-from pruning.quadratic.factored import Factored
+from pruning.quadratic.expansion import HALVINGS, LEAST_DAMPING, Expansion, condensed, living, sample_loss
+from pruning.quadratic.factored import Factored, factored
+from pruning.quadratic.line_search import descend
+from pruning.quadratic.problem import Quadratic, restricted
+from pruning.quadratic.refine import ROUNDS, eliminate, exchange
+from pruning.quadratic.regression import back_solve, relax, solve_block
+from pruning.removal.masks import masks_of
+from pruning.removal.weights import felt
+from pruning.rows import ROWS, Rows, class_rows
+from pruning.spec import PruningSpec
+from pruning.stage import Budget, Cut, Evidence
+from surrogate.dataset import Dataset
+from surrogate.functions.network import Network
+from surrogate.standardisation import to_normalised
 
-# Conjugate gradients stop when the squared gradient has fallen by this share: below it lies float32 rounding.
-RELAXED = 1e-12
-# Supports up to this size are relaxed with their columns written out: a product then costs less than with the factors.
-EXPLICIT = 2000
+# Largest number of weights of a network whose rows are held as a matrix: 1,024 rows of them take 40 MB.
+SMALL = 5000
+# Steps of the descent for a matrix and for factors; few for factors in one stage of several, where the next one has
+# fresh samples and a new model, and from a start near the solution. More did not change how accurate classifiers stay.
+STEPS, FACTORED_STEPS, BRIEF_STEPS = 100, 8, 2
+# Conjugate gradients, likewise, where a direct solve costs more multiplications than `DIRECT` (5 ms).
+RELAXATIONS, BRIEF_RELAXATIONS, DIRECT = 30, 10, 3e8
+# Most weights for which "auto" refines: elimination then takes a second or so, and it is where few weights are to stay
+# that thresholding errs most.
+FEW = 1000
+# Length of a column, as a share of the root mean square, below which no row sees the weight (that of a classifier that
+# is sure of every sample, say). Scaled by so little it goes before those that are seen, the smallest first.
+UNSEEN = 1e-12
+# Powers of the column length that weights are scaled by. Features of an option differ in unit and reach, and 1 makes
+# the choice independent of both. A classifier's inputs (pixels) share a unit, so 0 would do; 1/2 was the most reliable.
+SCALED, CLASSES_SCALED = 1.0, 0.5
 
 
-@dataclass(frozen=True, kw_only=True)
-class Quadratic:
-    """Q, and the priority with which weights enter a support: +inf always, -inf last.
+def prune_chita(network: Network, budget: Budget, evidence: Evidence) -> Cut:
+    """Keep and adjust weights so that the quadratic model of the loss rises least.
 
-    Shape: rows (row, weight), a matrix or its factors; anchor, priority (weight,); residual (row,).
+    Where nothing is to be removed, a stage is a step of Gauss and Newton: halved until the loss of the samples falls.
     """
-
-    rows: Tensor | Factored
-    anchor: Tensor
-    residual: Tensor
-    ridge: float
-    priority: Tensor
-
-    def transposed(self, u: Tensor) -> Tensor:
-        """A^T u. Shape: row -> weight."""
-        return self.rows.T @ u if isinstance(self.rows, Tensor) else self.rows.transposed(u)
-
-    def columns(self, index: Tensor) -> Tensor:
-        """A explicitly, some columns. Shape: column -> row column."""
-        return self.rows[:, index] if isinstance(self.rows, Tensor) else self.rows.columns(index)
-
-    def error(self, w: Tensor) -> Tensor:
-        """A (w - w0) + r. Shape: weight -> row."""
-        return self.rows @ (w - self.anchor) + self.residual
-
-    def loss(self, w: Tensor) -> float:
-        """Q(w)."""
-        return self.loss_at(w, self.error(w))
-
-    def loss_at(self, w: Tensor, error: Tensor) -> float:
-        """Q(w) for a known error, summed in float64. Shape: weight, row ->."""
-        return 0.5 * float(error.double().square().sum() + self.ridge * (w - self.anchor).double().square().sum())
-
-    def gradient(self, w: Tensor) -> Tensor:
-        """dQ/dw. Shape: weight -> weight."""
-        return self.gradient_at(w, self.error(w))
-
-    def gradient_at(self, w: Tensor, error: Tensor) -> Tensor:
-        """dQ/dw for a known error. Shape: weight, row -> weight."""
-        return self.transposed(error) + self.ridge * (w - self.anchor)
-
-    def support(self, w: Tensor, count: int) -> Tensor:
-        """The largest ``count`` weights by magnitude and priority. Shape: weight -> weight."""
-        return top(w.abs() + self.priority, count)
-
-    def threshold(self, w: Tensor, count: int) -> Tensor:
-        """The largest ``count`` weights by magnitude and priority, the others 0. Shape: weight -> weight."""
-        return restricted(w, self.support(w, count))
+    expansion = pose(network, evidence)
+    anchor, w = expansion.problem.anchor, solve(expansion.problem, budget.count, evidence.spec)
+    if budget.count < len(anchor):
+        return expansion.cut(w)
+    loss = sample_loss(to_normalised(network, evidence.scaling), evidence)
+    for halvings in range(HALVINGS):
+        cut = expansion.cut(anchor + (w - anchor) / 2.0**halvings)
+        if sample_loss(to_normalised(cut.network, evidence.scaling), evidence) < loss:
+            return cut
+    return Cut(network=network)
 
 
-def restricted(w: Tensor, support: Tensor) -> Tensor:
-    """The entries on a support, the others 0. Shape: weight, weight -> weight."""
-    return w.where(support, w.new_zeros(()))
+def chita_path(network: Network, counts: Sequence[int], evidence: Evidence) -> tuple[Cut, ...]:
+    """CHITA for several numbers of weights from one set of rows, each started from the one above."""
+    expansion = pose(network, evidence)
+    solutions, w = dict[int, Tensor](), expansion.problem.anchor
+    for count in sorted(set(counts), reverse=True):
+        if count < len(w):
+            w = solve(expansion.problem, count, evidence.spec, start=w)
+        solutions[count] = w
+    return tuple(expansion.cut(solutions[count]) for count in counts)
 
 
-def back_solve(problem: Quadratic, support: Tensor) -> Tensor:
-    """argmin Q on the support: w0_S + d with (A_S^T A_S + ridge) d = -A_S^T rho, rho = r - A_S' w0_S', S' the others.
+def solve(problem: Quadratic, count: int, spec: PruningSpec, *, start: Tensor | None = None) -> Tensor:
+    """At most ``count`` weights: descent, fit on the support, refinement. Shape: -> weight.
 
-    Solved in float64, in the smaller of its two forms. Shape: weight -> weight.
+    Several stages, and a start near the solution, ask for less work.
     """
-    return solve_block(problem, restricted(problem.anchor, support), support.nonzero()[:, 0])
+    brief = start is not None or spec.stages > 1
+    steps = STEPS if isinstance(problem.rows, Tensor) else BRIEF_STEPS if brief else FACTORED_STEPS
+    near, _ = descend(problem, problem.threshold(problem.anchor if start is None else start, count), count, steps)
+    support = problem.support(near, count)
+    plain = _fit(problem, restricted(near, support), support, spec.block, BRIEF_RELAXATIONS if brief else RELAXATIONS)
+    match spec.refinement:
+        case "none":
+            return plain
+        case "auto" if not _refines(problem, count, spec, brief=brief):
+            return plain
+        case "swap":
+            return exchange(problem, support, plain)[0]
+        case "auto" | "elimination":
+            return min(eliminate(problem, problem.anchor, count, spec.rounds or ROUNDS), plain, key=problem.loss)
 
 
-def solve_block(problem: Quadratic, w: Tensor, index: Tensor) -> Tensor:
-    """argmin Q over some weights, the others as they are in w. Shape: weight, block -> weight."""
-    fixed = w.index_fill(0, index, 0.0).index_put((index,), problem.anchor[index])
-    rows, target = problem.columns(index).double(), -problem.error(fixed).double()
-    if rows.shape[0] < rows.shape[1]:
-        deviation = rows.T @ _ridge_solve(rows @ rows.T, target, problem.ridge)
-    else:
-        deviation = _ridge_solve(rows.T @ rows, rows.T @ target, problem.ridge)
-    return fixed.index_put((index,), problem.anchor[index] + deviation.to(w.dtype))
+def _refines(problem: Quadratic, count: int, spec: PruningSpec, *, brief: bool) -> bool:
+    """What "auto" means: few weights after a single stage; not from factors where little work is asked for."""
+    quick = brief and not isinstance(problem.rows, Tensor)
+    return count <= FEW and spec.stages == 1 and spec.block is None and not quick
 
 
-def _ridge_solve(gram: Tensor, target: Tensor, ridge: float) -> Tensor:
-    """(G + ridge I)^-1 t for a positive semi-definite G."""
-    return torch.cholesky_solve(target[:, None], factor(gram, ridge))[:, 0]
+def _fit(problem: Quadratic, near: Tensor, support: Tensor, block: int | None, relaxations: int) -> Tensor:
+    """The weights on a support: exact, exact block by block, or relaxed where exactness would be dear."""
+    if block is not None:
+        for index in _blocks(support, block, problem.sizes):
+            near = solve_block(problem, near, index)
+        return near
+    count, rows = int(support.sum()), len(problem.residual)
+    if not isinstance(problem.rows, Tensor) and count * rows * min(count, rows) > DIRECT:
+        return relax(problem, near, support, relaxations)
+    return back_solve(problem, support)
 
 
-def factor(gram: Tensor, ridge: float) -> Tensor:
-    """The triangle C with C C^T = G + ridge I. Shape: n n -> n n."""
-    triangle: Tensor = torch.linalg.cholesky(gram + ridge * torch.eye(len(gram), dtype=gram.dtype))
-    return triangle
+def _blocks(support: Tensor, block: int, sizes: Sequence[int]) -> list[Tensor]:
+    """Indices of the supported weights, in runs of ``block`` consecutive weights of a layer."""
+    blocks, start = list[Tensor](), 0
+    for size in sizes:
+        runs = torch.split(torch.arange(start, start + size), block)
+        blocks += [kept for run in runs if len(kept := run[support[run]])]
+        start += size
+    return blocks
 
 
-def relax(problem: Quadratic, w: Tensor, support: Tensor, steps: int) -> Tensor:
-    """Conjugate gradients on the support, which lower Q at every step. Shape: weight, weight -> weight."""
-    index = support.nonzero()[:, 0]
-    if len(index) > EXPLICIT:
-        return _conjugate_gradients(problem, w, support, steps)
-    inner = Quadratic(
-        rows=problem.columns(index),
-        anchor=problem.anchor[index],
-        residual=problem.error(restricted(problem.anchor, support)),
-        ridge=problem.ridge,
-        priority=problem.priority[index],
+def pose(network: Network, evidence: Evidence) -> Expansion:
+    """The problem of a network in raw units.
+
+    Class labels: inputs are centred but keep their unit. Several stages train the network while they prune it, so there
+    the rows have the gradient of the loss as their target; at the optimum that a single stage starts from, it would be
+    noise.
+    """
+    spec, data, classes = evidence.spec, evidence.dataset, evidence.dataset.has_classes
+    scaling = evidence.scaling
+    if classes:
+        scaling = replace(scaling, x_scale=scaling.x_scale.square().mean().sqrt().expand_as(scaling.x_scale))
+        data = replace(data, x=data.x * (evidence.scaling.x_scale / scaling.x_scale))
+    network = to_normalised(network, scaling)
+    rows = _rows(network, data, evidence)
+    masks = masks_of(network)
+    lengths = living(network, rows.squares()).clamp(min=0.0).sqrt()
+    scale = _scale(lengths, CLASSES_SCALED if classes else SCALED)
+    sizes = [int(mask.sum()) for mask in masks]
+    anchor = living(network, network.weights) * scale
+    scaled, residual = _scaled(rows, masks, scale)
+    problem = Quadratic(
+        rows=scaled,
+        residual=residual,
+        anchor=anchor.to(residual.dtype),
+        # lambda = c mean ||A_i||^2 / p, and the squares of the scaled columns add up to about p.
+        damping=max(spec.ridge, LEAST_DAMPING),
+        sizes=sizes,
+        priority=_priority(anchor, living(network, felt(network, data)), sizes).to(residual.dtype),
     )
-    fitted = _conjugate_gradients(inner, w[index], support[index], steps)
-    return torch.zeros_like(w).index_put((index,), fitted)
+    return Expansion(problem=problem, network=network, scaling=scaling, scale=scale)
 
 
-def _conjugate_gradients(problem: Quadratic, w: Tensor, support: Tensor, steps: int) -> Tensor:
-    """At most so many steps from w, zero outside the support. Shape: weight, weight -> weight."""
-    error = problem.error(w)
-    gradient = restricted(problem.gradient_at(w, error), support)
-    direction, square = -gradient, float(gradient @ gradient)
-    enough = RELAXED * square
-    for _ in range(steps):
-        image = problem.rows @ direction
-        curvature = float(image @ image) + problem.ridge * float(direction @ direction)
-        if square <= enough or curvature <= 0.0:
-            break
-        w, error = w + square / curvature * direction, error + square / curvature * image
-        gradient = restricted(problem.gradient_at(w, error), support)
-        before, square = square, float(gradient @ gradient)
-        direction = square / before * direction - gradient
-    return w
+def _rows(network: Network, data: Dataset, evidence: Evidence) -> Rows:
+    """The rows of the specification, with the loss gradient as target for class labels in several stages."""
+    if data.has_classes and evidence.spec.rows == "gauss_newton" and evidence.spec.stages > 1:
+        return class_rows(network, data, evidence.generator)
+    return ROWS[evidence.spec.rows](network, data, evidence.generator)
+
+
+def _scaled(rows: Rows, masks: Sequence[Tensor], scale: Tensor) -> tuple[Tensor | Factored, Tensor]:
+    """Rows and residuals in the coordinates of the scaled weights: a matrix, or factors where it would be large.
+
+    Shape: masks out in, per layer; weight -> row weight; row.
+    """
+    kept = torch.cat([mask.flatten() for mask in masks])
+    if len(kept) <= SMALL:
+        return condensed(rows.matrix(masks) / scale, rows.residual)
+    return factored(rows, kept.nonzero()[:, 0], scale, torch.float32), rows.residual.float()
+
+
+def _scale(lengths: Tensor, power: float) -> Tensor:
+    """lengths^power in the unit of their root mean square; far below where rows see nothing. Shape: weight -> same."""
+    mean = lengths.square().mean().sqrt()
+    if mean == 0.0:
+        return torch.ones_like(lengths)
+    scale = lengths if power == SCALED else mean * (lengths / mean) ** power
+    return scale.where(lengths > UNSEEN * mean, UNSEEN * mean)
+
+
+def _priority(anchor: Tensor, live: Tensor, sizes: list[int]) -> Tensor:
+    """The largest weight of every layer stays (+inf), weights without effect go first (-inf). Shape: -> weight."""
+    priority = torch.zeros_like(anchor).masked_fill(~live, -torch.inf)
+    score = anchor.abs() + priority
+    start = 0
+    for size in sizes:
+        if size:
+            priority[start + int(score[start : start + size].argmax())] = torch.inf
+        start += size
+    return priority

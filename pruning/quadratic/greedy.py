@@ -12,9 +12,11 @@ import torch
 from torch import Tensor
 
 from pruning.errors import PruningError
+from pruning.quadratic.expansion import expand
 from pruning.quadratic.inverse import invert_blocks
-from pruning.quadratic.model import Model, expand
 from pruning.quadratic.obs import cost, minimum
+from pruning.quadratic.problem import Quadratic
+from pruning.quadratic.regression import fit
 from pruning.stage import Budget, Cut, Evidence
 from surrogate.functions.network import Network
 
@@ -31,31 +33,31 @@ def prune_obs_greedy(network: Network, budget: Budget, evidence: Evidence) -> Cu
         PruningError: a block is larger than `LARGEST_BLOCK`.
     """
     expansion = expand(network, evidence)
-    model, size = expansion.model, evidence.spec.block
-    if size is None and len(model.anchor) > LARGEST_BLOCK:
+    problem, size = expansion.problem, evidence.spec.block
+    if size is None and len(problem.anchor) > LARGEST_BLOCK:
         size = DEFAULT_BLOCK
-    blocks = model.blocks(size)
+    blocks = problem.blocks(size)
     largest = max(block.stop - block.start for block in blocks)
     if largest > LARGEST_BLOCK:
         raise PruningError(
             f"block: obs_greedy takes blocks of at most {LARGEST_BLOCK} weights, got one of {largest}; set block lower"
         )
-    support = torch.ones_like(model.anchor, dtype=torch.bool)
-    support[path(model, blocks, len(support) - budget.count)] = False
-    return expansion.cut(model.fit(support, model.blocks(evidence.spec.block)))
+    support = torch.ones_like(problem.anchor, dtype=torch.bool)
+    support[path(problem, blocks, len(support) - budget.count)] = False
+    return expansion.cut(fit(problem, support, problem.blocks(evidence.spec.block)))
 
 
-def path(model: Model, blocks: tuple[slice, ...], steps: int) -> list[int]:
+def path(problem: Quadratic, blocks: tuple[slice, ...], steps: int) -> list[int]:
     """The weights that go, first to last: those without effect first, never the last one of a layer."""
-    inverse = invert_blocks(model, blocks)
-    w, diagonal = minimum(model, inverse), inverse.diagonal()
+    inverse = invert_blocks(problem, blocks)
+    w, diagonal = minimum(problem, inverse), inverse.diagonal()
     least = torch.cat([part.floor for part in inverse.parts])
     dense = [part.times(torch.eye(len(part.floor), dtype=w.dtype)) for part in inverse.parts]
     taken = [torch.empty_like(matrix) for matrix in dense]
-    owner, layer = _numbered([len(matrix) for matrix in dense]), _numbered(model.sizes)
-    counts, left = [0] * len(blocks), list(model.sizes)
+    owner, layer = _numbered([len(matrix) for matrix in dense]), _numbered(problem.sizes)
+    counts, left = [0] * len(blocks), list(problem.sizes)
     # Added to the costs: -inf goes first, +inf is gone or has to stay.
-    rank = torch.zeros_like(w).masked_fill(~model.rows.any(dim=0), -torch.inf)
+    rank = torch.zeros_like(w).masked_fill(~problem.matrix.any(dim=0), -torch.inf)
     rank[torch.tensor([size == 1 for size in left])[layer]] = torch.inf
     scores, gone = cost(w, diagonal) + rank, list[int]()
     for _ in range(steps):

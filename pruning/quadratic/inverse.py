@@ -1,7 +1,7 @@
-"""F^-1 = (A^T A + ridge I)^-1 without recurrences, in the smaller of two forms.
+"""F^-1 = (A^T A + damping I)^-1 without recurrences, in the smaller of two forms.
 
-    rows < weights    C C^T = A A^T + ridge I,  T = C^-1 A,   F^-1 = (I - T^T T) / ridge
-    otherwise         L L^T = A^T A + ridge I,                F^-1 = L^-T L^-1
+    rows < weights    C C^T = A A^T + damping I,  T = C^-1 A,   F^-1 = (I - T^T T) / damping
+    otherwise         L L^T = A^T A + damping I,                F^-1 = L^-T L^-1
 
 The first never holds a matrix of weight x weight. It gives the numbers of the rank-one recurrence of WoodFisher and
 M-FAC from two large products.
@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pruning.quadratic.chita import factor
-from pruning.quadratic.model import Model
+from pruning.quadratic.problem import Quadratic
+from pruning.quadratic.regression import damped_factor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,13 +39,13 @@ class Inverse:
         return self.shift * v + self.gain * (self.factor.T @ (self.factor @ v))
 
 
-def invert(rows: Tensor, ridge: float) -> Inverse:
+def invert(rows: Tensor, damping: float) -> Inverse:
     """F^-1 of a row matrix. Shape: row weight ->."""
-    floor = 1.0 / (rows.norm(dim=0).square() + ridge)
+    floor = 1.0 / (rows.norm(dim=0).square() + damping)
     if rows.shape[0] < rows.shape[1]:
-        solved = torch.linalg.solve_triangular(factor(rows @ rows.T, ridge), rows, upper=False)
-        return Inverse(factor=solved, shift=1.0 / ridge, gain=-1.0 / ridge, floor=floor)
-    triangle = factor(rows.T @ rows, ridge)
+        solved = torch.linalg.solve_triangular(damped_factor(rows @ rows.T, damping), rows, upper=False)
+        return Inverse(factor=solved, shift=1.0 / damping, gain=-1.0 / damping, floor=floor)
+    triangle = damped_factor(rows.T @ rows, damping)
     eye = torch.eye(len(triangle), dtype=rows.dtype)
     solved = torch.linalg.solve_triangular(triangle, eye, upper=False)
     return Inverse(factor=solved, shift=0.0, gain=1.0, floor=floor)
@@ -67,6 +67,8 @@ class BlockInverse:
         return torch.cat([part.times(v[block]) for block, part in zip(self.blocks, self.parts, strict=True)])
 
 
-def invert_blocks(model: Model, blocks: tuple[slice, ...]) -> BlockInverse:
+def invert_blocks(problem: Quadratic, blocks: tuple[slice, ...]) -> BlockInverse:
     """F^-1 of every block."""
-    return BlockInverse(blocks=blocks, parts=tuple(invert(model.rows[:, block], model.ridge) for block in blocks))
+    return BlockInverse(
+        blocks=blocks, parts=tuple(invert(problem.matrix[:, block], problem.damping) for block in blocks)
+    )

@@ -3,7 +3,7 @@
 Along w - tau g the support of the k largest weights changes at breakpoints: hundreds in one step of a large problem.
 On one support S the loss is a parabola in tau,
 
-    Q((w - tau g)_S) = Q(w_S) - tau (u . v + ridge (w_S - w0) . g_S) + tau^2 / 2 (|v|^2 + ridge |g_S|^2),
+    Q((w - tau g)_S) = Q(w_S) - tau (u . v + damping (w_S - w0) . g_S) + tau^2 / 2 (|v|^2 + damping |g_S|^2),
     u = A (w_S - w0) + r,  v = A g_S,
 
 whose minimum is exact and feasible whether or not thresholding would have chosen S there. So the search takes the
@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from pruning.quadratic.chita import Quadratic, restricted
+from pruning.quadratic.problem import Quadratic, restricted
 
 # Trial step lengths of one step; the next step goes on from there. More find a little more in a step, less in a second.
 TRIALS = 2
@@ -47,11 +47,11 @@ def descend(problem: Quadratic, w: Tensor, count: int, steps: int) -> tuple[Tens
     """Thresholded gradient steps until Q stops falling, and Q after each. Shape: weight -> weight."""
     point, losses = at(problem, w), list[float]()
     for _ in range(steps):
-        found = step(problem, point, count)
-        if found.loss >= point.loss:
+        lower = step(problem, point, count)
+        if lower.loss >= point.loss:
             break
-        losses.append(found.loss)
-        done, point = point.loss - found.loss <= CONVERGED * point.loss, found
+        losses.append(lower.loss)
+        done, point = point.loss - lower.loss <= CONVERGED * point.loss, lower
         if done:
             break
     return point.w, tuple(losses)
@@ -82,9 +82,9 @@ def step(problem: Quadratic, point: Point, count: int) -> Point:
 
 
 def _free(problem: Quadratic, gradient: Tensor) -> float:
-    """The minimiser along the whole gradient, all weights free: |g|^2 / (|A g|^2 + ridge |g|^2)."""
+    """The minimiser along the whole gradient, all weights free: |g|^2 / (|A g|^2 + damping |g|^2)."""
     image, square = problem.rows @ gradient, float(gradient @ gradient)
-    curvature = float(image @ image) + problem.ridge * square
+    curvature = float(image @ image) + problem.damping * square
     return square / curvature if curvature > 0.0 else 0.0
 
 
@@ -94,8 +94,8 @@ def along(problem: Quadratic, w: Tensor, gradient: Tensor, support: Tensor, *, e
     deviation = start - problem.anchor
     error = problem.rows @ deviation + problem.residual if error is None else error
     image = problem.rows @ direction
-    slope = float(error @ image) + problem.ridge * float(deviation @ direction)
-    curvature = float(image @ image) + problem.ridge * float(direction @ direction)
+    slope = float(error @ image) + problem.damping * float(deviation @ direction)
+    curvature = float(image @ image) + problem.damping * float(direction @ direction)
     tau = max(0.0, slope / curvature) if curvature > 0.0 else 0.0
     w, error = start - tau * direction, error - tau * image
     return Point(w=w, error=error, loss=problem.loss_at(w, error), length=tau)

@@ -16,12 +16,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pruning.quadratic.expansion import HALVINGS, Expansion, expand, sample_loss
 from pruning.quadratic.inverse import BlockInverse, invert_blocks
-from pruning.quadratic.model import HALVINGS, Expansion, Model, expand, sample_loss
 from pruning.quadratic.obs import cost
+from pruning.quadratic.problem import Quadratic
+from pruning.removal.rounds import prune_in_rounds
 from pruning.rows import loss_rows
-from pruning.schedules import schedule
-from pruning.stage import Budget, Cut, Evidence, size
+from pruning.stage import Budget, Cut, Evidence
 from surrogate.functions.network import Network
 
 # Rounds of M-FAC (the authors' choice).
@@ -31,48 +32,46 @@ ROUNDS = 16
 def prune_woodfisher(network: Network, budget: Budget, evidence: Evidence) -> Cut:
     """Superposed surgeries around weights that are taken for a minimum of the loss."""
     expansion = expand(network, evidence)
-    model = expansion.model
-    inverse = invert_blocks(model, model.blocks(evidence.spec.block))
-    return expansion.cut(superpose(model, inverse, model.anchor, budget.count))
+    problem = expansion.problem
+    inverse = invert_blocks(problem, problem.blocks(evidence.spec.block))
+    return expansion.cut(superpose(problem, inverse, problem.anchor, budget.count))
 
 
 def prune_woodtaylor(network: Network, budget: Budget, evidence: Evidence) -> Cut:
     """Superposed surgeries after a step of Newton's method."""
     expansion = expand(network, evidence)
-    model = expansion.model
-    inverse = invert_blocks(model, model.blocks(evidence.spec.block))
-    return expansion.cut(superpose(model, inverse, newton_step(expansion, inverse), budget.count))
+    problem = expansion.problem
+    inverse = invert_blocks(problem, problem.blocks(evidence.spec.block))
+    start = newton_step(expansion, inverse, evidence)
+    return expansion.cut(superpose(problem, inverse, start, budget.count))
 
 
 def prune_mfac(network: Network, budget: Budget, evidence: Evidence) -> Cut:
     """Superposed surgeries in rounds of equal density ratios."""
-    alive = size(network, "weights")
-    rounds = evidence.spec.rounds or ROUNDS
-    cut = Cut(network=network)
-    for sparsity in schedule("geometric", 0.0, 1.0 - budget.count / alive, rounds):
-        # The last target is the budget up to rounding, and half a weight is more than that.
-        count = max(budget.count, int((1.0 - sparsity) * alive + 0.5))
-        if count < size(cut.network, "weights"):
-            cut = prune_woodfisher(cut.network, Budget(unit="weights", count=count), evidence)
-    return cut
+    return prune_in_rounds(network, budget, evidence, step=prune_woodfisher, rounds=ROUNDS, count=nearest_count)
 
 
-def superpose(model: Model, inverse: BlockInverse, start: Tensor, count: int) -> Tensor:
+def nearest_count(total: int, sparsity: float) -> int:
+    """(1 - s) total to the nearest whole number of weights."""
+    return int((1.0 - sparsity) * total + 0.5)
+
+
+def superpose(problem: Quadratic, inverse: BlockInverse, start: Tensor, count: int) -> Tensor:
     """The weights after all surgeries, exactly ``count`` of them kept. Shape: -> weight."""
     diagonal = inverse.diagonal()
-    support = model.keep(cost(start, diagonal), count)
+    support = problem.keep(cost(start, diagonal), count)
     zero = start.new_zeros(())
     return (start - inverse.times((start / diagonal).where(~support, zero))).where(support, zero)
 
 
-def newton_step(expansion: Expansion, inverse: BlockInverse) -> Tensor:
+def newton_step(expansion: Expansion, inverse: BlockInverse, evidence: Evidence) -> Tensor:
     """w - t F^-1 g with t the first of 1, 1/2, 1/4, ... that lowers the loss of the samples. Shape: -> weight.
 
-    Rows see few directions of a large network, and in all others the ridge alone limits a step along the gradient.
+    Rows see few directions of a large network, and in all others the damping alone limits a step along the gradient.
     """
-    evidence, network, anchor = expansion.evidence, expansion.network, expansion.model.anchor
+    network, anchor = expansion.network, expansion.problem.anchor
     rows = loss_rows(network, evidence.dataset, evidence.spec.rows, evidence.generator)
-    step = inverse.times(expansion.columns(rows.combine(torch.ones_like(rows.residual))))
+    step = inverse.times(expansion.coordinates(rows.combine(torch.ones_like(rows.residual))))
     loss = sample_loss(network, evidence)
     for halvings in range(HALVINGS):
         candidate = anchor - step / 2.0**halvings

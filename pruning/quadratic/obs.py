@@ -13,8 +13,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from pruning.quadratic.expansion import expand
 from pruning.quadratic.inverse import BlockInverse, invert_blocks
-from pruning.quadratic.model import Model, expand
+from pruning.quadratic.problem import Quadratic
+from pruning.quadratic.regression import fit
 from pruning.stage import Budget, Cut, Evidence
 from surrogate.functions.network import Network
 
@@ -22,11 +24,11 @@ from surrogate.functions.network import Network
 def prune_obs(network: Network, budget: Budget, evidence: Evidence) -> Cut:
     """Select by the cost of every weight alone, then remove all of them jointly."""
     expansion = expand(network, evidence)
-    model = expansion.model
-    blocks = model.blocks(evidence.spec.block)
-    inverse = invert_blocks(model, blocks)
-    support = model.keep(cost(minimum(model, inverse), inverse.diagonal()), budget.count)
-    return expansion.cut(model.fit(support, blocks))
+    problem = expansion.problem
+    blocks = problem.blocks(evidence.spec.block)
+    inverse = invert_blocks(problem, blocks)
+    support = problem.keep(cost(minimum(problem, inverse), inverse.diagonal()), budget.count)
+    return expansion.cut(fit(problem, support, blocks))
 
 
 def cost(w: Tensor, diagonal: Tensor) -> Tensor:
@@ -34,12 +36,12 @@ def cost(w: Tensor, diagonal: Tensor) -> Tensor:
     return w.square() / (2.0 * diagonal)
 
 
-def minimum(model: Model, inverse: BlockInverse) -> Tensor:
-    """The anchor less F^-1 A^T r, block after block as in `Model.fit`. Shape: -> weight."""
-    w, error = model.anchor.clone(), model.residual
-    for block, part in zip(inverse.blocks, inverse.parts, strict=True):
-        rows = model.rows[:, block]
-        step = -part.times(rows.T @ error)
+def minimum(problem: Quadratic, inverse: BlockInverse) -> Tensor:
+    """The anchor less F^-1 A^T r, block after block as in `regression.fit`. Shape: -> weight."""
+    w, error = problem.anchor.clone(), problem.residual
+    for block, inverted in zip(inverse.blocks, inverse.parts, strict=True):
+        rows = problem.matrix[:, block]
+        step = -inverted.times(rows.T @ error)
         w[block] += step
         error = error + rows @ step
     return w

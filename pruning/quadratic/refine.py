@@ -1,7 +1,7 @@
 """Better supports than thresholding finds: exchange of weights, and elimination from a larger support.
 
-On a support S with its least-squares weights, H = A_S^T A_S + ridge: removing weight i and refitting the others costs
-w_i^2 / (2 [H^-1]_ii); weight j outside lowers Q by at most g_j^2 / (2 H_jj).
+On a support S with its least-squares weights and H = A_S^T A_S + damping I, removing weight i and refitting the others
+costs w_i^2 / (2 [H^-1]_ii); weight j outside lowers Q by at most g_j^2 / (2 H_jj).
 
 References: LeCun, Denker & Solla, "Optimal brain damage" (1990); Hassibi & Stork, "Second order derivatives for network
 pruning: optimal brain surgeon" (1993) for the cost; Beck & Eldar, "Sparsity constrained nonlinear optimization" (2013)
@@ -13,8 +13,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pruning.masks import top
-from pruning.quadratic.chita import Quadratic, back_solve, factor
+from pruning.quadratic.problem import Quadratic
+from pruning.quadratic.regression import back_solve, damped_factor
+from pruning.removal.masks import top
 
 # Rounds of elimination, and the support that it starts from as a multiple of k; the share kept per round is constant.
 ROUNDS = 10
@@ -32,13 +33,13 @@ def removal_cost(problem: Quadratic, w: Tensor, support: Tensor) -> Tensor:
     index = support.nonzero()[:, 0]
     columns = problem.columns(index).double()
     if columns.shape[0] < columns.shape[1]:
-        # Woodbury: H^-1 = (I - A_S^T (ridge I + A_S A_S^T)^-1 A_S) / ridge.
-        triangle = factor(columns @ columns.T, problem.ridge)
+        # Woodbury: H^-1 = (I - A_S^T (damping I + A_S A_S^T)^-1 A_S) / damping.
+        triangle = damped_factor(columns @ columns.T, problem.damping)
         inside = torch.linalg.solve_triangular(triangle, columns, upper=False).square().sum(dim=0)
         # float64 cancels where a weight is determined by its rows alone; it is then dear, never free.
-        diagonal = (1.0 - inside).clamp(min=torch.finfo(inside.dtype).eps) / problem.ridge
+        diagonal = (1.0 - inside).clamp(min=torch.finfo(inside.dtype).eps) / problem.damping
     else:
-        diagonal = torch.cholesky_inverse(factor(columns.T @ columns, problem.ridge)).diagonal()
+        diagonal = torch.cholesky_inverse(damped_factor(columns.T @ columns, problem.damping)).diagonal()
     cost = (w[index].double().square() / diagonal).to(w.dtype) + problem.priority[index]
     cost = cost.clamp(min=torch.finfo(w.dtype).min)  # a weight without effect goes first, but belongs to the support
     return torch.zeros_like(w).index_put((index,), cost)

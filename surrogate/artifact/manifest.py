@@ -42,7 +42,7 @@ def make_artifact(
         problem: or only the Box, where nobody here knows what was priced.
         report: what `surrogate.evaluation.evaluate.evaluate` returned.
         provenance: build specification, seed, paths, data hash, libraries, parent version.
-        certificate: what is proven of the network (`pruning.shape`, `pruning.certificate`).
+        certificate: what is proven of the network (`pruning.certificates.shape`, `pruning.certificates.distance`).
         float32: also export in single precision and measure its loss.
 
     Raises:

@@ -24,8 +24,8 @@ from pricing.domain import Feature
 from pricing.specs.european import Call
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier
-from pruning.shifts import Noise
 from pruning.spec import PruningSpec
+from pruning.studies.shifts import Noise
 from surrogate.artifact.files import Artifact
 from surrogate.artifact.manifest import make_artifact
 from surrogate.evaluation.evaluate import evaluate

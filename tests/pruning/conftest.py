@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 
 from pricing.domain import Box, Feature
-from pruning.intervals.interval import Interval
-from surrogate.dataset import Dataset
+from pruning.intervals.interval import Interval, interval_of
+from pruning.spec import MethodName, PruningSpec
+from pruning.stage import Evidence
+from surrogate.dataset import Dataset, normalise
 from surrogate.functions.network import Network
 from surrogate.learning.training import fit
 from surrogate.spec import LBFGS, NetworkSpec, SobolevLoss, TrainingSpec
+from surrogate.standardisation import fit_scaling
 
 
 @pytest.fixture
@@ -23,7 +29,7 @@ def box() -> Box:
 
 @pytest.fixture(scope="session")
 def interval(box: Box) -> Interval:
-    return Interval(torch.from_numpy(box.lower.copy()), torch.from_numpy(box.upper.copy()))
+    return interval_of(box)
 
 
 @pytest.fixture(scope="session")
@@ -45,3 +51,28 @@ def trained(dataset: Dataset) -> Network:
     spec = TrainingSpec(loss=SobolevLoss(order=1), optimisers=(LBFGS(iterations=60),))
     generator = torch.Generator().manual_seed(2)
     return fit(dataset, NetworkSpec(hidden=(10, 8)), spec, generator=generator).network
+
+
+@pytest.fixture
+def evidence_of() -> Callable[..., Evidence]:
+    """All samples of a data set for a step to look at, under a specification of the given fields."""
+
+    def make(
+        dataset: Dataset,
+        *,
+        domain: Interval | None = None,
+        generator: torch.Generator | None = None,
+        method: MethodName = "magnitude",
+        **fields: Any,
+    ) -> Evidence:
+        scaling = fit_scaling(dataset.x, dataset.y)
+        return Evidence(
+            dataset=normalise(dataset, scaling),
+            scaling=scaling,
+            training=dataset,
+            domain=domain,
+            spec=PruningSpec(method=method, sparsity=0.5, **fields),
+            generator=generator or torch.Generator().manual_seed(0),
+        )
+
+    return make

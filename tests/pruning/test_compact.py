@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pruning.compact import compact, compact_with_places, fold, spread
-from pruning.masks import apply
+from pruning.removal.masks import apply
 from surrogate.functions.activations import ACTIVATIONS, ActivationName
 from surrogate.functions.network import Network, initialise, outputs, value_gradient_hessian
 

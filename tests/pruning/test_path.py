@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from pruning.driver.sequential import to_sequential
 from pruning.errors import ImpossibleSparsity, PruningError
 from pruning.path import prune_path
 from pruning.prune import prune
-from pruning.sequential import to_sequential
 from pruning.spec import MethodName, PruningSpec
 from surrogate.dataset import Dataset
 from surrogate.functions.network import Network, outputs

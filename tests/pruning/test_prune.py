@@ -11,8 +11,8 @@ from pricing.domain import Box, Feature
 from pricing.errors import InvalidSpec
 from pruning.compact import compact, compact_with_places, spread
 from pruning.errors import ImpossibleSparsity, PruningError
-from pruning.masks import masks_of
 from pruning.prune import prune
+from pruning.removal.masks import masks_of
 from pruning.spec import DynamicSpec, MethodName, PruningSpec
 from surrogate.dataset import Dataset
 from surrogate.functions.network import Network, initialise, outputs, value

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from pruning.errors import PruningError
-from pruning.masks import masks_of
+from pruning.removal.masks import masks_of
 from pruning.rows import ROWS, Rows, fisher, gauss_newton, sobolev
 from surrogate.dataset import Dataset
 from surrogate.functions.network import Network, initialise, value

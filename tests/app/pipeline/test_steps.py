@@ -18,9 +18,9 @@ from pricing.errors import InvalidSpec
 from pricing.labels import load as load_labels
 from pricing.references import resimulated
 from pricing.specs.base import load
+from pruning.certificates.shape import prove_shape
 from pruning.errors import ImpossibleSparsity
 from pruning.intervals.interval import ACTIVATION_ULPS
-from pruning.shape import prove_shape
 from surrogate.artifact import files
 from surrogate.export.onnx_file import read_network
 

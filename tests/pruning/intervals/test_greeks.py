@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pruning.intervals.adjoint import enclose
-from pruning.intervals.crown import Method
+from pruning.intervals.affine_forms import Method
 from pruning.intervals.greeks import SIGNIFICANCE, delta_significance, gamma_significance
 from pruning.intervals.interval import Interval
 from pruning.intervals.significance import loosen, means, remove, significance

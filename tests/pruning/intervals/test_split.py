@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pruning.intervals.adjoint import enclose
-from pruning.intervals.crown import Method
+from pruning.intervals.affine_forms import Method
 from pruning.intervals.interval import Interval
 from pruning.intervals.significance import significance
 from pruning.intervals.split import split

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import Literal, get_args
 
@@ -7,122 +9,161 @@ import pytest
 import torch
 from torch import Tensor
 
-from pruning.masks import top
-from pruning.quadratic.chita import Quadratic, back_solve, relax, restricted, solve_block
-from pruning.quadratic.chita_step import solve
-from pruning.quadratic.factored import factored
-from pruning.rows import Rows
-from pruning.spec import PruningSpec
+from pruning.prune import prune
+from pruning.quadratic.chita import solve
+from pruning.quadratic.problem import Quadratic, restricted
+from pruning.quadratic.regression import back_solve
+from pruning.removal.masks import top
+from pruning.rows import class_rows, fisher
+from pruning.schedules import schedule
+from pruning.spec import PruningSpec, ScheduleName
+from surrogate.dataset import Dataset
+from surrogate.functions.network import Network, initialise, outputs
 
 Refinement = Literal["none", "swap", "elimination"]
 REFINEMENTS: tuple[Refinement, ...] = get_args(Refinement)
 SPEC = PruningSpec(method="chita", sparsity=0.5)
+RandomProblem = Callable[..., Quadratic]
+MaskOf = Callable[[Sequence[int], int], Tensor]
 
 
-def problem(rows: int, weights: int, generator: torch.Generator, *, ridge: float = 0.1) -> Quadratic:
-    return Quadratic(
-        rows=torch.randn(rows, weights, generator=generator, dtype=torch.float64),
-        anchor=torch.randn(weights, generator=generator, dtype=torch.float64),
-        residual=0.1 * torch.randn(rows, generator=generator, dtype=torch.float64),
-        ridge=ridge,
-        priority=torch.zeros(weights, dtype=torch.float64),
+@pytest.fixture
+def regression(generator: torch.Generator) -> Dataset:
+    x = torch.randn(60, 12, generator=generator, dtype=torch.float64)
+    y = x @ torch.linspace(-1.0, 2.0, 12, dtype=torch.float64) + 0.3 * torch.randn(60, generator=generator).double()
+    return Dataset(x=x, y=y)
+
+
+@pytest.fixture
+def line(regression: Dataset) -> Network:
+    """Least squares: a network without hidden layer, whose loss is a quadratic."""
+    whole = torch.cat([regression.x, torch.ones(60, 1, dtype=torch.float64)], dim=1)
+    solution = torch.linalg.lstsq(whole, regression.y[:, None]).solution[:, 0]
+    return Network(weights=(solution[None, :-1],), biases=(solution[-1:],), activation="silu")
+
+
+def loss(network: Network, dataset: Dataset) -> float:
+    return float((outputs(network, dataset.x)[:, 0] - dataset.y).square().mean())
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("name", ["exponential", "linear", "polynomial"])
+def test_on_a_quadratic_every_stage_ends_in_the_least_squares_of_its_support(
+    name: ScheduleName, line: Network, regression: Dataset
+) -> None:
+    network = line
+    for sparsity in schedule(name, 0.0, 0.75, 4):
+        spec = PruningSpec(method="chita", sparsity=sparsity, ridge=0.0, samples=60)
+        network = prune(network, regression, spec, generator=seeded()).network
+        kept = network.weights[0][0] != 0
+        # Biases are not pruned and stay what they are in normalised units: centred features and values.
+        x, y = regression.x - regression.x.mean(dim=0), regression.y - regression.y.mean()
+        best = torch.linalg.lstsq(x[:, kept], y[:, None]).solution[:, 0]
+        torch.testing.assert_close(network.weights[0][0][kept], best, rtol=1e-6, atol=1e-6)
+
+
+def test_repeating_a_sparsity_does_not_raise_the_loss_of_a_quadratic(line: Network, regression: Dataset) -> None:
+    once, often = (
+        prune(
+            line,
+            regression,
+            PruningSpec(method="chita", sparsity=0.5, stages=stages, schedule="constant", samples=60),
+            generator=seeded(),
+        ).network
+        for stages in (1, 4)
     )
+    assert loss(often, regression) <= loss(once, regression) * (1.0 + 1e-9)
 
 
-def mask(indices: tuple[int, ...], size: int) -> Tensor:
-    chosen = torch.zeros(size, dtype=torch.bool)
-    chosen[list(indices)] = True
-    return chosen
+@pytest.mark.parametrize("block", [1, 3, 100])
+def test_blocks_meet_the_count_and_the_whole_is_best(block: int, line: Network, regression: Dataset) -> None:
+    spec = PruningSpec(method="chita", sparsity=0.5, samples=60, ridge=0.0, block=block)
+    found = prune(line, regression, spec, generator=seeded()).network
+    whole = prune(
+        line, regression, PruningSpec(method="chita", sparsity=0.5, samples=60, ridge=0.0), generator=seeded()
+    )
+    assert torch.count_nonzero(found.weights[0]) == 6
+    assert loss(found, regression) >= loss(whole.network, regression) * (1.0 - 1e-9)
 
 
-@pytest.mark.parametrize("rows", [4, 9, 30])
-def test_the_back_solve_satisfies_the_optimality_conditions(rows: int, generator: torch.Generator) -> None:
-    quadratic = problem(rows, 12, generator)
-    support = mask((0, 3, 4, 7, 8, 11), 12)
-    w = back_solve(quadratic, support)
-    assert not w[~support].any()
-    assert quadratic.gradient(w)[support].norm() < 1e-10
+@pytest.fixture
+def classifier(generator: torch.Generator) -> tuple[Network, Dataset]:
+    x = torch.randn(200, 30, generator=generator, dtype=torch.float64)
+    network = initialise((30, 8, 4), "relu", generator=generator)
+    return network, Dataset(x=x, y=outputs(network, x).argmax(dim=1))
 
 
-@pytest.mark.parametrize("rows", [4, 30])
-def test_the_back_solve_is_the_ridge_regression_on_the_support(rows: int, generator: torch.Generator) -> None:
-    quadratic = problem(rows, 12, generator)
-    assert isinstance(quadratic.rows, Tensor)
-    support = mask((0, 3, 4, 7, 8, 11), 12)
-    inside = quadratic.rows[:, support]
-    target = inside.T @ (quadratic.rows @ quadratic.anchor - quadratic.residual) + 0.1 * quadratic.anchor[support]
-    expected = torch.linalg.solve(inside.T @ inside + 0.1 * torch.eye(6, dtype=torch.float64), target)
-    torch.testing.assert_close(back_solve(quadratic, support)[support], expected, rtol=1e-10, atol=1e-10)
+def test_rows_of_classes_with_their_residuals_give_the_gradient(classifier: tuple[Network, Dataset]) -> None:
+    network, data = classifier
+    # Averaged over signs; only samples that are right often enough not to be held back.
+    certain = torch.softmax(outputs(network, data.x), dim=1).amax(dim=1) > 0.4
+    data = data.rows(certain)
+    mean = [torch.zeros_like(weight) for weight in network.weights]
+    draws = 400
+    for seed in range(draws):
+        rows = class_rows(network, data, seeded(seed))
+        for total, part in zip(mean, rows.combine(rows.residual), strict=True):
+            total += part / draws
+    exact = fisher(network, data, seeded())
+    for found, wanted in zip(mean, exact.combine(torch.ones(len(data), dtype=torch.float64)), strict=True):
+        assert (found - wanted).norm() < 0.1 * wanted.norm()
 
 
-def test_the_back_solve_is_the_joint_optimal_brain_surgeon(generator: torch.Generator) -> None:
-    quadratic = problem(20, 8, generator)
-    assert isinstance(quadratic.rows, Tensor)
-    hessian = quadratic.rows.T @ quadratic.rows + 0.1 * torch.eye(8, dtype=torch.float64)
-    inverse = torch.linalg.inv(hessian)
-    newton = quadratic.anchor - inverse @ quadratic.gradient(quadratic.anchor)
-    for count in (1, 3, 5):
-        for gone in list(combinations(range(8), count))[:10]:
-            removed = mask(gone, 8)
-            block = torch.linalg.solve(inverse[removed][:, removed], newton[removed])
-            expected = newton - inverse[:, removed] @ block
-            torch.testing.assert_close(back_solve(quadratic, ~removed), expected, rtol=1e-10, atol=1e-10)
+@pytest.mark.parametrize("stages", [1, 3])
+def test_a_wide_classifier_is_pruned_by_factors_to_the_exact_count(stages: int, generator: torch.Generator) -> None:
+    network = initialise((300, 20, 3), "relu", generator=generator)
+    x = torch.randn(150, 300, generator=generator, dtype=torch.float64)
+    data = Dataset(x=x, y=outputs(network, x).argmax(dim=1))
+    spec = PruningSpec(method="chita", sparsity=0.6, stages=stages)
+    pruned = prune(network, data, spec, generator=seeded())
+    assert pruned.report["stages"][-1]["kept"] == int(0.4 * 6060)
+    by_size = prune(network, data, PruningSpec(method="magnitude", sparsity=0.6), generator=seeded()).network
+
+    def agreement(other: Network) -> float:
+        return float((outputs(other, x).argmax(dim=1) == data.y).double().mean())
+
+    assert agreement(pruned.network) > agreement(by_size)
 
 
-def test_a_block_is_solved_with_the_others_as_they_are(generator: torch.Generator) -> None:
-    quadratic = problem(10, 12, generator)
-    w = back_solve(quadratic, mask((1, 2, 5, 9), 12))
-    index = torch.tensor([2, 5, 6])
-    found = solve_block(quadratic, w, index)
-    outside = torch.ones(12, dtype=torch.bool).index_fill(0, index, False)
-    assert torch.equal(found[outside], w[outside])
-    assert quadratic.gradient(found)[index].norm() < 1e-10
+def test_keeping_everything_is_a_newton_step(
+    random_problem: RandomProblem, damped_hessian: Callable[[Quadratic], Tensor]
+) -> None:
+    problem = random_problem(20, [6])
+    newton = problem.anchor - torch.linalg.solve(damped_hessian(problem), problem.gradient(problem.anchor))
+    torch.testing.assert_close(solve(problem, 6, SPEC), newton)
 
 
-def test_conjugate_gradients_lower_the_loss_at_every_step_down_to_the_back_solve(generator: torch.Generator) -> None:
-    quadratic = problem(15, 12, generator)
-    support = mask((0, 3, 4, 7, 8, 11), 12)
-    start = restricted(quadratic.anchor, support)
-    losses = [quadratic.loss(relax(quadratic, start, support, steps)) for steps in range(7)]
-    assert losses == sorted(losses, reverse=True)
-    torch.testing.assert_close(relax(quadratic, start, support, 12), back_solve(quadratic, support))
-
-
-def test_keeping_everything_is_a_newton_step(generator: torch.Generator) -> None:
-    quadratic = problem(20, 6, generator)
-    assert isinstance(quadratic.rows, Tensor)
-    hessian = quadratic.rows.T @ quadratic.rows + 0.1 * torch.eye(6, dtype=torch.float64)
-    newton = quadratic.anchor - torch.linalg.solve(hessian, quadratic.gradient(quadratic.anchor))
-    torch.testing.assert_close(solve(quadratic, 6, SPEC, [6]), newton)
-
-
-def test_orthogonal_rows_keep_the_largest_coefficients(generator: torch.Generator) -> None:
+def test_orthogonal_rows_keep_the_largest_coefficients(
+    random_problem: RandomProblem, generator: torch.Generator
+) -> None:
     orthogonal, _ = torch.linalg.qr(torch.randn(15, 10, generator=generator, dtype=torch.float64))
-    random = problem(15, 10, generator)
-    quadratic = Quadratic(
-        rows=orthogonal, anchor=random.anchor, residual=random.residual, ridge=1e-12, priority=random.priority
-    )
-    coefficients = orthogonal.T @ (orthogonal @ random.anchor - random.residual)
+    problem = replace(random_problem(15, [10], damping=1e-12), rows=orthogonal)
+    coefficients = orthogonal.T @ (orthogonal @ problem.anchor - problem.residual)
     for refinement in REFINEMENTS:
         spec = PruningSpec(method="chita", sparsity=0.5, refinement=refinement)
-        found = solve(quadratic, 4, spec, [10])
-        assert torch.equal(found != 0, top(coefficients.abs(), 4))
-        torch.testing.assert_close(found, restricted(coefficients, found != 0))
+        w = solve(problem, 4, spec)
+        assert torch.equal(w != 0, top(coefficients.abs(), 4))
+        torch.testing.assert_close(w, restricted(coefficients, w != 0))
 
 
-def test_refinement_finds_the_best_support_of_most_small_problems() -> None:
+def test_refinement_finds_the_best_support_of_most_small_problems(
+    random_problem: RandomProblem, mask_of: MaskOf
+) -> None:
     """Share of 100 problems solved to optimality: see the numbers asserted; plain CHITA is the published method."""
     optimal = dict.fromkeys(REFINEMENTS, 0)
     for seed in range(100):
-        quadratic = problem(4 + seed % 9, 8, torch.Generator().manual_seed(seed))
+        problem = random_problem(4 + seed % 9, [8], generator=torch.Generator().manual_seed(seed))
         count = 3 + seed % 4
-        best = min(quadratic.loss(back_solve(quadratic, mask(kept, 8))) for kept in combinations(range(8), count))
+        best = min(problem.loss(back_solve(problem, mask_of(kept, 8))) for kept in combinations(range(8), count))
         losses = {}
         for refinement in REFINEMENTS:
             spec = PruningSpec(method="chita", sparsity=0.5, refinement=refinement)
-            w = solve(quadratic, count, spec, [8])
+            w = solve(problem, count, spec)
             assert torch.count_nonzero(w) <= count
-            losses[refinement] = quadratic.loss(w)
+            losses[refinement] = problem.loss(w)
             assert losses[refinement] >= best * (1.0 - 1e-12)
             optimal[refinement] += losses[refinement] <= best * (1.0 + 1e-9)
         assert losses["swap"] <= losses["none"]
@@ -132,37 +173,15 @@ def test_refinement_finds_the_best_support_of_most_small_problems() -> None:
     assert optimal["none"] < optimal["swap"]
 
 
-def test_priorities_decide_over_size(generator: torch.Generator) -> None:
-    quadratic = problem(10, 12, generator)
-    priority = quadratic.priority.clone()
-    smallest, largest = int(quadratic.anchor.abs().argmin()), int(quadratic.anchor.abs().argmax())
+def test_priorities_decide_over_size(random_problem: RandomProblem) -> None:
+    problem = random_problem(10, [12])
+    priority = problem.priority.clone()
+    smallest, largest = int(problem.anchor.abs().argmin()), int(problem.anchor.abs().argmax())
     priority[smallest], priority[largest] = torch.inf, -torch.inf
-    ranked = Quadratic(
-        rows=quadratic.rows, anchor=quadratic.anchor, residual=quadratic.residual, ridge=0.1, priority=priority
-    )
+    ranked = replace(problem, priority=priority)
     for refinement in REFINEMENTS:
         spec = PruningSpec(method="chita", sparsity=0.5, refinement=refinement)
-        w = solve(ranked, 5, spec, [12])
+        w = solve(ranked, 5, spec)
         assert w[smallest] != 0
         assert w[largest] == 0
         assert torch.count_nonzero(w) == 5
-
-
-def test_factors_do_what_their_matrix_does(generator: torch.Generator) -> None:
-    shapes, terms, samples = ((3, 4), (2, 3)), 2, 5
-    rows = Rows(
-        left=tuple(torch.randn(terms, samples, o, generator=generator, dtype=torch.float64) for o, _ in shapes),
-        right=tuple(torch.randn(terms, samples, i, generator=generator, dtype=torch.float64) for _, i in shapes),
-        residual=torch.zeros(samples, dtype=torch.float64),
-    )
-    masks = [torch.rand(shape, generator=generator) < 0.7 for shape in shapes]
-    matrix = rows.matrix(masks)
-    scale = 1.0 + torch.rand(matrix.shape[1], generator=generator, dtype=torch.float64)
-    index = torch.cat([kept.flatten() for kept in masks]).nonzero()[:, 0]
-    found = factored(rows, index, scale, torch.float64)
-    v = torch.randn(matrix.shape[1], generator=generator, dtype=torch.float64)
-    u = torch.randn(samples, generator=generator, dtype=torch.float64)
-    torch.testing.assert_close(found @ v, matrix / scale @ v)
-    torch.testing.assert_close(found.transposed(u), (matrix / scale).T @ u)
-    chosen = torch.tensor([0, 2, matrix.shape[1] - 1])
-    torch.testing.assert_close(found.columns(chosen), (matrix / scale)[:, chosen])

@@ -1,0 +1,1 @@
+"""Training at a constant number of weights whose places change: SET and RigL."""

@@ -1,0 +1,171 @@
+"""PFP: nodes kept by the sensitivity of what reads them; one accuracy for all layers says how many each keeps.
+
+A node j counts as much as the weight that needs it most, s_j = max_i s_ij over the rows of the next layer. Drawing m
+nodes with replacement and probabilities p_j = s_j / S leaves every sum of the next layer right to a share eps if
+
+    m(eps) = 3 (6 + 2 eps) a / eps^2,    a = 2 C log(16 / delta) S,
+
+and sum_j 1 - (1 - p_j)^m different nodes are expected. The largest eps that spends the budget sizes all layers.
+
+Chosen at random, a layer of k nodes is the first k different ones to come up. In continuous time node j comes up at
+T_j ~ Exp(p_j), and with t the time of the next one, given the other times, it is among the k with probability
+1 - exp(-p_j t): divided by it, its column is unbiased. That is the mean of n_j / (m p_j), the published factor, over
+how often the nodes that were kept come up, so it varies less; and the number of nodes is exact.
+
+Only the deviation of a node from a constant c_j is rescaled or lost: the next bias takes W_ij (1 - f_j) c_j.
+
+References: Liebenwein, Baykal, Lang, Feldman & Rus, "Provable filter pruning for efficient neural networks" (ICLR
+2020); Cohen & Kaplan, "Summarizing data using bottom-k sketches" (PODC 2007) for the factor.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from pruning.compact import fold, put
+from pruning.intervals.adjoint import enclose
+from pruning.intervals.significance import remove
+from pruning.layerwise.sensitivity import needed, sensitivities
+from pruning.removal.masks import top
+from pruning.removal.nodes import constants_of
+from pruning.stage import Budget, Cut, Evidence, size
+from surrogate.functions.network import Network
+from surrogate.standardisation import to_normalised
+
+# Accuracies between which every layer goes from all its nodes to a single one; bisected in logs,
+# to 1e-10 of themselves.
+LEAST_ACCURACY, LARGEST_ACCURACY = 1e-12, 1e12
+BISECTIONS = 40
+# Draws beyond this expect every node whose probability is not rounding noise.
+MOST_DRAWS = 1e18
+
+# What the columns of ``count`` nodes are multiplied by, 0 for nodes that go; scores and arrival clocks Exp(1) given.
+# Shape: width, width -> width.
+Choice = Callable[[Tensor, int, Tensor], Tensor]
+
+
+def surest(scores: Tensor, count: int, clocks: Tensor) -> Tensor:  # noqa: ARG001
+    """The most sensitive nodes, as they are."""
+    return top(scores, count).to(scores.dtype)
+
+
+def drawn(scores: Tensor, count: int, clocks: Tensor) -> Tensor:
+    """The first nodes to come up, unbiased."""
+    arrivals = torch.where(scores > 0, clocks / scores, torch.inf)
+    kept = top(-arrivals, count)
+    later = arrivals[~kept].min() if count < len(scores) else torch.tensor(torch.inf)
+    # Once every node that can come up is kept, nothing is random.
+    factors = -1.0 / torch.expm1(-scores * later) if later.isfinite() else torch.ones_like(scores)
+    return factors.where(kept, 0.0)
+
+
+def partly_drawn(scores: Tensor, count: int, clocks: Tensor) -> Tensor:
+    """Nodes that are expected at least once in the draws that ``count`` takes, and the rest drawn."""
+    chances = scores / scores.sum()
+    sure = top(scores, min(count, int((chances >= 1.0 / _draws(chances, count)).sum())))
+    factors = sure.to(scores.dtype)
+    if not sure.all():
+        factors[~sure] = drawn(scores[~sure], count - int(sure.sum()), clocks[~sure])
+    return factors
+
+
+def distinct(chances: Tensor, draws: float) -> float:
+    """sum_j 1 - (1 - p_j)^m, the expected number of different nodes. Shape: width ->."""
+    return float(-torch.expm1(draws * torch.log1p(-chances.clamp(max=1.0))).sum())
+
+
+def _draws(chances: Tensor, count: int) -> float:
+    """m that expects ``count`` different nodes."""
+    few, many = 1.0, MOST_DRAWS
+    for _ in range(BISECTIONS):
+        middle = math.sqrt(few * many)
+        few, many = (few, middle) if distinct(chances, middle) >= count else (middle, many)
+    return many
+
+
+def draws(scores: Tensor, accuracy: float) -> float:
+    """m(eps) of one layer. Shape: width ->."""
+    return float(math.ceil(3.0 * (6.0 + 2.0 * accuracy) * float(needed(scores.sum())) / accuracy**2))
+
+
+def counts_at(scores: Sequence[Tensor], accuracy: float) -> list[int]:
+    """Nodes that every layer keeps for one accuracy, at least one."""
+    counts = []
+    for part in scores:
+        total = float(part.sum())
+        expected = distinct(part / total, draws(part, accuracy)) if total > 0 else 0.0
+        counts.append(min(len(part), max(1, math.ceil(expected))))
+    return counts
+
+
+def prune_pfp(network: Network, budget: Budget, evidence: Evidence, *, choice: Choice = surest) -> Cut:
+    """Keep what one accuracy for all layers leaves of the budget; a bound is proven where nothing is rescaled."""
+    normalised = to_normalised(network, evidence.scaling)
+    scores = [part.amax(dim=0) for part in sensitivities(normalised, evidence)]
+    clocks = [torch.empty_like(part).exponential_(generator=evidence.generator) for part in scores]
+    alive = [network.weights[0].any(dim=0), *(torch.ones_like(part, dtype=torch.bool) for part in scores[1:])]
+    first = 1 if evidence.spec.protect_inputs else 0
+    enclosure = enclose(network, evidence.box)
+    constants = constants_of(network, evidence) or tuple(node.middle for node in enclosure.nodes)
+
+    def factors(counts: Sequence[int]) -> tuple[Tensor, ...]:
+        found = [part.to(network.dtype) for part in alive]
+        for layer, count in enumerate(counts, start=first):
+            lives = alive[layer]
+            found[layer][lives] = choice(scores[layer][lives], count, clocks[layer][lives])
+        return tuple(found)
+
+    def kept(counts: Sequence[int]) -> int:
+        if budget.unit == "nodes":
+            return sum(counts)
+        smaller = rescale(network, factors(counts), constants)
+        return size(smaller, budget.unit)
+
+    found = factors(_allocate([part[lives] for part, lives in zip(scores, alive, strict=True)][first:], kept, budget))
+    if choice is not surest:
+        return Cut(network=rescale(network, found, constants))
+    smaller, bound = remove(network, enclosure, [factor > 0 for factor in found], constants)
+    return Cut(network=smaller, bound=bound)
+
+
+def _allocate(scores: Sequence[Tensor], kept: Callable[[Sequence[int]], int], budget: Budget) -> list[int]:
+    """Nodes of every layer within the budget, by bisection on the accuracy.
+
+    The next step of the accuracy may add several nodes: of these the most sensitive are added while they fit.
+    """
+    coarse, fine = LARGEST_ACCURACY, LEAST_ACCURACY
+    widest = [len(part) for part in scores]
+    if kept(counts_at(scores, fine)) <= budget.count:
+        coarse = fine
+    for _ in range(BISECTIONS):
+        middle = math.sqrt(coarse * fine)
+        if kept(counts_at(scores, middle)) <= budget.count:
+            coarse = middle
+        else:
+            fine, widest = middle, counts_at(scores, middle)
+    counts, ranked = counts_at(scores, coarse), [part.sort(descending=True).values for part in scores]
+    while open_layers := [layer for layer, count in enumerate(counts) if count < widest[layer]]:
+        layer = max(open_layers, key=lambda layer: float(ranked[layer][counts[layer]]))
+        more = [*counts[:layer], counts[layer] + 1, *counts[layer + 1 :]]
+        if kept(more) <= budget.count:
+            counts = more
+        else:
+            widest[layer] = counts[layer]
+    return counts
+
+
+def rescale(network: Network, factors: Sequence[Tensor], constants: Sequence[Tensor]) -> Network:
+    """h_j -> c_j + f_j (h_j - c_j) for every node; nodes of factor 0 are folded. Shape: (width,), per layer 0..L."""
+    smaller = network
+    for layer, (factor, constant) in enumerate(zip(factors, constants, strict=True)):
+        weight, kept = smaller.weights[layer], factor != 0
+        bias = smaller.biases[layer] + weight[:, kept] @ ((1.0 - factor) * constant)[kept]
+        scaled = torch.where(kept, weight * factor, weight)
+        smaller = replace(smaller, weights=put(smaller.weights, layer, scaled), biases=put(smaller.biases, layer, bias))
+        smaller = fold(smaller, layer, kept, constant)
+    return smaller

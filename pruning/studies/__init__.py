@@ -1,0 +1,1 @@
+"""Pruning judged away from home: shifted domains, prune potential and excess error."""

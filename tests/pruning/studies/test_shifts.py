@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pricing.domain import Feature
+from pricing.errors import InvalidSpec
+from pricing.references.bachelier_greeks import greeks
+from pricing.specs.european import Call
+from pricing.specs.problem import PricingProblem
+from pricing.specs.process import Bachelier
+from pricing.types import Array
+from pruning.studies.shifts import (
+    DEFAULT_SHIFTS,
+    Corner,
+    Domain,
+    Edges,
+    Maturity,
+    Narrowed,
+    Noise,
+    Shift,
+    Volatility,
+    domains,
+)
+
+PROBLEM = PricingProblem(
+    process=Bachelier(volatilities=(0.2, 0.3), correlation=((1.0, 0.5), (0.5, 1.0))),
+    payoff=Call(weights=(0.5, 0.5), strike=1.0),
+    maturity=1.0,
+    features=(Feature(name="spot", lower=(0.5, 0.0), upper=(1.5, 4.0)),),
+)
+WIDTH = np.array([1.0, 4.0])
+
+
+@pytest.fixture
+def uniforms() -> Array:
+    return np.random.default_rng(0).random((64, 2))
+
+
+@pytest.fixture
+def noise() -> Array:
+    return np.random.default_rng(1).random((64, 2))
+
+
+def shifted(shift: Shift, uniforms: Array, noise: Array) -> tuple[Domain, Domain]:
+    nominal, other = domains(PROBLEM, [shift], uniforms=uniforms, noise=noise)
+    return nominal, other
+
+
+def test_the_first_domain_is_the_nominal_one_and_names_differ(uniforms: Array, noise: Array) -> None:
+    found = domains(PROBLEM, DEFAULT_SHIFTS, uniforms=uniforms, noise=noise)
+    assert found[0].name == "nominal"
+    assert len({domain.name for domain in found}) == len(DEFAULT_SHIFTS) + 1
+    np.testing.assert_array_equal(found[0].shown, PROBLEM.box.from_uniforms(uniforms))
+
+
+def test_noise_moves_what_is_shown_by_its_level_and_not_the_question(uniforms: Array, noise: Array) -> None:
+    nominal, small = shifted(Noise(level=0.01), uniforms, noise)
+    _, large = shifted(Noise(level=0.05), uniforms, noise)
+    np.testing.assert_array_equal(small.asked, nominal.asked)
+    moved = (small.shown - nominal.shown) / WIDTH
+    assert 0.005 < np.abs(moved).max() <= 0.01
+    np.testing.assert_allclose((large.shown - nominal.shown) / WIDTH, 5.0 * moved)
+
+
+def test_even_a_perfect_surrogate_has_the_error_that_noise_induces(uniforms: Array, noise: Array) -> None:
+    levels = [Noise(level=level) for level in (0.0, 0.01, 0.05)]
+    errors = []
+    for domain in domains(PROBLEM, levels, uniforms=uniforms, noise=noise):
+        answer, exact = (greeks(domain.problem, points).value for points in (domain.shown, domain.asked))
+        errors.append(float(np.sqrt(np.mean((answer - exact) ** 2))))
+    assert errors[0] == errors[1] == 0.0 < errors[2] < errors[3]
+
+
+@pytest.mark.parametrize(
+    ("shift", "low", "high"),
+    [
+        (Corner(side="lower", share=0.2), 0.0, 0.2),
+        (Corner(side="upper", share=0.2), 0.8, 1.0),
+        (Narrowed(share=0.5), 0.25, 0.75),
+    ],
+)
+def test_parts_of_the_box_are_where_they_say(
+    shift: Shift, low: float, high: float, uniforms: Array, noise: Array
+) -> None:
+    _, part = shifted(shift, uniforms, noise)
+    place = (part.shown - PROBLEM.box.lower) / WIDTH
+    assert low <= place.min() < low + 0.05
+    assert high - 0.05 < place.max() <= high
+    np.testing.assert_array_equal(part.shown, part.asked)
+
+
+def test_edges_have_one_coordinate_on_a_face(uniforms: Array, noise: Array) -> None:
+    nominal, faces = shifted(Edges(), uniforms, noise)
+    on_face = np.isin(faces.shown, [PROBLEM.box.lower, PROBLEM.box.upper])
+    np.testing.assert_array_equal(on_face.sum(axis=1), 1)
+    np.testing.assert_array_equal(on_face.sum(axis=0), 32)
+    np.testing.assert_array_equal(faces.shown[~on_face], nominal.shown[~on_face])
+
+
+def test_a_bachelier_option_knows_volatility_and_maturity_by_their_product(uniforms: Array, noise: Array) -> None:
+    _, volatile = shifted(Volatility(factor=1.1), uniforms, noise)
+    _, longer = shifted(Maturity(factor=1.21), uniforms, noise)
+    # Driftless and undiscounted: s^2 = sigma^2 T.
+    np.testing.assert_allclose(
+        greeks(volatile.problem, volatile.asked).value,
+        greeks(longer.problem, longer.asked).value,
+    )
+    assert volatile.problem.maturity == 1.0
+
+
+def test_bounds_are_checked() -> None:
+    with pytest.raises(InvalidSpec, match="level"):
+        Noise(level=-0.1)
+    with pytest.raises(InvalidSpec, match="share"):
+        Corner(side="upper", share=1.5)
