@@ -31,9 +31,12 @@ from app.datasets.lookup import import_named
 from app.datasets.store import limits_of
 from app.errors import InvalidRequest
 from app.files import read_json
-from app.specification.build import BuildSpec, PruneJobSpec, read_toml, with_states
+from app.specification.build import BuildSpec
 from app.specification.jobs import JobSpec, model_name
+from app.specification.prune_job import PruneJobSpec
 from app.specification.smoke import smoke as cut_short
+from app.specification.state_files import with_states
+from app.specification.toml_files import read_toml
 from pricing.specs.base import load
 from surrogate.artifact.files import MANIFEST, MODEL, REPORT, Artifact, write
 

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from app.datasets import store
 from app.datasets.table import Limits
-from app.specification.build import BuildSpec, PruneJobSpec
+from app.specification.build import BuildSpec
+from app.specification.prune_job import PruneJobSpec
 from pricing.errors import InvalidSpec
 
 JobType = TypeVar("JobType", bound=BuildSpec | PruneJobSpec)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from app.files import read_json, write_json
-from app.specification.build import PruneJobSpec
 from app.specification.jobs import JobKind, JobSpec
+from app.specification.prune_job import PruneJobSpec
 from pricing.specs.base import Spec, dump, load
 
 # Told the running step and the share of the whole job that is done, 0 to 1.

@@ -24,8 +24,10 @@ from app.pipeline.plan import JobProgress, done, order, place, plan, read_order
 from app.pipeline.provenance import provenance
 from app.pipeline.variation import require_variation
 from app.registry.registry import Registry
-from app.specification.build import BuildSpec, PruneJobSpec, flow_pruning
+from app.specification.build import BuildSpec
 from app.specification.jobs import JobSpec
+from app.specification.prune_job import PruneJobSpec
+from app.specification.requirements import flow_pruning
 from pricing.domain import Box
 from pricing.draws import stream
 from pricing.estimators.contribute import bias

@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from app.specification.build import BuildSpec, PruneJobSpec
+from app.specification.build import BuildSpec
 from app.specification.jobs import JobKind, JobSpec
+from app.specification.prune_job import PruneJobSpec
 
 KINDS: dict[JobKind, type[JobSpec]] = {"train": BuildSpec, "prune": PruneJobSpec}
 # "name: text" or "name, name: text", which lines of a deeper indent continue.

@@ -19,7 +19,7 @@ from app.files import read_json, replacing, write_json
 from app.pipeline import steps
 from app.pipeline.plan import order, place
 from app.pipeline.provenance import versions
-from app.specification.build import require_labels
+from app.specification.requirements import require_labels
 from app.sweeps import memory
 from app.sweeps.spec import Case, start_of
 from pricing.draws import stream, uniforms

@@ -18,8 +18,9 @@ from app.main import create_app
 from app.pipeline import steps
 from app.registry.registry import Registry
 from app.settings import Settings
-from app.specification.build import BuildSpec, PruneJobSpec
+from app.specification.build import BuildSpec
 from app.specification.jobs import load_spec
+from app.specification.prune_job import PruneJobSpec
 from app.sweeps.spec import SweepSpec
 from pricing.errors import InvalidSpec
 from pricing.specs.base import load

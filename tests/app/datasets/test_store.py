@@ -24,9 +24,10 @@ from app.errors import UnknownDataset
 from app.pipeline import steps
 from app.registry.registry import Registry
 from app.settings import Settings
-from app.specification.build import BuildSpec, PruneJobSpec
+from app.specification.build import BuildSpec
 from app.specification.dataset import DatasetSource
 from app.specification.jobs import load_spec
+from app.specification.prune_job import PruneJobSpec
 from pricing.draws import stream
 from pricing.errors import InvalidSpec
 from pricing.specs.base import dump, load

@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
-from app.specification.build import read_build_spec
 from app.specification.jobs import JobKind
 from app.specification.page import FEATURES, page
 from app.specification.schema import components, document, fields, structs, summary
+from app.specification.toml_files import read_build_spec
 from pricing.specs.payoff import Asian, WorstOf
 from pricing.specs.process import Heston
 from pricing.specs.sampler import TableSampler
 
 ROOT = Path(__file__).parents[3]
 PROBLEMS = [path for path in sorted((ROOT / "examples").glob("*.toml")) if "problem" in tomllib.loads(path.read_text())]
-OURS = ("app.specification.build", "app.specification.dataset", "pricing.specs")
+OURS = ("app.specification", "pricing.specs")
 
 
 def test_the_page_is_what_the_docstrings_say() -> None:
