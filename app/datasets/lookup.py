@@ -51,4 +51,4 @@ def import_named(data: dict[str, Any], folder: Path, registry: Path, limits: Lim
     if "id" in source:
         raise InvalidSpec("dataset: give its id or a file, not both", path="dataset.id")
     facts, _ = store.import_file(folder / str(source["file"]), registry, limits)
-    return data | {"dataset": {"id": facts["dataset"]} | {key: part for key, part in source.items() if key != "file"}}
+    return data | {"dataset": {"id": facts.dataset} | {key: value for key, value in source.items() if key != "file"}}

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from torch import Tensor
 
 from app.datasets import store
+from app.datasets.facts import DatasetFacts
 from app.files import read_json, replacing, write_json
 from app.pipeline.plan import read_order
 from app.specification.build import BuildSpec
@@ -39,8 +40,8 @@ def take_labels(folder: Path, build: BuildSpec) -> None:
     assert source is not None
     if registry is None:
         raise InvalidSpec("dataset: the registry that holds it is not known; give `registry`", path="dataset")
-    stored = store.read(Path(registry), source.id)
-    data = Dataset(**{NAMES[name]: torch.from_numpy(part) for name, part in stored.items()})
+    arrays = store.read(Path(registry), source.id).arrays
+    data = Dataset(**{NAMES[name]: torch.from_numpy(numbers) for name, numbers in arrays.items()})
     seed = int(stream("held_out", seed=build.seed).integers(1 << 63))
     order = draw_groups(data.x, generator=torch.Generator().manual_seed(seed))
     cut = max(1, round(source.held_out * len(data)))
@@ -58,11 +59,11 @@ def take_labels(folder: Path, build: BuildSpec) -> None:
     write_json(folder / "labels.json", known | split | {"simulated_paths": 0, "noise": noise_of(data.rows(told))})
 
 
-def describe(facts: dict[str, Any]) -> dict[str, Any]:
+def describe(facts: DatasetFacts) -> dict[str, Any]:
     """What a report says of the dataset it learnt from: how many rows, and from where to where."""
-    ranges = [facts["statistics"][column] for column in facts["columns"]]
-    ends = {end: [part[end] for part in ranges] for end in ("least", "largest")}
-    return {name: facts[name] for name in ("dataset", "rows", "copies")} | ends
+    ranges = [facts.statistics[column] for column in facts.columns]
+    ends = {"least": [column.least for column in ranges], "largest": [column.largest for column in ranges]}
+    return {"dataset": facts.dataset, "rows": facts.rows, "copies": facts.copies} | ends
 
 
 def noise_of(data: Dataset) -> dict[str, dict[str, float]] | None:

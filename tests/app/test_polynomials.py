@@ -185,7 +185,7 @@ def test_rows_of_a_dataset_are_enough(tmp_path: Path) -> None:
     y = x[:, 0] ** 2 * x[:, 1] + 0.01 * generator.standard_normal(400)
     np.savez(tmp_path / "rows.npz", x=x, y=y)
     facts, _ = store.import_file(tmp_path / "rows.npz", tmp_path / "registry", Limits(rows=1000, size=1 << 20))
-    given = {"name": "rows", "seed": 1, "dataset": {"id": facts["dataset"]}}
+    given = {"name": "rows", "seed": 1, "dataset": {"id": facts.dataset}}
     options = {"degree": 3, "inputs": "features", "derivative_weight": 0.0}
     spec = load(BuildSpec, given | {"polynomial": options})
     made = steps.build(spec, tmp_path / "job", registry=tmp_path / "registry")

@@ -28,6 +28,7 @@ from app.specification.build import BuildSpec
 from app.specification.dataset import DatasetSource
 from app.specification.jobs import load_spec
 from app.specification.prune_job import PruneJobSpec
+from pricing.domain import Feature
 from pricing.draws import stream
 from pricing.errors import InvalidSpec
 from pricing.specs.base import dump, load
@@ -68,7 +69,7 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def stored(file: Path, root: Path) -> str:
     """The id of a dataset in the store."""
-    return str(store.import_file(file, root, LIMITS)[0]["dataset"])
+    return str(store.import_file(file, root, LIMITS)[0].dataset)
 
 
 def given(identifier: str, **other: Any) -> dict[str, Any]:
@@ -86,24 +87,18 @@ def test_the_same_content_is_the_same_dataset(file: Path, root: Path, tmp_path: 
     (tmp_path / "labels.csv").write_text(text)
     assert store.import_file(tmp_path / "labels.csv", root, LIMITS) == (facts, False)
     (tmp_path / "named.csv").write_text(text.replace("x0,x1", "a,b", 1))
-    assert store.import_file(tmp_path / "named.csv", root, LIMITS)[0]["dataset"] != facts["dataset"]
+    assert store.import_file(tmp_path / "named.csv", root, LIMITS)[0].dataset != facts.dataset
     assert {path.suffix for path in (root / "datasets").iterdir()} == {".npz", ".json"}
 
 
 def test_what_is_stored_is_what_was_given(stored: str, root: Path) -> None:
     for name, part in arrays().items():
-        np.testing.assert_array_equal(store.read(root, stored)[name], part)
+        np.testing.assert_array_equal(store.read(root, stored).arrays[name], part)
     facts, parts = store.find(root, stored), arrays()
-    assert (facts["rows"], facts["distinct_rows"], facts["derivatives"], facts["weights"]) == (200, 200, True, False)
-    assert facts["features"] == [
-        {
-            "name": "x",
-            "lower": parts["x"].min(axis=0).tolist(),
-            "upper": parts["x"].max(axis=0).tolist(),
-            "unit": "unit",
-        }
-    ]
-    assert facts["statistics"]["y"]["mean"] == parts["y"].mean()
+    assert (facts.rows, facts.distinct_rows, facts.derivatives, facts.weights) == (200, 200, True, False)
+    lower, upper = (tuple(bound.tolist()) for bound in (parts["x"].min(axis=0), parts["x"].max(axis=0)))
+    assert facts.features == (Feature(name="x", lower=lower, upper=upper, unit="unit"),)
+    assert facts.statistics["y"].mean == parts["y"].mean()
     for unknown in ("0" * 64, "../" + stored, ""):
         with pytest.raises(UnknownDataset):
             store.find(root, unknown)
@@ -132,8 +127,8 @@ def test_labels_without_derivatives_need_a_loss_of_values(root: Path, tmp_path: 
     (tmp_path / "values.npz").write_bytes(packed(parts))
     facts, _ = store.import_file(tmp_path / "values.npz", root, LIMITS)
     with pytest.raises(InvalidSpec, match=r"labels of order 0; set training\.loss\.order = 0, or import columns dydx"):
-        settle_dataset(load(BuildSpec, given(facts["dataset"])), root)
-    spec = load(BuildSpec, given(facts["dataset"], training=TRAINING | {"loss": {"order": 0}}))
+        settle_dataset(load(BuildSpec, given(facts.dataset)), root)
+    spec = load(BuildSpec, given(facts.dataset, training=TRAINING | {"loss": {"order": 0}}))
     report = steps.build(spec, tmp_path / "job", registry=root).report
     assert report["accuracy"]["delta"]["r2"] is None
 
@@ -157,7 +152,7 @@ def test_what_lacks_derivatives_is_told_with_the_way_out(
     root: Path, tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
     (tmp_path / "values.npz").write_bytes(packed({name: part for name, part in arrays().items() if name != "dydx"}))
-    identifier = store.import_file(tmp_path / "values.npz", root, LIMITS)[0]["dataset"]
+    identifier = store.import_file(tmp_path / "values.npz", root, LIMITS)[0].dataset
     if "pruning" in change:
         change = {"pruning": {"method": "magnitude", "sparsity": 0.3} | change["pruning"]}
     spec = given(identifier, training={"loss": {"order": 0}}) | change
@@ -215,8 +210,8 @@ def test_repeated_rows_stay_together_and_tell_the_noise(root: Path, tmp_path: Pa
     parts = arrays(500, 4)
     (tmp_path / "paths.npz").write_bytes(packed(parts))
     facts, _ = store.import_file(tmp_path / "paths.npz", root, LIMITS)
-    assert (facts["distinct_rows"], facts["copies"]) == (500, 0)
-    made = steps.build(load(BuildSpec, given(facts["dataset"])), tmp_path / "job", registry=root)
+    assert (facts.distinct_rows, facts.copies) == (500, 0)
+    made = steps.build(load(BuildSpec, given(facts.dataset)), tmp_path / "job", registry=root)
     report = made.report
     assert report["labels"]["held_out"] % 4 == 0
     assert report["noise_floor"]["value"] == pytest.approx(replicated(parts["y"]))
@@ -239,7 +234,7 @@ def test_copied_rows_do_not_tell_the_noise(root: Path, tmp_path: Path) -> None:
     command = ["dataset", "import", str(tmp_path / "copies.npz"), "--registry", str(root)]
     shown = CliRunner().invoke(command_line, command).stdout
     assert "1000 rows at 100 points; 900 are copies of others" in shown
-    identifier = store.catalogue(root)[0]["dataset"]
+    identifier = store.catalogue(root)[0].dataset
     made = steps.build(load(BuildSpec, given(identifier)), tmp_path / "job", registry=root)
     assert made.report["noise_floor"] is None
     assert made.report["accuracy"]["value"]["explained"] is None
@@ -247,8 +242,8 @@ def test_copied_rows_do_not_tell_the_noise(root: Path, tmp_path: Path) -> None:
 
 
 def test_a_box_stays_where_the_data_are(stored: str, root: Path) -> None:
-    facts = store.find(root, stored)
-    least, largest = facts["statistics"]["x[1]"]["least"], facts["statistics"]["x[1]"]["largest"]
+    column = store.find(root, stored).statistics["x[1]"]
+    least, largest = column.least, column.largest
 
     def settle(lower: float, upper: float) -> BuildSpec:
         features = [
@@ -271,7 +266,7 @@ def test_what_is_left_after_the_split_is_told(root: Path, tmp_path: Path) -> Non
     parts = arrays()
     parts["x"][0] = 1.6
     (tmp_path / "labels.npz").write_bytes(packed(parts))
-    identifier = store.import_file(tmp_path / "labels.npz", root, LIMITS)[0]["dataset"]
+    identifier = store.import_file(tmp_path / "labels.npz", root, LIMITS)[0].dataset
     corner = {"id": identifier, "features": [{"name": "x", "lower": [1.55, 1.55], "upper": [1.6, 1.6]}]}
     with pytest.raises(
         InvalidSpec, match=r"180 rows to learn from 1 lie in the Box, and of 20 held-out rows 0; .* learnt"
@@ -279,7 +274,7 @@ def test_what_is_left_after_the_split_is_told(root: Path, tmp_path: Path) -> Non
         steps.build(load(BuildSpec, given(identifier, dataset=corner)), tmp_path / "corner", registry=root)
     parts["y"] = np.where(np.arange(200) == held_out_row(parts["x"]), 1.0, 0.0)
     (tmp_path / "labels.npz").write_bytes(packed(parts))
-    identifier = store.import_file(tmp_path / "labels.npz", root, LIMITS)[0]["dataset"]
+    identifier = store.import_file(tmp_path / "labels.npz", root, LIMITS)[0].dataset
     with pytest.raises(InvalidSpec, match="y is 0 in all 180 rows to learn from"):
         steps.build(load(BuildSpec, given(identifier)), tmp_path / "constant", registry=root)
 
