@@ -24,7 +24,7 @@ import torch
 from msgspec.structs import replace
 
 from app.files import read_json
-from app.pipeline.steps import build
+from app.pipeline.build import build
 from app.specification.build import BuildSpec
 from app.specification.smoke import smoke
 from app.specification.toml_files import read_build_spec

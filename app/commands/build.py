@@ -119,10 +119,10 @@ def carry_out(spec: JobSpec, folder: Path, registry: Path | None) -> Artifact:
     """Every step but publishing, under a progress bar."""
     settings = read_settings(registry)
     os.environ["OMP_NUM_THREADS"] = str(settings.job_threads)  # read when torch is imported
-    from app.pipeline import steps
+    from app.pipeline.build import build as build_here
 
     with progress_bar() as progress:
-        return steps.build(spec, folder, progress, registry=settings.registry)
+        return build_here(spec, folder, progress, registry=settings.registry)
 
 
 def show_published(name: str, number: int, artifact: Artifact, folder: Path, as_json: bool) -> None:

@@ -19,10 +19,10 @@ from dbos import DBOS, DBOSClient, EnqueueOptions, WorkflowStatus
 
 from app.errors import InvalidRequest, JobConflict, UnknownJob
 from app.jobs.serializer import JsonSerializer
-from app.pipeline.plan import order
 from app.registry.database import available
 from app.settings import Settings
-from app.specification.jobs import JobKind, JobSpec, load_spec, model_name
+from app.specification.jobs import JobKind, JobSpec, kind_of, load_spec, model_name
+from pricing.specs.base import dump
 
 APPLICATION = "sobolite"
 # Pinned: by default it is a hash of the sources, and every upgrade would strand the jobs of the version before.
@@ -125,7 +125,6 @@ class Jobs:
         Raises:
             InvalidRequest: a malformed key, or one that names a job with another specification.
         """
-        given = order(spec)
         job = key or uuid.uuid4().hex
         if not JOB_ID.fullmatch(job):
             raise InvalidRequest(
@@ -137,9 +136,9 @@ class Jobs:
             "queue_name": QUEUE,
             "app_version": APPLICATION_VERSION,
             "workflow_id": job,
-            "attributes": {"kind": given.kind, "model": model_name(spec), "step": None, "progress": 0.0},
+            "attributes": {"kind": kind_of(spec), "model": model_name(spec), "step": None, "progress": 0.0},
         }
-        await self._client.enqueue_async(options, given.kind, given.spec)
+        await self._client.enqueue_async(options, kind_of(spec), dump(spec))
         status = await self._status(job)
         if status.input is None or load_spec(*status.input["args"]) != spec:
             raise InvalidRequest(

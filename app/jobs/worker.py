@@ -30,7 +30,9 @@ from app.errors import INSTALL_TRAINING, Unavailable
 from app.jobs.lease import bury, lease
 from app.jobs.queue import APPLICATION, APPLICATION_VERSION, QUEUE, STREAM, WORKFLOW, job_folder, open_database
 from app.jobs.serializer import JobFailed, JsonSerializer
-from app.pipeline.plan import done, order, place, plan
+from app.pipeline.facts import order_of
+from app.pipeline.folder import JobFolder
+from app.pipeline.plan import done, plan
 from app.registry.database import available
 from app.settings import Settings
 from app.specification.jobs import JobKind, load_spec
@@ -64,7 +66,7 @@ def define_workflow(settings: Settings) -> None:
     async def pipeline(kind: JobKind, spec: dict[str, Any]) -> Any:
         job = current_job()
         folder, given = job_folder(settings.registry, job), load_spec(kind, spec)
-        place(order(given, registry=settings.registry, job=job), folder)
+        JobFolder(folder).begin(order_of(given, registry=settings.registry, job=job))
         steps, result = plan(given), None
         for step in steps:
             result = await DBOS.run_step_async({"name": step, "preemptible": True}, run_step, folder, step, steps)

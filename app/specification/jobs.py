@@ -23,6 +23,11 @@ def load_spec(kind: JobKind, spec: object) -> JobSpec:
     return load(PruneJobSpec, spec) if kind == "prune" else load(BuildSpec, spec)
 
 
+def kind_of(spec: JobSpec) -> JobKind:
+    """What a specification is of."""
+    return "prune" if isinstance(spec, PruneJobSpec) else "train"
+
+
 def model_name(spec: JobSpec) -> str:
     """The model that a job publishes."""
     return spec.model if isinstance(spec, PruneJobSpec) else spec.name

@@ -21,7 +21,7 @@ from app.datasets import store
 from app.datasets.lookup import settle_dataset
 from app.datasets.table import Limits
 from app.errors import UnknownDataset
-from app.pipeline import steps
+from app.pipeline.build import build
 from app.registry.registry import Registry
 from app.settings import Settings
 from app.specification.build import BuildSpec
@@ -129,7 +129,7 @@ def test_labels_without_derivatives_need_a_loss_of_values(root: Path, tmp_path: 
     with pytest.raises(InvalidSpec, match=r"labels of order 0; set training\.loss\.order = 0, or import columns dydx"):
         settle_dataset(load(BuildSpec, given(facts.dataset)), root)
     spec = load(BuildSpec, given(facts.dataset, training=TRAINING | {"loss": {"order": 0}}))
-    report = steps.build(spec, tmp_path / "job", registry=root).report
+    report = build(spec, tmp_path / "job", registry=root).report
     assert report["accuracy"]["delta"]["r2"] is None
 
 
@@ -178,7 +178,7 @@ def test_a_build_from_a_dataset_is_checked(change: dict[str, Any], path: str) ->
 
 def test_a_model_is_built_pruned_and_described(stored: str, root: Path, tmp_path: Path) -> None:
     spec = load(BuildSpec, given(stored))
-    made = steps.build(spec, tmp_path / "job", registry=root)
+    made = build(spec, tmp_path / "job", registry=root)
     manifest, report = made.manifest, made.report
     assert manifest["problem"] is None
     assert manifest["features"][0]["name"] == "x"
@@ -194,14 +194,14 @@ def test_a_model_is_built_pruned_and_described(stored: str, root: Path, tmp_path
     origin = manifest["provenance"]["build"]
     assert not {"problem", "labels", "evaluation"} & set(origin)
     assert load(BuildSpec, origin) == settle_dataset(spec, root)
-    same = steps.build(spec, tmp_path / "again", registry=root)
+    same = build(spec, tmp_path / "again", registry=root)
     assert files.files(same) == files.files(made)
     registry = Registry(root)
     registry.publish("given", made, job_id="first")
     registry.close()
     pruning = {"method": "magnitude", "sparsity": 0.3, "fine_tuning": TRAINING}
     job = load(PruneJobSpec, {"model": "given", "pruning": pruning})
-    pruned = steps.build(job, tmp_path / "prune", registry=root)
+    pruned = build(job, tmp_path / "prune", registry=root)
     assert pruned.manifest["network"]["parameters"] < manifest["network"]["parameters"]
     assert pruned.manifest["provenance"]["parent"] == {"model": "given", "version": 1}
 
@@ -211,7 +211,7 @@ def test_repeated_rows_stay_together_and_tell_the_noise(root: Path, tmp_path: Pa
     (tmp_path / "paths.npz").write_bytes(packed(parts))
     facts, _ = store.import_file(tmp_path / "paths.npz", root, LIMITS)
     assert (facts.distinct_rows, facts.copies) == (500, 0)
-    made = steps.build(load(BuildSpec, given(facts.dataset)), tmp_path / "job", registry=root)
+    made = build(load(BuildSpec, given(facts.dataset)), tmp_path / "job", registry=root)
     report = made.report
     assert report["labels"]["held_out"] % 4 == 0
     assert report["noise_floor"]["value"] == pytest.approx(replicated(parts["y"]))
@@ -235,7 +235,7 @@ def test_copied_rows_do_not_tell_the_noise(root: Path, tmp_path: Path) -> None:
     shown = CliRunner().invoke(command_line, command).stdout
     assert "1000 rows at 100 points; 900 are copies of others" in shown
     identifier = store.catalogue(root)[0].dataset
-    made = steps.build(load(BuildSpec, given(identifier)), tmp_path / "job", registry=root)
+    made = build(load(BuildSpec, given(identifier)), tmp_path / "job", registry=root)
     assert made.report["noise_floor"] is None
     assert made.report["accuracy"]["value"]["explained"] is None
     assert "900 rows are copies of others" in made.card
@@ -271,12 +271,12 @@ def test_what_is_left_after_the_split_is_told(root: Path, tmp_path: Path) -> Non
     with pytest.raises(
         InvalidSpec, match=r"180 rows to learn from 1 lie in the Box, and of 20 held-out rows 0; .* learnt"
     ):
-        steps.build(load(BuildSpec, given(identifier, dataset=corner)), tmp_path / "corner", registry=root)
+        build(load(BuildSpec, given(identifier, dataset=corner)), tmp_path / "corner", registry=root)
     parts["y"] = np.where(np.arange(200) == held_out_row(parts["x"]), 1.0, 0.0)
     (tmp_path / "labels.npz").write_bytes(packed(parts))
     identifier = store.import_file(tmp_path / "labels.npz", root, LIMITS)[0].dataset
     with pytest.raises(InvalidSpec, match="y is 0 in all 180 rows to learn from"):
-        steps.build(load(BuildSpec, given(identifier)), tmp_path / "constant", registry=root)
+        build(load(BuildSpec, given(identifier)), tmp_path / "constant", registry=root)
 
 
 def held_out_row(x: Array) -> int:

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from app.http.routes.models import templates
+from app.pipeline.build import build
 from app.pipeline.plan import WEIGHTS, plan
-from app.pipeline.steps import STEPS, build
+from app.pipeline.steps import STEPS
 from app.registry.registry import Registry
 from app.specification.build import BuildSpec
 from app.specification.jobs import load_spec

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from app.pipeline.steps import build
-from app.pipeline.variation import require_variation
+from app.pipeline.build import build
+from app.pipeline.simulated import require_variation
 from app.specification.build import BuildSpec
 from pricing.errors import InvalidSpec
 from pricing.specs.base import load
