@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -38,28 +37,10 @@ DYNAMICS = {"optimiser": {"kind": "adam", "epochs": 2}}
 
 
 @pytest.fixture(scope="module")
-def spec(tiny_text: str) -> BuildSpec:
-    """The tiny build, unpruned."""
-    return load(BuildSpec, tomllib.loads(tiny_text))
-
-
-@pytest.fixture(scope="module")
-def root(spec: BuildSpec, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A registry with the unpruned build as version 1 of `tiny`, and half of it as version 2."""
-    folder = tmp_path_factory.mktemp("published")
-    registry = Registry(folder / "registry")
-    registry.publish("tiny", build(spec, folder / "whole"), job_id="whole")
-    half = replace(spec, pruning=PruningSpec(method="magnitude_neuron", sparsity=0.5))
-    registry.publish("tiny", build(half, folder / "half"), job_id="half")
-    registry.close()
-    return registry.root
-
-
-@pytest.fixture(scope="module")
-def sweep(tmp_path_factory: pytest.TempPathFactory, spec: BuildSpec) -> Path:
+def sweep(tmp_path_factory: pytest.TempPathFactory, tiny_build: BuildSpec) -> Path:
     """The folder of a sweep whose dense network is there."""
     folder = tmp_path_factory.mktemp("sweep")
-    assert run_case(dump(Case(label="dense", build=spec, shifts=())), folder)["status"] == "done"
+    assert run_case(dump(Case(label="dense", build=tiny_build, shifts=())), folder)["status"] == "done"
     return folder
 
 
@@ -82,60 +63,62 @@ def test_a_build_a_prune_job_and_a_sweep_prune_alike(
     method: str,
     target: dict[str, Any],
     tuning: dict[str, Any] | None,
-    spec: BuildSpec,
-    root: Path,
+    tiny_build: BuildSpec,
+    tiny_registry: Path,
     sweep: Path,
     tmp_path: Path,
 ) -> None:
     words = {"method": method, **target, "stages": 2, "fine_tuning": tuning, "dynamics": DYNAMICS}
     pruning = load(PruningSpec, words)
-    built = read_network(build(replace(spec, pruning=pruning), tmp_path / "build").model)
+    built = read_network(build(replace(tiny_build, pruning=pruning), tmp_path / "build").model)
     assert built.parameters < 13
-    assert_same(read_network(prune_job(pruning, root, tmp_path / "job").model), built)
-    case = Case(label=method, build=spec, shifts=(), pruning=pruning)
+    assert_same(read_network(prune_job(pruning, tiny_registry, tmp_path / "job").model), built)
+    case = Case(label=method, build=tiny_build, shifts=(), pruning=pruning)
     assert run_case(dump(case), sweep)["status"] == "done"
     assert_same(read_network(record_path(case, sweep).with_suffix(".onnx").read_bytes()), built)
 
 
 def test_what_is_pruned_before_training_does_not_start_from_the_parent(
-    spec: BuildSpec, root: Path, tmp_path: Path
+    tiny_build: BuildSpec, tiny_registry: Path, tmp_path: Path
 ) -> None:
     """A version of half the nodes is no smaller start for it, and nothing is proven against what was not pruned."""
     pruning = PruningSpec(method="snip", sparsity=0.4)
-    built = build(replace(spec, pruning=pruning), tmp_path / "build")
-    job = prune_job(pruning, root, tmp_path / "job", version=2)
+    built = build(replace(tiny_build, pruning=pruning), tmp_path / "build")
+    job = prune_job(pruning, tiny_registry, tmp_path / "job", version=2)
     assert_same(read_network(job.model), read_network(built.model))
     assert job.report["pruning"] == built.report["pruning"]
     assert job.manifest["certificate"]["pruning"] is None is built.manifest["certificate"]["pruning"]
 
 
-def test_what_is_pruned_after_training_goes_on_from_a_smaller_version(root: Path, tmp_path: Path) -> None:
-    whole, half = (read_network((root / "tiny" / version / "model.onnx").read_bytes()) for version in ("1", "2"))
-    job = prune_job(PruningSpec(method="magnitude", sparsity=0.3), root, tmp_path, version=2)
+def test_what_is_pruned_after_training_goes_on_from_a_smaller_version(tiny_registry: Path, tmp_path: Path) -> None:
+    whole, half = (
+        read_network((tiny_registry / "tiny" / version / "model.onnx").read_bytes()) for version in ("1", "2")
+    )
+    job = prune_job(PruningSpec(method="magnitude", sparsity=0.3), tiny_registry, tmp_path, version=2)
     assert job.report["pruning"]["parameters"]["before"] == half.parameters < whole.parameters
     assert job.manifest["certificate"]["pruning"] is not None
 
 
-def test_stages_and_fine_tuning_are_the_phases_own(spec: BuildSpec, tmp_path: Path) -> None:
+def test_stages_and_fine_tuning_are_the_phases_own(tiny_build: BuildSpec, tmp_path: Path) -> None:
     tuning = load(TrainingSpec, TUNING)
 
     def made(words: dict[str, Any]) -> PruningSpec:
         pruning = load(PruningSpec, {"sparsity": 0.4, "stages": 3} | words)
-        return recipe(JobFolder(tmp_path), replace(spec, pruning=pruning))
+        return recipe(JobFolder(tmp_path), replace(tiny_build, pruning=pruning))
 
     after, before, during = (made({"method": method, "fine_tuning": TUNING}) for method in ("magnitude", "snip", "set"))
     assert (after.stages, before.stages, during.stages) == (3, 1, 1)
     assert after.fine_tuning == tuning == during.fine_tuning
     assert before.fine_tuning is not None
-    assert before.fine_tuning.optimisers == (*spec.training.optimisers, *tuning.optimisers)
-    assert made({"method": "snip"}).fine_tuning == spec.training
+    assert before.fine_tuning.optimisers == (*tiny_build.training.optimisers, *tuning.optimisers)
+    assert made({"method": "snip"}).fine_tuning == tiny_build.training
 
 
 @pytest.mark.parametrize("method", ["significance", "alds"])
-def test_only_masks_can_be_rewound(method: str, spec: BuildSpec, tmp_path: Path) -> None:
+def test_only_masks_can_be_rewound(method: str, tiny_build: BuildSpec, tmp_path: Path) -> None:
     words = {"method": method, "sparsity": 0.3, "retraining": "rewind"}
     with pytest.raises(InvalidSpec, match="keeps the shape") as caught:
-        build(replace(spec, pruning=load(PruningSpec, words)), tmp_path)
+        build(replace(tiny_build, pruning=load(PruningSpec, words)), tmp_path)
     assert caught.value.fields["path"] == "pruning.retraining"
     assert not JobFolder(tmp_path).labels.path.exists()
 
