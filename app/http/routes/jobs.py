@@ -103,4 +103,4 @@ async def resume(request: Request, job: str) -> Job:
 
 
 def _json(event: Event) -> str:
-    return json.dumps(asdict(event.data) if isinstance(event.data, Job) else event.data)
+    return json.dumps(asdict(event.data))
