@@ -38,5 +38,8 @@ def generator(name: str, *, seed: int) -> torch.Generator:
 
 
 def draw_network(build: BuildSpec, data: Dataset) -> Network:
-    """The random network that training starts from; the scaling of the data is folded into it."""
+    """The random network that training starts from; the scaling of the data is folded into it.
+
+    Shape: data x (batch, input).
+    """
     return draw(data, build.network, generator=generator("training", seed=build.seed))

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from app.files import read_json
 from app.pipeline.facts import SimulatedLabels, Version
 from app.pipeline.folder import JobFolder
 from app.specification.build import BuildSpec
-from pricing.specs.base import dump
+from pricing.specs.base import dump, load
+from surrogate.artifact.files import MANIFEST
 
 # Distributions whose version can change the numbers.
 LIBRARIES = ("sobolite", "torch", "numpy", "scipy", "onnx")
@@ -50,6 +53,11 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     parent: Version | None
     job: str | None
     states_sha256: str | None = None
+
+
+def read_origin(version: Path) -> Origin:
+    """Where the model in a published folder comes from."""
+    return load(Origin, read_json(version / MANIFEST)["provenance"])
 
 
 def versions() -> dict[str, str]:

@@ -22,7 +22,7 @@ def with_states(data: dict[str, Any], folder: Path) -> dict[str, Any]:
         return data
     labels, sampler = data["labels"], dict(data["labels"]["sampler"])
     source = folder / str(sampler.pop("table"))
-    other = {name: part for name, part in labels.items() if name != "sampler"}
+    other = {name: value for name, value in labels.items() if name != "sampler"}
     box = load(BuildSpec, data | {"labels": other}).box
     try:
         rows = (read_archive if source.suffix == ".npz" else read_features)(source, box)

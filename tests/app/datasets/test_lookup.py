@@ -5,10 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from app.datasets import store
-from app.datasets.lookup import settle_dataset
+from app.datasets.lookup import import_named, settle_dataset
+from app.datasets.table import Limits
 from app.specification.build import BuildSpec
 from app.specification.dataset import DatasetSource
 from pricing.errors import InvalidSpec
@@ -18,6 +20,7 @@ from pricing.types import Array
 Arrays = Callable[..., dict[str, Array]]
 Build = Callable[..., dict[str, Any]]
 Store = Callable[[dict[str, Array]], str]
+LIMITS = Limits(rows=10_000, size=1 << 24)
 
 
 def test_a_build_takes_the_inferred_box_or_a_given_one(stored: str, root: Path, dataset_build: Build) -> None:
@@ -95,3 +98,19 @@ def test_a_source_survives_the_manifest(stored: str, root: Path, dataset_build: 
     spec = settle_dataset(load(BuildSpec, dataset_build(stored)), root)
     assert load(BuildSpec, json.loads(json.dumps(dump(spec)))) == spec
     assert isinstance(spec.dataset, DatasetSource)
+
+
+def test_a_file_beside_the_specification_is_imported(root: Path, tmp_path: Path, label_arrays: Arrays) -> None:
+    np.savez(tmp_path / "labels.npz", **label_arrays())  # type: ignore[arg-type]  # allow_pickle is not among them
+    data = {"name": "given", "dataset": {"file": "labels.npz", "held_out": 0.2}}
+    known = import_named(data, tmp_path, root, LIMITS)["dataset"]["id"]
+    assert import_named(data, tmp_path, root, LIMITS) == data | {"dataset": {"id": known, "held_out": 0.2}}
+    assert [summary.dataset for summary in store.catalogue(root)] == [known]
+
+
+def test_what_names_no_file_is_left_alone(root: Path, tmp_path: Path) -> None:
+    for data in ({"name": "given"}, {"dataset": {"id": "0" * 64}}, {"dataset": "labels.npz"}):
+        assert import_named(data, tmp_path, root, LIMITS) is data
+    both = {"dataset": {"id": "0" * 64, "file": "labels.npz"}}
+    with pytest.raises(InvalidSpec, match="give its id or a file, not both"):
+        import_named(both, tmp_path, root, LIMITS)
