@@ -25,17 +25,8 @@ def settle_dataset(spec: JobType, registry: Path) -> JobType:
     """
     if not isinstance(spec, BuildSpec) or spec.dataset is None:
         return spec
-    return replace(spec, dataset=store.with_features(spec.dataset, registry, needed_order(spec)))
-
-
-def needed_order(build: BuildSpec) -> tuple[str, int]:
-    """The field that needs most derivatives of the labels, and how many."""
-    orders = list(build.orders)
-    if build.pruning is not None:
-        orders.append(("pruning.rows", 1 if build.pruning.rows == "sobolev" else 0))
-        if build.pruning.fine_tuning is not None:
-            orders.append(("pruning.fine_tuning.loss", build.pruning.fine_tuning.loss.order))
-    return max(orders, key=lambda needed: needed[1])
+    needed = max(spec.orders, key=lambda field_and_order: field_and_order[1])
+    return replace(spec, dataset=store.with_features(spec.dataset, registry, needed))
 
 
 def import_named(data: dict[str, Any], folder: Path, registry: Path, limits: Limits) -> dict[str, Any]:

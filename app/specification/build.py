@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from app.specification.dataset import DatasetSource
-from app.specification.requirements import require_labels, require_name, require_order, require_states
+from app.specification.name import require_name
+from app.specification.requirements import pruning_orders, require_order, require_states
 from pricing.domain import Box
 from pricing.errors import InvalidSpec
 from pricing.specs.base import Spec, require_range
@@ -60,8 +61,6 @@ class BuildSpec(Spec, frozen=True, kw_only=True):
             require_fit(self.problem, self.labels)
             for field, order in self.orders:
                 require_order(field, order, self.labels)
-            if self.pruning is not None:
-                require_labels(self.pruning, self.labels)
             require_states(self.labels, self.box)
         elif self.dataset is not None and not self.dataset.features:
             return  # its size is known when its Box is: `app.datasets.lookup.settle_dataset`
@@ -70,11 +69,12 @@ class BuildSpec(Spec, frozen=True, kw_only=True):
 
     @property
     def orders(self) -> tuple[tuple[str, int], ...]:
-        """How many derivatives of the labels the learning needs, by the field that says so."""
+        """How many derivatives of the labels are needed, by the field that says so."""
         if self.polynomial is not None:
             return (("polynomial", self.polynomial.order),)
         seen = 1 if self.network.inputs == "differential_pca" else 0
-        return (("training.loss", self.training.loss.order), ("network.inputs", seen))
+        pruned = () if self.pruning is None else pruning_orders(self.pruning)
+        return (("training.loss", self.training.loss.order), ("network.inputs", seen), *pruned)
 
     @property
     def box(self) -> Box:

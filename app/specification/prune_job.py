@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from app.specification.requirements import require_labels, require_name, require_states
+from app.specification.name import require_name
+from app.specification.requirements import pruning_orders, require_order, require_states
 from pricing.errors import InvalidSpec
 from pricing.specs.base import Spec, require_range
 from pricing.specs.labels import LabelSpec
@@ -39,4 +40,5 @@ class PruneJobSpec(Spec, frozen=True, kw_only=True):
             )
         if self.labels is not None:
             require_states(self.labels, None)
-            require_labels(self.pruning, self.labels)
+            for field, order in pruning_orders(self.pruning):
+                require_order(field, order, self.labels)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from pricing.domain import Box
 from pricing.errors import InvalidSpec
 from pricing.specs.base import load
@@ -11,19 +9,8 @@ from pricing.specs.labels import LabelSpec
 from pricing.specs.sampler import FlowSpec, TableSampler
 from pruning.spec import PruningSpec
 
-# A model name is a folder name and a URL segment; without a dot it is the name of no file of the registry.
-NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-
 # Steps from the dense to the sparse flow of a table sampler; it is trained again after each.
 FLOW_STAGES = 3
-
-
-def require_name(name: str, field: str = "name") -> None:
-    """Raise InvalidSpec unless ``name`` may name a model."""
-    if not NAME.fullmatch(name):
-        raise InvalidSpec(
-            f"{field} must be 1 to 64 of a-z, 0-9, '_', '-' and start with a letter or digit, got {name!r}", path=field
-        )
 
 
 def require_order(field: str, order: int, labels: LabelSpec) -> None:
@@ -65,9 +52,9 @@ def require_states(labels: LabelSpec, box: Box | None) -> None:
         )
 
 
-def require_labels(pruning: PruningSpec, labels: LabelSpec) -> None:
-    """Raise InvalidSpec unless the labels hold what pruning and its fine-tuning need."""
-    if pruning.rows == "sobolev":
-        require_order("pruning.rows", 1, labels)
-    if pruning.fine_tuning is not None:
-        require_order("pruning.fine_tuning.loss", pruning.fine_tuning.loss.order, labels)
+def pruning_orders(pruning: PruningSpec) -> tuple[tuple[str, int], ...]:
+    """How many derivatives of the labels pruning and its fine-tuning need, by the field that says so."""
+    rows = ("pruning.rows", 1 if pruning.rows == "sobolev" else 0)
+    if pruning.fine_tuning is None:
+        return (rows,)
+    return rows, ("pruning.fine_tuning.loss", pruning.fine_tuning.loss.order)
