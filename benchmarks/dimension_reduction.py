@@ -21,8 +21,9 @@ import numpy as np
 import torch
 from msgspec.structs import replace
 
-from app.specification.build import BuildSpec, read_build_spec
+from app.specification.build import BuildSpec
 from app.specification.smoke import smoke
+from app.specification.toml_files import read_build_spec
 from benchmarks.products import run
 from pricing.case_study import random_market
 from pricing.domain import Feature

@@ -31,7 +31,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from app.specification.build import read_build_spec
+from app.specification.toml_files import read_build_spec
 from benchmarks.cases.narrow import narrow
 from pricing.draws import stream
 from pricing.sampling import sample_inside

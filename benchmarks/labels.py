@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from app.specification.build import read_build_spec
+from app.specification.toml_files import read_build_spec
 from pricing.draws import stream, uniforms
 from pricing.errors import InvalidSpec
 from pricing.labels import derivatives

@@ -30,7 +30,7 @@ sys.path[0] = str(Path(__file__).parent.parent)
 
 import numpy as np
 
-from app.pipeline.steps import build
+from app.pipeline.build import build
 from app.registry.registry import Registry
 from app.specification.build import BuildSpec
 from pricing.specs.base import load

@@ -24,9 +24,10 @@ import torch
 from msgspec.structs import replace
 
 from app.files import read_json
-from app.pipeline.steps import build
-from app.specification.build import BuildSpec, read_build_spec
+from app.pipeline.build import build
+from app.specification.build import BuildSpec
 from app.specification.smoke import smoke
+from app.specification.toml_files import read_build_spec
 from surrogate.artifact.files import show_r2
 
 EXAMPLES = Path(__file__).parent.parent / "examples"

@@ -19,7 +19,7 @@ sys.path[0] = str(Path(__file__).parent.parent)
 import numpy as np
 import torch
 
-from app.specification.build import read_build_spec
+from app.specification.toml_files import read_build_spec
 from pricing.draws import stream
 from pruning.methods import METHODS
 from pruning.prune import prune

@@ -30,7 +30,7 @@ import torch
 from msgspec.structs import replace
 from scipy.special import ndtr
 
-from app.specification.build import read_build_spec
+from app.specification.toml_files import read_build_spec
 from benchmarks.cases.narrow import narrow
 from pricing.draws import Source, stream, to_normals, uniforms
 from pricing.processes.local_volatility import GRADING, SHORTEST, Smile, local_variance, smiles

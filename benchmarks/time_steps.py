@@ -22,7 +22,7 @@ import QuantLib
 import torch
 from msgspec.structs import replace
 
-from app.specification.build import read_build_spec
+from app.specification.toml_files import read_build_spec
 from benchmarks.cases.narrow import narrow
 from benchmarks.throughput import centre, flat, quantlib_quote, quantlib_today
 from pricing.domain import Feature

@@ -31,11 +31,15 @@ from app.datasets.lookup import import_named
 from app.datasets.store import limits_of
 from app.errors import InvalidRequest
 from app.files import read_json
-from app.specification.build import BuildSpec, PruneJobSpec, read_toml, with_states
+from app.pipeline.provenance import read_origin
+from app.specification.build import BuildSpec
 from app.specification.jobs import JobSpec, model_name
+from app.specification.prune_job import PruneJobSpec
 from app.specification.smoke import smoke as cut_short
-from pricing.specs.base import load
-from surrogate.artifact.files import MANIFEST, MODEL, REPORT, Artifact, write
+from app.specification.state_files import with_states
+from app.specification.toml_files import read_toml
+from pricing.specs.base import dump, load
+from surrogate.artifact.files import MODEL, REPORT, Artifact, write
 
 SpecArgument = Annotated[Path, typer.Argument(metavar="SPEC.toml", help="See examples/ for one per product.")]
 OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="Also write the files to this new folder.")]
@@ -91,7 +95,7 @@ def prune(
     """Prune a published version and publish the result as the next version of its name."""
     name, version = split_reference(model)
     parent = find_version(open_registry(read_settings(registry)), model)
-    training = read_json(parent / MANIFEST)["provenance"]["build"]["training"] if fine_tuning else None
+    training = dump(read_origin(parent).build.training) if fine_tuning else None
     target = {"method": method, "sparsity": sparsity, "parameters": parameters, "stages": stages}
     given = {"model": name, "version": version, "seed": seed, "pruning": {**target, "fine_tuning": training}}
     run(load(PruneJobSpec, given), registry, output, as_json)
@@ -116,10 +120,10 @@ def carry_out(spec: JobSpec, folder: Path, registry: Path | None) -> Artifact:
     """Every step but publishing, under a progress bar."""
     settings = read_settings(registry)
     os.environ["OMP_NUM_THREADS"] = str(settings.job_threads)  # read when torch is imported
-    from app.pipeline import steps
+    from app.pipeline.build import build as build_here
 
     with progress_bar() as progress:
-        return steps.build(spec, folder, progress, registry=settings.registry)
+        return build_here(spec, folder, progress, registry=settings.registry)
 
 
 def show_published(name: str, number: int, artifact: Artifact, folder: Path, as_json: bool) -> None:
@@ -145,7 +149,7 @@ def evaluate(
     from surrogate.reductions.choice import reduce
 
     folder = find_version(open_registry(read_settings(registry)), model)
-    origin = load(BuildSpec, read_json(folder / MANIFEST)["provenance"]["build"])
+    origin = read_origin(folder).build
     spec = origin.evaluation if samples is None else replace(origin.evaluation, samples=samples)
     network = read_surrogate((folder / MODEL).read_bytes())
     published = read_json(folder / REPORT)
@@ -170,14 +174,14 @@ def methods(as_json: JsonOption = False) -> None:
     """The pruning methods with their papers and options."""
     from pruning.methods import METHODS
 
-    found: list[dict[str, Any]] = [
+    rows: list[dict[str, Any]] = [
         {"method": name, "summary": method.summary, "paper": method.paper, "options": list(method.options)}
         for name, method in METHODS.items()
     ]
     if as_json:
-        show_json(found)
+        show_json(rows)
         return
     show_table(
         ("method", "summary", "paper", "options"),
-        [(row["method"], row["summary"], row["paper"], ", ".join(row["options"])) for row in found],
+        [(row["method"], row["summary"], row["paper"], ", ".join(row["options"])) for row in rows],
     )

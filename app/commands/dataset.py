@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+from msgspec.structs import astuple
 
 from app.commands.terminal import JsonOption, RegistryOption, read_settings, show_json, show_table
 from app.datasets import store
+from app.datasets.facts import DatasetFacts
+from pricing.specs.base import dump
 
 app = typer.Typer(help="Labels from somebody else's pricer.", no_args_is_help=True)
 
@@ -30,22 +32,22 @@ def import_file(
 @app.command("list")
 def list_datasets(registry: RegistryOption = None, as_json: JsonOption = False) -> None:
     """Every dataset, the newest first."""
-    found = store.catalogue(read_settings(registry).registry)
+    datasets = store.catalogue(read_settings(registry).registry)
     if as_json:
-        show_json(found)
+        show_json([dump(summary) for summary in datasets])
         return
     show_table(
         ("dataset", "name", "rows", "features", "derivatives", "imported"),
         [
             (
-                facts["dataset"],
-                facts["name"],
-                facts["rows"],
-                ", ".join(f"{feature['name']} ({len(feature['lower'])})" for feature in facts["features"]),
-                "yes" if facts["derivatives"] else "no",
-                facts["imported"][:19],
+                summary.dataset,
+                summary.name,
+                summary.rows,
+                ", ".join(f"{feature.name} ({feature.size})" for feature in summary.features),
+                "yes" if summary.derivatives else "no",
+                summary.imported[:19],
             )
-            for facts in found
+            for summary in datasets
         ],
     )
 
@@ -60,14 +62,14 @@ def show(
     show_facts(store.find(read_settings(registry).registry, dataset), as_json)
 
 
-def show_facts(facts: Mapping[str, Any], as_json: bool) -> None:
+def show_facts(facts: DatasetFacts, as_json: bool) -> None:
     """Everything that is known of a dataset."""
     if as_json:
-        show_json(facts)
+        show_json(dump(facts))
         return
-    repeated = f"; {facts['copies']} are copies of others and tell nothing of noise" if facts["copies"] else ""
-    typer.echo(f"dataset {facts['dataset']}: {facts['rows']} rows at {facts['distinct_rows']} points{repeated}")
+    repeated = f"; {facts.copies} are copies of others and tell nothing of noise" if facts.copies else ""
+    typer.echo(f"dataset {facts.dataset}: {facts.rows} rows at {facts.distinct_rows} points{repeated}")
     show_table(
         ("column", "least", "largest", "mean", "deviation"),
-        [(name, *(f"{number:.6g}" for number in part.values())) for name, part in facts["statistics"].items()],
+        [(name, *(f"{number:.6g}" for number in astuple(column))) for name, column in facts.statistics.items()],
     )

@@ -34,15 +34,15 @@ async def _await(answer: Awaitable[Answer]) -> Answer:
 @app.command("list")
 def list_jobs(registry: RegistryOption = None, as_json: JsonOption = False) -> None:
     """The newest jobs first."""
-    found = ask(registry, lambda jobs: jobs.list())
+    newest = ask(registry, lambda jobs: jobs.list())
     if as_json:
-        show_json([asdict(job) for job in found])
+        show_json([asdict(job) for job in newest])
         return
     show_table(
         ("job", "kind", "state", "step", "progress", "model", "version", "created"),
         [
             (job.id, job.kind, job.state, job.step, f"{job.progress:.0%}", job.model, job.version, job.created_at)
-            for job in found
+            for job in newest
         ],
     )
 
@@ -82,7 +82,7 @@ async def follow(jobs: Jobs, job: str) -> Job:
             if isinstance(event.data, Job):
                 bar(event.data.state, event.data.progress)
                 return event.data
-            bar(event.data["step"], event.data["progress"])
+            bar(event.data.step, event.data.progress)
     return await jobs.get(job)
 
 

@@ -23,6 +23,8 @@ def assemble(header: Sequence[str], numbers: Array, places: Sequence[int]) -> La
     Args:
         places: number of each row in its file, a range where rows are counted and not lines.
 
+    Shape: numbers (row, column).
+
     Raises:
         InvalidRequest: names the column that is missing, double or wrong.
     """
@@ -73,28 +75,30 @@ def _feature_order(features: Sequence[str]) -> tuple[list[str], tuple[str, ...]]
         if match is None:
             raise InvalidRequest(f"column {name[:SHOWN]!r} must be a name such as spot or spot[0]", path=name[:SHOWN])
         sizes.setdefault(match[1], []).append(None if match[2] is None else int(match[2]))
-    for name, found in sizes.items():
-        if found != [None] and sorted(-1 if i is None else i for i in found) != list(range(len(found))):
+    for name, indices in sizes.items():
+        if indices != [None] and sorted(-1 if i is None else i for i in indices) != list(range(len(indices))):
             raise InvalidRequest(
                 f"columns of {name} must be {name}, or {name}[0], {name}[1], ... without gaps", path=name
             )
     order = [
-        name if found == [None] else f"{name}[{place}]" for name, found in sizes.items() for place in range(len(found))
+        name if indices == [None] else f"{name}[{place}]"
+        for name, indices in sizes.items()
+        for place in range(len(indices))
     ]
     return order, tuple(order)
 
 
 def _by_index(names: Iterable[str], prefix: str) -> list[str]:
     """Numbered columns in the order of their numbers, which must be 0, 1, ..."""
-    found: dict[int, str] = {}
+    numbered: dict[int, str] = {}
     for name in names:
         match = NUMBERED.fullmatch(name)
         assert match is not None
         place = int(match[2] or match[3])
-        if place in found:
-            raise InvalidRequest(f"columns {found[place]} and {name} are the same", path=name)
-        found[place] = name
-    for place in range(len(found)):
-        if place not in found:
+        if place in numbered:
+            raise InvalidRequest(f"columns {numbered[place]} and {name} are the same", path=name)
+        numbered[place] = name
+    for place in range(len(numbered)):
+        if place not in numbered:
             raise InvalidRequest(f"column {prefix}{place} is missing", path=f"{prefix}{place}")
-    return [found[place] for place in range(len(found))]
+    return [numbered[place] for place in range(len(numbered))]

@@ -92,9 +92,9 @@ def _short_lines(file: TextIO) -> Iterator[str]:
 
 def _require_commas(header: Sequence[str]) -> None:
     """Raise InvalidRequest for one column whose name is several names."""
-    if len(header) == 1 and (found := OTHERS.search(header[0])):
+    if len(header) == 1 and (separator := OTHERS.search(header[0])):
         raise InvalidRequest(
-            f"line 1: separate the columns by commas and not by {found[0]!r}, and write numbers as 1.5; "
+            f"line 1: separate the columns by commas and not by {separator[0]!r}, and write numbers as 1.5; "
             f"got {header[0][:SHOWN]!r}",
             path="line 1",
         )

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from app.datasets import store
 from app.datasets.table import Limits
-from app.specification.build import BuildSpec, PruneJobSpec
+from app.specification.build import BuildSpec
+from app.specification.prune_job import PruneJobSpec
 from pricing.errors import InvalidSpec
 
 JobType = TypeVar("JobType", bound=BuildSpec | PruneJobSpec)
@@ -24,17 +25,8 @@ def settle_dataset(spec: JobType, registry: Path) -> JobType:
     """
     if not isinstance(spec, BuildSpec) or spec.dataset is None:
         return spec
-    return replace(spec, dataset=store.with_features(spec.dataset, registry, needed_order(spec)))
-
-
-def needed_order(build: BuildSpec) -> tuple[str, int]:
-    """The field that needs most derivatives of the labels, and how many."""
-    orders = list(build.orders)
-    if build.pruning is not None:
-        orders.append(("pruning.rows", 1 if build.pruning.rows == "sobolev" else 0))
-        if build.pruning.fine_tuning is not None:
-            orders.append(("pruning.fine_tuning.loss", build.pruning.fine_tuning.loss.order))
-    return max(orders, key=lambda needed: needed[1])
+    needed = max(spec.orders, key=lambda field_and_order: field_and_order[1])
+    return replace(spec, dataset=store.with_features(spec.dataset, registry, needed))
 
 
 def import_named(data: dict[str, Any], folder: Path, registry: Path, limits: Limits) -> dict[str, Any]:
@@ -50,4 +42,4 @@ def import_named(data: dict[str, Any], folder: Path, registry: Path, limits: Lim
     if "id" in source:
         raise InvalidSpec("dataset: give its id or a file, not both", path="dataset.id")
     facts, _ = store.import_file(folder / str(source["file"]), registry, limits)
-    return data | {"dataset": {"id": facts["dataset"]} | {key: part for key, part in source.items() if key != "file"}}
+    return data | {"dataset": {"id": facts.dataset} | {key: value for key, value in source.items() if key != "file"}}

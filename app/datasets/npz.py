@@ -32,9 +32,9 @@ def from_archive(path: Path, limits: Limits) -> LabelTable:
     arrays["x"] = x
     if "dydx" in arrays and arrays["dydx"].ndim == 1:
         arrays["dydx"] = arrays["dydx"][:, None]
-    for name, part in arrays.items():
-        if part.shape != wanted[name]:
-            raise InvalidRequest(f"{name} must have the shape {wanted[name]}, got {part.shape}", path=name)
+    for name, array in arrays.items():
+        if array.shape != wanted[name]:
+            raise InvalidRequest(f"{name} must have the shape {wanted[name]}, got {array.shape}", path=name)
     names = tuple(f"x[{place}]" for place in range(x.shape[1]))
     table = LabelTable(names=names, x=x, y=arrays[VALUE], dydx=arrays.get("dydx"), weight=arrays.get(WEIGHT))
     return checked(table, range(rows), "row")
@@ -57,11 +57,11 @@ def _arrays(path: Path, limits: Limits) -> dict[str, Array]:
                     numbers += count
                     require_numbers(numbers, limits)
                 with archive.open(entry) as file:
-                    part = np.lib.format.read_array(file, allow_pickle=False)
-                if part.ndim == 0:
+                    array = np.lib.format.read_array(file, allow_pickle=False)
+                if array.ndim == 0:
                     raise ValueError(f"{entry.filename} holds a single number")
-                require_rows(len(part), limits)
-                arrays[entry.filename.removesuffix(".npy")] = np.ascontiguousarray(part, dtype=np.float64)
+                require_rows(len(array), limits)
+                arrays[entry.filename.removesuffix(".npy")] = np.ascontiguousarray(array, dtype=np.float64)
     except (OSError, ValueError, TypeError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
         if isinstance(error, InvalidRequest):
             raise

@@ -40,6 +40,16 @@ class LabelTable:
     dydx: Array | None = None
     weight: Array | None = None
 
+    @property
+    def arrays(self) -> dict[str, Array]:
+        """What there is of x, y, dydx and weight by name, little-endian float64 with one sign of zero."""
+        named = {"x": self.x, VALUE: self.y, "dydx": self.dydx, WEIGHT: self.weight}
+        return {
+            name: np.ascontiguousarray(numbers, dtype="<f8") + 0.0
+            for name, numbers in named.items()
+            if numbers is not None
+        }
+
 
 def checked(table: LabelTable, places: Sequence[int], word: str) -> LabelTable:
     """The table if every number can be learnt from.

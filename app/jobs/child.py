@@ -17,7 +17,10 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from app.errors import EXPECTED
+from app.pipeline.folder import JobFolder
 from pricing.types import Progress
 
 # Below the API and everything else that somebody waits for.
@@ -62,13 +65,13 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.nice(NICENESS)
     threading.Thread(target=die_with_parent, daemon=True).start()
-    folder, step = Path(sys.argv[1]), sys.argv[2]
+    folder, step = JobFolder(Path(sys.argv[1])), sys.argv[2]
     try:
         from app.pipeline.steps import (
             run_step,  # imports torch: a second in which the worker may already stop this process
         )
 
-        say(result=run_step(step, folder, reporter()))
+        say(result=msgspec.to_builtins(run_step(step, folder, reporter())))
     except EXPECTED as error:
         say(error=str(error))
         return 1

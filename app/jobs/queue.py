@@ -13,16 +13,18 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal
 
+import msgspec
 from dbos import DBOS, DBOSClient, EnqueueOptions, WorkflowStatus
 
 from app.errors import InvalidRequest, JobConflict, UnknownJob
 from app.jobs.serializer import JsonSerializer
-from app.pipeline.plan import order
+from app.pipeline.facts import Version
 from app.registry.database import available
 from app.settings import Settings
-from app.specification.jobs import JobKind, JobSpec, load_spec, model_name
+from app.specification.jobs import JobKind, JobSpec, kind_of, load_spec, model_name
+from pricing.specs.base import dump
 
 APPLICATION = "sobolite"
 # Pinned: by default it is a hash of the sources, and every upgrade would strand the jobs of the version before.
@@ -78,12 +80,30 @@ class Job:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StepProgress:
+    """The running step, and the share of the whole job that is done, 0 to 1."""
+
+    step: str
+    progress: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Event:
     """One server-sent event; only ``progress`` has an id, so that a reader who reconnects repeats nothing."""
 
     name: Literal["progress", "done"]
-    data: dict[str, Any] | Job
+    data: StepProgress | Job
     id: int | None = None
+
+
+class JobAttributes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the job database keeps beside a job; ``started`` in milliseconds, of a job that was cancelled."""
+
+    kind: JobKind
+    model: str
+    step: str | None
+    progress: float
+    started: int | None = None
 
 
 def job_folder(root: Path, job: str) -> Path:
@@ -125,21 +145,21 @@ class Jobs:
         Raises:
             InvalidRequest: a malformed key, or one that names a job with another specification.
         """
-        given = order(spec)
         job = key or uuid.uuid4().hex
         if not JOB_ID.fullmatch(job):
             raise InvalidRequest(
                 f"must be 1 to 128 of A-Z, a-z, 0-9, '.', '_', '-' and start with a letter or digit, got {key!r}",
                 path="Idempotency-Key",
             )
+        attributes = JobAttributes(kind=kind_of(spec), model=model_name(spec), step=None, progress=0.0)
         options: EnqueueOptions = {
             "workflow_name": WORKFLOW,
             "queue_name": QUEUE,
             "app_version": APPLICATION_VERSION,
             "workflow_id": job,
-            "attributes": {"kind": given.kind, "model": model_name(spec), "step": None, "progress": 0.0},
+            "attributes": msgspec.to_builtins(attributes),
         }
-        await self._client.enqueue_async(options, given.kind, given.spec)
+        await self._client.enqueue_async(options, kind_of(spec), dump(spec))
         status = await self._status(job)
         if status.input is None or load_spec(*status.input["args"]) != spec:
             raise InvalidRequest(
@@ -149,10 +169,10 @@ class Jobs:
 
     async def list(self) -> list[Job]:
         """The newest jobs first, without their steps' times."""
-        found = await self._client.list_workflows_async(
+        newest = await self._client.list_workflows_async(
             name=WORKFLOW, sort_desc=True, limit=LIST_LIMIT, load_input=False
         )
-        return [_view(status) for status in found]
+        return [_view(status) for status in newest]
 
     async def get(self, job: str) -> Job:
         """One job with its steps' times.
@@ -174,7 +194,7 @@ class Jobs:
         number = after
         async for value in values:
             number += 1
-            yield Event(name="progress", data=value, id=number)
+            yield Event(name="progress", data=StepProgress(**value), id=number)
         yield Event(name="done", data=await self.get(job))
 
     async def cancel(self, job: str) -> Job:
@@ -184,13 +204,13 @@ class Jobs:
             UnknownJob: no such job.
             JobConflict: it has succeeded or failed.
         """
-        found = await self._status(job)
-        state = STATES[found.status]
+        status = await self._status(job)
+        state = STATES[status.status]
         if state in ("succeeded", "failed"):
             raise JobConflict(f"job {job} has {state}; only a queued or running job can be cancelled")
         if state != "cancelled":
-            if found.dequeued_at is not None:  # cancelling forgets when the job started
-                await self._client.update_workflow_attributes_async(job, {"started": found.dequeued_at}, merge=True)
+            if status.dequeued_at is not None:  # cancelling forgets when the job started
+                await self._client.update_workflow_attributes_async(job, {"started": status.dequeued_at}, merge=True)
             await self._client.cancel_workflow_async(job)
         return await self.get(job)
 
@@ -220,10 +240,10 @@ class Jobs:
         self._client.destroy()
 
     async def _status(self, job: str) -> WorkflowStatus:
-        found = await self._client.list_workflows_async(workflow_ids=[job], name=WORKFLOW)
-        if not found:
+        known = await self._client.list_workflows_async(workflow_ids=[job], name=WORKFLOW)
+        if not known:
             raise UnknownJob(f"no job {job!r}; GET /v1/jobs or `sobolite jobs list` shows them")
-        return found[0]
+        return known[0]
 
     async def _step_times(self, job: str) -> tuple[StepTime, ...]:
         steps = await self._client.list_workflow_steps_async(job)
@@ -243,17 +263,17 @@ class Jobs:
 
 def _view(status: WorkflowStatus, steps: tuple[StepTime, ...] = ()) -> Job:
     state = STATES[status.status]
-    attributes = status.attributes or {}
+    attributes = msgspec.convert(status.attributes, JobAttributes)
     return Job(
         id=status.workflow_id,
-        kind=attributes["kind"],
+        kind=attributes.kind,
         state=state,
-        model=attributes["model"],
-        version=cast("dict[str, int]", status.output)["version"] if state == "succeeded" else None,
-        step=attributes["step"],
-        progress=1.0 if state == "succeeded" else attributes["progress"],
+        model=attributes.model,
+        version=msgspec.convert(status.output, Version).version if state == "succeeded" else None,
+        step=attributes.step,
+        progress=1.0 if state == "succeeded" else attributes.progress,
         created_at=_time(status.created_at),
-        started_at=_time(status.dequeued_at or attributes.get("started")),
+        started_at=_time(status.dequeued_at or attributes.started),
         finished_at=_time(status.completed_at),
         steps=steps,
         error=str(status.error) if state == "failed" else None,

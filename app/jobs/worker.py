@@ -20,6 +20,7 @@ import uuid
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,20 @@ from dbos import DBOS, error
 
 from app.errors import INSTALL_TRAINING, Unavailable
 from app.jobs.lease import bury, lease
-from app.jobs.queue import APPLICATION, APPLICATION_VERSION, QUEUE, STREAM, WORKFLOW, job_folder, open_database
+from app.jobs.queue import (
+    APPLICATION,
+    APPLICATION_VERSION,
+    QUEUE,
+    STREAM,
+    WORKFLOW,
+    StepProgress,
+    job_folder,
+    open_database,
+)
 from app.jobs.serializer import JobFailed, JsonSerializer
-from app.pipeline.plan import done, order, place, plan
+from app.pipeline.facts import order_of
+from app.pipeline.folder import JobFolder
+from app.pipeline.plan import done, plan
 from app.registry.database import available
 from app.settings import Settings
 from app.specification.jobs import JobKind, load_spec
@@ -64,7 +76,7 @@ def define_workflow(settings: Settings) -> None:
     async def pipeline(kind: JobKind, spec: dict[str, Any]) -> Any:
         job = current_job()
         folder, given = job_folder(settings.registry, job), load_spec(kind, spec)
-        place(order(given, registry=settings.registry, job=job), folder)
+        JobFolder(folder).begin(order_of(given, registry=settings.registry, job=job))
         steps, result = plan(given), None
         for step in steps:
             result = await DBOS.run_step_async({"name": step, "preemptible": True}, run_step, folder, step, steps)
@@ -87,7 +99,7 @@ async def run_step(folder: Path, step: str, steps: tuple[str, ...]) -> Any:
     """
 
     async def report(share: float) -> None:
-        event = {"step": step, "progress": done(steps, step, share)}
+        event = asdict(StepProgress(step=step, progress=done(steps, step, share)))
         # The stream refuses a writer that no longer owns the job, so a worker that woke up too late stops here.
         await DBOS.write_stream_async(STREAM, event)
         await DBOS.update_workflow_attributes_async(current_job(), event, merge=True)

@@ -7,10 +7,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from app.files import read_json
-from app.pipeline.plan import read_order
+from app.pipeline.facts import SimulatedLabels, Version
+from app.pipeline.folder import JobFolder
 from app.specification.build import BuildSpec
-from pricing.specs.base import dump
+from pricing.specs.base import dump, load
+from surrogate.artifact.files import MANIFEST
 
 # Distributions whose version can change the numbers.
 LIBRARIES = ("sobolite", "torch", "numpy", "scipy", "onnx")
@@ -18,24 +22,61 @@ LIBRARIES = ("sobolite", "torch", "numpy", "scipy", "onnx")
 SIMULATED = frozenset({"problem", "labels", "evaluation"})
 
 
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """What is read again of a published provenance.
+
+    Args:
+        simulated_paths: that the model was learnt from, and its parents.
+    """
+
+    build: BuildSpec
+    simulated_paths: int
+
+
+class Provenance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a manifest says of where its model comes from.
+
+    Args:
+        build: the specification as plain data, without what it says of simulated labels where there are none.
+        data_sha256: of the labels in the file that they were learnt from.
+        libraries: versions by distribution.
+        parent: the version that was pruned.
+        job: none when no job system ran the pipeline.
+        states_sha256: of the table of states that labels were made around.
+    """
+
+    build: dict[str, Any]
+    seed: int
+    simulated_paths: int
+    data_sha256: str
+    libraries: dict[str, str]
+    parent: Version | None
+    job: str | None
+    states_sha256: str | None = None
+
+
+def read_origin(version: Path) -> Origin:
+    """Where the model in a published folder comes from."""
+    return load(Origin, read_json(version / MANIFEST)["provenance"])
+
+
 def versions() -> dict[str, str]:
     """Versions of the libraries that can change the numbers."""
     return {library: version(library) for library in LIBRARIES}
 
 
-def provenance(folder: Path, build: BuildSpec) -> dict[str, Any]:
+def provenance(folder: JobFolder, build: BuildSpec) -> Provenance:
     """What a manifest says of a job's folder after its last step but export."""
-    given, labels = read_order(folder), read_json(folder / "labels.json")
-    parent = read_json(folder / "parent.json") if given.kind == "prune" else {"simulated_paths": 0, "parent": None}
-    table = labels.get("table")
+    labels, parent = folder.label_facts.read(), folder.parent.read_if_there()
+    states = labels.table if isinstance(labels, SimulatedLabels) else None
     left_out = SIMULATED if build.dataset is not None else frozenset[str]()
-    return {
-        "build": {name: part for name, part in dump(build).items() if name not in left_out},
-        "seed": build.seed,
-        "simulated_paths": parent["simulated_paths"] + labels["simulated_paths"],
-        **({"states_sha256": table["states_sha256"]} if table else {}),
-        "data_sha256": hashlib.sha256((folder / "labels.npz").read_bytes()).hexdigest(),
-        "libraries": versions(),
-        "parent": parent["parent"],
-        "job": given.job,
-    }
+    return Provenance(
+        build={name: value for name, value in dump(build).items() if name not in left_out},
+        seed=build.seed,
+        simulated_paths=labels.simulated_paths + (0 if parent is None else parent.simulated_paths),
+        data_sha256=hashlib.sha256(folder.labels.read()).hexdigest(),
+        libraries=versions(),
+        parent=None if parent is None else parent.parent,
+        job=folder.order.read().job,
+        states_sha256=None if states is None else states.states_sha256,
+    )

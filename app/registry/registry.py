@@ -27,7 +27,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from app.errors import InvalidRequest, UnknownModel, UnknownVersion
 from app.registry.database import ALIASES, DATABASE, VERSIONS, available, open_database, writing
-from app.specification.build import require_name
+from app.specification.name import require_name
 from surrogate.artifact.files import MODEL, SUMS, Artifact, files, verify
 
 STAGING = ".staging"

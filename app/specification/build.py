@@ -1,22 +1,16 @@
-"""Whole-job specifications: what `sobolite build` and a train or prune job run. Torch-free."""
+"""What a build is told: `sobolite build` and a train job run it. Torch-free."""
 
 from __future__ import annotations
 
-import re
-import tomllib
-from pathlib import Path
-from typing import Any
-
-from app.errors import InvalidRequest
 from app.specification.dataset import DatasetSource
-from app.specification.feature_files import read_archive, read_features
+from app.specification.name import require_name
+from app.specification.requirements import pruning_orders, require_order, require_states
 from pricing.domain import Box
 from pricing.errors import InvalidSpec
-from pricing.specs.base import Spec, load, require_range
+from pricing.specs.base import Spec, require_range
 from pricing.specs.labels import LabelSpec
 from pricing.specs.problem import PricingProblem
 from pricing.specs.refusals import require_fit
-from pricing.specs.sampler import FlowSpec, TableSampler
 from pruning.spec import PruningSpec
 from surrogate.spec import (
     MAXIMUM_SECOND_ORDER,
@@ -27,67 +21,6 @@ from surrogate.spec import (
     PolynomialSpec,
     TrainingSpec,
 )
-
-# A model name is a folder name and a URL segment; without a dot it is the name of no file of the registry.
-NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-
-# Steps from the dense to the sparse flow of a table sampler; it is trained again after each.
-FLOW_STAGES = 3
-
-
-def require_name(name: str, field: str = "name") -> None:
-    """Raise InvalidSpec unless ``name`` may name a model."""
-    if not NAME.fullmatch(name):
-        raise InvalidSpec(
-            f"{field} must be 1 to 64 of a-z, 0-9, '_', '-' and start with a letter or digit, got {name!r}", path=field
-        )
-
-
-def require_order(field: str, order: int, labels: LabelSpec) -> None:
-    """Raise InvalidSpec unless the labels have the derivatives that a loss or rows of ``order`` compare."""
-    if order > labels.order:
-        raise InvalidSpec(
-            f"{field} needs labels of order {order}, labels.order is {labels.order}; raise that one",
-            path=field,
-            bound=labels.order,
-        )
-
-
-def flow_pruning(flow: FlowSpec) -> PruningSpec | None:
-    """How the flow of a table sampler is pruned, None for a dense one, whose method must be one all the same.
-
-    Raises:
-        InvalidSpec: a method or sparsity that no pruning has.
-    """
-    sparsity = 0.0 if flow.sparsity is None else flow.sparsity
-    try:
-        pruning = load(PruningSpec, {"method": flow.method, "sparsity": sparsity, "stages": FLOW_STAGES})
-    except InvalidSpec as error:
-        place = {"path": f"labels.sampler.flow.{error.fields['path']}", "bound": error.fields.get("bound")}
-        raise InvalidSpec(str(error).partition(" - at ")[0], **place) from error
-    return None if flow.sparsity is None else pruning
-
-
-def require_table(labels: LabelSpec, box: Box | None) -> None:
-    """Raise InvalidSpec unless the states of a table sampler have the columns of the Box and its flow a pruning."""
-    if not isinstance(labels.sampler, TableSampler):
-        return
-    flow_pruning(labels.sampler.flow)
-    columns = len(labels.sampler.states[0])
-    if box is not None and columns != box.dimension:
-        raise InvalidSpec(
-            f"labels.sampler.states must have the columns {', '.join(box.labels)}, got {columns}",
-            path="labels.sampler.states",
-            bound=box.dimension,
-        )
-
-
-def require_labels(pruning: PruningSpec, labels: LabelSpec) -> None:
-    """Raise InvalidSpec unless the labels hold what pruning and its fine-tuning need."""
-    if pruning.rows == "sobolev":
-        require_order("pruning.rows", 1, labels)
-    if pruning.fine_tuning is not None:
-        require_order("pruning.fine_tuning.loss", pruning.fine_tuning.loss.order, labels)
 
 
 class BuildSpec(Spec, frozen=True, kw_only=True):
@@ -128,30 +61,20 @@ class BuildSpec(Spec, frozen=True, kw_only=True):
             require_fit(self.problem, self.labels)
             for field, order in self.orders:
                 require_order(field, order, self.labels)
-            if self.pruning is not None:
-                require_labels(self.pruning, self.labels)
-            require_table(self.labels, self.box)
+            require_states(self.labels, self.box)
         elif self.dataset is not None and not self.dataset.features:
             return  # its size is known when its Box is: `app.datasets.lookup.settle_dataset`
-        if self.polynomial is not None:
-            return  # its size is that of its inputs: `app.pipeline.steps.label`
-        parameters = self.network.parameters(self.box.dimension)
-        second_order = any(isinstance(optimiser, LevenbergMarquardt) for optimiser in self.training.optimisers)
-        if second_order and parameters > MAXIMUM_SECOND_ORDER:
-            raise InvalidSpec(
-                f"training.optimisers: levenberg_marquardt takes up to {MAXIMUM_SECOND_ORDER} parameters and this "
-                f"network has {parameters}; use lbfgs or adam",
-                path="training.optimisers",
-                bound=MAXIMUM_SECOND_ORDER,
-            )
+        if self.polynomial is None:  # the size of a polynomial is that of its inputs: `app.pipeline.label`
+            require_size(self)
 
     @property
     def orders(self) -> tuple[tuple[str, int], ...]:
-        """How many derivatives of the labels the learning needs, by the field that says so."""
+        """How many derivatives of the labels are needed, by the field that says so."""
         if self.polynomial is not None:
             return (("polynomial", self.polynomial.order),)
         seen = 1 if self.network.inputs == "differential_pca" else 0
-        return (("training.loss", self.training.loss.order), ("network.inputs", seen))
+        pruned = () if self.pruning is None else pruning_orders(self.pruning)
+        return (("training.loss", self.training.loss.order), ("network.inputs", seen), *pruned)
 
     @property
     def box(self) -> Box:
@@ -198,93 +121,14 @@ def require_learner(build: BuildSpec) -> None:
         )
 
 
-class PruneJobSpec(Spec, frozen=True, kw_only=True):
-    """Prune a published version and publish the result as a new version of the same name.
-
-    Evaluation and export follow the specification in the version's manifest.
-
-    Args:
-        model: name of the model.
-        pruning: how it is pruned.
-        version: number or alias of the version to prune.
-        seed: of every random number.
-        labels: how labels are simulated; by default as those of the version.
-    """
-
-    model: str
-    pruning: PruningSpec
-    version: int | str = "champion"
-    seed: int = 0
-    labels: LabelSpec | None = None
-
-    def __post_init__(self) -> None:
-        require_name(self.model, "model")
-        require_range("seed", self.seed, 0, (1 << 63) - 1)
-        if self.pruning.retraining == "rewind":
-            raise InvalidSpec(
-                "pruning.retraining: 'rewind' needs the network that training started from, which only a build has; "
-                "use 'random' or another",
-                path="pruning.retraining",
-            )
-        if self.labels is not None:
-            require_table(self.labels, None)
-            require_labels(self.pruning, self.labels)
-
-
-def read_build_spec(path: Path) -> BuildSpec:
-    """A BuildSpec from a TOML file.
-
-    Raises:
-        InvalidSpec: the file is missing, is not TOML, or does not describe a build.
-    """
-    return load(BuildSpec, with_states(read_toml(path), path.parent))
-
-
-def with_states(data: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """A build whose sampler names a table file, relative to ``folder``, with the rows of the file in its place.
-
-    Raises:
-        InvalidSpec: the file is missing or does not fit the Box, or something else does not describe a build.
-    """
-    if not names_table(data):
-        return data
-    labels, sampler = data["labels"], dict(data["labels"]["sampler"])
-    source = folder / str(sampler.pop("table"))
-    other = {name: part for name, part in labels.items() if name != "sampler"}
-    box = load(BuildSpec, data | {"labels": other}).box
-    try:
-        rows = (read_archive if source.suffix == ".npz" else read_features)(source, box)
-    except InvalidRequest as error:
-        raise InvalidSpec(f"labels.sampler.table: {error}", path="labels.sampler.table") from error
-    return data | {"labels": other | {"sampler": sampler | {"states": rows.tolist()}}}
-
-
-def refuse_table(data: object) -> None:
-    """Raise InvalidSpec for a sampler that names a file: a client must not make the server read one."""
-    if names_table(data):
+def require_size(build: BuildSpec) -> None:
+    """Raise InvalidSpec for more parameters than an optimiser of second order takes."""
+    parameters = build.network.parameters(build.box.dimension)
+    second_order = any(isinstance(optimiser, LevenbergMarquardt) for optimiser in build.training.optimisers)
+    if second_order and parameters > MAXIMUM_SECOND_ORDER:
         raise InvalidSpec(
-            "labels.sampler.table: only the command line reads a file; send its rows as states = [[...], ...], columns "
-            "in the order of the Box",
-            path="labels.sampler.table",
+            f"training.optimisers: levenberg_marquardt takes up to {MAXIMUM_SECOND_ORDER} parameters and this "
+            f"network has {parameters}; use lbfgs or adam",
+            path="training.optimisers",
+            bound=MAXIMUM_SECOND_ORDER,
         )
-
-
-def names_table(data: object) -> bool:
-    """Whether the sampler of a build or prune job in plain data names a file."""
-    for key in ("labels", "sampler"):
-        data = data.get(key) if isinstance(data, dict) else None
-    return isinstance(data, dict) and "table" in data
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file.
-
-    Raises:
-        InvalidSpec: the file is missing or is not TOML.
-    """
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InvalidSpec(f"cannot read {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidSpec(f"{path} is not valid TOML: {error}") from error

@@ -120,8 +120,8 @@ def kind(given: inspect.Type, places: dict[type, str], *, several: bool = False)
         case inspect.StructType(cls=cls):
             return f"table{end} `{places[cls]}`"
         case inspect.UnionType(types=types):
-            found = [kind(one, places, several=several) for one in types if not isinstance(one, inspect.NoneType)]
-            return " or ".join(dict.fromkeys(found))
+            words = [kind(one, places, several=several) for one in types if not isinstance(one, inspect.NoneType)]
+            return " or ".join(dict.fromkeys(words))
         case _:
             raise TypeError(f"{given} is in no specification")
 

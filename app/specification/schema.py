@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from app.specification.build import BuildSpec, PruneJobSpec
+from app.specification.build import BuildSpec
 from app.specification.jobs import JobKind, JobSpec
+from app.specification.prune_job import PruneJobSpec
 
 KINDS: dict[JobKind, type[JobSpec]] = {"train": BuildSpec, "prune": PruneJobSpec}
 # "name: text" or "name, name: text", which lines of a deeper indent continue.
@@ -20,8 +21,8 @@ FIELD = re.compile(r"(?P<indent> *)(?P<names>\w+(, \w+)*): (?P<text>.*)")
 
 def document(kind: JobKind) -> dict[str, Any]:
     """The JSON schema of a job's specification, for a file of its own."""
-    (schema,), parts = msgspec.json.schema_components([KINDS[kind]], ref_template="#/$defs/{name}")
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "$defs": described(parts)}
+    (schema,), definitions = msgspec.json.schema_components([KINDS[kind]], ref_template="#/$defs/{name}")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "$defs": described(definitions)}
 
 
 def components(template: str) -> dict[str, Any]:
@@ -30,29 +31,29 @@ def components(template: str) -> dict[str, Any]:
     Args:
         template: of a reference to one of them, with its ``{name}``.
     """
-    _, parts = msgspec.json.schema_components(KINDS.values(), ref_template=template)
-    return described(parts)
+    _, definitions = msgspec.json.schema_components(KINDS.values(), ref_template=template)
+    return described(definitions)
 
 
-def described(parts: dict[str, Any]) -> dict[str, Any]:
+def described(definitions: dict[str, Any]) -> dict[str, Any]:
     """The schemas with the docstrings of their structs as descriptions, of the structs and of their fields."""
     for struct in structs():
-        part, meanings = parts.get(struct.__name__), fields(struct)
-        if part is None:
+        definition, meanings = definitions.get(struct.__name__), fields(struct)
+        if definition is None:
             continue
-        part["description"] = summary(struct)
-        for name, schema in part["properties"].items():
+        definition["description"] = summary(struct)
+        for name, schema in definition["properties"].items():
             if name in meanings:
                 schema["description"] = meanings[name]
-    return parts
+    return definitions
 
 
 def structs() -> list[type[msgspec.Struct]]:
     """Every struct that a specification may hold, in the order in which their fields are declared."""
-    found: dict[type[msgspec.Struct], None] = {}
+    ordered: dict[type[msgspec.Struct], None] = {}
     for kind in inspect.multi_type_info(KINDS.values()):
-        found |= dict.fromkeys(_structs(kind))
-    return list(found)
+        ordered |= dict.fromkeys(_structs(kind))
+    return list(ordered)
 
 
 def _structs(kind: inspect.Type) -> Iterator[type[msgspec.Struct]]:
@@ -80,11 +81,11 @@ def summary(struct: type[msgspec.Struct]) -> str:
 
 def fields(struct: type[msgspec.Struct]) -> dict[str, str]:
     """What the docstrings of the struct and of its bases say of each field, the own one first."""
-    found: dict[str, str] = {}
+    meanings: dict[str, str] = {}
     for base in reversed(struct.__mro__):
         if issubclass(base, msgspec.Struct):
-            found |= _own_fields(_text(base), set(struct.__struct_fields__))
-    return found
+            meanings |= _own_fields(_text(base), set(struct.__struct_fields__))
+    return meanings
 
 
 def _text(struct: type[msgspec.Struct]) -> str:
@@ -92,19 +93,19 @@ def _text(struct: type[msgspec.Struct]) -> str:
 
 
 def _own_fields(text: str, known: set[str]) -> dict[str, str]:
-    found: dict[str, list[str]] = {}
+    meanings: dict[str, list[str]] = {}
     names, indent = list[str](), 0
     for line in text.splitlines():
         start = _field(line, known)
         if start:
             names, indent = start["names"].split(", "), len(start["indent"])
-            found |= {name: [start["text"]] for name in names}
+            meanings |= {name: [start["text"]] for name in names}
         elif line.strip() and len(line) - len(line.lstrip()) > indent:
             for name in names:
-                found[name].append(line.strip())
+                meanings[name].append(line.strip())
         else:
             names = []
-    return {name: " ".join(lines) for name, lines in found.items()}
+    return {name: " ".join(lines) for name, lines in meanings.items()}
 
 
 def _field(line: str, known: set[str]) -> re.Match[str] | None:

@@ -11,39 +11,40 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import onnx
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from app.errors import EXPECTED
-from app.files import read_json, replacing, write_json
-from app.pipeline import steps
-from app.pipeline.plan import order, place
+from app.files import replacing, write_json
+from app.pipeline.derived import generator, reduction_of
+from app.pipeline.facts import StartSeconds, order_of
+from app.pipeline.folder import JobFolder
+from app.pipeline.label import label
 from app.pipeline.provenance import versions
-from app.specification.build import require_labels
+from app.pipeline.prune import prune_build, recipe
+from app.pipeline.tensors import read_trained, read_training_data
+from app.pipeline.train import train
 from app.sweeps import memory
+from app.sweeps.record import Failed, Measured, Scores, Skipped
 from app.sweeps.spec import Case, start_of
 from pricing.draws import stream, uniforms
 from pricing.errors import InvalidSpec
 from pricing.specs.base import dump, load
 from pruning.compact import compact
 from pruning.errors import ImpossibleSparsity
-from pruning.methods import METHODS
-from pruning.prune import prune
-from pruning.spec import PruningSpec
 from pruning.stage import size
 from pruning.studies.shifts import NOMINAL, domains
 from surrogate.artifact.files import to_json
-from surrogate.dataset import Dataset
 from surrogate.evaluation.evaluate import accuracy, predict, reference
-from surrogate.export.onnx_file import read_network, to_onnx
+from surrogate.export.onnx_file import to_onnx
 from surrogate.export.parity import check_parity
 from surrogate.functions.network import Network
 from surrogate.learning.training import fit, silent
-from surrogate.spec import TrainingSpec
+from surrogate.spec import NetworkSpec
 
 CASES, STARTS = "cases", "starts"
 GREEKS = ("value", "delta", "gamma")
-SCORES = ("r2", "rmse", "max_error")
 
 
 def key(decides: Mapping[str, Any]) -> str:
@@ -64,36 +65,38 @@ def start_path(case: Case, folder: Path) -> Path:
 
 
 def run_case(plain: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """The record of a case; it is written unless the case failed, so that the next run tries again.
+    """The record of a case as plain data; it is written unless the case failed, so that the next run tries again.
 
     Nothing is raised: another process or machine runs this, and a sentence travels better than an exception.
     """
     case = load(Case, plain)
+    record = _record(case, folder)
+    if not isinstance(record, Failed):
+        path = record_path(case, folder)
+        path.parent.mkdir(exist_ok=True)
+        write_json(path, dump(record))
+    return dump(record)
+
+
+def _record(case: Case, folder: Path) -> Measured | Skipped | Failed:
+    """The case carried out, or what kept it from being."""
     try:
-        record = {"status": "done", "sentence": None, **_measured(case, folder)}
+        return _measured(case, folder)
     except (ImpossibleSparsity, InvalidSpec) as error:
-        record = {"status": "skipped", "sentence": str(error)}
+        return Skipped(sentence=str(error))
     except EXPECTED as error:
-        return {"status": "failed", "sentence": str(error)}
+        return Failed(sentence=str(error))
     except Exception as error:  # noqa: BLE001 (the process boundary: the others go on, stderr gets the traceback)
         traceback.print_exc(file=sys.stderr)
-        return {"status": "failed", "sentence": f"internal error: {type(error).__name__}: {error}"}
-    path = record_path(case, folder)
-    path.parent.mkdir(exist_ok=True)
-    write_json(path, record)
-    return record
+        return Failed(sentence=f"internal error: {type(error).__name__}: {error}")
 
 
-def _measured(case: Case, folder: Path) -> dict[str, Any]:
+def _measured(case: Case, folder: Path) -> Measured:
     """Make the network, write its graph, and judge it."""
-    start = start_path(case, folder)
     memory.reset_peak()
-    if case.kind == "dense":
-        _start(case, start)
-    data = steps.training_data(start, case.build)
-    made = _made(case, start, data)
+    made = _made(case, JobFolder(start_path(case, folder)))
     peak = memory.peak()
-    network, box, reduction = compact(made.network), case.build.box, steps.reduction_of(case.build)
+    network, box, reduction = made.network, case.build.box, reduction_of(case.build)
     model = to_onnx(network, box=box, metadata={}, reduction=reduction)
     check_parity(model, network, box, reduction=reduction)
     path = record_path(case, folder).with_suffix(".onnx")
@@ -101,18 +104,18 @@ def _measured(case: Case, folder: Path) -> dict[str, Any]:
     with replacing(path) as partial:
         partial.write_bytes(model)
     judged = _judged(case, network)
-    return {
-        "sparsity": made.sparsity,
-        "parameters": network.parameters,
-        "weights": size(network, "weights"),
-        "widths": list(network.widths),
-        "onnx_nodes": len(onnx.load_from_string(model).graph.node),
-        "bound": made.bound,
-        "accuracy": judged.pop(NOMINAL),
-        "shifted": judged,
-        "seconds": made.seconds,
-        "peak_memory_bytes": peak,
-    }
+    return Measured(
+        sparsity=made.sparsity,
+        parameters=network.parameters,
+        weights=size(network, "weights"),
+        widths=list(network.widths),
+        onnx_nodes=len(onnx.load_from_string(model).graph.node),
+        bound=made.bound,
+        accuracy=judged.pop(NOMINAL),
+        shifted=judged,
+        seconds=made.seconds,
+        peak_memory_bytes=peak,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,75 +123,56 @@ class _Made:
     """A network with what its making took; ``sparsity`` is None where nothing is removed."""
 
     network: Network
-    seconds: Mapping[str, float]
+    seconds: dict[str, float]
     sparsity: float | None = None
     bound: float | None = None
 
 
-def _start(case: Case, start: Path) -> None:
-    """Labels and dense network of a seed, unless they are there."""
-    if (start / "seconds.json").exists():
-        return
-    place(order(case.build), start)
-    began = time.perf_counter()
-    steps.label(start, silent)
-    labelled = time.perf_counter()
-    steps.train(start, silent)
-    write_json(start / "seconds.json", {"labels": labelled - began, "training": time.perf_counter() - labelled})
-
-
-def _made(case: Case, start: Path, data: Dataset) -> _Made:
-    """The network that the case asks for."""
-    build, began = case.build, time.perf_counter()
+def _made(case: Case, start: JobFolder) -> _Made:
+    """The network that the case asks for, from the labels and the dense network of its seed."""
+    if case.kind == "dense":
+        seconds = _start(case, start)
+        return _Made(network=compact(read_trained(start)), seconds=asdict(seconds))
     if case.network is not None:
-        generator = steps.generator("training", seed=build.seed)
-        trained = fit(data, case.network, case.training or build.training, generator=generator)
-        return _Made(network=trained.network, seconds={"training": time.perf_counter() - began})
-    dense = read_network((start / "trained.onnx").read_bytes())
-    if case.pruning is None:
-        return _Made(network=dense, seconds=read_json(start / "seconds.json"))
-    return pruned_case(case, case.pruning, dense, data)
+        return _from_scratch(case, case.network, start)
+    return _pruned(case, start)
 
 
-def pruned_case(case: Case, spec: PruningSpec, dense: Network, data: Dataset) -> _Made:
-    """The dense network pruned, or the untrained one of its seed for a method that prunes before or during training.
+def _start(case: Case, start: JobFolder) -> StartSeconds:
+    """Make labels and dense network of a seed, unless they are there; what they took."""
+    known = start.start_seconds.read_if_there()
+    if known is not None:
+        return known
+    start.begin(order_of(case.build))
+    began = time.perf_counter()
+    label(start, silent)
+    labelled = time.perf_counter()
+    train(start, silent)
+    seconds = StartSeconds(labels=labelled - began, training=time.perf_counter() - labelled)
+    start.start_seconds.write(seconds)
+    return seconds
 
-    Before training: pruned in one step, then trained as the dense network was and fine-tuned as the others are. During
-    training: the method trains by its ``dynamics``, then the same fine-tuning.
+
+def _from_scratch(case: Case, network: NetworkSpec, start: JobFolder) -> _Made:
+    """A small network, trained on the same labels."""
+    data, began = read_training_data(start, case.build), time.perf_counter()
+    seeded = generator("training", seed=case.build.seed)
+    trained = fit(data, network, case.training or case.build.training, generator=seeded)
+    seconds = time.perf_counter() - began
+    return _Made(network=compact(trained.network), seconds={"training": seconds})
+
+
+def _pruned(case: Case, start: JobFolder) -> _Made:
+    """The build of the case pruned, as a build with that pruning would be.
 
     Raises:
         ImpossibleSparsity, InvalidSpec: a combination that cannot be.
     """
-    require_labels(spec, case.build.labels)
-    method = METHODS[spec.method]
-    if spec.retraining == "rewind" and method.granularity == "nodes":
-        raise InvalidSpec("retraining: 'rewind' needs a method that removes weights and keeps the shape")
-    first = steps.initial(case.build, data)
-    if method.phase != "after":
-        spec = replace(spec, stages=1)
-    if method.phase == "before":
-        spec = replace(spec, fine_tuning=_whole_recipe(case.build.training, spec.fine_tuning))
-    clock = _Clock()
-    pruned = prune(
-        dense if method.phase == "after" else first,
-        data,
-        spec,
-        box=steps.input_box(case.build),
-        start=first if spec.retraining == "rewind" else None,
-        generator=steps.generator("pruning", seed=case.build.seed),
-        progress=clock.report if spec.fine_tuning is not None else None,
-    )
-    seconds = clock.seconds()
-    return _Made(
-        network=pruned.network, seconds=seconds, sparsity=pruned.report["sparsity"], bound=pruned.report["bound"]
-    )
-
-
-def _whole_recipe(training: TrainingSpec, fine_tuning: TrainingSpec | None) -> TrainingSpec:
-    """Training with the fine-tuning's optimisers after it, on the loss of the last of them."""
-    if fine_tuning is None:
-        return training
-    return replace(fine_tuning, optimisers=(*training.optimisers, *fine_tuning.optimisers))
+    build = replace(case.build, pruning=case.pruning)
+    tuned = recipe(start, build).fine_tuning is not None
+    data, clock = read_training_data(start, build), _Clock()
+    network, report = prune_build(start, build, data=data, progress=clock.report if tuned else silent)
+    return _Made(network=network, seconds=clock.seconds(), sparsity=report["sparsity"], bound=report["bound"])
 
 
 class _Clock:
@@ -210,8 +194,8 @@ class _Clock:
         return self.spent
 
 
-def _judged(case: Case, network: Network) -> dict[str, dict[str, dict[str, float]]]:
-    """R2, RMSE and largest error of each output against the closed form, by domain."""
+def _judged(case: Case, network: Network) -> dict[str, dict[str, Scores]]:
+    """The scores of each output against the closed form, by domain."""
     problem, seed = case.build.pricing, case.build.seed
     shape = (case.build.evaluation.samples, problem.box.dimension)
     places = domains(
@@ -220,9 +204,9 @@ def _judged(case: Case, network: Network) -> dict[str, dict[str, dict[str, float
         uniforms=uniforms("sobol", *shape, generator=stream("evaluation", seed=seed)),
         noise=stream("noise", seed=seed).random(shape),
     )
-    judged, reduction = {}, steps.reduction_of(case.build)
+    judged, reduction = {}, reduction_of(case.build)
     for domain in places:
-        found = predict(network, domain.shown, reduction)
-        scores = accuracy(found, reference(domain.problem, domain.asked), problem.box)
-        judged[domain.name] = {greek: {score: scores[greek][score] for score in SCORES} for greek in GREEKS}
+        predicted = predict(network, domain.shown, reduction)
+        errors = accuracy(predicted, reference(domain.problem, domain.asked), problem.box)
+        judged[domain.name] = {greek: msgspec.convert(errors[greek], Scores) for greek in GREEKS}
     return judged

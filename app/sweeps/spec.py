@@ -9,7 +9,9 @@ from typing import Any, Literal
 import msgspec
 from msgspec.structs import replace
 
-from app.specification.build import BuildSpec, read_build_spec, read_toml, with_states
+from app.specification.build import BuildSpec
+from app.specification.state_files import with_states
+from app.specification.toml_files import read_build_spec, read_toml
 from pricing.errors import InvalidSpec
 from pricing.specs.base import Spec, dump, load, require_finite, require_range
 from pruning.spec import PruningSpec

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from sklearn.datasets import load_digits
 
-from app.specification.build import read_build_spec
+from app.specification.toml_files import read_build_spec
 from benchmarks.cases import black_scholes_basket
 from benchmarks.cases.case import Case
 from pricing.domain import Box, Feature

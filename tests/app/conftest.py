@@ -1,29 +1,39 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import sys
 import tomllib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 import torch
 from fastapi import FastAPI
 from msgspec.structs import replace
 
+from app import cli
+from app.datasets import store
+from app.datasets.table import Limits
 from app.jobs.queue import Jobs, open_database
 from app.main import create_app
+from app.pipeline.build import build
 from app.registry.registry import Registry
 from app.settings import Settings
 from app.specification.build import BuildSpec
 from app.sweeps.run import Outcome
 from app.sweeps.spec import FromScratch, SweepSpec
 from pricing.domain import Feature
+from pricing.specs.base import load
 from pricing.specs.european import Call
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier
+from pricing.types import Array
 from pruning.spec import PruningSpec
 from pruning.studies.shifts import Noise
 from surrogate.artifact.files import Artifact
@@ -80,6 +90,31 @@ def tiny() -> dict[str, Any]:
     return tomllib.loads(TINY)
 
 
+@pytest.fixture(scope="session")
+def tiny_build() -> BuildSpec:
+    """A build specification; nothing in it is pruned."""
+    return load(BuildSpec, tomllib.loads(TINY))
+
+
+@pytest.fixture
+def tiny_polynomial(tiny: dict[str, Any]) -> BuildSpec:
+    """A build of a polynomial along one axis."""
+    rest = {name: value for name, value in tiny.items() if name not in ("network", "training")}
+    return load(BuildSpec, rest | {"labels": tiny["labels"] | {"order": 1}, "polynomial": {"degree": 3, "axes": 1}})
+
+
+@pytest.fixture(scope="session")
+def tiny_registry(tiny_build: BuildSpec, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A registry, not to be changed: version 1 of ``tiny`` is the tiny build, version 2 has half of its nodes."""
+    folder = tmp_path_factory.mktemp("published")
+    registry = Registry(folder / "registry")
+    registry.publish("tiny", build(tiny_build, folder / "whole"), job_id="whole")
+    half = replace(tiny_build, pruning=PruningSpec(method="magnitude_neuron", sparsity=0.5))
+    registry.publish("tiny", build(half, folder / "half"), job_id="half")
+    registry.close()
+    return registry.root
+
+
 @pytest.fixture
 def job_settings(tmp_path: Path) -> Settings:
     """Settings of an empty registry without bundled models."""
@@ -92,6 +127,55 @@ def jobs(job_settings: Settings) -> Iterator[Jobs]:
     opened = Jobs(job_settings)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """The folder of a registry that is not there yet."""
+    return tmp_path / "registry"
+
+
+@pytest.fixture(scope="session")
+def label_arrays() -> Callable[..., dict[str, Array]]:
+    """Makes somebody else's labels: one path a row of a call on two assets, ``each`` rows at a point."""
+
+    def arrays(points: int = 200, each: int = 1) -> dict[str, Array]:
+        generator = np.random.default_rng(1)
+        x = np.repeat(generator.uniform(0.5, 1.5, (points, 2)), each, axis=0)
+        level = (x + 0.2 * generator.standard_normal(x.shape)) @ np.array([0.5, 0.5]) - 1.0
+        return {"x": x, "y": np.maximum(level, 0.0), "dydx": (level > 0.0)[:, None] * np.array([0.5, 0.5])}
+
+    return arrays
+
+
+@pytest.fixture
+def import_arrays(root: Path, tmp_path: Path) -> Callable[[dict[str, Array]], str]:
+    """Stores labels in the registry and tells their id."""
+
+    def stored(arrays: dict[str, Array]) -> str:
+        path = tmp_path / "labels.npz"
+        np.savez(path, **arrays)  # type: ignore[arg-type]  # allow_pickle is not among them
+        return store.import_file(path, root, Limits(rows=10_000, size=1 << 24))[0].dataset
+
+    return stored
+
+
+@pytest.fixture
+def stored(import_arrays: Callable[[dict[str, Array]], str], label_arrays: Callable[..., dict[str, Array]]) -> str:
+    """The id of a dataset in the registry."""
+    return import_arrays(label_arrays())
+
+
+@pytest.fixture(scope="session")
+def dataset_build() -> Callable[..., dict[str, Any]]:
+    """Specifies a build from a dataset, as plain data."""
+    optimiser = {"kind": "levenberg_marquardt", "starts": 2, "short": 5, "finalists": 1, "long": 5}
+
+    def specify(identifier: str, **other: Any) -> dict[str, Any]:
+        learnt = {"network": {"hidden": [2]}, "training": {"optimisers": [optimiser]}}
+        return {"name": "given", "seed": 1, "dataset": {"id": identifier}, **learnt, **other}
+
+    return specify
 
 
 @pytest.fixture
@@ -221,3 +305,34 @@ def own_environment() -> Iterator[None]:
     yield
     os.environ.clear()
     os.environ.update(before)
+
+
+@dataclass(frozen=True)
+class Result:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
+    """Runs a command line in this process, in an empty registry without bundled models."""
+    monkeypatch.setenv("SOBOLITE_REGISTRY", str(tmp_path / "registry"))
+    monkeypatch.setenv("SOBOLITE_BUNDLED", str(tmp_path / "bundled"))
+
+    def run(*arguments: object) -> Result:
+        monkeypatch.setattr(sys, "argv", ["sobolite", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        captured = capsys.readouterr()
+        return Result(int(stop.value.code or 0), captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def built(run: Callable[..., Result], tiny_file: Path) -> Any:
+    """The answer of a build of the tiny model."""
+    result = run("build", tiny_file, "--json")
+    assert result.code == 0, result.err
+    return json.loads(result.out)

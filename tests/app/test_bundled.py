@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from app.settings import bundled_models
-from app.specification.build import read_build_spec
 from app.specification.jobs import load_spec
+from app.specification.toml_files import read_build_spec
 from pricing.specs.base import dump
 from surrogate.artifact.files import read
 from surrogate.evaluation.evaluate import evaluate

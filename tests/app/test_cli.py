@@ -3,12 +3,9 @@ from __future__ import annotations
 import csv
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,75 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app import cli
 from app.commands.models import show_accuracy
-from app.registry.registry import Registry
 from surrogate.artifact.files import MODEL, verify
 
-PATIENCE_SECONDS = 60.0
-# The tiny model's optimiser, and one that somebody has to stop.
-QUICK = '{ kind = "levenberg_marquardt", starts = 1, short = 3, finalists = 1, long = 3 }'
-ENDLESS = '{ kind = "adam", epochs = 1_000_000 }'
-
-
-@dataclass(frozen=True)
-class Result:
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Result]
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs a command line in this process, in an empty registry without bundled models."""
-    monkeypatch.setenv("SOBOLITE_REGISTRY", str(tmp_path / "registry"))
-    monkeypatch.setenv("SOBOLITE_BUNDLED", str(tmp_path / "bundled"))
-
-    def run(*arguments: object) -> Result:
-        monkeypatch.setattr(sys, "argv", ["sobolite", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        captured = capsys.readouterr()
-        return Result(int(stop.value.code or 0), captured.out, captured.err)
-
-    return run
-
-
-@pytest.fixture
-def built(run: Run, tiny_file: Path) -> Any:
-    """The answer of a build of the tiny model."""
-    result = run("build", tiny_file, "--json")
-    assert result.code == 0, result.err
-    return json.loads(result.out)
-
-
-def test_a_build_publishes_and_writes_the_same_files(run: Run, tiny_file: Path, tmp_path: Path) -> None:
-    result = run("build", tiny_file, "--output", tmp_path / "models" / "tiny" / "1", "--json")
-    assert result.code == 0, result.err
-    answer = json.loads(result.out)
-    assert (answer["model"], answer["version"]) == ("tiny", 1)
-    assert verify(tmp_path / "models" / "tiny" / "1") == verify(Path(answer["folder"]))
-    assert answer["accuracy"]["value"]["r2"] > 0.9
-    again = run("build", tiny_file, "--output", tmp_path / "models" / "tiny" / "1")
-    assert (again.code, "exists" in again.err) == (2, True)
-
-
-def test_train_leaves_the_pruning_out(run: Run, tiny_file: Path) -> None:
-    tiny_file.write_text(tiny_file.read_text() + '\n[pruning]\nmethod = "magnitude"\nsparsity = 0.5\n')
-    pruned, whole = (json.loads(run(command, tiny_file, "--json").out) for command in ("build", "train"))
-    assert pruned["network"]["parameters"] < whole["network"]["parameters"]
-    assert (pruned["version"], whole["version"]) == (1, 2)
-
-
-def test_pruning_makes_a_smaller_next_version(run: Run, built: Any) -> None:
-    result = run("prune", "tiny@champion", "--method", "magnitude", "--sparsity", 0.3, "--json")
-    assert result.code == 0, result.err
-    pruned = json.loads(result.out)
-    assert pruned["version"] == 2
-    assert pruned["network"]["parameters"] < built["network"]["parameters"]
+Run = Callable[..., Any]
 
 
 def test_price_agrees_with_the_network(run: Run, built: Any, tmp_path: Path) -> None:
@@ -221,67 +153,8 @@ def test_a_broken_registry_is_one_sentence(run: Run, broken: Path, command: tupl
     assert "must be a writable folder" in line
 
 
-def test_a_terminated_build_leaves_no_files(tiny_file: Path, tmp_path: Path) -> None:
-    tiny_file.write_text(tiny_file.read_text().replace(QUICK, ENDLESS))
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
-    command = [sys.executable, "-P", "-m", "app.cli", "build", str(tiny_file), "--registry", str(tmp_path / "registry")]
-    with subprocess.Popen(command, env={**os.environ, "TMPDIR": str(temporary)}, stderr=subprocess.DEVNULL) as build:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not list(temporary.glob("*/labels.json")):
-            assert time.monotonic() < deadline, "waited too long"
-            time.sleep(0.05)
-        build.send_signal(signal.SIGTERM)
-        assert build.wait(PATIENCE_SECONDS) == 128 + signal.SIGTERM
-    assert list(temporary.iterdir()) == []
-
-
 def test_the_version_is_the_packages(run: Run) -> None:
     assert run("--version").out.strip() == version("sobolite")
-
-
-def test_evaluate_measures_on_points_of_its_own(run: Run, built: Any) -> None:
-    first, second = (
-        json.loads(run("evaluate", "tiny", "--samples", 128, "--seed", seed, "--json").out) for seed in (1, 2)
-    )
-    assert first["accuracy"]["samples"] == 128
-    assert first["accuracy"]["value"] != second["accuracy"]["value"]
-
-
-def test_methods_have_papers(run: Run) -> None:
-    found = {row["method"]: row for row in json.loads(run("methods", "--json").out)}
-    assert {"magnitude", "significance", "chita"} <= set(found)
-    assert all(row["paper"] and row["summary"] for row in found.values())
-
-
-def test_jobs_without_a_worker(run: Run) -> None:
-    assert json.loads(run("jobs", "list", "--json").out) == []
-    for command in ("show", "watch", "cancel", "resume"):
-        result = run("jobs", command, "nobody")
-        assert (result.code, result.out) == (2, "")
-        assert result.err.startswith("error: no job 'nobody'")
-
-
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        (("seed = 1", "seed = one"), "not valid TOML"),
-        (("samples = 32", "samples = 33"), "power of two"),
-        (("samples = 32", 'samples = "many"'), "labels.samples"),
-        (("volatilities = [0.2", "volatilities = [-0.2"), "volatilities[0] must be >= 0"),
-        (("[1.0, 0.5], [0.5, 1.0]", "[1.0, 2.0], [2.0, 1.0]"), "positive definite"),
-        (("[evaluation]", "[evaluatoin]"), "evaluatoin"),
-    ],
-)
-def test_a_bad_specification_publishes_nothing(
-    run: Run, tiny_file: Path, tmp_path: Path, change: tuple[str, str], reason: str
-) -> None:
-    tiny_file.write_text(tiny_file.read_text().replace(*change))
-    result = run("build", tiny_file)
-    assert (result.code, result.out) == (2, "")
-    assert reason in result.err
-    assert "Traceback" not in result.err
-    assert Registry(tmp_path / "registry").names() == []
 
 
 @pytest.mark.parametrize(
@@ -301,30 +174,7 @@ def test_bad_usage_is_code_2(run: Run, arguments: tuple[str, ...]) -> None:
     assert result.err
 
 
-@pytest.mark.parametrize(
-    "target",
-    [
-        ("--method", "magic", "--sparsity", "0.5"),
-        ("--method", "magnitude", "--sparsity", "1.5"),
-        ("--method", "magnitude"),
-        ("--method", "significance", "--parameters", "1"),
-    ],
-)
-def test_an_impossible_target_publishes_nothing(run: Run, built: Any, target: tuple[str, ...]) -> None:
-    result = run("prune", "tiny", *target)
-    assert result.code == 2, result.err
-    assert "error: " in result.err
-    assert json.loads(run("models", "list", "--json").out)[0]["aliases"]["latest"] == 1
-
-
 def test_only_commands_that_learn_import_torch() -> None:
     modules = "app.cli, app.jobs.worker, app.http.routes.jobs, sys"
     code = f"import {modules}; sys.exit(bool({{'torch', 'scipy', 'onnx'}} & {{*sys.modules}}))"
     assert subprocess.run([sys.executable, "-P", "-c", code], check=False).returncode == 0
-
-
-def test_the_schema_of_a_specification(run: Run) -> None:
-    train, prune = (json.loads(run("schema", *kind).out) for kind in ([], ["prune"]))
-    assert (train["$ref"], prune["$ref"]) == ("#/$defs/BuildSpec", "#/$defs/PruneJobSpec")
-    assert run("schema", "--markdown").out.startswith("# What a specification says\n")
-    assert run("schema", "sell").code == 2

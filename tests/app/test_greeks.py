@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from app.cli import app as command_line
 from app.http.schemas import PriceRequest
 from app.main import create_app
-from app.pipeline import steps
+from app.pipeline.build import build
 from app.registry.registry import Registry
 from app.settings import Settings
 from app.specification.build import BuildSpec
@@ -51,7 +51,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
         },
         "evaluation": {"samples": 256},
     }
-    return steps.build(load(BuildSpec, spec), tmp_path_factory.mktemp("build"))
+    return build(load(BuildSpec, spec), tmp_path_factory.mktemp("build"))
 
 
 @pytest.fixture

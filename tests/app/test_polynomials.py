@@ -15,11 +15,12 @@ from app.cli import app as command_line
 from app.datasets import store
 from app.datasets.table import Limits
 from app.main import create_app
-from app.pipeline import steps
+from app.pipeline.build import build
 from app.registry.registry import Registry
 from app.settings import Settings
-from app.specification.build import BuildSpec, PruneJobSpec
+from app.specification.build import BuildSpec
 from app.specification.jobs import load_spec
+from app.specification.prune_job import PruneJobSpec
 from app.sweeps.spec import SweepSpec
 from pricing.errors import InvalidSpec
 from pricing.specs.base import load
@@ -43,7 +44,7 @@ def polynomial_build(tiny: dict[str, Any], **options: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def built(tiny: dict[str, Any], tmp_path: Path) -> Artifact:
-    return steps.build(load(BuildSpec, polynomial_build(tiny)), tmp_path / "build")
+    return build(load(BuildSpec, polynomial_build(tiny)), tmp_path / "build")
 
 
 @pytest.fixture
@@ -69,9 +70,9 @@ def test_a_polynomial_is_built_like_a_network(built: Artifact, tiny: dict[str, A
     assert built.manifest["certificate"]["shape"] is None
     assert "a polynomial is judged at points" in built.manifest["certificate"]["no_shape"]
     assert "a polynomial of degree 9 in 1 axis of the features, 10 terms, 13 parameters" in built.card
-    dense = steps.build(load(BuildSpec, tiny), tmp_path / "network")
+    dense = build(load(BuildSpec, tiny), tmp_path / "network")
     assert set(built.manifest) == set(dense.manifest)
-    again = steps.build(load(BuildSpec, built.manifest["provenance"]["build"]), tmp_path / "again")
+    again = build(load(BuildSpec, built.manifest["provenance"]["build"]), tmp_path / "again")
     assert files.files(again) == files.files(built)
 
 
@@ -101,7 +102,7 @@ def test_exact_scaling_works_in_front_of_it(tiny: dict[str, Any], tmp_path: Path
     spec = polynomial_build(tiny, degree=13)
     spec["problem"]["features"].append({"name": "maturity", "lower": [0.25], "upper": [1.0], "unit": "years"})
     spec["labels"]["sampler"] = {"kind": "moneyness", "bound": 6.0}
-    made = steps.build(load(BuildSpec, spec), tmp_path)
+    made = build(load(BuildSpec, spec), tmp_path)
     assert made.manifest["network"]["axes"] == 1
     for greek, least in (("value", 0.9999), ("delta", 0.999), ("theta", 0.99), ("gamma", 0.97)):
         assert made.manifest["accuracy"][greek]["r2"] > least
@@ -114,7 +115,7 @@ def test_a_polynomial_is_not_pruned(published: Registry, tiny: dict[str, Any], t
     job = load_spec("prune", {"model": "tiny", "pruning": PRUNING})
     assert isinstance(job, PruneJobSpec)
     with pytest.raises(InvalidSpec, match="a polynomial has no weights to prune"):
-        steps.build(job, tmp_path / "prune", registry=published.root)
+        build(job, tmp_path / "prune", registry=published.root)
     assert not (tmp_path / "prune" / "labels.npz").exists()
     with pytest.raises(InvalidSpec, match="a sweep compares pruned networks"):
         load(SweepSpec, {"build": polynomial_build(tiny), "methods": ["magnitude"], "parameters": [10]})
@@ -139,21 +140,21 @@ def test_what_does_not_go_together_is_refused_before_anything_is_simulated(
 
 def test_too_many_terms_are_refused_before_anything_is_simulated(tiny: dict[str, Any], tmp_path: Path) -> None:
     spec = polynomial_build(tiny, degree=24, inputs="features", axes=0)
-    steps.build(load(BuildSpec, spec), tmp_path / "two")
+    build(load(BuildSpec, spec), tmp_path / "two")
     spec["problem"] |= {
         "process": {"kind": "bachelier", "volatilities": [0.2] * 4, "correlation": np.eye(4).tolist()},
         "payoff": {"kind": "call", "weights": [0.25] * 4, "strike": 1.0},
         "features": [{"name": "spot", "lower": [0.5] * 4, "upper": [1.5] * 4}],
     }
     with pytest.raises(InvalidSpec, match="in 4 inputs have 20475 terms"):
-        steps.build(load(BuildSpec, spec), tmp_path / "four")
+        build(load(BuildSpec, spec), tmp_path / "four")
     assert not (tmp_path / "four" / "labels.npz").exists()
 
 
 def test_values_alone_are_enough_for_all_features(tiny: dict[str, Any], tmp_path: Path) -> None:
     spec = polynomial_build(tiny, degree=5, axes=0, inputs="features", derivative_weight=0.0)
     spec["labels"]["order"] = 0
-    made = steps.build(load(BuildSpec, spec), tmp_path)
+    made = build(load(BuildSpec, spec), tmp_path)
     assert made.manifest["network"]["terms"] == 21
     assert made.manifest["accuracy"]["value"]["r2"] > 0.999
     assert made.report["axes"] is None
@@ -169,7 +170,7 @@ def test_no_label_is_made_that_it_does_not_learn_from(
     made = []
     for asked in (2, order):
         spec["labels"]["order"] = asked
-        made.append(steps.build(load(BuildSpec, spec), tmp_path / str(asked)))
+        made.append(build(load(BuildSpec, spec), tmp_path / str(asked)))
     with np.load(tmp_path / "2" / "labels.npz") as labels:
         assert "curvature" not in labels.files
         assert ("gradient" in labels.files) == (order == 1)
@@ -184,11 +185,11 @@ def test_rows_of_a_dataset_are_enough(tmp_path: Path) -> None:
     y = x[:, 0] ** 2 * x[:, 1] + 0.01 * generator.standard_normal(400)
     np.savez(tmp_path / "rows.npz", x=x, y=y)
     facts, _ = store.import_file(tmp_path / "rows.npz", tmp_path / "registry", Limits(rows=1000, size=1 << 20))
-    given = {"name": "rows", "seed": 1, "dataset": {"id": facts["dataset"]}}
+    given = {"name": "rows", "seed": 1, "dataset": {"id": facts.dataset}}
     options = {"degree": 3, "inputs": "features", "derivative_weight": 0.0}
     spec = load(BuildSpec, given | {"polynomial": options})
-    made = steps.build(spec, tmp_path / "job", registry=tmp_path / "registry")
+    made = build(spec, tmp_path / "job", registry=tmp_path / "registry")
     assert made.report["accuracy"]["value"]["r2"] > 0.999
     assert "It is a polynomial of degree 3 in 2 axes of the features, 10 terms" in made.card
     with pytest.raises(InvalidSpec, match="polynomial needs labels of order 1"):
-        steps.build(load(BuildSpec, given | {"polynomial": {}}), tmp_path / "none", registry=tmp_path / "registry")
+        build(load(BuildSpec, given | {"polynomial": {}}), tmp_path / "none", registry=tmp_path / "registry")

@@ -6,14 +6,15 @@ import asyncio
 import shutil
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response, UploadFile
 
-from app.datasets import store
+from app.datasets import facts, store
 from app.http.dependencies import PROBLEMS
 from app.http.schemas import DatasetFacts, DatasetList, DatasetSummary
 from app.settings import Settings
+from pricing.specs.base import dump
 
 PATH = "/v1/datasets"
 # Most bytes of the boundaries and fields around the file in a multipart body.
@@ -29,7 +30,7 @@ async def import_dataset(
     """Store a CSV, Parquet or NPZ file of features x, values y and derivatives dydx; equal content has one id."""
     settings: Settings = request.app.state.settings
 
-    def imported() -> tuple[dict[str, Any], bool]:
+    def imported() -> tuple[facts.DatasetFacts, bool]:
         with NamedTemporaryFile() as copy:
             shutil.copyfileobj(file.file, copy)
             copy.flush()
@@ -37,20 +38,20 @@ async def import_dataset(
             return store.import_file(Path(copy.name), settings.registry, limits, name=name)
 
     async with request.app.state.importing:  # one at a time: reading a large file takes several times its memory
-        facts, new = await asyncio.to_thread(imported)
+        known, new = await asyncio.to_thread(imported)
     response.status_code = 201 if new else 200
-    response.headers["Location"] = f"{PATH}/{facts['dataset']}"
-    return DatasetFacts(**facts)
+    response.headers["Location"] = f"{PATH}/{known.dataset}"
+    return DatasetFacts(**dump(known))
 
 
 @router.get("")
 def list_datasets(request: Request) -> DatasetList:
     """Every dataset, the newest first."""
-    found = store.catalogue(request.app.state.settings.registry)
-    return DatasetList(datasets=[DatasetSummary(**facts) for facts in found])
+    known = store.catalogue(request.app.state.settings.registry)
+    return DatasetList(datasets=[DatasetSummary(**dump(summary)) for summary in known])
 
 
 @router.get("/{dataset}")
 def show_dataset(request: Request, dataset: str) -> DatasetFacts:
     """Rows, inferred Box and statistics of every column."""
-    return DatasetFacts(**store.find(request.app.state.settings.registry, dataset))
+    return DatasetFacts(**dump(store.find(request.app.state.settings.registry, dataset)))

@@ -14,8 +14,8 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from app.datasets.lookup import settle_dataset
 from app.errors import InvalidRequest
 from app.jobs.queue import Event, Job, Jobs
-from app.specification.build import PruneJobSpec
 from app.specification.jobs import JobKind, load_spec
+from app.specification.prune_job import PruneJobSpec
 from pricing.errors import InvalidSpec
 
 # A comment line this often keeps proxies from closing a quiet stream.
@@ -103,4 +103,4 @@ async def resume(request: Request, job: str) -> Job:
 
 
 def _json(event: Event) -> str:
-    return json.dumps(asdict(event.data) if isinstance(event.data, Job) else event.data)
+    return json.dumps(asdict(event.data))

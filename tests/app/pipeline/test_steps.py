@@ -1,28 +1,16 @@
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pytest
-
-from app.http.routes.models import templates
+from app.pipeline.facts import Version, order_of
+from app.pipeline.folder import JobFolder
 from app.pipeline.plan import WEIGHTS, plan
-from app.pipeline.steps import STEPS, build
+from app.pipeline.steps import STEPS, run_step
 from app.registry.registry import Registry
 from app.specification.build import BuildSpec
 from app.specification.jobs import load_spec
-from pricing.draws import stream
-from pricing.errors import InvalidSpec
-from pricing.labels import load as load_labels
-from pricing.references import resimulated
-from pricing.specs.base import load
-from pruning.certificates.shape import prove_shape
-from pruning.errors import ImpossibleSparsity
-from pruning.intervals.interval import ACTIVATION_ULPS
-from surrogate.artifact import files
-from surrogate.export.onnx_file import read_network
+from surrogate.learning.training import silent
 
 PRUNING = {"method": "magnitude", "sparsity": 0.3}
 
@@ -32,201 +20,14 @@ def test_the_plan_names_steps_that_exist(tiny: dict[str, Any]) -> None:
     assert {*plan(prune), *plan(load_spec("train", tiny))} == set(STEPS) == set(WEIGHTS)
 
 
-def test_the_same_specification_gives_the_same_bytes(tiny: dict[str, Any], tmp_path: Path) -> None:
-    spec = load(BuildSpec, tiny)
-    first, second = build(spec, tmp_path / "a"), build(spec, tmp_path / "b")
-    assert files.files(first) == files.files(second)
-    other = build(load(BuildSpec, tiny | {"seed": 2}), tmp_path / "c")
-    assert other.model != first.model
-
-
-def test_provenance_tells_how_to_make_it_again(tiny: dict[str, Any], tmp_path: Path) -> None:
-    made = build(load(BuildSpec, tiny), tmp_path)
-    provenance = made.manifest["provenance"]
-    again = build(load(BuildSpec, provenance["build"]), tmp_path / "again")
-    assert again.model == made.model
-    assert provenance["parent"] is None
-    assert provenance["simulated_paths"] >= tiny["labels"]["paths"] * tiny["labels"]["replicates"]
-
-
-def test_a_network_that_sees_the_axes_of_the_deltas_is_like_any_other(tiny: dict[str, Any], tmp_path: Path) -> None:
-    """Its first layer has the rank of the axes; proof, pruning, file and report take it as it is."""
-    spec = tiny | {"network": tiny["network"] | {"inputs": "differential_pca", "axes": 1}}
-    made = build(load(BuildSpec, spec), tmp_path / "dense")
-    assert np.linalg.matrix_rank(read_network(made.model).weights[0].numpy()) == 1
-    assert made.report["axes"]["count"] == 1
-    pruned = build(load(BuildSpec, spec | {"pruning": PRUNING}), tmp_path / "pruned")
-    assert pruned.report["axes"] == made.report["axes"]
-    assert pruned.manifest["certificate"]["shape"]
-
-
-def test_progress_is_told_by_step(tiny: dict[str, Any], tmp_path: Path) -> None:
-    told: list[tuple[str, float]] = []
-    build(load(BuildSpec, tiny), tmp_path, lambda step, share: told.append((step, share)))
-    shares = [share for _, share in told]
-    assert list(dict.fromkeys(step for step, _ in told)) == ["label", "train", "certify", "evaluate", "export"]
-    assert shares == sorted(shares)
-
-
-def test_the_certificate_is_about_the_exported_weights(tiny: dict[str, Any], tmp_path: Path) -> None:
-    spec = load(BuildSpec, tiny)
-    made = build(spec, tmp_path)
-    network = read_network(made.model)
-    assert made.manifest["certificate"]["shape"] == prove_shape(
-        network, spec.pricing, tolerance=spec.evaluation.tolerance, seed=spec.seed
-    )
-    assert "not of model.float32.onnx" in made.card
-    assert f"sigmoid and tanh are within {ACTIVATION_ULPS} x 2^-52" in made.card
-    for entry in made.manifest["certificate"]["shape"]:
-        assert entry["statement"] in made.card
-
-
-@pytest.mark.parametrize("pruning", [PRUNING | {"sparsity": 0.999}, {"method": "significance", "parameters": 1}])
-def test_an_impossible_target_is_refused_before_anything_is_simulated(
-    pruning: dict[str, Any], tiny: dict[str, Any], tmp_path: Path
+def test_every_step_may_be_run_again_and_only_the_last_has_a_result(
+    tiny_build: BuildSpec, root: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(ImpossibleSparsity, match="would leave"):
-        build(load(BuildSpec, tiny | {"pruning": pruning}), tmp_path / "build")
-    assert not (tmp_path / "build" / "labels.npz").exists()
-    registry = Registry(tmp_path / "registry")
-    registry.publish("tiny", build(load(BuildSpec, tiny), tmp_path / "parent"), job_id="parent")
-    with pytest.raises(ImpossibleSparsity, match="would leave"):
-        build(load_spec("prune", {"model": "tiny", "pruning": pruning}), tmp_path / "job", registry=registry.root)
-    assert not (tmp_path / "job" / "labels.npz").exists()
-
-
-def test_a_prune_job_continues_its_parent(tiny: dict[str, Any], tmp_path: Path) -> None:
-    registry = Registry(tmp_path / "registry")
-    parent = build(load(BuildSpec, tiny), tmp_path / "parent")
-    registry.publish("tiny", parent, job_id="parent")
-    spec = load_spec("prune", {"model": "tiny", "pruning": PRUNING, "seed": 5})
-    pruned = build(spec, tmp_path / "pruned", registry=registry.root)
-    provenance = pruned.manifest["provenance"]
-    assert provenance["parent"] == {"model": "tiny", "version": 1}
-    assert provenance["build"] == parent.manifest["provenance"]["build"] | {
-        "seed": 5,
-        "pruning": provenance["build"]["pruning"],
-    }
-    assert provenance["simulated_paths"] == 2 * parent.manifest["provenance"]["simulated_paths"]
-    assert 0 < read_network(pruned.model).parameters < read_network(parent.model).parameters
-    assert parent.manifest["certificate"]["pruning"] is None
-    difference = pruned.manifest["certificate"]["pruning"]
-    assert difference["seen"]["value"] <= difference["value"]
-    assert f"the value within {difference['value']:g}" in pruned.card
+    folder = JobFolder(tmp_path / "job")
+    folder.begin(order_of(tiny_build, registry=root, job="a"))
+    for step in plan(tiny_build):
+        results = [run_step(step, folder, silent) for _ in range(2)]
+        assert results == [Version(model="tiny", version=1) if step == "publish" else None] * 2
+    registry = Registry(root)
+    assert registry.versions("tiny") == [1]
     registry.close()
-
-
-def test_what_cannot_be_labelled_says_so(tiny: dict[str, Any], tmp_path: Path) -> None:
-    tiny["labels"] |= {"order": 2, "directions": 5}
-    with pytest.raises(InvalidSpec, match="directions must be at most 2"):
-        build(load(BuildSpec, tiny), tmp_path)
-
-
-def history(rows: int) -> list[list[float]]:
-    """States of two assets around (0.9, 1.1)."""
-    normals = stream("history", seed=0).standard_normal((rows, 2))
-    found: list[list[float]] = (normals @ np.array([[0.1, 0.05], [0.0, 0.1]]) + np.array([0.9, 1.1])).tolist()
-    return found
-
-
-@pytest.mark.parametrize("sparsity", [None, 0.5])
-def test_labels_are_made_where_the_market_goes(tiny: dict[str, Any], sparsity: float | None, tmp_path: Path) -> None:
-    flow = {"hidden": [4, 4], "steps": 2, "epochs": 2, "sparsity": sparsity}
-    states = history(200)
-    tiny["labels"] |= {"samples": 512, "sampler": {"kind": "table", "states": states, "flow": flow}}
-    told: list[float] = []
-    made = build(load(BuildSpec, tiny), tmp_path / "a", lambda _, share: told.append(share))
-    assert told == sorted(told)
-    features = load_labels(tmp_path / "a" / "labels.npz").features.numpy()
-    np.testing.assert_allclose(features.mean(axis=0), [0.9, 1.1], atol=0.03)
-    assert load(BuildSpec, tiny).box.contains(features).all()
-    facts = made.report["labels"]["table"]
-    assert facts["states"] == 200
-    assert 0.9 < facts["inside"] <= 1.0
-    again = build(load(BuildSpec, made.manifest["provenance"]["build"]), tmp_path / "b")
-    assert files.files(again) == files.files(made)
-    states[7][0] += 1e-9
-    changed = build(load(BuildSpec, tiny), tmp_path / "c")
-    hashes = [one.manifest["provenance"]["states_sha256"] for one in (made, again, changed)]
-    assert hashes[0] == hashes[1] == facts["states_sha256"] != hashes[2]
-
-
-def test_a_table_far_from_the_box_is_refused(tiny: dict[str, Any], tmp_path: Path) -> None:
-    states = [[10.0 + x, 10.0 + y] for x, y in history(50)]
-    flow = {"hidden": [2], "steps": 1, "epochs": 1}
-    tiny["labels"] |= {"sampler": {"kind": "table", "states": states, "flow": flow}}
-    with pytest.raises(InvalidSpec, match="0 of 1024 states drawn lie in the Box"):
-        build(load(BuildSpec, tiny), tmp_path)
-
-
-def test_early_exercise_is_reported_between_bounds(tiny: dict[str, Any], tmp_path: Path) -> None:
-    """The report's points, a quarter, a half and three quarters of the way, are those of Andersen & Broadie's table."""
-    tiny["problem"] |= {
-        "maturity": 3.0,
-        "process": {
-            "kind": "black_scholes",
-            "volatilities": [0.2, 0.2],
-            "correlation": [[1.0, 0.0], [0.0, 1.0]],
-            "rate": 0.05,
-            "dividend_yields": [0.1, 0.1],
-        },
-        "payoff": {
-            "kind": "bermudan",
-            "option": {"kind": "best_of", "initial": [1.0, 1.0], "strike": 100.0},
-            "dates": [(k + 1) / 9 for k in range(9)],
-        },
-        "features": [{"name": "spot", "lower": [80.0, 80.0], "upper": [120.0, 120.0]}],
-    }
-    made = build(load(BuildSpec, tiny), tmp_path)
-    points = made.report["bounds"]
-    assert files.read(tmp_path / "artifact").report["bounds"] == points
-    table = Path(__file__).parents[2] / "reference" / "andersen_broadie.csv"
-    rows = [row for row in csv.DictReader(table.read_text().splitlines()) if row["assets"] == "2"]
-    for point, row in zip(points, rows, strict=True):
-        assert point["features"] == [float(row["spot"])] * 2
-        assert point["low"] <= float(row["high"]) + 4.0 * point["low_error"]
-        assert point["high"] >= float(row["low"]) - 4.0 * point["high_error"]
-        assert 0.0 < point["low_error"] < 0.02 * point["low"]
-        assert point["low"] > 0.97 * point["high"]
-        assert len(point["exercise_probability"]) == 9
-        assert min(point["exercise_probability"]) >= 0.0
-    chances = [sum(point["exercise_probability"]) for point in points]
-    assert 0.0 < chances[0] < chances[1] < chances[2] < 1.0
-
-
-def test_a_gamma_that_no_reference_knows_is_unjudged(
-    tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(resimulated, "MOST_PATHS", resimulated.LEAST_PATHS)
-    tiny["problem"] |= {
-        "process": {
-            "kind": "heston",
-            "initial_variances": [0.04],
-            "mean_reversions": [2.0],
-            "long_variances": [0.05],
-            "variance_volatilities": [0.4],
-            "spot_variance_correlations": [-0.6],
-            "correlation": [[1.0]],
-            "steps": 4,
-        },
-        "payoff": {"kind": "barrier", "strike": 1.0, "barrier": 0.7, "direction": "down", "knock": "out"},
-        "features": [{"name": "spot", "lower": [0.7], "upper": [1.3]}],
-    }
-    tiny["labels"] |= {"order": 1}
-    tiny["training"]["loss"] = {"order": 1}
-    tiny["evaluation"] = {"samples": 16}
-    made = build(load(BuildSpec, tiny), tmp_path)
-    accuracy = made.manifest["accuracy"]
-    assert {part["gamma"]["rmse"] for part in (accuracy, *accuracy["buckets"], *accuracy["triggers"])} == {None}
-    assert accuracy["value"]["r2"] is not None
-    assert accuracy["delta"]["r2"] is not None
-    reason = made.report["reference"]["unjudged"]
-    assert reason.startswith("gamma and all other second derivatives, which")
-    assert "| gamma | unjudged | - | - |" in made.card
-    assert reason in made.card
-    page = templates.env.get_template("report.html").render(name="tiny", version=1, report=made.report)
-    assert f"Unjudged, as no reference knows them: {reason}." in page
-
-
-def test_what_has_one_date_has_no_bounds(tiny: dict[str, Any], tmp_path: Path) -> None:
-    assert "bounds" not in build(load(BuildSpec, tiny), tmp_path).report

@@ -16,10 +16,11 @@ import pytest
 from app.http.routes.models import router
 from app.inference.predictor import load_predictor
 from app.main import create_app
-from app.pipeline.steps import build
+from app.pipeline.build import build
 from app.registry.registry import Registry
 from app.settings import Settings
-from app.specification.build import BuildSpec, PruneJobSpec
+from app.specification.build import BuildSpec
+from app.specification.prune_job import PruneJobSpec
 from pricing.specs.base import load
 from pricing.types import Array
 from surrogate.artifact.files import read

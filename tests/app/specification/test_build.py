@@ -1,15 +1,12 @@
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 
-from app.specification.build import BuildSpec, PruneJobSpec, read_build_spec
-from app.specification.jobs import load_spec
+from app.specification.build import BuildSpec
 from pricing.errors import InvalidSpec
 from pricing.specs.base import dump, load
-from pricing.specs.sampler import TableSampler
 
 VALUES_ONLY = {"order": 0}
 RANDOM = {"method": "magnitude", "sparsity": 0.5}
@@ -74,71 +71,9 @@ def test_a_variance_that_stays_at_zero_is_refused_with_curvature(tiny: dict[str,
     assert caught.value.fields["path"] == "problem.features[1].lower[0]"
 
 
-def test_a_prune_job_with_labels_of_its_own_is_held_to_them() -> None:
-    pruning = RANDOM | {"fine_tuning": {}}
-    assert load(PruneJobSpec, {"model": "m", "pruning": pruning}).labels is None
-    with pytest.raises(InvalidSpec, match="raise that one"):
-        load(PruneJobSpec, {"model": "m", "pruning": pruning, "labels": VALUES_ONLY})
-
-
 def test_a_network_too_large_for_its_optimiser_is_refused_before_any_work(tiny: dict[str, Any]) -> None:
     large = {"hidden": [64, 64]}
     with pytest.raises(InvalidSpec, match="this network has 4417; use lbfgs or adam"):
         load(BuildSpec, tiny | {"network": large})
     training = {"optimisers": [{"kind": "lbfgs"}]}
     assert load(BuildSpec, tiny | {"network": large, "training": training}).network.parameters(2) == 4417
-
-
-def with_sampler(path: Path, sampler: str) -> Path:
-    """The build specification with a sampler."""
-    path.write_text(path.read_text().replace("[labels]", f"[labels]\nsampler = {sampler}"))
-    return path
-
-
-def test_a_table_beside_the_file_becomes_states(tiny_file: Path) -> None:
-    (tiny_file.parent / "history.csv").write_text("spot[1],spot[0]\n1.1,0.9\n1.2,0.1\n")
-    sampler = '{ kind = "table", table = "history.csv", flow = { epochs = 3 } }'
-    spec = read_build_spec(with_sampler(tiny_file, sampler))
-    assert isinstance(spec.labels.sampler, TableSampler)
-    assert spec.labels.sampler.states == ((0.9, 1.1), (0.1, 1.2))
-    assert spec.labels.sampler.flow.epochs == 3
-    assert load_spec("train", dump(spec)) == spec
-
-
-@pytest.mark.parametrize(
-    ("rows", "message"),
-    [
-        ("spot[0],rate\n1,1\n", r"table: the header must name spot\[0\], spot\[1\], got spot\[0\], rate"),
-        ("spot[0],spot[1]\n1,1\n1,nan\n", "table: line 3, column 2: need a finite number, got 'nan'"),
-        ("spot[0],spot[1]\n1,1\n", "give 2 to 20000 rows, got 1"),
-        (None, "table: cannot read .*history.csv"),
-    ],
-)
-def test_a_table_that_does_not_fit_says_where(rows: str | None, message: str, tiny_file: Path) -> None:
-    if rows is not None:
-        (tiny_file.parent / "history.csv").write_text(rows)
-    with pytest.raises(InvalidSpec, match=message):
-        read_build_spec(with_sampler(tiny_file, '{ kind = "table", table = "history.csv" }'))
-
-
-@pytest.mark.parametrize("kind", ["train", "prune"])
-def test_a_client_cannot_make_the_server_read_a_file(kind: Literal["train", "prune"], tiny: dict[str, Any]) -> None:
-    labels = tiny["labels"] | {"sampler": {"kind": "table", "table": "/etc/passwd"}}
-    spec = tiny | {"labels": labels} if kind == "train" else {"model": "m", "pruning": RANDOM, "labels": labels}
-    with pytest.raises(InvalidSpec, match=r"only the command line reads a file; send its rows as states"):
-        load_spec(kind, spec)
-
-
-@pytest.mark.parametrize(
-    ("flow", "path"),
-    [
-        ({"sparsity": 2.0}, "labels.sampler.flow.sparsity"),
-        ({"sparsity": 0.5, "method": "magic"}, "labels.sampler.flow.method"),
-        ({"method": "magic"}, "labels.sampler.flow.method"),
-    ],
-)
-def test_a_flow_is_pruned_by_a_method_that_exists(flow: dict[str, Any], path: str, tiny: dict[str, Any]) -> None:
-    sampler = {"kind": "table", "states": [[1.0, 1.0], [0.9, 1.2]], "flow": flow}
-    with pytest.raises(InvalidSpec, match=r"sparsity must be|choose one of .*magnitude") as caught:
-        load(BuildSpec, tiny | {"labels": tiny["labels"] | {"sampler": sampler}})
-    assert caught.value.fields["path"] == path

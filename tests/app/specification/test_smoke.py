@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.pipeline.steps import build
-from app.specification.build import read_build_spec
+from app.pipeline.build import build
 from app.specification.smoke import smoke
+from app.specification.toml_files import read_build_spec
 from surrogate.runtime import onnxruntime
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*.toml"))

@@ -1,0 +1,45 @@
+"""What follows from a build's specification alone: what is simulated, what a network is given, its random numbers."""
+
+from __future__ import annotations
+
+import torch
+
+from app.specification.build import BuildSpec
+from pricing.domain import Box
+from pricing.draws import stream
+from pricing.specs.problem import PricingProblem
+from surrogate.dataset import Dataset
+from surrogate.functions.network import Network
+from surrogate.learning.training import draw
+from surrogate.reductions.choice import reduce
+from surrogate.reductions.reduction import Reduction
+
+
+def reduction_of(build: BuildSpec) -> Reduction | None:
+    """The exact scaling of what is priced; None where there is none, or nobody knows what is priced."""
+    return None if build.problem is None else reduce(build.problem)
+
+
+def canonical(build: BuildSpec) -> PricingProblem:
+    """The problem that is simulated: the one that is priced, or what exact scaling leaves of it."""
+    reduction = reduction_of(build)
+    return build.pricing if reduction is None else reduction.canonical
+
+
+def input_box(build: BuildSpec) -> Box:
+    """The domain of the network's inputs."""
+    reduction = reduction_of(build)
+    return build.box if reduction is None else reduction.box
+
+
+def generator(name: str, *, seed: int) -> torch.Generator:
+    """The torch generator of one named use."""
+    return torch.Generator().manual_seed(int(stream(name, seed=seed).integers(1 << 63)))
+
+
+def draw_network(build: BuildSpec, data: Dataset) -> Network:
+    """The random network that training starts from; the scaling of the data is folded into it.
+
+    Shape: data x (batch, input).
+    """
+    return draw(data, build.network, generator=generator("training", seed=build.seed))

@@ -1,0 +1,35 @@
+"""The step that writes what is published."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from tempfile import mkdtemp
+
+from app.pipeline.derived import reduction_of
+from app.pipeline.folder import JobFolder
+from app.pipeline.provenance import provenance
+from app.pipeline.tensors import read_final
+from pricing.specs.base import dump
+from pricing.types import Progress
+from surrogate.artifact import files
+from surrogate.artifact.manifest import make_artifact
+
+
+def export(folder: JobFolder, _: Progress) -> None:
+    """Write the ONNX graph, check it against the network, and describe it."""
+    build = folder.build()
+    made = make_artifact(
+        read_final(folder),
+        name=build.name,
+        problem=build.problem or build.box,
+        report=folder.report.read(),
+        certificate=dump(folder.certificate.read()),
+        provenance=dump(provenance(folder, build)),
+        float32=build.export.float32,
+        reduction=reduction_of(build),
+    )
+    unfinished = Path(mkdtemp(dir=folder.path))
+    files.write(made, unfinished)
+    shutil.rmtree(folder.artifact, ignore_errors=True)
+    unfinished.rename(folder.artifact)

@@ -1,0 +1,158 @@
+"""The folder of a job: a property a file, each written all or nothing. Torch-free.
+
+No other module knows the names of the files, so this is the whole protocol between the steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from app.files import read_json, replacing, write_json
+from app.pipeline.facts import (
+    AxesFacts,
+    Certificate,
+    LabelFacts,
+    Order,
+    Parent,
+    PruneOrder,
+    Ridge,
+    StartSeconds,
+    load_labels,
+    load_order,
+)
+from app.specification.build import BuildSpec
+from pricing.specs.base import load
+
+Content = TypeVar("Content")
+
+
+@dataclass(frozen=True)
+class JsonFile(Generic[Content]):
+    """A file of plain data and how it is understood."""
+
+    path: Path
+    parse: Callable[[dict[str, Any]], Content]
+
+    def read(self) -> Content:
+        """What the file says."""
+        return self.parse(read_json(self.path))
+
+    def read_if_there(self) -> Content | None:
+        """What the file says, None where no step has written it."""
+        return self.read() if self.path.exists() else None
+
+    def write(self, content: Content) -> None:
+        """Put the content in the place of what was there."""
+        write_json(self.path, msgspec.to_builtins(content))
+
+
+@dataclass(frozen=True)
+class BinaryFile:
+    """A file of bytes."""
+
+    path: Path
+
+    def read(self) -> bytes:
+        """Its bytes."""
+        return self.path.read_bytes()
+
+    def write(self, content: bytes) -> None:
+        """Put the content in the place of what was there."""
+        with replacing(self.path) as partial:
+            partial.write_bytes(content)
+
+
+@dataclass(frozen=True)
+class JobFolder:
+    """Where the steps of one job leave their files for the steps after them."""
+
+    path: Path
+
+    def begin(self, order: Order) -> None:
+        """Create the folder, if it is not there, with its order."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.order.write(order)
+
+    def build(self) -> BuildSpec:
+        """The specification that the steps follow: the order's own, or the parent's with what a prune order changes."""
+        order = self.order.read()
+        return self.parent.read().build if isinstance(order, PruneOrder) else order.spec
+
+    @property
+    def order(self) -> JsonFile[Order]:
+        """What is asked for."""
+        return JsonFile(self.path / "order.json", load_order)
+
+    @property
+    def parent(self) -> JsonFile[Parent]:
+        """What a prune job takes over."""
+        return self._json("parent.json", Parent)
+
+    @property
+    def labels(self) -> BinaryFile:
+        """What is learnt from: the arrays of `pricing.labels.Labels`, or of the rows of a dataset."""
+        return BinaryFile(self.path / "labels.npz")
+
+    @property
+    def held_out(self) -> BinaryFile:
+        """Rows of a dataset that are judged on and not learnt from."""
+        return BinaryFile(self.path / "held_out.npz")
+
+    @property
+    def label_facts(self) -> JsonFile[LabelFacts]:
+        """How the labels were made."""
+        return JsonFile(self.path / "labels.json", load_labels)
+
+    @property
+    def trained(self) -> BinaryFile:
+        """The trained network, or the parent's, as ONNX."""
+        return BinaryFile(self.path / "trained.onnx")
+
+    @property
+    def axes(self) -> JsonFile[AxesFacts]:
+        """What the surrogate sees, where it does not see all features."""
+        return self._json("axes.json", AxesFacts)
+
+    @property
+    def ridge(self) -> JsonFile[Ridge]:
+        """The ridge of the trained network, where one was chosen."""
+        return self._json("ridge.json", Ridge)
+
+    @property
+    def pruned(self) -> BinaryFile:
+        """The pruned network, as ONNX; only where something is pruned."""
+        return BinaryFile(self.path / "pruned.onnx")
+
+    @property
+    def pruning(self) -> JsonFile[dict[str, Any]]:
+        """The report of `pruning.prune.prune`."""
+        return JsonFile(self.path / "pruning.json", dict)
+
+    @property
+    def certificate(self) -> JsonFile[Certificate]:
+        """What is proven."""
+        return self._json("certificate.json", Certificate)
+
+    @property
+    def report(self) -> JsonFile[dict[str, Any]]:
+        """How good the result is, as it is published."""
+        return JsonFile(self.path / "report.json", dict)
+
+    @property
+    def artifact(self) -> Path:
+        """The folder of what is published (`surrogate.artifact.files`)."""
+        return self.path / "artifact"
+
+    @property
+    def start_seconds(self) -> JsonFile[StartSeconds]:
+        """In the folder that a sweep's cases start from: its last file."""
+        return self._json("seconds.json", StartSeconds)
+
+    def _json(self, name: str, kind: type[Content]) -> JsonFile[Content]:
+        return JsonFile(self.path / name, partial(load, kind))

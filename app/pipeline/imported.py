@@ -1,0 +1,110 @@
+"""Labels that were imported instead of simulated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from app.datasets import store
+from app.pipeline.derived import generator
+from app.pipeline.facts import ImportedLabels, NoiseFacts
+from app.pipeline.folder import JobFolder
+from app.pipeline.tensors import write_rows
+from app.specification.build import BuildSpec
+from pricing.errors import InvalidSpec
+from pricing.types import Array, Progress
+from surrogate.dataset import Dataset
+from surrogate.evaluation.replicates import copies, replicate_noise
+from surrogate.learning.noise import draw_groups
+
+
+def import_labels(folder: JobFolder, _: Progress) -> None:
+    """Split the dataset in rows to learn from and rows to be judged on; copies of others are not judged on.
+
+    Raises:
+        UnknownDataset: no such dataset.
+        InvalidSpec: no registry is known, or the split leaves nothing to learn or to judge.
+    """
+    build, registry = folder.build(), folder.order.read().registry
+    assert build.dataset is not None
+    if registry is None:
+        raise InvalidSpec("dataset: the registry that holds it is not known; give `registry`", path="dataset")
+    data, facts = read_dataset(Path(registry), build.dataset.id), store.find(Path(registry), build.dataset.id)
+    learnt, held_out = split(data.x, build)
+    inside = torch.from_numpy(build.dataset.box.contains(data.x.numpy()))
+    require_rows(data, learnt, held_out, inside=inside)
+    own = ~torch.from_numpy(copies(data.x.numpy(), labels_of(data).values()))
+    judged = held_out[(inside & own)[held_out]]
+    write_rows(folder.labels, data.rows(learnt))
+    write_rows(folder.held_out, data.rows(judged))
+    ranges = [facts.statistics[column] for column in facts.columns]
+    folder.label_facts.write(
+        ImportedLabels(
+            dataset=facts.dataset,
+            rows=facts.rows,
+            copies=facts.copies,
+            least=tuple(column.least for column in ranges),
+            largest=tuple(column.largest for column in ranges),
+            learnt_from=len(learnt),
+            learnt_from_in_box=int(inside[learnt].sum()),
+            held_out=len(judged),
+            simulated_paths=0,
+            noise=noise_of(data.rows(inside & own)),
+        )
+    )
+
+
+def read_dataset(registry: Path, identifier: str) -> Dataset:
+    """All rows of a stored dataset. Shape: x (row, feature)."""
+    arrays = {name: torch.from_numpy(numbers) for name, numbers in store.read(registry, identifier).arrays.items()}
+    return Dataset(x=arrays["x"], y=arrays["y"], gradient=arrays.get("dydx"), weight=arrays.get("weight"))
+
+
+def split(x: Tensor, build: BuildSpec) -> tuple[Tensor, Tensor]:
+    """Rows to learn from and rows to be judged on; equal features stay on one side.
+
+    Shape: x (row, feature) -> (learnt,), (held_out,) indices of rows.
+    """
+    assert build.dataset is not None
+    order = draw_groups(x, generator=generator("held_out", seed=build.seed))
+    cut = max(1, round(build.dataset.held_out * len(x)))
+    while cut < len(order) and torch.equal(x[order[cut]], x[order[cut - 1]]):
+        cut += 1
+    return order[cut:], order[:cut]
+
+
+def require_rows(data: Dataset, learnt: Tensor, held_out: Tensor, *, inside: Tensor) -> None:
+    """Raise InvalidSpec unless there are different rows to learn from, and rows in the Box on both sides.
+
+    Shape: learnt, held_out indices of rows; inside (row,) of bool.
+    """
+    sides = int(inside[learnt].sum()), int(inside[held_out].sum())
+    if not all(sides):
+        raise InvalidSpec(
+            f"dataset: of {len(learnt)} rows to learn from {sides[0]} lie in the Box, and of {len(held_out)} held-out "
+            f"rows {sides[1]}; give more rows, another held_out or a Box where rows are (those outside of it are "
+            "learnt from too, but nothing is judged on them)",
+            path="dataset",
+        )
+    y = data.y[learnt]
+    if not y.min() < y.max():
+        raise InvalidSpec(
+            f"dataset: y is {float(y[0]):g} in all {len(y)} rows to learn from; give rows where it differs",
+            path="dataset",
+        )
+
+
+def noise_of(rows: Dataset) -> dict[str, NoiseFacts] | None:
+    """What repeated features tell of the noise in values and deltas. Shape: x (row, feature), without copies."""
+    noise = replicate_noise(rows.x.numpy(), labels_of(rows))
+    if noise is None:
+        return None
+    return {output: NoiseFacts(square=each.square, error=each.error) for output, each in noise.items()}
+
+
+def labels_of(data: Dataset) -> dict[str, Array]:
+    """The labels by output. Shape: (row, coordinate) each."""
+    labels = {"value": data.y[:, None].numpy()}
+    return labels if data.gradient is None else labels | {"delta": data.gradient.numpy()}

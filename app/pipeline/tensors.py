@@ -1,0 +1,53 @@
+"""The files of a job's folder as datasets and networks."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from app.files import replacing
+from app.pipeline.derived import input_box, reduction_of
+from app.pipeline.folder import BinaryFile, JobFolder
+from app.specification.build import BuildSpec
+from pricing.labels import load as load_labels
+from surrogate.dataset import Dataset, from_labels
+from surrogate.export.onnx_file import read_network, read_surrogate, to_onnx
+from surrogate.functions.network import Network
+from surrogate.functions.surrogate import Surrogate
+from surrogate.reductions.reduction import to_network
+
+
+def read_training_data(folder: JobFolder, build: BuildSpec) -> Dataset:
+    """What the network learns from, in its own inputs. Shape: x (batch, input)."""
+    labels, reduction = folder.labels, reduction_of(build)
+    data = from_labels(load_labels(labels.path)) if build.dataset is None else read_rows(labels)
+    return data if reduction is None else to_network(reduction, data)
+
+
+def write_rows(file: BinaryFile, rows: Dataset) -> None:
+    """Write rows of a dataset; the same tensors give the same bytes. Shape: x (row, feature)."""
+    with replacing(file.path) as partial, partial.open("wb") as archive:
+        arrays = {name: tensor.numpy() for name, tensor in vars(rows).items() if tensor is not None}
+        np.savez(archive, allow_pickle=False, **arrays)
+
+
+def read_rows(file: BinaryFile) -> Dataset:
+    """Read what `write_rows` wrote. Shape: x (row, feature)."""
+    with np.load(file.path, allow_pickle=False) as archive:
+        return Dataset(**{name: torch.from_numpy(archive[name]) for name in archive.files})
+
+
+def write_network(file: BinaryFile, network: Surrogate, build: BuildSpec) -> None:
+    """A network between two steps; ONNX holds its float64 numbers exactly."""
+    file.write(to_onnx(network, box=input_box(build), metadata={}))
+
+
+def read_trained(folder: JobFolder) -> Network:
+    """The trained network, or the parent's."""
+    return read_network(folder.trained.read())
+
+
+def read_final(folder: JobFolder) -> Surrogate:
+    """The pruned network, or what was trained where nothing is pruned."""
+    pruned = folder.pruned
+    return read_surrogate((pruned if pruned.path.exists() else folder.trained).read())

@@ -1,0 +1,44 @@
+"""What a prune job is told. Torch-free."""
+
+from __future__ import annotations
+
+from app.specification.name import require_name
+from app.specification.requirements import pruning_orders, require_order, require_states
+from pricing.errors import InvalidSpec
+from pricing.specs.base import Spec, require_range
+from pricing.specs.labels import LabelSpec
+from pruning.spec import PruningSpec
+
+
+class PruneJobSpec(Spec, frozen=True, kw_only=True):
+    """Prune a published version and publish the result as a new version of the same name.
+
+    Evaluation and export follow the specification in the version's manifest.
+
+    Args:
+        model: name of the model.
+        pruning: how it is pruned.
+        version: number or alias of the version to prune.
+        seed: of every random number.
+        labels: how labels are simulated; by default as those of the version.
+    """
+
+    model: str
+    pruning: PruningSpec
+    version: int | str = "champion"
+    seed: int = 0
+    labels: LabelSpec | None = None
+
+    def __post_init__(self) -> None:
+        require_name(self.model, "model")
+        require_range("seed", self.seed, 0, (1 << 63) - 1)
+        if self.pruning.retraining == "rewind":
+            raise InvalidSpec(
+                "pruning.retraining: 'rewind' needs the network that training started from, which only a build has; "
+                "use 'random' or another",
+                path="pruning.retraining",
+            )
+        if self.labels is not None:
+            require_states(self.labels, None)
+            for field, order in pruning_orders(self.pruning):
+                require_order(field, order, self.labels)

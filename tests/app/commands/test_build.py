@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.registry.registry import Registry
+from surrogate.artifact.files import verify
+
+PATIENCE_SECONDS = 60.0
+# The tiny model's optimiser, and one that somebody has to stop.
+QUICK = '{ kind = "levenberg_marquardt", starts = 1, short = 3, finalists = 1, long = 3 }'
+ENDLESS = '{ kind = "adam", epochs = 1_000_000 }'
+Run = Callable[..., Any]
+
+
+def test_a_build_publishes_and_writes_the_same_files(run: Run, tiny_file: Path, tmp_path: Path) -> None:
+    result = run("build", tiny_file, "--output", tmp_path / "models" / "tiny" / "1", "--json")
+    assert result.code == 0, result.err
+    answer = json.loads(result.out)
+    assert (answer["model"], answer["version"]) == ("tiny", 1)
+    assert verify(tmp_path / "models" / "tiny" / "1") == verify(Path(answer["folder"]))
+    assert answer["accuracy"]["value"]["r2"] > 0.9
+    again = run("build", tiny_file, "--output", tmp_path / "models" / "tiny" / "1")
+    assert (again.code, "exists" in again.err) == (2, True)
+
+
+def test_train_leaves_the_pruning_out(run: Run, tiny_file: Path) -> None:
+    tiny_file.write_text(tiny_file.read_text() + '\n[pruning]\nmethod = "magnitude"\nsparsity = 0.5\n')
+    pruned, whole = (json.loads(run(command, tiny_file, "--json").out) for command in ("build", "train"))
+    assert pruned["network"]["parameters"] < whole["network"]["parameters"]
+    assert (pruned["version"], whole["version"]) == (1, 2)
+
+
+def test_pruning_makes_a_smaller_next_version(run: Run, built: Any) -> None:
+    result = run("prune", "tiny@champion", "--method", "magnitude", "--sparsity", 0.3, "--json")
+    assert result.code == 0, result.err
+    pruned = json.loads(result.out)
+    assert pruned["version"] == 2
+    assert pruned["network"]["parameters"] < built["network"]["parameters"]
+
+
+def test_a_terminated_build_leaves_no_files(tiny_file: Path, tmp_path: Path) -> None:
+    tiny_file.write_text(tiny_file.read_text().replace(QUICK, ENDLESS))
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    command = [sys.executable, "-P", "-m", "app.cli", "build", str(tiny_file), "--registry", str(tmp_path / "registry")]
+    with subprocess.Popen(command, env={**os.environ, "TMPDIR": str(temporary)}, stderr=subprocess.DEVNULL) as build:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not list(temporary.glob("*/labels.json")):
+            assert time.monotonic() < deadline, "waited too long"
+            time.sleep(0.05)
+        build.send_signal(signal.SIGTERM)
+        assert build.wait(PATIENCE_SECONDS) == 128 + signal.SIGTERM
+    assert list(temporary.iterdir()) == []
+
+
+def test_evaluate_measures_on_points_of_its_own(run: Run, built: Any) -> None:
+    first, second = (
+        json.loads(run("evaluate", "tiny", "--samples", 128, "--seed", seed, "--json").out) for seed in (1, 2)
+    )
+    assert first["accuracy"]["samples"] == 128
+    assert first["accuracy"]["value"] != second["accuracy"]["value"]
+
+
+def test_methods_have_papers(run: Run) -> None:
+    found = {row["method"]: row for row in json.loads(run("methods", "--json").out)}
+    assert {"magnitude", "significance", "chita"} <= set(found)
+    assert all(row["paper"] and row["summary"] for row in found.values())
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (("seed = 1", "seed = one"), "not valid TOML"),
+        (("samples = 32", "samples = 33"), "power of two"),
+        (("samples = 32", 'samples = "many"'), "labels.samples"),
+        (("volatilities = [0.2", "volatilities = [-0.2"), "volatilities[0] must be >= 0"),
+        (("[1.0, 0.5], [0.5, 1.0]", "[1.0, 2.0], [2.0, 1.0]"), "positive definite"),
+        (("[evaluation]", "[evaluatoin]"), "evaluatoin"),
+    ],
+)
+def test_a_bad_specification_publishes_nothing(
+    run: Run, tiny_file: Path, tmp_path: Path, change: tuple[str, str], reason: str
+) -> None:
+    tiny_file.write_text(tiny_file.read_text().replace(*change))
+    result = run("build", tiny_file)
+    assert (result.code, result.out) == (2, "")
+    assert reason in result.err
+    assert "Traceback" not in result.err
+    assert Registry(tmp_path / "registry").names() == []
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        ("--method", "magic", "--sparsity", "0.5"),
+        ("--method", "magnitude", "--sparsity", "1.5"),
+        ("--method", "magnitude"),
+        ("--method", "significance", "--parameters", "1"),
+    ],
+)
+def test_an_impossible_target_publishes_nothing(run: Run, built: Any, target: tuple[str, ...]) -> None:
+    result = run("prune", "tiny", *target)
+    assert result.code == 2, result.err
+    assert "error: " in result.err
+    assert json.loads(run("models", "list", "--json").out)[0]["aliases"]["latest"] == 1

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from app.commands.terminal import find_version, progress_bar, read_settings, show_json, show_table, split_reference
+from app.errors import InvalidRequest, UnknownModel, UnknownVersion
+from app.registry.registry import Registry
+
+
+@pytest.mark.parametrize(
+    ("reference", "expected"),
+    [("tiny", ("tiny", "champion")), ("tiny@3", ("tiny", "3")), ("tiny@latest", ("tiny", "latest"))],
+)
+def test_a_reference_is_a_name_and_a_version(reference: str, expected: tuple[str, str]) -> None:
+    assert split_reference(reference) == expected
+
+
+@pytest.mark.parametrize("reference", ["", "@3", "tiny@"])
+def test_half_a_reference_is_none(reference: str) -> None:
+    with pytest.raises(InvalidRequest, match="write MODEL or MODEL@VERSION, got"):
+        split_reference(reference)
+
+
+def test_a_reference_names_a_folder(tiny_registry: Path) -> None:
+    registry = Registry(tiny_registry)
+    assert find_version(registry, "tiny@2") == find_version(registry, "tiny@latest") == tiny_registry / "tiny" / "2"
+    with pytest.raises(UnknownModel):
+        find_version(registry, "other")
+    with pytest.raises(UnknownVersion):
+        find_version(registry, "tiny@9")
+    registry.close()
+
+
+def test_processes_started_from_here_know_the_registry(tmp_path: Path) -> None:
+    assert read_settings(tmp_path).registry == tmp_path
+    assert os.environ["SOBOLITE_REGISTRY"] == str(tmp_path)
+    assert read_settings(None).registry == tmp_path
+
+
+def test_names_are_shown_whole_and_nothing_as_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "n" * 100
+    show_table(("name", "what", "version"), [(name, "w" * 100, None)])
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert head.split() == ["name", "what", "version"]
+    assert name in rows[0]
+    assert "None" not in rows[0]
+    show_json({"a": [1.5]})
+    assert capsys.readouterr().out == '{\n  "a": [\n    1.5\n  ]\n}\n'
+
+
+def test_progress_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress_bar() as told:
+        told("label", 0.25)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "label" in said.err
+    assert "25%" in said.err

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from app.pipeline.build import build
+from app.pipeline.simulated import require_variation
+from app.specification.build import BuildSpec
+from pricing.draws import stream
+from pricing.errors import InvalidSpec
+from pricing.labels import load as load_labels
+from pricing.specs.base import load
+from pricing.specs.problem import PricingProblem
+from surrogate.artifact import files
+
+PROCESS = {"kind": "black_scholes", "volatilities": [0.2], "correlation": [[1.0]], "rate": 0.02}
+SPOT = {"name": "spot", "lower": [70.0], "upper": [130.0]}
+
+
+def barrier(level: float, direction: str) -> dict[str, Any]:
+    """A problem of a call that is knocked out."""
+    payoff = {"kind": "barrier", "strike": 100.0, "barrier": level, "direction": direction, "knock": "out"}
+    return {"process": PROCESS, "payoff": payoff, "maturity": 1.0, "features": [SPOT]}
+
+
+@pytest.mark.parametrize(("level", "direction"), [(90.0, "up"), (140.0, "down")])
+def test_a_worthless_payoff_is_refused_before_training(
+    tiny: dict[str, Any], level: float, direction: str, tmp_path: Path
+) -> None:
+    labels = tiny["labels"] | {"sampler": {"kind": "uniform"}}
+    said = rf"problem.payoff: its value is 0 at all 32 samples of the Box, .* look at strike 100, barrier {level:g} and"
+    with pytest.raises(InvalidSpec, match=said) as caught:
+        build(load(BuildSpec, tiny | {"problem": barrier(level, direction), "labels": labels}), tmp_path)
+    assert caught.value.fields["path"] == "problem.payoff"
+    assert not (tmp_path / "labels.npz").exists()
+
+
+def test_what_differs_by_rounding_alone_is_constant() -> None:
+    problem = load(PricingProblem, barrier(90.0, "down"))
+    values = torch.tensor([0.98, 0.98, 0.98], dtype=torch.float64)
+    with pytest.raises(InvalidSpec, match=r"its value is 0\.98 at all 3 samples"):
+        require_variation(problem, values * (1.0 + 1e-15))
+    require_variation(problem, values + torch.tensor([0.0, 1e-9, 0.0], dtype=torch.float64))
+    require_variation(problem, torch.tensor([0.0, 1e-9], dtype=torch.float64))
+
+
+def test_what_is_worth_less_than_the_rounding_of_a_spot_is_worth_nothing() -> None:
+    with pytest.raises(InvalidSpec, match=r"its value is 1e-16 at all 2 samples"):
+        require_variation(load(PricingProblem, barrier(90.0, "down")), torch.tensor([0.0, 1e-16], dtype=torch.float64))
+
+
+def history(rows: int) -> list[list[float]]:
+    """States of two assets around (0.9, 1.1)."""
+    normals = stream("history", seed=0).standard_normal((rows, 2))
+    found: list[list[float]] = (normals @ np.array([[0.1, 0.05], [0.0, 0.1]]) + np.array([0.9, 1.1])).tolist()
+    return found
+
+
+@pytest.mark.parametrize("sparsity", [None, 0.5])
+def test_labels_are_made_where_the_market_goes(tiny: dict[str, Any], sparsity: float | None, tmp_path: Path) -> None:
+    flow = {"hidden": [4, 4], "steps": 2, "epochs": 2, "sparsity": sparsity}
+    states = history(200)
+    tiny["labels"] |= {"samples": 512, "sampler": {"kind": "table", "states": states, "flow": flow}}
+    told: list[float] = []
+    made = build(load(BuildSpec, tiny), tmp_path / "a", lambda _, share: told.append(share))
+    assert told == sorted(told)
+    features = load_labels(tmp_path / "a" / "labels.npz").features.numpy()
+    np.testing.assert_allclose(features.mean(axis=0), [0.9, 1.1], atol=0.03)
+    assert load(BuildSpec, tiny).box.contains(features).all()
+    facts = made.report["labels"]["table"]
+    assert facts["states"] == 200
+    assert 0.9 < facts["inside"] <= 1.0
+    again = build(load(BuildSpec, made.manifest["provenance"]["build"]), tmp_path / "b")
+    assert files.files(again) == files.files(made)
+    states[7][0] += 1e-9
+    changed = build(load(BuildSpec, tiny), tmp_path / "c")
+    hashes = [one.manifest["provenance"]["states_sha256"] for one in (made, again, changed)]
+    assert hashes[0] == hashes[1] == facts["states_sha256"] != hashes[2]
+
+
+def test_a_table_far_from_the_box_is_refused(tiny: dict[str, Any], tmp_path: Path) -> None:
+    states = [[10.0 + x, 10.0 + y] for x, y in history(50)]
+    flow = {"hidden": [2], "steps": 1, "epochs": 1}
+    tiny["labels"] |= {"sampler": {"kind": "table", "states": states, "flow": flow}}
+    with pytest.raises(InvalidSpec, match="0 of 1024 states drawn lie in the Box"):
+        build(load(BuildSpec, tiny), tmp_path)
+
+
+def test_what_cannot_be_labelled_says_so(tiny: dict[str, Any], tmp_path: Path) -> None:
+    tiny["labels"] |= {"order": 2, "directions": 5}
+    with pytest.raises(InvalidSpec, match="directions must be at most 2"):
+        build(load(BuildSpec, tiny), tmp_path)
