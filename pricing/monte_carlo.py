@@ -119,8 +119,8 @@ def find_rotation(
     rows = features[torch.arange(spec.draws.pilot) % len(features)]
     paths = settled.pilot(scenario(problem, rows), normals)
     (gradients,) = torch.autograd.grad(paths.sum(), normals)
-    parts = torch.split(gradients[:, 0], list(settled.blocks), dim=-1)
-    return Rotation(matrices=tuple(torch.from_numpy(principal_axes(part.numpy())) for part in parts))
+    by_block = torch.split(gradients[:, 0], list(settled.blocks), dim=-1)
+    return Rotation(matrices=tuple(torch.from_numpy(principal_axes(block.numpy())) for block in by_block))
 
 
 def expectation(simulation: Simulation, features: Tensor, normals: Tensor) -> Tensor:

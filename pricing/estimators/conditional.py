@@ -17,7 +17,7 @@ from pricing.estimators import envelope, exponentials
 from pricing.estimators.contribution import Contribution
 from pricing.estimators.direct import pilot
 from pricing.estimators.exponentials import Exponentials
-from pricing.estimators.open_normal import Line, line
+from pricing.estimators.open_normal import Line, paths_along
 from pricing.estimators.opening import opening
 from pricing.processes.simulate import blocks
 from pricing.simulation.rotation import Rotation
@@ -49,8 +49,8 @@ def integrated(
 ) -> Tensor:
     """E[D cash | the other normals]. Shape: normals 1-or-batch path dimension -> batch path."""
     direction = opening(problem, estimator, at, rotation)
-    found = line(problem.process, at, rotation(normals), times(problem, at), direction=direction)
-    return found.discount[..., -1] * expected(problem, found, at)
+    paths = paths_along(problem.process, at, rotation(normals), times(problem, at), direction=direction)
+    return paths.discount[..., -1] * expected(problem, paths, at)
 
 
 def expected(problem: PricingProblem, line: Line, at: Scenario) -> Tensor:

@@ -27,10 +27,10 @@ from torch import Tensor
 
 from pricing.estimators import conditional
 from pricing.estimators.contribution import Contribution
-from pricing.estimators.open_normal import Line, line
+from pricing.estimators.open_normal import Line, paths_along
 from pricing.estimators.opening import bent
 from pricing.exercise.inputs import gain, require_bermudan, scale
-from pricing.exercise.rule import Rule, fit_rule
+from pricing.exercise.rule import ExerciseRule, fit_rule
 from pricing.processes.simulate import blocks
 from pricing.simulation.rotation import Rotation, identity
 from pricing.simulation.scenario import Scenario, times
@@ -79,7 +79,7 @@ def last_step(problem: PricingProblem) -> slice:
     return slice(end - problem.process.assets, end)
 
 
-def held(rule: Rule, width: float, at: Scenario, normals: Tensor, rotation: Rotation) -> Tensor:
+def held(rule: ExerciseRule, width: float, at: Scenario, normals: Tensor, rotation: Rotation) -> Tensor:
     """V_1. Shape: normals 1-or-batch path dimension -> batch path."""
     problem = rule.problem
     paths = opened(problem, at, normals, rotation)
@@ -100,4 +100,4 @@ def opened(problem: PricingProblem, at: Scenario, normals: Tensor, rotation: Rot
     unit[..., columns.start] = 1.0
     option = require_bermudan(problem).option
     direction = bent(problem, option, at.detach(), axis=rotation(unit), columns=columns)
-    return line(problem.process, at, rotation(normals), times(problem, at), direction=direction)
+    return paths_along(problem.process, at, rotation(normals), times(problem, at), direction=direction)

@@ -42,9 +42,9 @@ def opening(problem: PricingProblem, estimator: Conditional, at: Scenario, rotat
     unit = torch.zeros(1, 1, sum(sizes), dtype=torch.float64)
     unit[..., 0 if estimator.normal == "first" else sizes[0] - 1] = 1.0
     columns = slice(0, sizes[0])
-    found = bent(problem, problem.payoff, at.detach(), axis=rotation(unit), columns=columns)
-    require_share(problem, at.detach(), found)
-    return found
+    direction = bent(problem, problem.payoff, at.detach(), axis=rotation(unit), columns=columns)
+    require_share(problem, at.detach(), direction)
+    return direction
 
 
 def bent(problem: PricingProblem, payoff: Payoff, at: Scenario, *, axis: Tensor, columns: slice) -> Tensor:
@@ -114,9 +114,9 @@ def towards(problem: PricingProblem, at: Scenario, target: Tensor, *, columns: s
     matrix = responses(problem, at, units)[0].reshape(len(target), size, -1).transpose(1, 2)
     solution = (torch.linalg.pinv(matrix) @ target.flatten(1)[..., None])[..., 0]
     length = solution.norm(dim=-1, keepdim=True)
-    found = torch.zeros(len(target), axis.shape[-1], dtype=axis.dtype)
-    found[:, columns] = solution / torch.where(length > 0.0, length, 1.0)
-    unit: Tensor = torch.where(length > 0.0, found, axis[0])
+    along = torch.zeros(len(target), axis.shape[-1], dtype=axis.dtype)
+    along[:, columns] = solution / torch.where(length > 0.0, length, 1.0)
+    unit: Tensor = torch.where(length > 0.0, along, axis[0])
     return unit[:, None]
 
 

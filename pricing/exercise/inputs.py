@@ -49,15 +49,15 @@ def inputs(problem: PricingProblem, levels: Tensor, at: Scenario) -> Tensor:
     known = relative(problem, levels, at)
     if exchangeable(problem):
         known = known.sort(dim=-1, descending=True).values
-    parts = [known]
+    columns = [known]
     if watches_event(problem):
         event = (gain(problem, levels, at) / scale(problem, at))[..., None]
-        parts.append(event / (2.0 + event.abs()) if homogeneous(problem) else event)
+        columns.append(event / (2.0 + event.abs()) if homogeneous(problem) else event)
     others = [feature.name for feature in problem.features if feature.name != "spot"]
     if homogeneous(problem):
         others = [name for name in others if name != "strike"]
-    parts += [at[name].expand(*levels.shape[:2], -1) for name in others]
-    return torch.cat(parts, dim=-1)
+    columns += [at[name].expand(*levels.shape[:2], -1) for name in others]
+    return torch.cat(columns, dim=-1)
 
 
 def relative(problem: PricingProblem, levels: Tensor, at: Scenario) -> Tensor:
@@ -116,4 +116,4 @@ def exchangeable(problem: PricingProblem) -> bool:
         return False
     pairs = np.array(process.correlation)[~np.eye(process.assets, dtype=bool)]
     values = (option.initial, tuple(pairs), *process.parameters.values())
-    return not process.facts.dividends and all(len(set(part)) <= 1 for part in values)
+    return not process.facts.dividends and all(len(set(numbers)) <= 1 for numbers in values)

@@ -77,7 +77,7 @@ def simulate(process: LocalVolatility, at: Scenario, normals: Tensor, until: Ten
     start = torch.log(at["spot"].clamp(min=LEAST_SPOT) / at["spot"].new_tensor(process.reference_spots))
     every, x, levels = count // until.shape[-1], start, []
     for j, z in enumerate(drivers(process, at, normals, count)):
-        squared, e = coefficients(process, x, Smile(*(part[j] for part in surface)), h[j])
+        squared, e = coefficients(process, x, Smile(*(field[j] for field in surface)), h[j])
         if e is not None and j == count - 1:
             squared, e = squared + 2.0 * e.square(), None
         x = x + increment(squared, e, z)

@@ -69,8 +69,8 @@ def knots() -> tuple[float, float, Tensor]:
     w, spacing = moments(b)[0].rsqrt(), places[1] - places[0]
     by_knot = spacing * (BEND + r).square() / BEND
     pairs = zip((b * w, w), slopes(r, b * w, w), strict=True)
-    found = torch.stack([cubics(values, by_r * by_knot) for values, by_r in pairs])
-    return places[0].item(), 1.0 / spacing.item(), found
+    coefficients = torch.stack([cubics(values, by_r * by_knot) for values, by_r in pairs])
+    return places[0].item(), 1.0 / spacing.item(), coefficients
 
 
 def slopes(r: Tensor, offset: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
@@ -97,10 +97,10 @@ SMALLEST, LARGEST = (math.exp(log_spread(torch.tensor(b, dtype=torch.float64))[0
 
 def horner(cubic: Tensor, left: Tensor, u: Tensor) -> Tensor:
     """The cubics at u past the knots on the left, few tensors at a time. Shape: cubic power knot; left flat; u any."""
-    found = cubic[3].index_select(0, left).view_as(u)
+    value = cubic[3].index_select(0, left).view_as(u)
     for power in (2, 1, 0):
-        found = cubic[power].index_select(0, left).view_as(u).addcmul_(u, found)
-    return found
+        value = cubic[power].index_select(0, left).view_as(u).addcmul_(u, value)
+    return value
 
 
 class Shape(torch.autograd.Function):
@@ -126,8 +126,8 @@ class Shape(torch.autograd.Function):
 
 def shape(r: Tensor) -> tuple[Tensor, Tensor]:
     """B w and w of a relative spread in [SMALLEST, LARGEST]. Shape: any -> the same, twice."""
-    found: tuple[Tensor, Tensor] = Shape.apply(r)  # type: ignore[no-untyped-call]
-    return found
+    offset_and_w: tuple[Tensor, Tensor] = Shape.apply(r)  # type: ignore[no-untyped-call]
+    return offset_and_w
 
 
 def standardised(r: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:

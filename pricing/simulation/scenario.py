@@ -38,7 +38,7 @@ class Scenario:
 
     def detach(self) -> Scenario:
         """The same numbers without their derivatives."""
-        return Scenario(parameters={name: part.detach() for name, part in self.parameters.items()})
+        return Scenario(parameters={name: values.detach() for name, values in self.parameters.items()})
 
 
 def scenario(problem: PricingProblem, features: Tensor) -> Scenario:
