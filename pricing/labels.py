@@ -175,7 +175,7 @@ def count(simulation: Simulation, samples: int) -> tuple[int, int]:
 
 
 def require_finite_labels(features: Tensor, labels: Mapping[str, Tensor]) -> None:
-    """Raise NonFiniteLabels for the first sample with NaN or infinity in a label."""
+    """Raise NonFiniteLabels for the first sample with NaN or infinity in a label. Shape: labels batch ..."""
     for name, label in labels.items():
         finite = torch.isfinite(label).reshape(len(label), -1).all(dim=1)
         if not finite.all():

@@ -107,12 +107,12 @@ def factors(basis: Basis, table: Tensor) -> list[Tensor]:
 
 
 def product(tensors: list[Tensor]) -> Tensor:
-    """Elementwise product of at least one tensor."""
+    """Elementwise product of at least one tensor. Shape: any, each -> the same."""
     return math.prod(tensors[1:], start=tensors[0])
 
 
 def design(basis: Basis, x: Tensor) -> Tensor:
-    """phi. Shape: batch input -> batch term."""
+    """The terms phi. Shape: batch input -> batch term."""
     return product(factors(basis, hermite(basis, x)))
 
 

@@ -97,7 +97,7 @@ def geometric(payoff: Asian, line: Line) -> tuple[Tensor, Tensor]:
 
 
 def performances(payoff: WorstOf | BestOf, line: Line, strike: Tensor) -> envelope.Lines:
-    """Levels over their initial ones at maturity, as lines in the open normal."""
+    """Levels over their initial ones at maturity, as lines in the open normal. Shape: strike batch-or-1 1."""
     scale = line.level.new_tensor(payoff.initial)
     slopes = line.slope[:, :, -1] / scale if line.law == "additive" else line.slope[:, :, -1]
     return envelope.Lines(amounts=line.level[:, :, -1] / scale, slopes=slopes, strike=strike, law=line.law)
@@ -122,7 +122,10 @@ def step(amounts: Tensor, slopes: Tensor, strike: Tensor, line: Line, side: Side
 
 
 def upright(amounts: Tensor, strike: Tensor, side: Side) -> tuple[Tensor, Tensor, Side]:
-    """A sum of negative items against K as one of positive items against -K."""
+    """A sum of negative items against K as one of positive items against -K.
+
+    Shape: amounts batch path item; strike batch-or-1 1 -> the same.
+    """
     if bool((amounts > 0.0).any()) or not bool((amounts < 0.0).any()):
         return amounts, strike, side
     return -amounts, -strike, "put" if side == "call" else "call"

@@ -42,7 +42,7 @@ class Lines:
 
     @property
     def heights(self) -> Tensor:
-        """What is linear in t: g_i, or its logarithm, at t = 0."""
+        """What is linear in t: g_i, or its logarithm, at t = 0. Shape: batch path asset."""
         return self.amounts if self.law == "additive" else torch.log(self.amounts.clamp(min=TINY))
 
     @property

@@ -80,7 +80,7 @@ def last_step(problem: PricingProblem) -> slice:
 
 
 def held(rule: ExerciseRule, width: float, at: Scenario, normals: Tensor, rotation: Rotation) -> Tensor:
-    """V_1. Shape: normals 1-or-batch path dimension -> batch path."""
+    """The discounted cash V_1. Shape: normals 1-or-batch path dimension -> batch path."""
     problem = rule.problem
     paths = opened(problem, at, normals, rotation)
     total = paths.discount[..., -1] * conditional.expected(european(problem), paths, at)
@@ -94,7 +94,7 @@ def held(rule: ExerciseRule, width: float, at: Scenario, normals: Tensor, rotati
 
 
 def opened(problem: PricingProblem, at: Scenario, normals: Tensor, rotation: Rotation) -> Line:
-    """The paths with the first normal of the last step open."""
+    """The paths with the first normal of the last step open. Shape: normals 1-or-batch path dimension."""
     columns = last_step(problem)
     unit = torch.zeros(1, 1, normals.shape[-1], dtype=torch.float64)
     unit[..., columns.start] = 1.0

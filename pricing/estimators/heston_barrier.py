@@ -76,7 +76,7 @@ class Joint:
     x: Displaced
 
     def ended(self, y: Tensor, z: Tensor) -> Tensor:
-        """Y after the step. Shape: broadcast."""
+        """The coordinate after the step. Shape: broadcast."""
         return y + self.drift + self.clear * (1.0 - self.q) * self.x.move(z)
 
 
@@ -136,6 +136,8 @@ def drawn(walk: Walk, at: Scenario, law: Joint, start: tuple[Tensor, Tensor], k:
 
     Args:
         start: y before the step, and the normal that is turned into the draw.
+
+    Shape: each batch-or-1 path 1 -> batch path 1, twice.
     """
     y, normal = start
     stretch = (1.0 + 2.0 * law.q).sqrt()
@@ -153,7 +155,7 @@ def edge(walk: Walk, at: Scenario, date: int) -> Tensor:
 
 
 def leverage(at: Scenario) -> Tensor:
-    """Rho xi. Shape: batch-or-1 1 1."""
+    """How the variance moves with the asset, rho xi. Shape: batch-or-1 1 1."""
     return at["spot_variance_correlation"] * at["variance_volatility"]
 
 
@@ -182,7 +184,10 @@ def with_the_asset(at: Scenario, v: Tensor, z: Tensor, h: Tensor) -> Tensor:
 
 
 def last_step(walk: Walk, v: Tensor, normal: Tensor) -> Steps:
-    """The last step with the variance as it is, for the closed forms of `pricing.estimators.barrier`."""
+    """The last step with the variance as it is, for the closed forms of `pricing.estimators.barrier`.
+
+    Shape: v batch-or-1 path 1; normal 1-or-batch path 1.
+    """
     squared = (walk.squared_scale[..., -1:] * walk.h[..., -1:] * v)[:, :, None]
     along = root(squared)
     return Steps(

@@ -67,7 +67,10 @@ def bent(problem: PricingProblem, payoff: Payoff, at: Scenario, *, axis: Tensor,
 
 
 def require_share(problem: PricingProblem, at: Scenario, axis: Tensor) -> None:
-    """Raise InvalidSpec where the payoff's event hardly moves along the axis, as it does along the last of a basket."""
+    """Raise InvalidSpec where the payoff's event hardly moves along the axis, as it does along the last of a basket.
+
+    Shape: axis 1-or-batch 1 dimension.
+    """
     normals = torch.zeros(len(at["spot"]), 1, axis.shape[-1], dtype=axis.dtype, requires_grad=True)
     with torch.enable_grad():
         event = moneyness(problem.payoff, simulate(problem.process, at, normals, times(problem, at)), at)

@@ -99,7 +99,7 @@ def simulate(process: Heston, at: Scenario, normals: Tensor, until: Tensor) -> P
 
 
 def variances(process: Heston, at: Scenario, normals: Tensor, until: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """I and X of every step of the refined grid.
+    """The integrals I and X of every step of the refined grid.
 
     Shape: normals 1-or-batch path step*asset; until batch-or-1 1 date -> batch-or-1 path asset, twice.
     """
@@ -111,7 +111,7 @@ def variances(process: Heston, at: Scenario, normals: Tensor, until: Tensor) -> 
 
 
 def coefficients(process: Heston, at: Scenario, until: Tensor) -> Iterator[VarianceStep]:
-    """Of every step of the refined grid. Shape: until batch-or-1 1 date."""
+    """The coefficients of every step of the refined grid. Shape: until batch-or-1 1 date."""
     grid, kappa, theta = refined(process, until), at["mean_reversion"], at["long_variance"]
     h, ticks = (lengths(moments).movedim(-1, 0)[..., None] for moments in (grid, clock(process, at, grid)))
     E, f = torch.exp(-kappa * h), h * exprel(-kappa * h)
@@ -143,7 +143,7 @@ def moved(step: VarianceStep, v: Tensor, z: Tensor, xi: Tensor) -> tuple[Tensor,
 
 
 def joined(integrals: Iterable[tuple[Tensor, Tensor]]) -> Variance:
-    """I, X and the shared variance of several steps together."""
+    """I, X and the shared variance of several steps together. Shape: each batch-or-1 path asset."""
     integrated = driven = shared = torch.zeros(1, 1, 1, dtype=torch.float64)
     shared = shared[..., None]
     for more, pushed in integrals:
@@ -155,7 +155,7 @@ def joined(integrals: Iterable[tuple[Tensor, Tensor]]) -> Variance:
 
 
 def residual(process: Heston, at: Scenario, z: Tensor, over: Variance) -> Tensor:
-    """A z up to a date. Shape: z 1-or-batch path asset -> batch-or-1 path asset."""
+    """The residual normals A z up to a date. Shape: z 1-or-batch path asset -> batch-or-1 path asset."""
     if process.assets == 1:
         return z
     total = root(over.integrated)

@@ -39,7 +39,7 @@ NEWTON_STEPS = 3
 
 
 def moments(b: Tensor) -> tuple[Tensor, Tensor]:
-    """E Y and var Y. Shape: any -> the same, twice."""
+    """Mean and variance of Y at a shape b. Shape: any -> the same, twice."""
     P, Q, n, square = torch.special.ndtr(b), torch.special.ndtr(-b), density(b), b * b
     mean = (1.0 + square) * P + b * n
     variance = (4.0 * square + 2.0) * P + (1.0 + square) ** 2 * P * Q
@@ -104,7 +104,7 @@ def horner(cubic: Tensor, left: Tensor, u: Tensor) -> Tensor:
 
 
 class Shape(torch.autograd.Function):
-    """B w and w as functions of r; their derivatives are again functions of b, so they have every order."""
+    """The scaled shape b w, and w, as functions of r; their derivatives are functions of b, so of every order."""
 
     @staticmethod
     def forward(ctx: Any, r: Tensor) -> tuple[Tensor, Tensor]:
@@ -125,13 +125,13 @@ class Shape(torch.autograd.Function):
 
 
 def shape(r: Tensor) -> tuple[Tensor, Tensor]:
-    """B w and w of a relative spread in [SMALLEST, LARGEST]. Shape: any -> the same, twice."""
+    """The scaled shape b w, and w, of a relative spread in [SMALLEST, LARGEST]. Shape: any -> the same, twice."""
     offset_and_w: tuple[Tensor, Tensor] = Shape.apply(r)  # type: ignore[no-untyped-call]
     return offset_and_w
 
 
 def standardised(r: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-    """Zeta at a standard normal, of mean 0 and variance 1, and 1 + r zeta >= 0, exactly 0 where Y is.
+    """The variable zeta at a standard normal, of mean 0 and variance 1, and 1 + r zeta >= 0, exactly 0 where Y is.
 
     Args:
         r: relative spread sd Y / E Y, >= 0. Beyond LARGEST, where nearly all mass is at zero, r zeta keeps that one.
