@@ -32,7 +32,7 @@ LEAST_SLOPE = 1.0 / 3.0
 def opening(problem: PricingProblem, estimator: Conditional, at: Scenario, rotation: Rotation) -> Tensor:
     """The unit vector that is integrated, a constant: the first (or last) turned normal of the open block, bent.
 
-    A basket of a geometric process is made to increase along it: where a level would move against the sign of its
+    A basket of multiplicative levels is made to increase along it: where a level would move against the sign of its
     weight it is held still, so that one root ends the exercise region. Ranked assets are made to move apart: only
     where they cross does integration smooth the change of the worst.
 

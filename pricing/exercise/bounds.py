@@ -20,7 +20,7 @@ from torch import Tensor
 
 from pricing.draws import stream, to_normals, uniforms
 from pricing.exercise.inputs import gain, require_bermudan
-from pricing.exercise.rule import ExerciseRule, fit_rule, has_independent_steps
+from pricing.exercise.rule import ExerciseRule, fit_rule
 from pricing.processes.simulate import blocks, simulate
 from pricing.simulation.paths import Paths
 from pricing.simulation.scenario import Scenario, growth, scenario, times
@@ -67,7 +67,7 @@ def bounds(problem: PricingProblem, features: Tensor, estimator: Frozen, *, seed
             rows = [_low(rule, row, replicate, seed) for row in features]
             lows.append([float(cash.mean()) for cash, _ in rows])
             chances.append([chance.numpy() for _, chance in rows])
-            if has_independent_steps(problem):
+            if problem.process.facts.independent_increments:
                 highs.append([float(_high(rule, row, replicate, seed).mean()) for row in features])
     low, low_error = _mean(lows)
     high, high_error = _mean(highs) if highs else (None, None)

@@ -1,6 +1,6 @@
 """What continuation values are functions of: the assets' levels at a date, and every parameter that varies.
 
-Levels of a geometric process enter as (S - L) / (S + L), L an asset's level at the strike: half its log-moneyness near
+Levels that stay positive enter as (S - L) / (S + L), L an asset's level at the strike: half its log-moneyness near
 there, within [-1, 1] and finite at 0. A ranked payoff of exchangeable assets sees them in order of size, one of other
 assets sees its own event beside them. Where values are homogeneous in spots and strike, the strike is no input but the
 unit.

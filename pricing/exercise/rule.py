@@ -116,14 +116,9 @@ def fit_rule(problem: PricingProblem, estimator: Frozen, *, seed: int) -> Exerci
     )
 
 
-def has_independent_steps(problem: PricingProblem) -> bool:
-    """Whether S_t / S_k, or S_t - e^G S_k, holds nothing of S_k."""
-    return problem.process.facts.independent_increments
-
-
 def differentiates(problem: PricingProblem) -> bool:
     """Whether derivatives by the inputs are known, of which none may be a function of the others."""
-    return has_independent_steps(problem) and not watches_event(problem)
+    return problem.process.facts.independent_increments and not watches_event(problem)
 
 
 def exercised(problem: PricingProblem, paths: Paths, at: Scenario, *, date: int) -> tuple[Tensor, Tensor]:
