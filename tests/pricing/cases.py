@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from msgspec.structs import replace
@@ -111,3 +113,14 @@ def conditional_call(problem: PricingProblem, features: Tensor, normals: Tensor)
     cash = forward * torch.special.ndtr(d) - strike * torch.special.ndtr(d - deviation)
     value: Tensor = still.discount[..., -1] * cash
     return value
+
+
+def changed(plain: dict[str, Any], path: str, value: object) -> dict[str, Any]:
+    """A copy with the entry at a dotted path replaced."""
+    result = copy.deepcopy(plain)
+    *parents, last = path.split(".")
+    node: Any = result
+    for key in parents:
+        node = node[int(key) if isinstance(node, list | tuple) else key]
+    node[last] = value
+    return result
