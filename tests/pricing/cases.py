@@ -42,6 +42,8 @@ CONTINUOUS = Barrier(strike=100.0, barrier=90.0, direction="down", knock="out")
 DATED = Barrier(strike=100.0, barrier=90.0, direction="down", knock="out", dates=(0.5, 1.0))
 NOTE = Autocall(initial=(100.0,), dates=(0.5, 1.0), triggers=(1.0, 1.0), coupon=0.05, coupon_barrier=0.8, knock_in=0.6)
 BERMUDAN = Bermudan(option=CALL, dates=(0.5, 1.0))
+# Bounds of the parameters that may be negative.
+LIMITS = {"spot_variance_correlation": (-1.0, 1.0), "skew": (-0.99, 0.99), "rate": (-1.0, 1.0)}
 
 
 def uncorrelated(assets: int) -> tuple[tuple[float, ...], ...]:
@@ -71,6 +73,13 @@ def problem_of(
     """A problem whose features are the spots and the others."""
     features = (feature("spot", *spots, size=process.assets), *others)
     return PricingProblem(process=process, payoff=payoff, maturity=maturity, features=features)
+
+
+def unit_call(process: Process, *names: str, maturity: float = 1.0) -> PricingProblem:
+    """A call struck at 1 as a function of the spot and those parameters, within bounds that any test stays in."""
+    others = (feature(name, *LIMITS.get(name, (0.0, 3.0))) for name in names)
+    call = Call(weights=(1.0,), strike=1.0)
+    return problem_of(process, call, *others, maturity=maturity, spots=(0.0, 3.0))
 
 
 def doubles(rows: object) -> Tensor:
