@@ -110,7 +110,7 @@ class Box(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
         return result
 
     def check(self, features: Array) -> None:
-        """Raise OutOfDomain for the first row outside, naming row, feature, bound and value."""
+        """Raise OutOfDomain for the first row outside, naming row, feature, bound and value. Shape: batch feature."""
         inside = self.contains(features)
         if inside.all():
             return

@@ -72,8 +72,8 @@ def stretch(source: Source, points: int, part: range, dimension: int, *, generat
         sobol = qmc.Sobol(dimension, scramble=True, bits=SOBOL_BITS, rng=generator)
         for _ in range(part.start // len(part)):  # scipy's own fast_forward fails with this many bits
             sobol.random(len(part))
-        found: Array = sobol.random(len(part))
-        return found
+        drawn: Array = sobol.random(len(part))
+        return drawn
     if source == "antithetic":
         half = stretch("pseudo", points // 2, range(part.start // 2, part.stop // 2), dimension, generator=generator)
         return np.concatenate([half, 1.0 - half])

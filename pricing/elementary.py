@@ -26,7 +26,7 @@ def exprel(x: Tensor) -> Tensor:
 
 
 def ratio(numerator: Tensor, denominator: Tensor, *, limit: float) -> Tensor:
-    """Numerator / denominator, and ``limit`` with no derivative where the denominator is 0. Shape: any -> broadcast."""
+    """The quotient, and ``limit`` with no derivative where the denominator is 0. Shape: any -> broadcast."""
     zero = denominator == 0.0
     quotient = numerator / torch.where(zero, torch.ones_like(denominator), denominator)
     return torch.where(zero, quotient.new_tensor(limit), quotient)

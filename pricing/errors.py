@@ -15,7 +15,7 @@ class InvalidSpec(PricingError, ValueError):
     def __init__(self, message: str, *, path: str | None = None, bound: object = None) -> None:
         super().__init__(message)
         given = {"path": path, "bound": bound}
-        self.fields: dict[str, Any] = {name: part for name, part in given.items() if part is not None}
+        self.fields: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
 
 
 class OutOfDomain(PricingError, ValueError):

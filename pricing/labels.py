@@ -98,18 +98,19 @@ def make_labels(
 
 def save(labels: Labels, path: Path) -> None:
     """Write the labels with their errors as an uncompressed npz archive; the same labels give the same bytes."""
-    parts = {name: part for name, part in vars(labels).items() if part is not None}
+    asked = {name: label for name, label in vars(labels).items() if label is not None}
     with path.open("wb") as file:
-        np.savez(file, allow_pickle=False, **{name: np.asarray(part) for name, part in parts.items()})
+        np.savez(file, allow_pickle=False, **{name: np.asarray(label) for name, label in asked.items()})
 
 
 def load(path: Path) -> Labels:
     """Read what `save` wrote."""
     with np.load(path, allow_pickle=False) as archive:
-        parts: dict[str, Any] = {name: archive[name] for name in archive.files}
-    for name, part in parts.items():
-        parts[name] = torch.from_numpy(part) if part.ndim else int(part)
-    return Labels(**parts)
+        arrays = {name: archive[name] for name in archive.files}
+    fields: dict[str, Any] = {
+        name: torch.from_numpy(array) if array.ndim else int(array) for name, array in arrays.items()
+    }
+    return Labels(**fields)
 
 
 def derivatives(
@@ -174,7 +175,7 @@ def count(simulation: Simulation, samples: int) -> tuple[int, int]:
 
 
 def require_finite_labels(features: Tensor, labels: Mapping[str, Tensor]) -> None:
-    """Raise NonFiniteLabels for the first sample with NaN or infinity in a label."""
+    """Raise NonFiniteLabels for the first sample with NaN or infinity in a label. Shape: labels batch ..."""
     for name, label in labels.items():
         finite = torch.isfinite(label).reshape(len(label), -1).all(dim=1)
         if not finite.all():

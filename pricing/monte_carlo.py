@@ -92,7 +92,10 @@ def prepare(problem: PricingProblem, features: Tensor, spec: LabelSpec, *, seed:
 
 
 def require_correlation(problem: PricingProblem, features: Tensor) -> None:
-    """Raise OutOfDomain where the features make a correlation matrix that is not positive definite."""
+    """Raise OutOfDomain where the features make a correlation matrix that is not positive definite.
+
+    Shape: features batch feature.
+    """
     for rows in batches(len(features), problem.process.assets**2):
         failed = torch.linalg.cholesky_ex(correlation(problem.process, scenario(problem, features[rows]))).info != 0
         if failed.any():
@@ -110,6 +113,8 @@ def find_rotation(
 
     A scrambled Sobol set serves the pilot whatever the source of the paths.
 
+    Shape: features batch feature.
+
     References: Imai & Tan (2006), whose linear transformation it finds for a Bachelier basket; Xiao & Wang (2018).
     """
     if spec.draws.rotation == "none":
@@ -119,8 +124,8 @@ def find_rotation(
     rows = features[torch.arange(spec.draws.pilot) % len(features)]
     paths = settled.pilot(scenario(problem, rows), normals)
     (gradients,) = torch.autograd.grad(paths.sum(), normals)
-    parts = torch.split(gradients[:, 0], list(settled.blocks), dim=-1)
-    return Rotation(matrices=tuple(torch.from_numpy(principal_axes(part.numpy())) for part in parts))
+    by_block = torch.split(gradients[:, 0], list(settled.blocks), dim=-1)
+    return Rotation(matrices=tuple(torch.from_numpy(principal_axes(block.numpy())) for block in by_block))
 
 
 def expectation(simulation: Simulation, features: Tensor, normals: Tensor) -> Tensor:
@@ -140,6 +145,8 @@ def replicate(
     """What ``measure`` makes of the expectation on one replicate's own paths, joined over the batches.
 
     ``measure`` is linear in the expectation, so that it is averaged over the parts that the paths are cut into.
+
+    Shape: -> each batch ...
     """
     spec, parts, means = simulation.spec, simulation.parts, list[Tensor]()
     for part in parts:

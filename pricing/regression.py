@@ -78,12 +78,12 @@ def exponents(inputs: int, degree: int) -> Tensor:
     Raises:
         InvalidSpec: more terms than `MAXIMUM_TERMS`.
     """
-    found = torch.zeros(require_terms(degree, inputs), inputs, dtype=torch.long)
+    powers = torch.zeros(require_terms(degree, inputs), inputs, dtype=torch.long)
     chosen = (c for total in range(degree + 1) for c in combinations_with_replacement(range(inputs), total))
-    for row, factors in zip(found, chosen, strict=True):
+    for row, factors in zip(powers, chosen, strict=True):
         for factor in factors:
             row[factor] += 1
-    return found
+    return powers
 
 
 def hermite(basis: Basis, x: Tensor) -> Tensor:
@@ -106,13 +106,13 @@ def factors(basis: Basis, table: Tensor) -> list[Tensor]:
     return [table[:, j, powers] for j, powers in enumerate(basis.exponents.unbind(dim=1))]
 
 
-def product(parts: list[Tensor]) -> Tensor:
-    """Elementwise product of at least one tensor."""
-    return math.prod(parts[1:], start=parts[0])
+def product(tensors: list[Tensor]) -> Tensor:
+    """Elementwise product of at least one tensor. Shape: any, each -> the same."""
+    return math.prod(tensors[1:], start=tensors[0])
 
 
 def design(basis: Basis, x: Tensor) -> Tensor:
-    """phi. Shape: batch input -> batch term."""
+    """The terms phi. Shape: batch input -> batch term."""
     return product(factors(basis, hermite(basis, x)))
 
 
@@ -142,9 +142,9 @@ def derivatives(polynomial: Polynomial) -> Tensor:
         higher = basis.exponents[:, j].nonzero()[:, 0]
         lowered = basis.exponents[higher]
         lowered[:, j] -= 1
-        found, places = torch.zeros_like(b), [rows[tuple(row)] for row in lowered.tolist()]
-        found[places] = coefficients[higher] * basis.exponents[higher, j].to(b.dtype).sqrt()
-        return found / basis.scale[j]
+        slope, places = torch.zeros_like(b), [rows[tuple(row)] for row in lowered.tolist()]
+        slope[places] = coefficients[higher] * basis.exponents[higher, j].to(b.dtype).sqrt()
+        return slope / basis.scale[j]
 
     slopes = [along(b, j) for j in range(inputs)]
     bends = [along(slopes[i], j) for i, j in torch.triu_indices(inputs, inputs).T.tolist()]
@@ -218,8 +218,8 @@ def fit(
     for fold in range(FOLDS):
         rows = slice(fold, None, FOLDS)
         slopes = None if gradient is None else gradient[rows]
-        for part in moments(basis, x[rows], y[rows], gradient=slopes, weight=weight[rows] / total, share=share):
-            folds[fold] = folds[fold] + part
+        for block in moments(basis, x[rows], y[rows], gradient=slopes, weight=weight[rows] / total, share=share):
+            folds[fold] = folds[fold] + block
     whole = sum(folds[1:], start=folds[0])
     rho = choose_ridge(folds, whole) if ridge is None else ridge
     return Polynomial(basis=basis, coefficients=solve(whole, (rho,))[0], ridge=rho)

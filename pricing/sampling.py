@@ -50,8 +50,8 @@ def sample_features(problem: PricingProblem, spec: LabelSpec, *, seed: int) -> T
             return features
         case MoneynessSampler(bound=bound):
             features = torch.from_numpy(problem.box.from_uniforms(points[:, :dimension]))
-            levels, parts = torch.from_numpy(points[:, dimension]), batches(len(features), path_numbers(problem))
-            return torch.cat([spread_moneyness(problem, features[rows], levels[rows], bound=bound) for rows in parts])
+            levels, slices = torch.from_numpy(points[:, dimension]), batches(len(features), path_numbers(problem))
+            return torch.cat([spread_moneyness(problem, features[rows], levels[rows], bound=bound) for rows in slices])
         case TableSampler():
             raise InvalidSpec(
                 "sampler: 'table' needs a flow that has learnt its states; give that one to sample_inside",

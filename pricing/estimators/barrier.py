@@ -89,7 +89,7 @@ def vanilla(payoff: Barrier, steps: Steps, at: Scenario) -> Tensor:
 
 
 def living(payoff: Barrier, steps: Steps, at: Scenario, y: Tensor, step: int, *, bridged: bool) -> Open:
-    """The next step where it lies beyond the barrier, if that is looked at."""
+    """The next step where it lies beyond the barrier, if that is looked at. Shape: y batch path 1."""
     rest, along = steps.rest(y, step), steps.along[:, :, step]
     far = torch.full_like(rest, FAR)
     low, high = -far, far

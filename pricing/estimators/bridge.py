@@ -1,8 +1,8 @@
 """Continuous barriers by the chance that a Brownian bridge between the simulated points stays clear of them.
 
-Exact for Black-Scholes at any number of steps, and for Bachelier without carry. With carry a Bachelier barrier is
-taken as straight between the points, and Heston's steps are those of `pricing.estimators.heston_barrier`: both have a
-bias that falls with the steps.
+`ProcessFacts.bridge` says how: exact at any number of steps; a barrier taken as straight between the points where carry
+bends it; steps of the process's own (`pricing.estimators.heston_barrier`). The last two have a bias that falls with the
+steps.
 """
 
 from __future__ import annotations

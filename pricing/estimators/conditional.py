@@ -17,7 +17,7 @@ from pricing.estimators import envelope, exponentials, forward_start
 from pricing.estimators.contribution import Contribution
 from pricing.estimators.direct import pilot
 from pricing.estimators.exponentials import Exponentials
-from pricing.estimators.open_normal import Line, line
+from pricing.estimators.open_normal import Line, paths_along
 from pricing.estimators.opening import opening
 from pricing.processes.simulate import blocks
 from pricing.simulation.rotation import Rotation
@@ -50,8 +50,8 @@ def integrated(
 ) -> Tensor:
     """E[D cash | the other normals]. Shape: normals 1-or-batch path dimension -> batch path."""
     direction = opening(problem, estimator, at, rotation)
-    found = line(problem.process, at, rotation(normals), times(problem, at), direction=direction)
-    return found.discount[..., -1] * expected(problem, found, at)
+    paths = paths_along(problem.process, at, rotation(normals), times(problem, at), direction=direction)
+    return paths.discount[..., -1] * expected(problem, paths, at)
 
 
 def expected(problem: PricingProblem, line: Line, at: Scenario) -> Tensor:
@@ -100,7 +100,7 @@ def geometric(payoff: Asian, line: Line) -> tuple[Tensor, Tensor]:
 
 
 def performances(payoff: WorstOf | BestOf, line: Line, strike: Tensor) -> envelope.Lines:
-    """Levels over their initial ones at maturity, as lines in the open normal."""
+    """Levels over their initial ones at maturity, as lines in the open normal. Shape: strike batch-or-1 1."""
     scale = line.level.new_tensor(payoff.initial)
     slopes = line.slope[:, :, -1] / scale if line.law == "additive" else line.slope[:, :, -1]
     return envelope.Lines(amounts=line.level[:, :, -1] / scale, slopes=slopes, strike=strike, law=line.law)
@@ -125,7 +125,10 @@ def step(amounts: Tensor, slopes: Tensor, strike: Tensor, line: Line, side: Side
 
 
 def upright(amounts: Tensor, strike: Tensor, side: Side) -> tuple[Tensor, Tensor, Side]:
-    """A sum of negative items against K as one of positive items against -K."""
+    """A sum of negative items against K as one of positive items against -K.
+
+    Shape: amounts batch path item; strike batch-or-1 1 -> the same.
+    """
     if bool((amounts > 0.0).any()) or not bool((amounts < 0.0).any()):
         return amounts, strike, side
     return -amounts, -strike, "put" if side == "call" else "call"

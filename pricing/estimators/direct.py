@@ -51,7 +51,7 @@ def pilot(problem: PricingProblem, at: Scenario, normals: Tensor) -> Tensor:
 
 
 def sharp(estimator: Pathwise, problem: PricingProblem, at: Scenario, normals: Tensor, rotation: Rotation) -> Tensor:
-    """The payoff as it is, less its control variate."""
+    """The payoff as it is, less its control variate. Shape: as `discounted`."""
     paths = simulate(problem.process, at, rotation(normals), times(problem, at))
     paid = cash(problem.payoff, paths, at)
     if estimator.control == "geometric":
@@ -60,7 +60,7 @@ def sharp(estimator: Pathwise, problem: PricingProblem, at: Scenario, normals: T
 
 
 def smooth(estimator: Smoothed, problem: PricingProblem, at: Scenario, normals: Tensor, rotation: Rotation) -> Tensor:
-    """Every event with a kernel as wide as the same share of its own standard deviation."""
+    """Every event with a kernel as wide as the same share of its own standard deviation. Shape: as `discounted`."""
     share = stated_bias(estimator)["width"]
     widths = iter([share * deviation for deviation in deviations(problem, at, normals.shape[-1])])
     return discounted(problem, at, rotation(normals), Smooth(kernel=estimator.kernel, widths=widths))

@@ -42,7 +42,7 @@ class Lines:
 
     @property
     def heights(self) -> Tensor:
-        """What is linear in t: g_i, or its logarithm, at t = 0."""
+        """What is linear in t: g_i, or its logarithm, at t = 0. Shape: batch path asset."""
         return self.amounts if self.law == "additive" else torch.log(self.amounts.clamp(min=TINY))
 
     @property
@@ -66,8 +66,8 @@ class Intervals:
 
 def ramp(lines: Lines, rank: Literal["lowest", "highest"], side: Side) -> Tensor:
     """E[(g - K)^+] of a call, E[(K - g)^+] of a put, on the lowest or highest line g. Shape: -> batch path."""
-    found = intervals(lines, rank, side)
-    low, high = found.low, found.high
+    ends = intervals(lines, rank, side)
+    low, high = ends.low, ends.high
     between = cumulative(high) - cumulative(low)
     if lines.law == "additive":
         gained = lines.amounts * between + lines.slopes * (density(low) - density(high))
@@ -78,7 +78,7 @@ def ramp(lines: Lines, rank: Literal["lowest", "highest"], side: Side) -> Tensor
     total = total if side == "call" else -total
     if torch.is_grad_enabled():
         between_assets = 0.5 if (rank == "lowest") == (side == "put") else -0.5  # every such end is one of two assets
-        for end, rival in ((low, found.low_rival), (high, found.high_rival)):
+        for end, rival in ((low, ends.low_rival), (high, ends.high_rival)):
             counts = torch.where(rival < low.shape[-1], between_assets, 1.0) * ((low < high) & (end.abs() < FAR))
             total = total + moving(lines, end.where(counts != 0.0, 0.0), rival, counts)
     return total
@@ -108,20 +108,20 @@ def intervals(lines: Lines, rank: Literal["lowest", "highest"], side: Side) -> I
     heights, assets = lines.heights, lines.amounts.shape[-1]
     slopes, nobody = lines.slopes.expand_as(heights), torch.zeros(heights.shape, dtype=torch.long)
     far = torch.full_like(heights, FAR)
-    found = Intervals(low=-far, high=far, low_rival=nobody, high_rival=nobody)
+    kept = Intervals(low=-far, high=far, low_rival=nobody, high_rival=nobody)
     sign = 1.0 if rank == "lowest" else -1.0
     for other in range(assets):
         # Of two equal lines the first counts.
         before = torch.arange(assets) <= other
         gap = sign * (heights - heights[..., other, None])
-        found = cut(found, gap, sign * (slopes - slopes[..., other, None]), ties=before, rival=other)
+        kept = cut(kept, gap, sign * (slopes - slopes[..., other, None]), ties=before, rival=other)
     raised = 1.0 if side == "put" else -1.0
     gap = raised * (heights - lines.threshold[..., None])
-    found = cut(found, gap, raised * slopes, ties=torch.ones(assets, dtype=torch.bool), rival=assets)
-    return replace(found, high=torch.maximum(found.low, found.high))
+    kept = cut(kept, gap, raised * slopes, ties=torch.ones(assets, dtype=torch.bool), rival=assets)
+    return replace(kept, high=torch.maximum(kept.low, kept.high))
 
 
-def cut(found: Intervals, gap: Tensor, tilt: Tensor, *, ties: Tensor, rival: int) -> Intervals:
+def cut(kept: Intervals, gap: Tensor, tilt: Tensor, *, ties: Tensor, rival: int) -> Intervals:
     """The part of the intervals where gap + tilt t < 0; all or nothing of it where the tilt is 0.
 
     Args:
@@ -131,10 +131,10 @@ def cut(found: Intervals, gap: Tensor, tilt: Tensor, *, ties: Tensor, rival: int
     flat = tilt == 0.0
     at = torch.clamp(-gap / torch.where(flat, 1.0, tilt), -FAR, FAR)
     stays = (gap < 0.0) | ((gap == 0.0) & ties)
-    rises, falls = (tilt < 0.0) & (at > found.low), (tilt > 0.0) & (at < found.high)
+    rises, falls = (tilt < 0.0) & (at > kept.low), (tilt > 0.0) & (at < kept.high)
     return Intervals(
-        low=torch.where(rises, at, found.low),
-        high=torch.where(flat & ~stays, -FAR, torch.where(falls, at, found.high)),
-        low_rival=torch.where(rises, rival, found.low_rival),
-        high_rival=torch.where(falls, rival, found.high_rival),
+        low=torch.where(rises, at, kept.low),
+        high=torch.where(flat & ~stays, -FAR, torch.where(falls, at, kept.high)),
+        low_rival=torch.where(rises, rival, kept.low_rival),
+        high_rival=torch.where(falls, rival, kept.high_rival),
     )

@@ -51,11 +51,11 @@ class Exponentials:
         return REACH + float(self.slopes.detach().abs().amax())
 
     def __call__(self, t: Tensor) -> Tensor:
-        """f(t). Shape: batch path -> the same."""
+        """The value f(t). Shape: batch path -> the same."""
         return (self.amounts * torch.exp(self.slopes * t[..., None])).sum(dim=-1) - self.strike
 
     def derivatives(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """f, f' and f''. Shape: batch path -> each the same."""
+        """The function with its first two derivatives. Shape: batch path -> each the same."""
         terms = self.amounts * torch.exp(self.slopes * t[..., None])
         slopes = terms * self.slopes
         return terms.sum(dim=-1) - self.strike, slopes.sum(dim=-1), (slopes * self.slopes).sum(dim=-1)
@@ -87,7 +87,10 @@ def step(f: Exponentials, side: Side) -> Tensor:
 
 
 def mass(shift: Tensor, ends: list[Tensor], side: Side) -> Tensor:
-    """Mass of R under N(shift, 1): above the last end and below the first of two, or for a put what that leaves."""
+    """Mass of R under N(shift, 1): above the last end and below the first of two, or for a put what that leaves.
+
+    Shape: shift and every end, broadcast.
+    """
     if side == "call":
         above = cumulative(shift - ends[0])
         return above if len(ends) == 1 else above + cumulative(ends[1] - shift)

@@ -27,10 +27,10 @@ from torch import Tensor
 
 from pricing.estimators import conditional
 from pricing.estimators.contribution import Contribution
-from pricing.estimators.open_normal import Line, line
+from pricing.estimators.open_normal import Line, paths_along
 from pricing.estimators.opening import bent
 from pricing.exercise.inputs import gain, require_bermudan, scale
-from pricing.exercise.rule import Rule, fit_rule
+from pricing.exercise.rule import ExerciseRule, fit_rule
 from pricing.processes.simulate import blocks
 from pricing.simulation.rotation import Rotation, identity
 from pricing.simulation.scenario import Scenario, times
@@ -79,8 +79,8 @@ def last_step(problem: PricingProblem) -> slice:
     return slice(end - problem.process.assets, end)
 
 
-def held(rule: Rule, width: float, at: Scenario, normals: Tensor, rotation: Rotation) -> Tensor:
-    """V_1. Shape: normals 1-or-batch path dimension -> batch path."""
+def held(rule: ExerciseRule, width: float, at: Scenario, normals: Tensor, rotation: Rotation) -> Tensor:
+    """The discounted cash V_1. Shape: normals 1-or-batch path dimension -> batch path."""
     problem = rule.problem
     paths = opened(problem, at, normals, rotation)
     total = paths.discount[..., -1] * conditional.expected(european(problem), paths, at)
@@ -94,10 +94,10 @@ def held(rule: Rule, width: float, at: Scenario, normals: Tensor, rotation: Rota
 
 
 def opened(problem: PricingProblem, at: Scenario, normals: Tensor, rotation: Rotation) -> Line:
-    """The paths with the first normal of the last step open."""
+    """The paths with the first normal of the last step open. Shape: normals 1-or-batch path dimension."""
     columns = last_step(problem)
     unit = torch.zeros(1, 1, normals.shape[-1], dtype=torch.float64)
     unit[..., columns.start] = 1.0
     option = require_bermudan(problem).option
     direction = bent(problem, option, at.detach(), axis=rotation(unit), columns=columns)
-    return line(problem.process, at, rotation(normals), times(problem, at), direction=direction)
+    return paths_along(problem.process, at, rotation(normals), times(problem, at), direction=direction)

@@ -29,7 +29,7 @@ from pricing.estimators.killed import Displaced, kept_clear
 from pricing.estimators.steps import TINY_LEVEL, Steps
 from pricing.estimators.truncation import distribution
 from pricing.processes.grid import lengths
-from pricing.processes.heston import Step, moved
+from pricing.processes.heston import VarianceStep, moved
 from pricing.simulation.scenario import Scenario, clock, discount, growth
 from pricing.specs.payoff import Barrier
 from pricing.specs.process import Heston
@@ -76,7 +76,7 @@ class Joint:
     x: Displaced
 
     def ended(self, y: Tensor, z: Tensor) -> Tensor:
-        """Y after the step. Shape: broadcast."""
+        """The coordinate after the step. Shape: broadcast."""
         return y + self.drift + self.clear * (1.0 - self.q) * self.x.move(z)
 
 
@@ -101,7 +101,7 @@ def walk(process: Heston, at: Scenario, until: Tensor) -> Walk:
 
 def simulated(payoff: Barrier, walk: Walk, at: Scenario, normals: Tensor, *, killed: bool) -> Tensor:
     """D cash of the option that a touch ends, or of the one without a barrier. Shape: -> batch path."""
-    common, own = (part[..., None].unbind(dim=2) for part in normals.chunk(2, dim=-1))
+    common, own = (half[..., None].unbind(dim=2) for half in normals.chunk(2, dim=-1))
     y, v = torch.zeros_like(walk.forward[:, :, 0]), at["initial_variance"]
     weight, before = torch.ones_like(y), torch.zeros_like(walk.h[..., :1])
     for k in range(walk.steps - 1):
@@ -136,6 +136,8 @@ def drawn(walk: Walk, at: Scenario, law: Joint, start: tuple[Tensor, Tensor], k:
 
     Args:
         start: y before the step, and the normal that is turned into the draw.
+
+    Shape: each batch-or-1 path 1 -> batch path 1, twice.
     """
     y, normal = start
     stretch = (1.0 + 2.0 * law.q).sqrt()
@@ -153,7 +155,7 @@ def edge(walk: Walk, at: Scenario, date: int) -> Tensor:
 
 
 def leverage(at: Scenario) -> Tensor:
-    """Rho xi. Shape: batch-or-1 1 1."""
+    """How the variance moves with the asset, rho xi. Shape: batch-or-1 1 1."""
     return at["spot_variance_correlation"] * at["variance_volatility"]
 
 
@@ -161,7 +163,7 @@ def on_its_own(at: Scenario, v: Tensor, z: Tensor, h: Tensor) -> Tensor:
     """The variance after its own part of a step. Shape: batch-or-1 path-or-1 1."""
     kappa, theta, rho = at["mean_reversion"], at["long_variance"], at["spot_variance_correlation"]
     E, f, zero = torch.exp(-kappa * h), h * exprel(-kappa * h), torch.zeros_like(h)
-    part = Step(
+    step = VarianceStep(
         shift=theta * (1.0 - E),
         decay=E,
         base=0.5 * theta * kappa * f * f,
@@ -170,19 +172,22 @@ def on_its_own(at: Scenario, v: Tensor, z: Tensor, h: Tensor) -> Tensor:
         weight=zero,
         gain=zero,
     )
-    return moved(part, v, z, at["variance_volatility"] * root((1.0 - rho.square()).clamp(min=0.0)))[1]
+    return moved(step, v, z, at["variance_volatility"] * root((1.0 - rho.square()).clamp(min=0.0)))[1]
 
 
 def with_the_asset(at: Scenario, v: Tensor, z: Tensor, h: Tensor) -> Tensor:
     """The variance after the part that moves with the asset. Shape: batch-or-1 path-or-1 1."""
     zero, one = torch.zeros_like(h), torch.ones_like(h)
-    part = Step(shift=zero, decay=one, base=zero, rate=h, constant=zero, weight=zero, gain=zero)
+    step = VarianceStep(shift=zero, decay=one, base=zero, rate=h, constant=zero, weight=zero, gain=zero)
     sign = torch.where(leverage(at) < 0.0, -one, one)
-    return moved(part, v, sign * z, sign * leverage(at))[1]
+    return moved(step, v, sign * z, sign * leverage(at))[1]
 
 
 def last_step(walk: Walk, v: Tensor, normal: Tensor) -> Steps:
-    """The last step with the variance as it is, for the closed forms of `pricing.estimators.barrier`."""
+    """The last step with the variance as it is, for the closed forms of `pricing.estimators.barrier`.
+
+    Shape: v batch-or-1 path 1; normal 1-or-batch path 1.
+    """
     squared = (walk.squared_scale[..., -1:] * walk.h[..., -1:] * v)[:, :, None]
     along = root(squared)
     return Steps(

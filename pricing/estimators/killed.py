@@ -5,8 +5,8 @@ A Brownian motion starts at 0 over a barrier at -a and ends, after unit time, ov
     density of an end z that was never touched    n(z) (1 - e^(-2 a (z - w))),   z > w
     chance of ending beyond z                     C(z) = N(-z) - e^(2 a (a + w)) N(-z - 2 a)
 
-Z is drawn as the root of C(z) = (1 - u) C(w), so that no path ends near the barrier more often than it should, and none
-has to be weighted for it.
+Ends are drawn as the root of C(z) = (1 - u) C(w), so that no path ends near the barrier more often than it should, and
+none has to be weighted for it.
 
 A step whose deviation changes in proportion to its move is a displaced lognormal one of such a z,
 
@@ -58,11 +58,11 @@ class Displaced:
 
     @property
     def beta(self) -> Tensor:
-        """The skew held below 1: beta / (1 + beta^2)^(1/2)."""
+        """The skew held below 1: skew / (1 + skew^2)^(1/2). Shape: batch-or-1 path-or-1."""
         return self.skew * (1.0 + self.skew.square()).rsqrt()
 
     def move(self, z: Tensor) -> Tensor:
-        """X at a normal. Shape: broadcast."""
+        """The move at a normal. Shape: broadcast."""
         shifted = z - 0.5 * self.beta
         return self.slope * shifted * exprel(self.beta * shifted)
 
@@ -77,12 +77,12 @@ class Displaced:
 
     @property
     def slope(self) -> Tensor:
-        """Deviation at the start of the step, over its whole length."""
+        """Deviation at the start of the step, over its whole length. Shape: batch-or-1 path-or-1."""
         return self.scale.clamp(min=CERTAIN) / exprel(self.beta.square()).sqrt()
 
 
 def log_ratio(x: Tensor) -> Tensor:
-    """Ln(1 + x) / x, 1 at 0. Shape: any -> the same."""
+    """``ln(1 + x) / x``, 1 at 0. Shape: any -> the same."""
     small = x.abs() < SERIES
     safe = torch.where(small, torch.ones_like(x), x)
     series = 1.0 - x * (0.5 - x * (1.0 / 3.0 - x * (0.25 - x * (0.2 - x / 6.0))))
@@ -90,7 +90,7 @@ def log_ratio(x: Tensor) -> Tensor:
 
 
 def kept_clear(uniform: Tensor, a: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
-    """Z given that it was never touched, and the chance of that; a step that starts at the barrier has none.
+    """The end given that it was never touched, and the chance of that; a step that starts at the barrier has none.
 
     Shape: any, broadcast.
     """
@@ -121,11 +121,11 @@ def solved(target: Tensor, a: Tensor, w: Tensor) -> Tensor:
 
 
 def beyond(z: Tensor, a: Tensor, w: Tensor) -> Tensor:
-    """C(z). Shape: any, broadcast."""
+    """The chance C(z) of ending beyond z, never touched. Shape: any, broadcast."""
     image = torch.exp((2.0 * a * (a + w)).clamp(max=LARGEST_EXPONENT))
     return distribution(-z) - image * distribution(-z - 2.0 * a)
 
 
 def untouched(z: Tensor, a: Tensor, w: Tensor) -> Tensor:
-    """-C'(z). Shape: any, broadcast."""
+    """The density -C'(z) of an end that was never touched. Shape: any, broadcast."""
     return -density(z) * torch.expm1(-2.0 * a * (z - w))

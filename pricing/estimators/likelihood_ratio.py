@@ -107,8 +107,8 @@ def log_density(problem: PricingProblem, at: Scenario, levels: Tensor, until: Te
             path="estimator",
         )
     shocks = torch.linalg.solve_triangular(factors[:, since:], moves[:, :, since:].permute(0, 2, 3, 1), upper=False)
-    found: Tensor = -0.5 * shocks.square().sum(dim=(1, 2)) - torch.log(scales).sum(dim=(1, 2))[:, None]
-    return found
+    logarithm: Tensor = -0.5 * shocks.square().sum(dim=(1, 2)) - torch.log(scales).sum(dim=(1, 2))[:, None]
+    return logarithm
 
 
 def geometric_factors(problem: PricingProblem, at: Scenario, until: Tensor) -> Tensor:

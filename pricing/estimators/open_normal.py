@@ -27,7 +27,7 @@ class Line:
     discount: Tensor
 
 
-def line(process: Process, at: Scenario, normals: Tensor, until: Tensor, *, direction: Tensor) -> Line:
+def paths_along(process: Process, at: Scenario, normals: Tensor, until: Tensor, *, direction: Tensor) -> Line:
     """The paths as functions of the normals' component along a direction, whatever that component is in ``normals``.
 
     S or ln S must be affine in it given the others. The slope is the difference between the paths at 1 and at 0.

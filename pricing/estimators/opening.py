@@ -32,7 +32,7 @@ LEAST_SLOPE = 1.0 / 3.0
 def opening(problem: PricingProblem, estimator: Conditional, at: Scenario, rotation: Rotation) -> Tensor:
     """The unit vector that is integrated, a constant: the first (or last) turned normal of the open block, bent.
 
-    A basket of a geometric process is made to increase along it: where a level would move against the sign of its
+    A basket of multiplicative levels is made to increase along it: where a level would move against the sign of its
     weight it is held still, so that one root ends the exercise region. Ranked assets are made to move apart: only
     where they cross does integration smooth the change of the worst.
 
@@ -42,9 +42,9 @@ def opening(problem: PricingProblem, estimator: Conditional, at: Scenario, rotat
     unit = torch.zeros(1, 1, sum(sizes), dtype=torch.float64)
     unit[..., 0 if estimator.normal == "first" else sizes[0] - 1] = 1.0
     columns = slice(0, sizes[0])
-    found = bent(problem, problem.payoff, at.detach(), axis=rotation(unit), columns=columns)
-    require_share(problem, at.detach(), found)
-    return found
+    direction = bent(problem, problem.payoff, at.detach(), axis=rotation(unit), columns=columns)
+    require_share(problem, at.detach(), direction)
+    return direction
 
 
 def bent(problem: PricingProblem, payoff: Payoff, at: Scenario, *, axis: Tensor, columns: slice) -> Tensor:
@@ -67,7 +67,10 @@ def bent(problem: PricingProblem, payoff: Payoff, at: Scenario, *, axis: Tensor,
 
 
 def require_share(problem: PricingProblem, at: Scenario, axis: Tensor) -> None:
-    """Raise InvalidSpec where the payoff's event hardly moves along the axis, as it does along the last of a basket."""
+    """Raise InvalidSpec where the payoff's event hardly moves along the axis, as it does along the last of a basket.
+
+    Shape: axis 1-or-batch 1 dimension.
+    """
     normals = torch.zeros(len(at["spot"]), 1, axis.shape[-1], dtype=axis.dtype, requires_grad=True)
     with torch.enable_grad():
         event = moneyness(problem.payoff, simulate(problem.process, at, normals, times(problem, at)), at)
@@ -114,9 +117,9 @@ def towards(problem: PricingProblem, at: Scenario, target: Tensor, *, columns: s
     matrix = responses(problem, at, units)[0].reshape(len(target), size, -1).transpose(1, 2)
     solution = (torch.linalg.pinv(matrix) @ target.flatten(1)[..., None])[..., 0]
     length = solution.norm(dim=-1, keepdim=True)
-    found = torch.zeros(len(target), axis.shape[-1], dtype=axis.dtype)
-    found[:, columns] = solution / torch.where(length > 0.0, length, 1.0)
-    unit: Tensor = torch.where(length > 0.0, found, axis[0])
+    along = torch.zeros(len(target), axis.shape[-1], dtype=axis.dtype)
+    along[:, columns] = solution / torch.where(length > 0.0, length, 1.0)
+    unit: Tensor = torch.where(length > 0.0, along, axis[0])
     return unit[:, None]
 
 

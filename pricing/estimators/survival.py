@@ -115,7 +115,10 @@ def autocall(payoff: Autocall, steps: Steps, at: Scenario) -> Tensor:
 
 
 def kept(rest: Tensor, weight: Tensor, *, along: Tensor, uniform: Tensor, end: Tensor) -> Branches:
-    """The branches drawn on, given that the open normal stays below its end."""
+    """The branches drawn on, given that the open normal stays below its end.
+
+    Shape: rest branch batch path asset; weight and end branch batch path; along and uniform without branch.
+    """
     t, mass = below(uniform, end)
     return Branches(y=rest + along * t[..., None], weight=weight * mass)
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from pricing.draws import stream, to_normals, uniforms
 from pricing.exercise.inputs import gain, require_bermudan
-from pricing.exercise.rule import Rule, fit_rule, has_independent_steps
+from pricing.exercise.rule import ExerciseRule, fit_rule
 from pricing.processes.simulate import blocks, simulate
 from pricing.simulation.paths import Paths
 from pricing.simulation.scenario import Scenario, growth, scenario, times
@@ -67,7 +67,7 @@ def bounds(problem: PricingProblem, features: Tensor, estimator: Frozen, *, seed
             rows = [_low(rule, row, replicate, seed) for row in features]
             lows.append([float(cash.mean()) for cash, _ in rows])
             chances.append([chance.numpy() for _, chance in rows])
-            if has_independent_steps(problem):
+            if problem.process.facts.independent_increments:
                 highs.append([float(_high(rule, row, replicate, seed).mean()) for row in features])
     low, low_error = _mean(lows)
     high, high_error = _mean(highs) if highs else (None, None)
@@ -79,9 +79,9 @@ def report(problem: PricingProblem, estimator: Estimator, *, seed: int) -> list[
     """The bounds at a few points on the diagonal of the Box, as plain data for JSON."""
     settled = estimator if isinstance(estimator, Frozen) else Frozen()
     features = problem.box.lower + np.array(SHARES)[:, None] * (problem.box.upper - problem.box.lower)
-    found = vars(bounds(problem, torch.from_numpy(features), settled, seed=seed))
-    columns = {"features": features, **{name: part for name, part in found.items() if part is not None}}
-    return [{name: part[i].tolist() for name, part in columns.items()} for i in range(len(features))]
+    columns = {"features": features, **vars(bounds(problem, torch.from_numpy(features), settled, seed=seed))}
+    known = {name: column for name, column in columns.items() if column is not None}
+    return [{name: column[row].tolist() for name, column in known.items()} for row in range(len(features))]
 
 
 def _mean(replicates: list[list[float]]) -> tuple[Array, Array]:
@@ -97,7 +97,7 @@ def _paths(problem: PricingProblem, at: Scenario, count: int, *, generator: np.r
     return simulate(problem.process, at, torch.from_numpy(normals)[None], times(problem, at))
 
 
-def _low(rule: Rule, row: Tensor, replicate: int, seed: int) -> tuple[Tensor, Tensor]:
+def _low(rule: ExerciseRule, row: Tensor, replicate: int, seed: int) -> tuple[Tensor, Tensor]:
     """Cash of every path, and the chance of exercise at every date. Shape: -> path; date."""
     at = scenario(rule.problem, row[None])
     paths = _paths(rule.problem, at, LOW_PATHS, generator=stream("low", replicate, seed=seed))
@@ -114,7 +114,7 @@ def _low(rule: Rule, row: Tensor, replicate: int, seed: int) -> tuple[Tensor, Te
     return cash, torch.stack(chances)
 
 
-def _high(rule: Rule, row: Tensor, replicate: int, seed: int) -> Tensor:
+def _high(rule: ExerciseRule, row: Tensor, replicate: int, seed: int) -> Tensor:
     """max_k (D_k h_k - M_k) of every outer path. Shape: -> path."""
     problem, at = rule.problem, scenario(rule.problem, row[None])
     outer = _paths(problem, at, OUTER, generator=stream("outer", replicate, seed=seed))

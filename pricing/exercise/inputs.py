@@ -1,6 +1,6 @@
 """What continuation values are functions of: the assets' levels at a date, and every parameter that varies.
 
-Levels of a geometric process enter as (S - L) / (S + L), L an asset's level at the strike: half its log-moneyness near
+Levels that stay positive enter as (S - L) / (S + L), L an asset's level at the strike: half its log-moneyness near
 there, within [-1, 1] and finite at 0. A ranked payoff of exchangeable assets sees them in order of size, one of other
 assets sees its own event beside them. Where values are homogeneous in spots and strike, the strike is no input but the
 unit.
@@ -50,15 +50,15 @@ def inputs(problem: PricingProblem, levels: Tensor, at: Scenario) -> Tensor:
     known = relative(problem, levels, at)
     if exchangeable(problem):
         known = known.sort(dim=-1, descending=True).values
-    parts = [known]
+    columns = [known]
     if watches_event(problem):
         event = (gain(problem, levels, at) / scale(problem, at))[..., None]
-        parts.append(event / (2.0 + event.abs()) if homogeneous(problem) else event)
+        columns.append(event / (2.0 + event.abs()) if homogeneous(problem) else event)
     others = [feature.name for feature in problem.features if feature.name != "spot"]
     if homogeneous(problem):
         others = [name for name in others if name != "strike"]
-    parts += [at[name].expand(*levels.shape[:2], -1) for name in others]
-    return torch.cat(parts, dim=-1)
+    columns += [at[name].expand(*levels.shape[:2], -1) for name in others]
+    return torch.cat(columns, dim=-1)
 
 
 def relative(problem: PricingProblem, levels: Tensor, at: Scenario) -> Tensor:
@@ -117,4 +117,4 @@ def exchangeable(problem: PricingProblem) -> bool:
         return False
     pairs = np.array(process.correlation)[~np.eye(process.assets, dtype=bool)]
     values = (option.initial, tuple(pairs), *process.parameters.values())
-    return not process.facts.dividends and all(len(set(part)) <= 1 for part in values)
+    return not process.facts.dividends and all(len(set(numbers)) <= 1 for numbers in values)

@@ -28,7 +28,7 @@ PATHS_PER_TERM = 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rule:
+class ExerciseRule:
     """Continuation values of every date but the last.
 
     Args:
@@ -51,7 +51,7 @@ class Rule:
         now = gain(self.problem, levels, at)
         if date == len(self.inside):
             return now.clamp(min=0.0)
-        inside, outside = (self._value(part[date], levels, at) for part in (self.inside, self.outside))
+        inside, outside = (self._value(polynomials[date], levels, at) for polynomials in (self.inside, self.outside))
         return torch.where(now > 0.0, inside, outside).maximum(now).clamp(min=0.0)
 
     def _value(self, polynomial: Polynomial, levels: Tensor, at: Scenario) -> Tensor:
@@ -71,15 +71,15 @@ class Sample:
     cash: Tensor
     gradient: Tensor | None
 
-    def fit(self, degree: int, *, rows: Tensor) -> Polynomial:
-        """Continuation value on the rows, or on all where those are few. Shape: rows batch."""
+    def continuation(self, degree: int, *, rows: Tensor) -> Polynomial:
+        """Continuation value fitted on the rows, or on all where those are few. Shape: rows batch."""
         basis = make_basis(self.x, degree)
         kept = rows if int(rows.sum()) >= PATHS_PER_TERM * len(basis) else torch.ones_like(rows)
         gradient = None if self.gradient is None else self.gradient[kept]
         return fit(basis, self.x[kept], self.cash[kept], gradient=gradient)
 
 
-def fit_rule(problem: PricingProblem, estimator: Frozen, *, seed: int) -> Rule:
+def fit_rule(problem: PricingProblem, estimator: Frozen, *, seed: int) -> ExerciseRule:
     """The rule of a Bermudan problem, from ``estimator.paths`` paths of a stream of its own.
 
     Raises:
@@ -101,14 +101,14 @@ def fit_rule(problem: PricingProblem, estimator: Frozen, *, seed: int) -> Rule:
             slopes = by_inputs(problem, paths, at, slope, date=date) / numeraire
             gradient = torch.nn.functional.pad(slopes, (0, x.shape[1] - slopes.shape[1]))
         sample, inside = Sample(x=x, cash=(cash / numeraire)[:, 0], gradient=gradient), now[:, 0] > 0.0
-        polynomial = sample.fit(estimator.degree, rows=inside)
+        polynomial = sample.continuation(estimator.degree, rows=inside)
         excess = (now / numeraire)[:, 0] - evaluate(polynomial, x)
         insides.append(polynomial)
-        outsides.append(sample.fit(estimator.degree, rows=~inside))
+        outsides.append(sample.continuation(estimator.degree, rows=~inside))
         spreads.append(float(excess[inside].std(correction=0)) if inside.any() else 0.0)
         stop = (inside & (excess >= 0.0))[:, None]
         cash, slope = torch.where(stop, now, cash), torch.where(stop[..., None], slope_now, slope)
-    return Rule(
+    return ExerciseRule(
         problem=problem,
         inside=tuple(reversed(insides)),
         outside=tuple(reversed(outsides)),
@@ -116,14 +116,9 @@ def fit_rule(problem: PricingProblem, estimator: Frozen, *, seed: int) -> Rule:
     )
 
 
-def has_independent_steps(problem: PricingProblem) -> bool:
-    """Whether S_t / S_k, or S_t - e^G S_k, holds nothing of S_k."""
-    return problem.process.facts.independent_increments
-
-
 def differentiates(problem: PricingProblem) -> bool:
     """Whether derivatives by the inputs are known, of which none may be a function of the others."""
-    return has_independent_steps(problem) and not watches_event(problem)
+    return problem.process.facts.independent_increments and not watches_event(problem)
 
 
 def exercised(problem: PricingProblem, paths: Paths, at: Scenario, *, date: int) -> tuple[Tensor, Tensor]:

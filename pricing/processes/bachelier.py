@@ -37,10 +37,12 @@ def simulate(process: Bachelier, at: Scenario, normals: Tensor, until: Tensor) -
 
 
 def step_factors(process: Bachelier, at: Scenario, until: Tensor) -> Tensor:
-    """A_j of every step, lower triangular, currency. Shape: until batch-or-1 1 date -> batch-or-1 date asset asset.
+    """The factor A_j of every step, lower triangular, currency.
 
     The Cholesky factor is that of a correlation, positive definite at any maturity: zero volatilities and steps of
     length zero only scale its rows to 0.
+
+    Shape: until batch-or-1 1 date -> batch-or-1 date asset asset.
     """
     variance = step_variances(process, at, until)
     own = variance.diagonal(dim1=-2, dim2=-1)

@@ -41,7 +41,7 @@ from pricing.specs.process import Heston
 LEAST = 1e-60
 
 
-class Step(NamedTuple):
+class VarianceStep(NamedTuple):
     """One step's coefficients: m = shift + decay v, s^2 = base + rate v, I = constant + weight (v + v'), X = gain M.
 
     Shape: batch-or-1 1 asset.
@@ -99,7 +99,7 @@ def simulate(process: Heston, at: Scenario, normals: Tensor, until: Tensor) -> P
 
 
 def variances(process: Heston, at: Scenario, normals: Tensor, until: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """I and X of every step of the refined grid.
+    """The integrals I and X of every step of the refined grid.
 
     Shape: normals 1-or-batch path step*asset; until batch-or-1 1 date -> batch-or-1 path asset, twice.
     """
@@ -110,13 +110,13 @@ def variances(process: Heston, at: Scenario, normals: Tensor, until: Tensor) -> 
         v = after
 
 
-def coefficients(process: Heston, at: Scenario, until: Tensor) -> Iterator[Step]:
-    """Of every step of the refined grid. Shape: until batch-or-1 1 date."""
+def coefficients(process: Heston, at: Scenario, until: Tensor) -> Iterator[VarianceStep]:
+    """The coefficients of every step of the refined grid. Shape: until batch-or-1 1 date."""
     grid, kappa, theta = refined(process, until), at["mean_reversion"], at["long_variance"]
     h, ticks = (lengths(moments).movedim(-1, 0)[..., None] for moments in (grid, clock(process, at, grid)))
     E, f = torch.exp(-kappa * h), h * exprel(-kappa * h)
     c, squared_scale = f / (1.0 + E), ratio(ticks, h, limit=0.0)
-    columns = Step(
+    columns = VarianceStep(
         shift=theta * (1.0 - E) + LEAST,
         decay=E,
         base=0.5 * theta * kappa * f * f,
@@ -125,7 +125,7 @@ def coefficients(process: Heston, at: Scenario, until: Tensor) -> Iterator[Step]
         weight=squared_scale * c,
         gain=root(squared_scale) * (1.0 + kappa * c),
     )
-    return map(Step._make, zip(*columns, strict=True))
+    return map(VarianceStep._make, zip(*columns, strict=True))
 
 
 def drivers(process: Heston, at: Scenario, normals: Tensor) -> Tensor:
@@ -134,7 +134,7 @@ def drivers(process: Heston, at: Scenario, normals: Tensor) -> Tensor:
     return z if process.assets == 1 else z @ torch.linalg.cholesky(correlation(process, at)).mT
 
 
-def moved(step: Step, v: Tensor, z: Tensor, xi: Tensor) -> tuple[Tensor, Tensor]:
+def moved(step: VarianceStep, v: Tensor, z: Tensor, xi: Tensor) -> tuple[Tensor, Tensor]:
     """M = integral of e^(-kappa (t' - t)) sqrt(v) dB over the step, and v'. Shape: batch-or-1 path-or-1 asset."""
     mean = step.shift + step.decay * v
     s = (step.base + step.rate * v).clamp(min=LEAST).sqrt()
@@ -142,11 +142,11 @@ def moved(step: Step, v: Tensor, z: Tensor, xi: Tensor) -> tuple[Tensor, Tensor]
     return s * zeta, mean * relative
 
 
-def joined(parts: Iterable[tuple[Tensor, Tensor]]) -> Variance:
-    """I, X and the shared variance of several steps together."""
+def joined(integrals: Iterable[tuple[Tensor, Tensor]]) -> Variance:
+    """I, X and the shared variance of several steps together. Shape: each batch-or-1 path asset."""
     integrated = driven = shared = torch.zeros(1, 1, 1, dtype=torch.float64)
     shared = shared[..., None]
-    for more, pushed in parts:
+    for more, pushed in integrals:
         integrated, driven = integrated + more, driven + pushed
         if more.shape[-1] > 1:
             deviation = root(more)
@@ -155,7 +155,7 @@ def joined(parts: Iterable[tuple[Tensor, Tensor]]) -> Variance:
 
 
 def residual(process: Heston, at: Scenario, z: Tensor, over: Variance) -> Tensor:
-    """A z up to a date. Shape: z 1-or-batch path asset -> batch-or-1 path asset."""
+    """The residual normals A z up to a date. Shape: z 1-or-batch path asset -> batch-or-1 path asset."""
     if process.assets == 1:
         return z
     total = root(over.integrated)

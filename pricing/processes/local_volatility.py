@@ -77,7 +77,7 @@ def simulate(process: LocalVolatility, at: Scenario, normals: Tensor, until: Ten
     start = torch.log(at["spot"].clamp(min=LEAST_SPOT) / at["spot"].new_tensor(process.reference_spots))
     every, x, levels = count // until.shape[-1], start, []
     for j, z in enumerate(drivers(process, at, normals, count)):
-        squared, e = coefficients(process, x, Smile(*(part[j] for part in surface)), h[j])
+        squared, e = coefficients(process, x, Smile(*(field[j] for field in surface)), h[j])
         if e is not None and j == count - 1:
             squared, e = squared + 2.0 * e.square(), None
         x = x + increment(squared, e, z)
@@ -109,7 +109,10 @@ def increment(squared: Tensor, e: Tensor | None, z: Tensor) -> Tensor:
 
 
 def coefficients(process: LocalVolatility, x: Tensor, smile: Smile, h: Tensor) -> tuple[Tensor, Tensor | None]:
-    """c^2 and e of a step, None for none. Shape: x batch-or-1 path-or-1 asset; h batch-or-1 1 1 -> as x, twice."""
+    """The coefficients c^2 and e of a step, e None where the scheme has none.
+
+    Shape: x batch-or-1 path-or-1 asset; h batch-or-1 1 1 -> as x, twice.
+    """
     a = local_variance(smile, x)
     match process.scheme:
         case "euler":
@@ -123,6 +126,8 @@ def second_order(here: tuple[Tensor, Tensor], smile: Smile, h: Tensor) -> tuple[
 
     Var = h a + h^2 (a a_xx - 3 a a_x) / 4 = c^2 + 2 e^2 by Ito-Taylor expansion; the derivatives are differences over
     one standard deviation d = sqrt(a h) of the step: d a_x = (a_+ - a_-) / 2, a h a_xx = a_+ - 2 a + a_-.
+
+    Shape: here x and a, batch-or-1 path-or-1 asset; h batch-or-1 1 1 -> as x, twice.
     """
     x, a = here
     d = (a * h).clamp(min=LEAST_SQUARE).sqrt()
@@ -154,7 +159,7 @@ def smiles(process: LocalVolatility, at: Scenario, s: Tensor) -> Smile:
 
 
 def local_variance(smile: Smile, k: Tensor) -> Tensor:
-    """A(k), per year, at k = ln(S / F(t)). Shape: batch-or-1 path-or-1 asset -> the same."""
+    """The local variance a(k), per year, at k = ln(S / F(t)). Shape: batch-or-1 path-or-1 asset -> the same."""
     rho, y = smile.skew, smile.phi * k
     q = ((y + 2.0 * rho) * y + 1.0).rsqrt()
     A = 1.0 + rho * y + q.reciprocal()

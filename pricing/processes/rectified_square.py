@@ -39,7 +39,7 @@ NEWTON_STEPS = 3
 
 
 def moments(b: Tensor) -> tuple[Tensor, Tensor]:
-    """E Y and var Y. Shape: any -> the same, twice."""
+    """Mean and variance of Y at a shape b. Shape: any -> the same, twice."""
     P, Q, n, square = torch.special.ndtr(b), torch.special.ndtr(-b), density(b), b * b
     mean = (1.0 + square) * P + b * n
     variance = (4.0 * square + 2.0) * P + (1.0 + square) ** 2 * P * Q
@@ -69,8 +69,8 @@ def knots() -> tuple[float, float, Tensor]:
     w, spacing = moments(b)[0].rsqrt(), places[1] - places[0]
     by_knot = spacing * (BEND + r).square() / BEND
     pairs = zip((b * w, w), slopes(r, b * w, w), strict=True)
-    found = torch.stack([cubics(values, by_r * by_knot) for values, by_r in pairs])
-    return places[0].item(), 1.0 / spacing.item(), found
+    coefficients = torch.stack([cubics(values, by_r * by_knot) for values, by_r in pairs])
+    return places[0].item(), 1.0 / spacing.item(), coefficients
 
 
 def slopes(r: Tensor, offset: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
@@ -97,14 +97,14 @@ SMALLEST, LARGEST = (math.exp(log_spread(torch.tensor(b, dtype=torch.float64))[0
 
 def horner(cubic: Tensor, left: Tensor, u: Tensor) -> Tensor:
     """The cubics at u past the knots on the left, few tensors at a time. Shape: cubic power knot; left flat; u any."""
-    found = cubic[3].index_select(0, left).view_as(u)
+    value = cubic[3].index_select(0, left).view_as(u)
     for power in (2, 1, 0):
-        found = cubic[power].index_select(0, left).view_as(u).addcmul_(u, found)
-    return found
+        value = cubic[power].index_select(0, left).view_as(u).addcmul_(u, value)
+    return value
 
 
 class Shape(torch.autograd.Function):
-    """B w and w as functions of r; their derivatives are again functions of b, so they have every order."""
+    """The scaled shape b w, and w, as functions of r; their derivatives are functions of b, so of every order."""
 
     @staticmethod
     def forward(ctx: Any, r: Tensor) -> tuple[Tensor, Tensor]:
@@ -125,13 +125,13 @@ class Shape(torch.autograd.Function):
 
 
 def shape(r: Tensor) -> tuple[Tensor, Tensor]:
-    """B w and w of a relative spread in [SMALLEST, LARGEST]. Shape: any -> the same, twice."""
-    found: tuple[Tensor, Tensor] = Shape.apply(r)  # type: ignore[no-untyped-call]
-    return found
+    """The scaled shape b w, and w, of a relative spread in [SMALLEST, LARGEST]. Shape: any -> the same, twice."""
+    offset_and_w: tuple[Tensor, Tensor] = Shape.apply(r)  # type: ignore[no-untyped-call]
+    return offset_and_w
 
 
 def standardised(r: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-    """Zeta at a standard normal, of mean 0 and variance 1, and 1 + r zeta >= 0, exactly 0 where Y is.
+    """The variable zeta at a standard normal, of mean 0 and variance 1, and 1 + r zeta >= 0, exactly 0 where Y is.
 
     Args:
         r: relative spread sd Y / E Y, >= 0. Beyond LARGEST, where nearly all mass is at zero, r zeta keeps that one.

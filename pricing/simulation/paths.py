@@ -31,7 +31,7 @@ class Paths:
         return self.forward.shape[2]
 
     def basket(self, weights: Sequence[float], date: int = -1) -> Tensor:
-        """W . S at a date. Shape: -> batch path."""
+        """The basket w . S at a date. Shape: -> batch path."""
         w = self.forward.new_tensor(weights)
         forward, noise = self.forward[:, :, date], self.noise[:, :, date]
         if self.law == "additive":
@@ -42,6 +42,6 @@ class Paths:
         return (amounts * noise).sum(dim=-1)
 
     def levels(self, date: int = -1) -> Tensor:
-        """S at a date, asset by asset. Shape: -> batch path asset."""
+        """The levels S at a date, asset by asset. Shape: -> batch path asset."""
         forward, noise = self.forward[:, :, date], self.noise[:, :, date]
         return forward + noise if self.law == "additive" else forward * noise

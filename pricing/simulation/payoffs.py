@@ -24,16 +24,16 @@ from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, ForwardStar
 
 
 class Edges(Protocol):
-    """How the kinks and jumps of a payoff are taken; arguments and results ``batch path``."""
+    """How the kinks and jumps of a payoff are taken."""
 
     def ramp(self, x: Tensor) -> Tensor:
-        """X^+."""
+        """``x^+``. Shape: batch path -> the same."""
 
     def step(self, x: Tensor) -> Tensor:
-        """1 where x > 0, else 0."""
+        """1 where x > 0, else 0. Shape: batch path -> the same."""
 
     def lowest(self, levels: Tensor) -> Tensor:
-        """Minimum over the last axis."""
+        """Minimum over the assets. Shape: batch path asset -> batch path."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,15 +41,15 @@ class Sharp:
     """The payoff as it is."""
 
     def ramp(self, x: Tensor) -> Tensor:
-        """X^+."""
+        """``x^+``. Shape: batch path -> the same."""
         return torch.relu(x)
 
     def step(self, x: Tensor) -> Tensor:
-        """1 where x > 0, else 0; no derivative."""
+        """1 where x > 0, else 0; no derivative. Shape: batch path -> the same."""
         return (x > 0.0).to(x.dtype)
 
     def lowest(self, levels: Tensor) -> Tensor:
-        """The minimum; its derivative goes to the lowest."""
+        """The minimum; its derivative goes to the lowest. Shape: batch path asset -> batch path."""
         return levels.amin(dim=-1)
 
 
@@ -65,15 +65,15 @@ class Smooth:
     widths: Iterator[Tensor]
 
     def ramp(self, x: Tensor) -> Tensor:
-        """Smooth x^+."""
+        """Smooth x^+. Shape: batch path -> the same."""
         return ramp(self.kernel, x, width=next(self.widths))
 
     def step(self, x: Tensor) -> Tensor:
-        """Smooth step: the slope of the ramp."""
+        """Smooth step: the slope of the ramp. Shape: batch path -> the same."""
         return step(self.kernel, x, width=next(self.widths))
 
     def lowest(self, levels: Tensor) -> Tensor:
-        """The minimum, asset by asset: min(a, b) = a - (a - b)^+."""
+        """The minimum, asset by asset: min(a, b) = a - (a - b)^+. Shape: batch path asset -> batch path."""
         return reduce(lambda low, other: low - self.ramp(low - other), levels.unbind(dim=-1))
 
 
@@ -96,17 +96,17 @@ class Recorder:
     ranked: list[Tensor] = field(default_factory=list)
 
     def ramp(self, x: Tensor) -> Tensor:
-        """X^+."""
+        """``x^+``. Shape: batch path -> the same."""
         self._note(x)
         return torch.relu(x)
 
     def step(self, x: Tensor) -> Tensor:
-        """1 where x > 0, else 0."""
+        """1 where x > 0, else 0. Shape: batch path -> the same."""
         self._note(x)
         return (x > 0.0).to(x.dtype)
 
     def lowest(self, levels: Tensor) -> Tensor:
-        """The minimum, by the same events as `Smooth.lowest`."""
+        """The minimum, by the same events as `Smooth.lowest`. Shape: batch path asset -> batch path."""
         own = torch.stack([self._deviation(level) for level in levels.unbind(dim=-1)])
         self.ranked.append(own.where(own > 0.0, torch.inf).amin(dim=0))
         return reduce(lambda low, other: low - self.ramp(low - other), levels.unbind(dim=-1))
@@ -176,7 +176,7 @@ def moneyness(payoff: Payoff, paths: Paths, at: Scenario, edges: Edges = SHARP, 
 
 
 def signed(side: Side, x: Tensor) -> Tensor:
-    """X of a call, -x of a put. Shape: any -> the same."""
+    """``x`` of a call, ``-x`` of a put. Shape: any -> the same."""
     return x if side == "call" else -x
 
 

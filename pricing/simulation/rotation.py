@@ -16,8 +16,8 @@ class Rotation:
 
     def __call__(self, normals: Tensor) -> Tensor:
         """The turned normals. Shape: ... dimension -> the same."""
-        parts = torch.split(normals, [len(matrix) for matrix in self.matrices], dim=-1)
-        turned = [part @ matrix.T for part, matrix in zip(parts, self.matrices, strict=True)]
+        blocks = torch.split(normals, [len(matrix) for matrix in self.matrices], dim=-1)
+        turned = [block @ matrix.T for block, matrix in zip(blocks, self.matrices, strict=True)]
         return turned[0] if len(turned) == 1 else torch.cat(turned, dim=-1)
 
 

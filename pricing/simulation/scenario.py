@@ -38,7 +38,7 @@ class Scenario:
 
     def detach(self) -> Scenario:
         """The same numbers without their derivatives."""
-        return Scenario(parameters={name: part.detach() for name, part in self.parameters.items()})
+        return Scenario(parameters={name: values.detach() for name, values in self.parameters.items()})
 
 
 def scenario(problem: PricingProblem, features: Tensor) -> Scenario:
@@ -86,14 +86,14 @@ def integral(values: Tensor, pieces: Sequence[Piece], until: Tensor) -> Tensor:
 
 def growth(process: Diffusion, at: Scenario, until: Tensor) -> Tensor:
     """Integral of the carry b_i = r - q_i from 0 to each time. Shape: batch-or-1 1 date -> batch-or-1 1 date asset."""
-    if "rate" not in at:  # Bachelier's forward convention
+    if "rate" not in at:  # a process without carry
         return until.new_zeros(1, 1, 1, 1).expand(1, 1, until.shape[-1], len(process.correlation))
     rate = integral(at["rate"], process.rate_pieces, until)
     return rate[..., None] - until[..., None] * at["dividend_yield"][..., None, :]
 
 
 def discount(process: Diffusion, at: Scenario, until: Tensor) -> Tensor:
-    """e^(-integral of r) to each time; 1 in Bachelier's forward convention. Shape: batch-or-1 1 date -> the same."""
+    """e^(-integral of r) to each time; 1 for a process without carry. Shape: batch-or-1 1 date -> the same."""
     if "rate" not in at:
         return torch.ones_like(until)
     return torch.exp(-integral(at["rate"], process.rate_pieces, until))

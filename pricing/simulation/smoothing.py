@@ -98,19 +98,19 @@ def unit_step(kernel: Kernel, u: Tensor) -> Tensor:
 
 
 def width_ratio(kernel: Kernel, gamma_bias: float) -> float:
-    """Kappa whose at-the-money gamma has the relative bias ``gamma_bias`` (absolute value)."""
+    """The kappa whose at-the-money gamma has the relative bias ``gamma_bias`` (absolute value)."""
     order, coefficient = BIAS[kernel]
     return float((gamma_bias / abs(coefficient * hermite(order, 0.0))) ** (1.0 / order))
 
 
 def relative_gamma_bias(kernel: Kernel, ratio: float, d: float) -> float:
-    """C kappa^k He_k(d): bias of gamma over gamma at standardised moneyness d."""
+    """Bias of gamma over gamma at standardised moneyness d, c kappa^k He_k(d)."""
     order, coefficient = BIAS[kernel]
     return coefficient * ratio**order * hermite(order, d)
 
 
 def value_bias(kernel: Kernel, ratio: float, d: float) -> float:
-    """C kappa^k He_(k-2)(d) n(d): bias of the undiscounted value in units of s."""
+    """Bias of the undiscounted value in units of s, c kappa^k He_(k-2)(d) n(d)."""
     order, coefficient = BIAS[kernel]
     density = math.exp(-0.5 * d * d) / math.sqrt(2.0 * math.pi)
     return coefficient * ratio**order * hermite(order - 2, d) * density
@@ -133,5 +133,5 @@ def stated_bias(estimator: Estimator) -> dict[str, float]:
 
 
 def hermite(order: int, d: float) -> float:
-    """He_order(d), probabilists' Hermite polynomial."""
+    """The probabilists' Hermite polynomial He_order(d)."""
     return float(hermeval(d, np.eye(order + 1)[order]))

@@ -29,7 +29,7 @@ def explain(error: msgspec.ValidationError, kind: Any, data: object) -> InvalidS
     cause, bound = error.__cause__, None
     if isinstance(cause, InvalidSpec):
         inner = cause.fields.get("path")
-        path, bound = ".".join(part for part in (path, inner) if part), cause.fields.get("bound")
+        path, bound = ".".join(place for place in (path, inner) if place), cause.fields.get("bound")
         return InvalidSpec(f"{fault} - at `{path or 'the top level'}`", path=path, bound=bound)
     here = list(_types(inspect.type_info(kind), STEP.findall(path), data))
     if fault.startswith(UNKNOWN):

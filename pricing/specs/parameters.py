@@ -328,4 +328,4 @@ def with_values(spec: SpecType, values: Mapping[str, tuple[float, ...]]) -> Spec
     """A process or payoff with other values of some of its parameters, their pieces as they are."""
     fields = {PARAMETERS[name].field: numbers for name, numbers in values.items()}
     scalars = {field for field in fields if not isinstance(getattr(spec, field), tuple)}
-    return replace(spec, **{field: part[0] if field in scalars else part for field, part in fields.items()})
+    return replace(spec, **{field: numbers[0] if field in scalars else numbers for field, numbers in fields.items()})

@@ -12,7 +12,7 @@ from pricing.domain import Feature
 from pricing.errors import InvalidSpec
 from pricing.estimators import frozen
 from pricing.estimators.contribute import contribution
-from pricing.exercise.rule import Rule, fit_rule
+from pricing.exercise.rule import ExerciseRule, fit_rule
 from pricing.labels import make_labels
 from pricing.references.reference import reference
 from pricing.simulation.rotation import identity
@@ -68,7 +68,7 @@ def test_labels_agree_with_quadrature(process: Process) -> None:
     assert np.abs(bent - exact.hessian[:, 0]).max() < 0.03 * exact.hessian.max()
 
 
-def expectation(problem: PricingProblem, width: float) -> tuple[Rule, Tensor]:
+def expectation(problem: PricingProblem, width: float) -> tuple[ExerciseRule, Tensor]:
     """A rule, and normals to value it on."""
     rule = fit_rule(problem, Frozen(paths=1 << 12, width=width), seed=1)
     dimension = sum(frozen.groups(problem))

@@ -9,7 +9,6 @@ import torch
 from msgspec.structs import replace
 from torch import Tensor
 
-from pricing.domain import Feature
 from pricing.estimators import bridge
 from pricing.estimators.heston_barrier import on_its_own, with_the_asset
 from pricing.labels import Labels, make_labels
@@ -17,25 +16,15 @@ from pricing.references.reference import reference
 from pricing.simulation.scenario import scenario
 from pricing.specs.draws import Draws
 from pricing.specs.estimator import Bridge
-from pricing.specs.european import Call
 from pricing.specs.labels import LabelSpec
 from pricing.specs.payoff import Barrier
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes, Heston
 from pricing.specs.schedule import Piece
+from tests.pricing import oracle
+from tests.pricing.cases import CALL, CARRYING, CONTINUOUS, STOCHASTIC, asked, feature, points, problem_of
 
-PROCESS = Heston(
-    initial_variances=(0.04,),
-    mean_reversions=(1.5,),
-    long_variances=(0.04,),
-    variance_volatilities=(0.4,),
-    spot_variance_correlations=(-0.7,),
-    correlation=((1.0,),),
-    rate=0.03,
-    dividend_yields=(0.01,),
-    steps=16,
-)
-PAYOFF = Barrier(strike=100.0, barrier=90.0, direction="down", knock="out")
+PROCESS = replace(STOCHASTIC, variance_volatilities=(0.4,), rate=0.03, dividend_yields=(0.01,), steps=16)
 PARAMETERS = (
     "spot",
     "strike",
@@ -52,18 +41,12 @@ LOWER = {"spot_variance_correlation": -1.0}
 UPPER = {"spot": 200.0, "strike": 200.0, "barrier": 200.0, "spot_variance_correlation": 1.0, "rate": 1.0}
 
 
-def problem(
-    payoff: Barrier = PAYOFF, process: Heston | BlackScholes = PROCESS, names: Sequence[str] = ("spot",)
+def knocked(
+    payoff: Barrier = CONTINUOUS, process: Heston | BlackScholes = PROCESS, names: Sequence[str] = ("spot",)
 ) -> PricingProblem:
     """A barrier with those parameters as features."""
-    features = tuple(Feature(name=name, lower=(LOWER.get(name, 0.0),), upper=(UPPER.get(name, 5.0),)) for name in names)
-    return PricingProblem(process=process, payoff=payoff, maturity=1.0, features=features)
-
-
-def points(priced: PricingProblem, spots: Sequence[float]) -> Tensor:
-    """Those spots, all else as the specification says."""
-    own = [priced.parameters[feature.name][0] for feature in priced.features[1:]]
-    return torch.tensor([[spot, *own] for spot in spots], dtype=torch.float64)
+    others = [feature(name, LOWER.get(name, 0.0), UPPER.get(name, 5.0)) for name in names if name != "spot"]
+    return problem_of(process, payoff, *others, spots=(0.0, UPPER["spot"]))
 
 
 def labelled(priced: PricingProblem, x: Tensor, *, paths: int = 256, replicates: int = 8) -> Labels:
@@ -72,73 +55,57 @@ def labelled(priced: PricingProblem, x: Tensor, *, paths: int = 256, replicates:
     return make_labels(priced, x, spec, seed=3)
 
 
-def optional(label: Tensor | None) -> Tensor:
-    """A label that was asked for."""
-    assert label is not None
-    return label
-
-
 def finite_differences(payoff: Barrier, spot: float) -> tuple[float, float]:
     """QuantLib's value and delta by a PDE, right to 1e-3 of either at this grid."""
-    today = QuantLib.Date(1, 1, 2025)
-    QuantLib.Settings.instance().evaluationDate = today
-
-    def curve(rate: float) -> QuantLib.YieldTermStructureHandle:
-        return QuantLib.YieldTermStructureHandle(QuantLib.FlatForward(today, rate, QuantLib.Actual365Fixed()))
-
-    quote = QuantLib.QuoteHandle(QuantLib.SimpleQuote(spot))
-    process = QuantLib.HestonProcess(curve(0.03), curve(0.01), quote, 0.04, 1.5, 0.04, 0.4, -0.7)
+    curves = oracle.curve(0.03), oracle.curve(0.01)
+    process = QuantLib.HestonProcess(*curves, oracle.quote(spot), 0.04, 1.5, 0.04, 0.4, -0.7)
     kind = getattr(QuantLib.Barrier, f"{payoff.direction.title()}Out")
-    option = QuantLib.BarrierOption(
-        kind,
-        payoff.barrier,
-        0.0,
-        QuantLib.PlainVanillaPayoff(
-            QuantLib.Option.Call if payoff.side == "call" else QuantLib.Option.Put, payoff.strike
-        ),
-        QuantLib.EuropeanExercise(today + 365),
-    )
+    plain = oracle.payoff(payoff.side, payoff.strike)
+    option = QuantLib.BarrierOption(kind, payoff.barrier, 0.0, plain, oracle.exercise())
     option.setPricingEngine(QuantLib.FdHestonBarrierEngine(QuantLib.HestonModel(process), 100, 300, 80))
     return option.NPV(), option.delta()
 
 
 @pytest.mark.parametrize(
     ("payoff", "spots"),
-    [(PAYOFF, (90.5, 92.0, 97.0, 110.0)), (replace(PAYOFF, direction="up", side="put", barrier=110.0), (90.0, 108.0))],
+    [
+        (CONTINUOUS, (90.5, 92.0, 97.0, 110.0)),
+        (replace(CONTINUOUS, direction="up", side="put", barrier=110.0), (90.0, 108.0)),
+    ],
 )
 def test_agrees_with_a_pde_close_to_the_barrier(payoff: Barrier, spots: tuple[float, ...]) -> None:
-    priced = problem(payoff)
+    priced = knocked(payoff)
     labels = labelled(priced, points(priced, spots), paths=1024)
     expected = np.array([finite_differences(payoff, spot) for spot in spots])
     # A bias of 16 steps of 1 %, on top of the noise.
     for label, error, right in (
         (labels.value, labels.value_error, expected[:, 0]),
-        (optional(labels.gradient)[:, 0], optional(labels.gradient_error)[:, 0], expected[:, 1]),
+        (asked(labels.gradient)[:, 0], asked(labels.gradient_error)[:, 0], expected[:, 1]),
     ):
         gap = np.abs(label.numpy() - right)
-        assert (gap < 0.01 * np.abs(right) + 4.0 * optional(error).numpy()).all()
+        assert (gap < 0.01 * np.abs(right) + 4.0 * asked(error).numpy()).all()
 
 
 def test_the_drift_that_moves_with_the_asset_is_felt_at_the_barrier() -> None:
-    priced = problem(process=replace(PROCESS, steps=4))
+    priced = knocked(process=replace(PROCESS, steps=4))
     labels = labelled(priced, points(priced, (90.5,)), paths=4096)
-    value, delta = finite_differences(PAYOFF, 90.5)
+    value, delta = finite_differences(CONTINUOUS, 90.5)
     # Four steps leave a bias of 2.3 %; without the change of measure it is 3.5 %.
     for label, error, right in (
         (labels.value, labels.value_error, value),
-        (optional(labels.gradient)[:, 0], optional(labels.gradient_error)[:, 0], delta),
+        (asked(labels.gradient)[:, 0], asked(labels.gradient_error)[:, 0], delta),
     ):
-        assert abs(label.item() - right) < 0.028 * right + 4.0 * optional(error).item()
+        assert abs(label.item() - right) < 0.028 * right + 4.0 * asked(error).item()
 
 
 @pytest.mark.parametrize("direction", ["down", "up"])
 def test_in_and_out_make_the_vanilla_option(direction: str) -> None:
-    out = replace(PAYOFF, direction=direction, barrier=90.0 if direction == "down" else 125.0)
-    priced = problem(out)
+    out = replace(CONTINUOUS, direction=direction, barrier=90.0 if direction == "down" else 125.0)
+    priced = knocked(out)
     x = points(priced, (95.0, 110.0))
-    kinds = [labelled(problem(replace(out, knock=knock)), x, paths=1024) for knock in ("out", "in")]
-    vanilla = reference(replace(priced, payoff=Call(weights=(1.0,), strike=100.0)), x.numpy())
-    error = optional(kinds[0].value_error) + optional(kinds[1].value_error)
+    kinds = [labelled(knocked(replace(out, knock=knock)), x, paths=1024) for knock in ("out", "in")]
+    vanilla = reference(replace(priced, payoff=CALL), x.numpy())
+    error = asked(kinds[0].value_error) + asked(kinds[1].value_error)
     right = torch.from_numpy(vanilla.value)
     # The bias of 16 steps of the vanilla option is below 0.2 % here.
     assert ((kinds[0].value + kinds[1].value - right).abs() < 2e-3 * right + 4.0 * error).all()
@@ -147,21 +114,21 @@ def test_in_and_out_make_the_vanilla_option(direction: str) -> None:
 @pytest.mark.parametrize("direction", ["down", "up"])
 @pytest.mark.parametrize("knock", ["out", "in"])
 def test_without_variance_of_variance_it_is_black_scholes(direction: str, knock: str) -> None:
-    payoff = replace(PAYOFF, direction=direction, knock=knock, barrier=90.0 if direction == "down" else 115.0)
+    payoff = replace(CONTINUOUS, direction=direction, knock=knock, barrier=90.0 if direction == "down" else 115.0)
     still = replace(PROCESS, variance_volatilities=(0.0,), steps=4)
-    flat = BlackScholes(volatilities=(0.2,), correlation=((1.0,),), rate=0.03, dividend_yields=(0.01,))
+    flat = replace(CARRYING, volatilities=(0.2,))
     names = ("spot", "barrier", "rate")
-    x = points(problem(payoff, still, names), (91.0, 105.0, 114.0))
-    labels, right = labelled(problem(payoff, still, names), x), reference(problem(payoff, flat, names), x.numpy())
+    x = points(knocked(payoff, still, names), (91.0, 105.0, 114.0))
+    labels, right = labelled(knocked(payoff, still, names), x), reference(knocked(payoff, flat, names), x.numpy())
     for label, error, exact in (
         (labels.value, labels.value_error, right.value),
-        (optional(labels.gradient), labels.gradient_error, right.gradient),
+        (asked(labels.gradient), labels.gradient_error, right.gradient),
     ):
-        assert (np.abs(label.numpy() - exact) <= 4.0 * optional(error).numpy() + 1e-9).all()
+        assert (np.abs(label.numpy() - exact) <= 4.0 * asked(error).numpy() + 1e-9).all()
 
 
 def test_derivatives_by_every_parameter_are_those_of_the_mean() -> None:
-    priced = problem(process=replace(PROCESS, steps=3), names=PARAMETERS)
+    priced = knocked(process=replace(PROCESS, steps=3), names=PARAMETERS)
     x = points(priced, (93.0, 104.0)).requires_grad_()
     contribution = bridge.contribution(priced, Bridge())
     normals = torch.randn(
@@ -176,35 +143,35 @@ def test_derivatives_by_every_parameter_are_those_of_the_mean() -> None:
 
 def test_a_correlation_of_zero_has_a_derivative() -> None:
     names = ("spot", "spot_variance_correlation")
-    priced = problem(process=replace(PROCESS, steps=4), names=names)
+    priced = knocked(process=replace(PROCESS, steps=4), names=names)
     x = torch.tensor([[95.0, rho] for rho in (-1e-4, 0.0, 1e-4)], dtype=torch.float64)
     labels = labelled(priced, x, replicates=1)
     slope = (labels.value[2] - labels.value[0]) / 2e-4
-    torch.testing.assert_close(optional(labels.gradient)[1, 1], slope, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(asked(labels.gradient)[1, 1], slope, rtol=1e-4, atol=1e-4)
 
 
 def test_pieces_that_change_nothing_change_nothing() -> None:
     pieces = (Piece(start=0.4, value=1.0), Piece(start=5.0, value=9.0))
-    x = points(problem(), (91.0, 105.0))
-    whole = labelled(problem(), x, paths=1024)
-    cut = labelled(problem(process=replace(PROCESS, volatility_pieces=pieces)), x, paths=1024)
-    error = (optional(whole.value_error).square() + optional(cut.value_error).square()).sqrt()
+    x = points(knocked(), (91.0, 105.0))
+    whole = labelled(knocked(), x, paths=1024)
+    cut = labelled(knocked(process=replace(PROCESS, volatility_pieces=pieces)), x, paths=1024)
+    error = (asked(whole.value_error).square() + asked(cut.value_error).square()).sqrt()
     assert ((whole.value - cut.value).abs() <= 4.0 * error + 1e-3 * whole.value).all()
 
 
 def test_a_spot_beyond_the_barrier_is_knocked_at_once() -> None:
-    priced = problem()
+    priced = knocked()
     labels = labelled(priced, points(priced, (90.0, 80.0)), paths=8, replicates=1)
     assert labels.value.tolist() == [0.0, 0.0]
-    assert optional(labels.gradient)[1].abs().max() == 0.0
+    assert asked(labels.gradient)[1].abs().max() == 0.0
 
 
 @pytest.mark.parametrize("knock", ["out", "in"])
 @pytest.mark.parametrize("direction", ["down", "up"])
 @pytest.mark.parametrize("name", ["maturity", "spot", "barrier", "initial_variance", "variance_volatility"])
 def test_limits_are_finite(knock: str, direction: str, name: str) -> None:
-    payoff = replace(PAYOFF, knock=knock, direction=direction, barrier=90.0 if direction == "down" else 115.0)
-    priced = problem(payoff, names=PARAMETERS)
+    payoff = replace(CONTINUOUS, knock=knock, direction=direction, barrier=90.0 if direction == "down" else 115.0)
+    priced = knocked(payoff, names=PARAMETERS)
     x = points(priced, (85.0, 90.1, 100.0, 114.9))
     x[:, PARAMETERS.index(name)] = 0.0
     labels = labelled(priced, x, paths=8, replicates=1)
@@ -217,14 +184,14 @@ def test_limits_are_finite(knock: str, direction: str, name: str) -> None:
 
 def test_a_variance_of_much_noise_leaves_finite_labels() -> None:
     wild = replace(PROCESS, variance_volatilities=(2.0,), mean_reversions=(0.1,), spot_variance_correlations=(-0.95,))
-    priced = problem(process=wild, names=PARAMETERS)
+    priced = knocked(process=wild, names=PARAMETERS)
     labels = labelled(priced, points(priced, (90.1, 100.0, 120.0)))
     assert (labels.value > 0.0).all()
     assert (labels.value < 40.0).all()
 
 
 def test_the_two_parts_of_the_variance_have_its_moments() -> None:
-    at = scenario(problem(), torch.tensor([[100.0]], dtype=torch.float64))
+    at = scenario(knocked(), torch.tensor([[100.0]], dtype=torch.float64))
     z = torch.linspace(-9.0, 9.0, 2001, dtype=torch.float64)[None, :, None]
     weight = torch.exp(-0.5 * z.square())
     weight = weight / weight.sum()

@@ -8,7 +8,6 @@ import torch
 from msgspec.structs import replace
 from torch import Tensor
 
-from pricing.domain import Feature
 from pricing.errors import InvalidSpec
 from pricing.estimators.survival import contribution
 from pricing.labels import Labels, make_labels
@@ -18,18 +17,29 @@ from pricing.simulation.rotation import identity
 from pricing.simulation.scenario import scenario
 from pricing.specs.draws import Draws
 from pricing.specs.estimator import Pathwise, Survival
-from pricing.specs.european import Call, Digital, WorstOf
+from pricing.specs.european import WorstOf
 from pricing.specs.labels import LabelSpec
 from pricing.specs.payoff import Autocall, Barrier, Payoff
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import Bachelier, BlackScholes, Process
+from pricing.specs.process import BlackScholes, Process
+from tests.pricing.cases import (
+    CALL,
+    CARRYING,
+    CONTINUOUS,
+    DIGITAL,
+    GAUSSIAN,
+    asked,
+    doubles,
+    feature,
+    points,
+    problem_of,
+)
 
-PROCESS = BlackScholes(volatilities=(0.25,), correlation=((1.0,),), rate=0.03, dividend_yields=(0.01,))
-LEVELS = Bachelier(volatilities=(20.0,), correlation=((1.0,),), rate=0.03, convention="carry")
-PAIR = BlackScholes(volatilities=(0.25, 0.35), correlation=((1.0, -0.3), (-0.3, 1.0)), rate=0.03)
+LEVELS = replace(GAUSSIAN, rate=0.03, convention="carry")
+TWO = BlackScholes(volatilities=(0.25, 0.35), correlation=((1.0, -0.3), (-0.3, 1.0)), rate=0.03)
 # Near the barriers at 90 and 115 and the triggers around 100, as near as 0.1 %.
 SPOTS = (60.0, 89.9, 90.1, 99.9, 104.0, 114.9, 120.0)
-NOTE = Autocall(
+FIVE = Autocall(
     initial=(100.0,),
     dates=(0.2, 0.4, 0.6, 0.8, 1.0),
     triggers=(1.05, 1.0, 1.0, 0.95, 0.85),
@@ -40,12 +50,10 @@ NOTE = Autocall(
 )
 
 
-def problem(payoff: Payoff, *, process: Process = PROCESS, extra: tuple[str, ...] = ()) -> PricingProblem:
+def surviving(payoff: Payoff, *, process: Process = CARRYING, extra: tuple[str, ...] = ()) -> PricingProblem:
     """Two years, the spots and some parameters as features."""
-    assets = process.assets
-    features = [Feature(name="spot", lower=(0.0,) * assets, upper=(2000.0,) * assets)]
-    features += [Feature(name=name, lower=(0.0,), upper=(200.0 if name == "barrier" else 3.0,)) for name in extra]
-    return PricingProblem(process=process, payoff=payoff, maturity=2.0, features=tuple(features))
+    others = [feature(name, 0.0, 200.0 if name == "barrier" else 3.0) for name in extra]
+    return problem_of(process, payoff, *others, maturity=2.0, spots=(0.0, 2000.0))
 
 
 def labelled(
@@ -64,25 +72,14 @@ def labelled(
     return make_labels(priced, x, spec, seed=5)
 
 
-def optional(label: Tensor | None) -> Tensor:
-    """A label that was asked for."""
-    assert label is not None
-    return label
-
-
 def assert_within_errors(labels: Labels, right: Reference, *, columns: slice = slice(None)) -> None:
     """Value, gradient and curvature within four standard errors."""
-    curvature = np.einsum("nij,nkj->nki", right.hessian, optional(labels.directions).numpy())
+    curvature = np.einsum("nij,nkj->nki", right.hessian, asked(labels.directions).numpy())
     for name, expected in (("value", right.value), ("gradient", right.gradient), ("curvature", curvature)):
-        gap = np.abs(optional(getattr(labels, name)).numpy() - expected)
-        error = optional(getattr(labels, f"{name}_error")).numpy()
+        gap = np.abs(asked(getattr(labels, name)).numpy() - expected)
+        error = asked(getattr(labels, f"{name}_error")).numpy()
         scale = 1e-8 * max(1.0, float(np.abs(expected).max()))
         assert (gap <= 4.0 * error + scale)[..., columns].all(), name
-
-
-def column(*spots: float) -> Tensor:
-    """One-asset features."""
-    return torch.tensor(spots, dtype=torch.float64)[:, None]
 
 
 @pytest.mark.parametrize(
@@ -94,7 +91,7 @@ def column(*spots: float) -> Tensor:
         ("put", "down", "out", (0.3, 0.6)),
     ],
 )
-@pytest.mark.parametrize("process", [PROCESS, LEVELS])
+@pytest.mark.parametrize("process", [CARRYING, LEVELS])
 def test_discrete_barriers_agree_with_quadrature(
     side: Literal["call", "put"],
     direction: Literal["down", "up"],
@@ -104,32 +101,31 @@ def test_discrete_barriers_agree_with_quadrature(
 ) -> None:
     level = 90.0 if direction == "down" else 115.0
     payoff = Barrier(strike=100.0, barrier=level, direction=direction, knock=knock, side=side, dates=dates)
-    priced, x = problem(payoff, process=process), column(*SPOTS)
+    priced, x = surviving(payoff, process=process), doubles(SPOTS)[:, None]
     assert_within_errors(labelled(priced, x), reference(priced, x.numpy()))
 
 
 @pytest.mark.parametrize("memory", [True, False])
-@pytest.mark.parametrize("triggers", [NOTE.triggers, (0.8, 1.0, 0.9, 1.1, 1.0)])
+@pytest.mark.parametrize("triggers", [FIVE.triggers, (0.8, 1.0, 0.9, 1.1, 1.0)])
 def test_autocalls_on_one_asset_agree_with_quadrature(memory: bool, triggers: tuple[float, ...]) -> None:
-    priced, x = problem(replace(NOTE, memory=memory, triggers=triggers)), column(*SPOTS)
+    priced, x = surviving(replace(FIVE, memory=memory, triggers=triggers)), doubles(SPOTS)[:, None]
     assert_within_errors(labelled(priced, x), reference(priced, x.numpy()))
 
 
 def test_in_and_out_make_the_vanilla_option() -> None:
     out = Barrier(strike=100.0, barrier=90.0, direction="down", knock="out", dates=(0.4, 0.8))
-    x = column(*SPOTS)
-    total = sum(labelled(problem(replace(out, knock=knock)), x, paths=8).value for knock in ("in", "out"))
-    vanilla = reference(problem(Call(weights=(1.0,), strike=100.0)), x.numpy(), order=0)
+    x = doubles(SPOTS)[:, None]
+    total = sum(labelled(surviving(replace(out, knock=knock)), x, paths=8).value for knock in ("in", "out"))
+    vanilla = reference(surviving(CALL), x.numpy(), order=0)
     np.testing.assert_allclose(total, vanilla.value, rtol=1e-12)
 
 
 @pytest.mark.parametrize(
-    "payoff", [NOTE, Barrier(strike=100.0, barrier=115.0, direction="up", knock="out", dates=(0.5, 1.0))]
+    "payoff", [FIVE, Barrier(strike=100.0, barrier=115.0, direction="up", knock="out", dates=(0.5, 1.0))]
 )
 def test_every_path_is_twice_differentiable_in_every_parameter(payoff: Payoff) -> None:
-    priced = problem(payoff, extra=("volatility", "rate", "maturity", *payoff.parameters))
-    own = [priced.parameters[feature.name][0] for feature in priced.features[1:]]
-    x = torch.tensor([[98.0, *own]], dtype=torch.float64, requires_grad=True)
+    priced = surviving(payoff, extra=("volatility", "rate", "maturity", *payoff.parameters))
+    x = points(priced, (98.0,)).requires_grad_()
     estimator = contribution(priced)
     turn = identity(estimator.blocks)
     normals = torch.randn(1, 3, estimator.dimension, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
@@ -145,8 +141,8 @@ def test_the_worst_of_two_with_one_date_is_a_worst_of_put() -> None:
     """Called or not, min(W, 1) = 1 - (1 - W)^+ is paid, whose closed form knows the tie of the two assets."""
     note = Autocall(initial=(100.0, 50.0), dates=(1.0,), triggers=(1.0,), coupon=0.0, coupon_barrier=1.0, knock_in=1.0)
     x = torch.tensor([[100.0, 50.0], [90.0, 50.0], [101.0, 40.0]], dtype=torch.float64)
-    labels = labelled(problem(note, process=PAIR), x, paths=1024)
-    put = problem(WorstOf(initial=(100.0, 50.0), strike=1.0, side="put"), process=PAIR)
+    labels = labelled(surviving(note, process=TWO), x, paths=1024)
+    put = surviving(WorstOf(initial=(100.0, 50.0), strike=1.0, side="put"), process=TWO)
     right = reference(put, x.numpy())
     loss = replace_reference(right, scale=-1.0, shift=float(np.exp(-0.06)))
     assert_within_errors(labels, loss)
@@ -167,11 +163,11 @@ def replace_reference(right: Reference, *, scale: float, shift: float) -> Refere
 
 
 def test_an_asset_far_above_every_trigger_does_not_matter() -> None:
-    two = replace(NOTE, initial=(100.0, 100.0))
+    two = replace(FIVE, initial=(100.0, 100.0))
     x = torch.tensor([[spot, 1900.0] for spot in SPOTS], dtype=torch.float64)
-    process = replace(PAIR, volatilities=(0.25, 0.05), dividend_yields=(0.01, 0.0))
-    labels = labelled(problem(two, process=process), x)
-    alone = reference(problem(NOTE), x[:, :1].numpy())
+    process = replace(TWO, volatilities=(0.25, 0.05), dividend_yields=(0.01, 0.0))
+    labels = labelled(surviving(two, process=process), x)
+    alone = reference(surviving(FIVE), x[:, :1].numpy())
     pad = [(0, 0), (0, 1)]
     right = Reference(
         value=alone.value,
@@ -190,20 +186,20 @@ def test_three_assets_have_the_value_of_plain_simulation() -> None:
     process = BlackScholes(
         volatilities=(0.25, 0.2, 0.3), correlation=((1.0, 0.6, -0.2), (0.6, 1.0, 0.5), (-0.2, 0.5, 1.0)), rate=0.03
     )
-    priced = problem(replace(NOTE, initial=(100.0,) * 3), process=process)
+    priced = surviving(replace(FIVE, initial=(100.0,) * 3), process=process)
     x = torch.tensor([[100.0, 101.0, 99.0], [75.0, 110.0, 95.0]], dtype=torch.float64)
     labels = labelled(priced, x, paths=1024, order=0)
     plain = value(priced, x, LabelSpec(estimator=Pathwise(), order=0, paths=1 << 14, replicates=16), seed=9)
-    error = (optional(labels.value_error) ** 2 + optional(plain.standard_error) ** 2).sqrt()
+    error = (asked(labels.value_error) ** 2 + asked(plain.standard_error) ** 2).sqrt()
     assert ((labels.value - plain.value).abs() <= 4.0 * error).all()
 
 
 @pytest.mark.parametrize(
-    "payoff", [NOTE, Barrier(strike=95.0, barrier=90.0, direction="down", knock="out", dates=(0.5,))]
+    "payoff", [FIVE, Barrier(strike=95.0, barrier=90.0, direction="down", knock="out", dates=(0.5,))]
 )
 @pytest.mark.parametrize("name", ["volatility", "maturity", "spot"])
 def test_limits_are_finite_and_those_of_the_certain_path(payoff: Payoff, name: str) -> None:
-    priced = problem(payoff, extra=("volatility", "maturity"))
+    priced = surviving(payoff, extra=("volatility", "maturity"))
     x = torch.tensor([[spot, 0.25, 2.0] for spot in SPOTS], dtype=torch.float64)
     x[:, ["spot", "volatility", "maturity"].index(name)] = 0.0
     labels = labelled(priced, x, paths=4)
@@ -213,8 +209,8 @@ def test_limits_are_finite_and_those_of_the_certain_path(payoff: Payoff, name: s
 
 @pytest.mark.parametrize(
     "payoff",
-    [Barrier(strike=100.0, barrier=90.0, direction="down", knock="out"), Digital(weights=(1.0,), strike=100.0)],
+    [CONTINUOUS, DIGITAL],
 )
 def test_other_payoffs_are_refused(payoff: Payoff) -> None:
     with pytest.raises(InvalidSpec, match="with dates"):
-        contribution(problem(payoff))
+        contribution(surviving(payoff))

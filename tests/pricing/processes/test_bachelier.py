@@ -26,8 +26,8 @@ def here(problem: PricingProblem) -> Scenario:
 
 def factor(problem: PricingProblem, *until: float) -> Array:
     """The factor of every step. Shape: -> date asset asset."""
-    found = step_factors(process_of(problem), here(problem), torch.tensor([[until]], dtype=torch.float64))
-    return np.asarray(found[0])
+    factors = step_factors(process_of(problem), here(problem), torch.tensor([[until]], dtype=torch.float64))
+    return np.asarray(factors[0])
 
 
 def carry(process: Bachelier) -> Array:

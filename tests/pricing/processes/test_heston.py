@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import QuantLib
 import torch
+from msgspec.structs import replace
 from torch import Tensor
 
-from pricing.domain import Feature
 from pricing.processes.heston import joined, variances
 from pricing.processes.simulate import blocks, simulate
 from pricing.simulation.scenario import scenario, times
@@ -21,10 +20,9 @@ from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Heston
 from pricing.specs.schedule import Piece
 from pricing.types import Array
+from tests.pricing import oracle
+from tests.pricing.cases import STOCHASTIC, alike, conditional_call, normals, problem_of, unit_call
 
-Make = Callable[..., tuple[Feature, ...]]
-Normals = Callable[..., Tensor]
-Price = Callable[[PricingProblem, Tensor, Tensor], Tensor]
 FIELDS = (
     *("initial_variances", "mean_reversions", "long_variances", "variance_volatilities"),
     "spot_variance_correlations",
@@ -42,22 +40,18 @@ BUMPS = (1e-3, 5.0 / 365.0, 1e-3, 1e-2, 1e-3, 1e-2, 1e-2)
 BIAS = 0.01
 
 
-def make(row: tuple[float, ...], features: tuple[Feature, ...], **others: Any) -> PricingProblem:
+def make(row: tuple[float, ...], *names: str, **others: Any) -> PricingProblem:
+    """A row's maturity and parameters."""
     fields: dict[str, Any] = {name: (value,) for name, value in zip(FIELDS, row[2:], strict=True)}
-    process = Heston(correlation=((1.0,),), **{"steps": 16, **fields, **others})
-    return PricingProblem(process=process, payoff=Call(weights=(1.0,), strike=1.0), maturity=row[1], features=features)
+    return unit_call(replace(STOCHASTIC, **{"steps": 16, **fields, **others}), *names, maturity=row[1])
 
 
 def quantlib(row: tuple[float, ...]) -> float:
     spot, maturity, variance, kappa, theta, xi, rho = row
-    day = QuantLib.Date(2, 1, 2025)
-    QuantLib.Settings.instance().evaluationDate = day
-    flat = QuantLib.YieldTermStructureHandle(QuantLib.FlatForward(day, 0.0, QuantLib.Actual365Fixed()))
-    quote = QuantLib.QuoteHandle(QuantLib.SimpleQuote(spot))
-    model = QuantLib.HestonModel(QuantLib.HestonProcess(flat, flat, quote, variance, kappa, theta, xi, rho))
-    exercise = QuantLib.EuropeanExercise(day + round(365 * maturity))
-    option = QuantLib.VanillaOption(QuantLib.PlainVanillaPayoff(QuantLib.Option.Call, 1.0), exercise)
-    option.setPricingEngine(QuantLib.AnalyticHestonEngine(model, 192))
+    flat = oracle.curve(0.0)
+    process = QuantLib.HestonProcess(flat, flat, oracle.quote(spot), variance, kappa, theta, xi, rho)
+    option = QuantLib.VanillaOption(oracle.payoff("call", 1.0), oracle.exercise(maturity))
+    option.setPricingEngine(QuantLib.AnalyticHestonEngine(QuantLib.HestonModel(process), 192))
     return float(option.NPV())
 
 
@@ -72,10 +66,8 @@ def references(row: tuple[float, ...]) -> tuple[Array, Array]:
 
 
 @pytest.mark.parametrize("row", [MILD, SEVERE])
-def test_value_and_all_derivatives_agree_with_quantlib(
-    row: tuple[float, ...], features: Make, normals: Normals, conditional_call: Price
-) -> None:
-    problem, runs = make(row, features(*NAMES)), []
+def test_value_and_all_derivatives_agree_with_quantlib(row: tuple[float, ...]) -> None:
+    problem, runs = make(row, *NAMES[1:]), []
     for seed in range(8):
         # One copy of the features for every second derivative.
         x = torch.tensor([row] * len(row), dtype=torch.float64, requires_grad=True)
@@ -83,30 +75,30 @@ def test_value_and_all_derivatives_agree_with_quantlib(
         (gradient,) = torch.autograd.grad(value.sum(), x, create_graph=True)
         (curvature,) = torch.autograd.grad(gradient.diagonal().sum(), x)
         runs.append(torch.cat([value[:1].detach(), gradient[0].detach(), curvature.diagonal()]))
-    found = torch.stack(runs)
-    error = found.std(dim=0).numpy() / math.sqrt(len(runs))
+    estimates = torch.stack(runs)
+    error = estimates.std(dim=0).numpy() / math.sqrt(len(runs))
     expected = np.concatenate([[quantlib(row)], *references(row)])
     # The second difference in maturity is that of whole days, too coarse to compare with.
     compared = np.arange(len(expected)) != 1 + len(NAMES) + NAMES.index("maturity")
-    excess = np.abs(found.mean(dim=0).numpy() - expected) - 4.0 * error - BIAS * np.abs(expected)
+    excess = np.abs(estimates.mean(dim=0).numpy() - expected) - 4.0 * error - BIAS * np.abs(expected)
     assert (excess[compared] < 1e-6).all(), excess
 
 
-def test_error_falls_as_the_square_of_the_step(features: Make, normals: Normals, conditional_call: Price) -> None:
+def test_error_falls_as_the_square_of_the_step() -> None:
     row = (1.1, 2.0, 0.09, 1.0, 0.05, 0.5, -0.3)
     exact, errors = references(row)[0][0], []
     for steps in (4, 8):
         x = torch.tensor([row], dtype=torch.float64, requires_grad=True)
-        value = conditional_call(make(row, features(*NAMES), steps=steps), x, normals(steps + 1, paths=1 << 15)).mean()
+        value = conditional_call(make(row, *NAMES[1:], steps=steps), x, normals(steps + 1, paths=1 << 15)).mean()
         (gradient,) = torch.autograd.grad(value, x)
         errors.append(gradient[0, 0].item() - exact)
     assert 3.0 < errors[0] / errors[1] < 5.5
 
 
 @pytest.mark.parametrize("row", [MILD, SEVERE])
-def test_integrated_variance_has_its_exact_mean(row: tuple[float, ...], features: Make, normals: Normals) -> None:
+def test_integrated_variance_has_its_exact_mean(row: tuple[float, ...]) -> None:
     _, maturity, variance, kappa, theta, _, _ = row
-    problem, means = make(row, features("spot")), []
+    problem, means = make(row), []
     assert isinstance(problem.process, Heston)
     at = scenario(problem, torch.ones(1, 1, dtype=torch.float64))
     for seed in range(8):
@@ -119,34 +111,34 @@ def test_integrated_variance_has_its_exact_mean(row: tuple[float, ...], features
     assert abs(torch.stack(means).mean() - expected) < 4.0 * error
 
 
-def test_forward_is_a_martingale_at_every_date(features: Make, normals: Normals) -> None:
-    problem = make(SEVERE, features("spot"), rate=0.03, dividend_yields=(0.01,))
+def test_forward_is_a_martingale_at_every_date() -> None:
+    problem = make(SEVERE, rate=0.03, dividend_yields=(0.01,))
     at = scenario(problem, torch.ones(1, 1, dtype=torch.float64))
     until, means = torch.tensor([[[0.3, 1.0]]], dtype=torch.float64), []
     for seed in range(8):
         z = normals(sum(blocks(problem.process, 2)), paths=1 << 12, seed=seed)
         means.append(simulate(problem.process, at, z, until).levels(0).mean())
         means.append(simulate(problem.process, at, z, until).levels(1).mean())
-    found = torch.stack(means).reshape(8, 2)
+    estimates = torch.stack(means).reshape(8, 2)
     expected = torch.exp(0.02 * until[0, 0])
-    assert bool(((found.mean(dim=0) - expected).abs() < 4.0 * found.std(dim=0) / math.sqrt(8)).all())
+    assert bool(((estimates.mean(dim=0) - expected).abs() < 4.0 * estimates.std(dim=0) / math.sqrt(8)).all())
 
 
-def test_path_seen_at_two_dates_has_the_law_of_the_end(features: Make, normals: Normals) -> None:
-    problem = make(MILD, features("spot"))
+def test_path_seen_at_two_dates_has_the_law_of_the_end() -> None:
+    problem = make(MILD)
     at = scenario(problem, torch.ones(1, 1, dtype=torch.float64))
     until, calls = torch.tensor([[[0.2, 0.4]]], dtype=torch.float64), []
     for seed in range(8):
         levels = simulate(problem.process, at, normals(18, paths=1 << 12, seed=seed), until).levels()
         calls.append(torch.relu(levels - 1.0).mean())
-    found = torch.stack(calls)
-    assert abs(found.mean().item() - quantlib((1.0, *MILD[1:]))) < 4.0 * found.std().item() / math.sqrt(8) + 1e-5
+    estimates = torch.stack(calls)
+    assert (
+        abs(estimates.mean().item() - quantlib((1.0, *MILD[1:]))) < 4.0 * estimates.std().item() / math.sqrt(8) + 1e-5
+    )
 
 
-def test_constant_variance_is_black_scholes_and_derivatives_stay_finite(
-    features: Make, conditional_call: Price
-) -> None:
-    problem = make(MILD, features(*NAMES))
+def test_constant_variance_is_black_scholes_and_derivatives_stay_finite() -> None:
+    problem = make(MILD, *NAMES[1:])
     x = torch.tensor([(1.0, 1.0, 0.04, 2.0, 0.04, 0.0, -0.5)], dtype=torch.float64, requires_grad=True)
     value = conditional_call(problem, x, torch.zeros(1, 1, 17, dtype=torch.float64))
     # With dB = 0 the forward is e^(-rho^2 I / 2), and 1 - rho^2 of the variance is left to the open normal.
@@ -159,8 +151,8 @@ def test_constant_variance_is_black_scholes_and_derivatives_stay_finite(
 
 
 @pytest.mark.parametrize("index", range(len(NAMES)))
-def test_zero_parameters_give_finite_paths_and_derivatives(index: int, features: Make, normals: Normals) -> None:
-    problem = make(MILD, features(*NAMES))
+def test_zero_parameters_give_finite_paths_and_derivatives(index: int) -> None:
+    problem = make(MILD, *NAMES[1:])
     x = torch.tensor([MILD], dtype=torch.float64)
     x[0, index] = 0.0
     x.requires_grad_()
@@ -168,11 +160,11 @@ def test_zero_parameters_give_finite_paths_and_derivatives(index: int, features:
     levels = simulate(problem.process, at, normals(17, paths=64), times(problem, at)).levels()
     (gradient,) = torch.autograd.grad(levels.sum(), x, create_graph=True)
     (curvature,) = torch.autograd.grad(gradient.sum(), x)
-    assert all(bool(torch.isfinite(part).all()) for part in (levels, gradient, curvature))
+    assert all(bool(torch.isfinite(label).all()) for label in (levels, gradient, curvature))
 
 
-def test_no_variance_at_all_leaves_the_spot_alone(features: Make, normals: Normals) -> None:
-    problem = make((1.0, 1.0, 0.0, 1.0, 0.0, 0.5, -0.5), features(*NAMES))
+def test_no_variance_at_all_leaves_the_spot_alone() -> None:
+    problem = make((1.0, 1.0, 0.0, 1.0, 0.0, 0.5, -0.5), *NAMES[1:])
     x = torch.tensor([(1.0, 1.0, 0.0, 1.0, 0.0, 0.5, -0.5)], dtype=torch.float64, requires_grad=True)
     at = scenario(problem, x)
     levels = simulate(problem.process, at, normals(17, paths=64), times(problem, at)).levels()
@@ -181,8 +173,8 @@ def test_no_variance_at_all_leaves_the_spot_alone(features: Make, normals: Norma
     assert bool(torch.isfinite(gradient).all())
 
 
-def test_derivatives_agree_with_differences_on_the_same_normals(features: Make, normals: Normals) -> None:
-    problem, z = make(SEVERE, features(*NAMES)), normals(17, paths=16)
+def test_derivatives_agree_with_differences_on_the_same_normals() -> None:
+    problem, z = make(SEVERE, *NAMES[1:]), normals(17, paths=16)
 
     def levels(x: Tensor) -> Tensor:
         at = scenario(problem, x)
@@ -191,11 +183,11 @@ def test_derivatives_agree_with_differences_on_the_same_normals(features: Make, 
     assert torch.autograd.gradcheck(levels, (torch.tensor([SEVERE], dtype=torch.float64, requires_grad=True),))
 
 
-def test_time_and_volatility_scale_are_exact_changes_of_the_parameters(features: Make, normals: Normals) -> None:
+def test_time_and_volatility_scale_are_exact_changes_of_the_parameters() -> None:
     z, one = normals(17, paths=32), torch.ones(1, 1, dtype=torch.float64)
 
     def levels(row: tuple[float, ...], **others: Any) -> Tensor:
-        problem = make(row, features("spot"), **others)
+        problem = make(row, **others)
         at = scenario(problem, one)
         return simulate(problem.process, at, z, times(problem, at)).levels()
 
@@ -207,20 +199,16 @@ def test_time_and_volatility_scale_are_exact_changes_of_the_parameters(features:
     torch.testing.assert_close(scaled, levels(double), rtol=1e-9, atol=0.0)
 
 
-def test_two_assets_have_the_stated_correlation(features: Make, normals: Normals) -> None:
+def test_two_assets_have_the_stated_correlation() -> None:
     C = 0.5
-    rows: dict[str, Any] = {name: (value, value) for name, value in zip(FIELDS, MILD[2:], strict=True)}
-    process = Heston(correlation=((1.0, C), (C, 1.0)), steps=8, **rows)
-    feature = Feature(name="spot", lower=(0.0, 0.0), upper=(3.0, 3.0))
-    problem = PricingProblem(
-        process=process, payoff=Call(weights=(0.5, 0.5), strike=1.0), maturity=0.002, features=(feature,)
-    )
+    mild = make(MILD, steps=8).process
+    problem = problem_of(alike(mild, ((1.0, C), (C, 1.0))), Call(weights=(0.5, 0.5), strike=1.0), maturity=0.002)
     at = scenario(problem, torch.ones(1, 2, dtype=torch.float64))
     z, until = normals(18, paths=1 << 15), times(problem, at)
-    log = torch.log(simulate(process, at, z, until).levels()[0])
+    log = torch.log(simulate(problem.process, at, z, until).levels()[0])
     # dW_i dW_j = C_ij dt for equal rho, and over a day the variances hardly part.
     assert float(torch.corrcoef(log.T)[0, 1]) == pytest.approx(C, abs=0.012)
-    single = make(MILD, features("spot"), steps=8)
+    single = make(MILD, steps=8)
     here = scenario(single, torch.ones(1, 1, dtype=torch.float64))
     alone = simulate(single.process, here, z[..., [0, *range(2, 18, 2)]], until).levels()
     torch.testing.assert_close(alone[0, :, 0], torch.exp(log[:, 0]), rtol=1e-12, atol=0.0)

@@ -3,37 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import QuantLib
 import torch
+from msgspec.structs import replace
 from torch import Tensor
 
-from pricing.domain import Feature
 from pricing.processes.local_volatility import GRADING, SHORTEST, Smile, local_variance, smiles
 from pricing.processes.simulate import blocks, simulate
 from pricing.simulation.scenario import Scenario, scenario, times
-from pricing.specs.european import Call
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import LocalVolatility
 from pricing.types import Array
+from tests.pricing.cases import SURFACE, conditional_call, normals, unit_call
 
-Make = Callable[..., tuple[Feature, ...]]
-Normals = Callable[..., Tensor]
-Price = Callable[[PricingProblem, Tensor, Tensor], Tensor]
 SIGMA, RHO, ETA, GAMMA = 0.2, -0.6, 1.0, 0.4
 STRIKES = (0.85, 1.0, 1.15)
 NAMES = ("spot", "maturity", "volatility", "skew", "curvature")
 ROW = (1.0, 1.0, SIGMA, RHO, ETA)
 
 
-def make(features: tuple[Feature, ...], **others: Any) -> PricingProblem:
+def make(*names: str, **others: Any) -> PricingProblem:
+    """The surface above, quoted at a spot of 1."""
     surface = {"volatilities": (SIGMA,), "skews": (RHO,), "curvatures": (ETA,), "powers": (GAMMA,)}
-    process = LocalVolatility(correlation=((1.0,),), reference_spots=(1.0,), **{**surface, **others})
-    return PricingProblem(process=process, payoff=Call(weights=(1.0,), strike=1.0), maturity=1.0, features=features)
+    return unit_call(replace(SURFACE, reference_spots=(1.0,), **{**surface, **others}), *names)
 
 
 def paths(problem: PricingProblem, x: Tensor, z: Tensor) -> Tensor:
@@ -59,21 +55,21 @@ def at_one(problem: PricingProblem) -> Scenario:
     return scenario(problem, torch.ones(1, 1, dtype=torch.float64))
 
 
-def test_local_variance_is_dupires_of_the_surface(features: Make) -> None:
+def test_local_variance_is_dupires_of_the_surface() -> None:
     k = torch.linspace(-1.0, 1.0, 11, dtype=torch.float64).requires_grad_()
     t = torch.full_like(k, 0.3, requires_grad=True)
     w = total_variance(k, t)
     by_k, by_t = torch.autograd.grad(w.sum(), (k, t), create_graph=True)
     (twice,) = torch.autograd.grad(by_k.sum(), k)
     g = (1.0 - 0.5 * k * by_k / w) ** 2 - 0.25 * by_k**2 * (1.0 / w + 0.25) + 0.5 * twice
-    problem = make(features("spot"))
+    problem = make()
     assert isinstance(problem.process, LocalVolatility)
     surface = smiles(problem.process, at_one(problem), t[:1, None, None, None])
-    found = local_variance(Smile(*(part[0] for part in surface)), k[None, :, None])
-    torch.testing.assert_close(found[0, :, 0], by_t / g, rtol=1e-12, atol=0.0)
+    variance = local_variance(Smile(*(field[0] for field in surface)), k[None, :, None])
+    torch.testing.assert_close(variance[0, :, 0], by_t / g, rtol=1e-12, atol=0.0)
 
 
-def errors(problem: PricingProblem, normals: Normals, *, seeds: int = 4) -> tuple[Array, Array]:
+def errors(problem: PricingProblem, *, seeds: int = 4) -> tuple[Array, Array]:
     """Of call prices against the surface's own, in units of vega times 1 %, and their standard errors."""
     runs = []
     for seed in range(seeds):
@@ -81,25 +77,25 @@ def errors(problem: PricingProblem, normals: Normals, *, seeds: int = 4) -> tupl
         end = paths(problem, torch.ones(1, 1, dtype=torch.float64), z)[0]
         runs.append([torch.relu(end - strike).mean().item() for strike in STRIKES])
     vega = 0.01 * 0.35
-    found = (np.array(runs) - surface_prices(1.0)) / vega
-    return found.mean(axis=0), found.std(axis=0, ddof=1) / math.sqrt(seeds)
+    gaps = (np.array(runs) - surface_prices(1.0)) / vega
+    return gaps.mean(axis=0), gaps.std(axis=0, ddof=1) / math.sqrt(seeds)
 
 
-def test_prices_of_the_surface_come_back(features: Make, normals: Normals) -> None:
-    error, noise = errors(make(features("spot"), steps=32), normals)
+def test_prices_of_the_surface_come_back() -> None:
+    error, noise = errors(make(steps=32))
     assert (np.abs(error) < 4.0 * noise + 0.05).all()
 
 
-def test_weak_order_is_one_for_euler_and_two_for_milstein(features: Make, normals: Normals) -> None:
+def test_weak_order_is_one_for_euler_and_two_for_milstein() -> None:
     def ratio(scheme: str) -> float:
-        coarse, fine = (errors(make(features("spot"), scheme=scheme, steps=n), normals)[0] for n in (4, 8))
+        coarse, fine = (errors(make(scheme=scheme, steps=n))[0] for n in (4, 8))
         return float(np.linalg.norm(coarse) / np.linalg.norm(fine))
 
     assert 1.6 < ratio("euler") < 2.5
     assert 2.8 < ratio("milstein") < 5.5
 
 
-def test_strong_order_is_a_half_for_euler_and_one_for_milstein(features: Make) -> None:
+def test_strong_order_is_a_half_for_euler_and_one_for_milstein() -> None:
     generator = torch.Generator().manual_seed(0)
     finest = 256
     # Every step of a coarse graded grid is a run of whole steps of the finest.
@@ -110,7 +106,7 @@ def test_strong_order_is_a_half_for_euler_and_one_for_milstein(features: Make) -
         z = increments.reshape(1, 2000, steps, -1).sum(dim=-1) / lengths.reshape(steps, -1).sum(dim=-1).sqrt()
         ordered = torch.cat([z[..., -1:], z[..., :-1]], dim=-1)  # the last step's first
         # With a power of 0 the coefficients are smooth from time 0 on, as the theory asks.
-        problem = make(features("spot"), scheme=scheme, steps=steps, powers=(0.0,))
+        problem = make(scheme=scheme, steps=steps, powers=(0.0,))
         return paths(problem, torch.ones(1, 1, dtype=torch.float64), ordered)
 
     exact = end("milstein", finest)
@@ -123,26 +119,24 @@ def test_strong_order_is_a_half_for_euler_and_one_for_milstein(features: Make) -
     assert 0.8 < order("milstein") < 1.2
 
 
-def test_flat_surface_is_black_scholes_with_one_open_normal(features: Make, normals: Normals) -> None:
-    problem = make(features("spot"), curvatures=(0.0,), steps=8)
+def test_flat_surface_is_black_scholes_with_one_open_normal() -> None:
+    problem = make(curvatures=(0.0,), steps=8)
     z = normals(8, paths=32)
-    found = torch.log(paths(problem, torch.ones(1, 1, dtype=torch.float64), z))
+    logs = torch.log(paths(problem, torch.ones(1, 1, dtype=torch.float64), z))
     root = torch.diff((torch.arange(9, dtype=torch.float64) / 8.0) ** GRADING).sqrt()
     driver = (torch.cat([z[..., 1:], z[..., :1]], dim=-1) * root).sum(dim=2)
-    torch.testing.assert_close(found, SIGMA * driver - 0.5 * SIGMA**2, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(logs, SIGMA * driver - 0.5 * SIGMA**2, rtol=1e-10, atol=1e-12)
 
 
-def test_last_step_may_be_integrated_by_blacks_formula(
-    features: Make, normals: Normals, conditional_call: Price
-) -> None:
-    problem, one = make(features("spot"), steps=16), torch.ones(1, 1, dtype=torch.float64)
+def test_last_step_may_be_integrated_by_blacks_formula() -> None:
+    problem, one = make(steps=16), torch.ones(1, 1, dtype=torch.float64)
     runs = [conditional_call(problem, one, normals(16, paths=1 << 12, seed=seed)).mean().item() for seed in range(8)]
     # The last step has no Milstein term: 2e-4 of value at 16 steps.
     assert abs(np.mean(runs) - surface_prices(1.0)[1]) < 4.0 * np.std(runs, ddof=1) / math.sqrt(8) + 2e-4
 
 
-def test_forward_is_a_martingale_at_any_step(features: Make, normals: Normals) -> None:
-    problem = make(features("spot"), steps=2, rate=0.02)
+def test_forward_is_a_martingale_at_any_step() -> None:
+    problem = make(steps=2, rate=0.02)
     means = [
         paths(problem, torch.ones(1, 1, dtype=torch.float64), normals(2, paths=1 << 12, seed=seed)).mean().item()
         for seed in range(8)
@@ -151,27 +145,27 @@ def test_forward_is_a_martingale_at_any_step(features: Make, normals: Normals) -
 
 
 @pytest.mark.parametrize("index", range(len(NAMES)))
-def test_zero_parameters_give_finite_paths_and_derivatives(index: int, features: Make, normals: Normals) -> None:
+def test_zero_parameters_give_finite_paths_and_derivatives(index: int) -> None:
     x = torch.tensor([ROW], dtype=torch.float64)
     x[0, index] = 0.0
     x.requires_grad_()
-    found = paths(make(features(*NAMES), steps=4), x, normals(4, paths=64))
-    (gradient,) = torch.autograd.grad(found.sum(), x, create_graph=True)
+    ends = paths(make(*NAMES[1:], steps=4), x, normals(4, paths=64))
+    (gradient,) = torch.autograd.grad(ends.sum(), x, create_graph=True)
     (curvature,) = torch.autograd.grad(gradient.sum(), x)
-    assert all(bool(torch.isfinite(part).all()) for part in (found, gradient, curvature))
+    assert all(bool(torch.isfinite(label).all()) for label in (ends, gradient, curvature))
 
 
-def test_derivatives_agree_with_differences_on_the_same_normals(features: Make, normals: Normals) -> None:
-    problem, z = make(features(*NAMES), steps=4), normals(4, paths=8)
+def test_derivatives_agree_with_differences_on_the_same_normals() -> None:
+    problem, z = make(*NAMES[1:], steps=4), normals(4, paths=8)
     x = torch.tensor([(1.1, 0.8, 0.25, -0.5, 0.9)], dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda x: paths(problem, x, z).mean(dim=1), (x,))
     assert torch.autograd.gradgradcheck(lambda x: paths(problem, x, z).mean(dim=1), (x,))
 
 
-def test_volatility_scale_runs_the_clock(features: Make, normals: Normals) -> None:
+def test_volatility_scale_runs_the_clock() -> None:
     z = normals(8, paths=16)
-    scaled = make(features("spot", "volatility_scale"), steps=8)
-    longer = make(features("spot", "maturity"), steps=8)
+    scaled = make("volatility_scale", steps=8)
+    longer = make("maturity", steps=8)
     x = torch.tensor([[1.1, 1.5]], dtype=torch.float64)
     y = torch.tensor([[1.1, 2.25]], dtype=torch.float64)
     torch.testing.assert_close(paths(scaled, x, z), paths(longer, y, z), rtol=1e-12, atol=0.0)

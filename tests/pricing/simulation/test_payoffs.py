@@ -29,16 +29,6 @@ def at(**parameters: float) -> Scenario:
     return Scenario(parameters=values)
 
 
-@pytest.mark.parametrize("law", ["additive", "multiplicative"])
-def test_basket_is_the_weighted_sum_of_the_assets(law: str, paths: Paths) -> None:
-    """Shared noise or a sample's own, one matrix product or all assets."""
-    for noise in (paths.noise, paths.noise.expand(2, -1, -1, -1)):
-        found = Paths(forward=paths.forward, noise=noise, law=law, discount=paths.discount)  # type: ignore[arg-type]
-        levels = found.levels(1)
-        expected = 2.0 * levels[..., 0] - 3.0 * levels[..., 1]
-        torch.testing.assert_close(found.basket((2.0, -3.0), 1), expected, rtol=0, atol=1e-14)
-
-
 def test_call_minus_put_is_the_forward_on_every_path(paths: Paths) -> None:
     call, put, here = Call(weights=(1.0, -0.5), strike=0.3), Put(weights=(1.0, -0.5), strike=0.3), at(strike=0.3)
     difference = cash(call, paths, here) - cash(put, paths, here)
@@ -93,7 +83,7 @@ def test_autocall_on_chosen_paths() -> None:
     levels = [[1.1, 1.0, 1.0], [0.7, 0.9, 1.05], [0.7, 0.7, 0.5]]
     noise = torch.tensor(levels, dtype=torch.float64)[None, :, :, None]
     discount = torch.tensor([[[0.96, 0.92, 0.88]]], dtype=torch.float64)
-    found = Paths(
+    chosen = Paths(
         forward=torch.ones(1, 1, 3, 1, dtype=torch.float64), noise=noise, law="multiplicative", discount=discount
     )
     payoff = Autocall(
@@ -105,7 +95,7 @@ def test_autocall_on_chosen_paths() -> None:
         knock_in=0.6,
         notional=100.0,
     )
-    paid = cash(payoff, found, at(coupon_barrier=0.8, knock_in=0.6))[0] * 0.88
+    paid = cash(payoff, chosen, at(coupon_barrier=0.8, knock_in=0.6))[0] * 0.88
     expected = [105.0 * 0.96, 10.0 * 0.92 + 105.0 * 0.88, 50.0 * 0.88]
     assert paid.tolist() == pytest.approx(expected, rel=1e-14)
 

@@ -67,8 +67,6 @@ def test_the_processes_are_named(plain: dict[str, Any]) -> None:
 
 
 def test_words_within_lists() -> None:
-    from surrogate.spec import TrainingSpec
-
     error = refusal(TrainingSpec, {"optimisers": [{"kind": "lbfgs"}, {"kind": "adam", "schedule": "step"}]})
     assert "choose one of" in str(error)
     assert "one_cycle" in str(error)
