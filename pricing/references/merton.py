@@ -4,7 +4,7 @@
 
 with N ~ Poisson(lambda T) and m = e^(mu + delta^2 / 2) - 1.
 
-References: Merton (1976), Option pricing when underlying stock returns are discontinuous, (16).
+References: Merton (1976), (16).
 """
 
 from __future__ import annotations
