@@ -35,3 +35,15 @@ def test_the_commands_import_and_build_from_a_file(root: Path, tmp_path: Path, l
     assert "published given@1" in built.stdout
     shown = runner.invoke(command_line, ["models", "show", "given", "--registry", str(root)], env=environment)
     assert shown.exit_code == 0, shown.output
+
+
+def test_an_import_is_shown_as_it_is_later(root: Path, tmp_path: Path, label_arrays: Arrays) -> None:
+    file, runner = tmp_path / "labels.npz", CliRunner()
+    np.savez(file, **{name: np.repeat(part, 3, axis=0) for name, part in label_arrays(20).items()})  # type: ignore[arg-type]
+    imported = runner.invoke(command_line, ["dataset", "import", str(file), "--registry", str(root), "--name", "desk"])
+    assert "60 rows at 20 points; 40 are copies of others and tell nothing of noise" in imported.stdout
+    identifier = imported.stdout.split()[1].rstrip(":")
+    shown = runner.invoke(command_line, ["dataset", "show", identifier, "--registry", str(root)])
+    assert shown.stdout == imported.stdout
+    listed = runner.invoke(command_line, ["dataset", "list", "--registry", str(root)]).stdout.splitlines()
+    assert listed[1].split()[:6] == [identifier, "desk", "60", "x", "(2)", "yes"]
