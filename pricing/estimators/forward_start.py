@@ -37,7 +37,7 @@ def expected(payoff: ForwardStart, line: Line, strike: Tensor) -> Tensor:
 
 
 def exchange(a: Tensor, c: Tensor, b: Tensor, d: Tensor, *, call: bool) -> Tensor:
-    """Expectation of (a e^(c x) - b e^(d x))^+, or of its negative. Shape: a, b batch path; c, d broadcast -> batch path."""
+    """Expectation of (a e^(c x) - b e^(d x))^+, or of its negative. Shape: batch path, broadcast -> batch path."""
     apart = c - d
     moves = apart.abs() > CERTAIN
     safe = torch.where(moves, apart, torch.ones_like(apart))
