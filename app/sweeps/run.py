@@ -23,7 +23,7 @@ from app.sweeps.spec import Case, SweepSpec
 from pricing.domain import Box
 from pricing.specs.base import dump
 from pricing.types import Array
-from surrogate.runtime import onnxruntime
+from surrogate.runtime import Session, open_session
 
 # Rows of one call, and how often it is timed: a request of one trade, and a risk report's chunk.
 BATCHES = {1: 200, 1024: 20}
@@ -111,9 +111,7 @@ def measure_latencies(
 
 
 def _latency(model: Path, box: Box) -> dict[str, float]:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    session = open_session(model.read_bytes(), threads=1)
     latency = {}
     for rows, repeats in BATCHES.items():
         features = box.from_uniforms(np.random.default_rng(0).random((rows, box.dimension)))
@@ -122,7 +120,7 @@ def _latency(model: Path, box: Box) -> dict[str, float]:
     return latency
 
 
-def _timed(session: Any, features: Array) -> float:
+def _timed(session: Session, features: Array) -> float:
     start = time.perf_counter()
     session.run(["value", "delta", "gamma"], {"features": features})
     return time.perf_counter() - start

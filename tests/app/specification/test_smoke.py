@@ -8,7 +8,7 @@ import pytest
 from app.pipeline.steps import build
 from app.specification.build import read_build_spec
 from app.specification.smoke import smoke
-from surrogate.runtime import onnxruntime
+from surrogate.runtime import open_session
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*.toml"))
 
@@ -18,7 +18,7 @@ def test_every_example_builds_and_its_file_answers_in_its_box(example: Path, tmp
     spec = smoke(read_build_spec(example))
     made = build(spec, tmp_path)
     assert made.manifest["name"] == spec.name == example.stem.replace("_", "-")
-    session = onnxruntime.InferenceSession(made.model, providers=["CPUExecutionProvider"])
+    session = open_session(made.model)
     lower, upper = (
         np.concatenate([feature[bound] for feature in made.manifest["features"]]) for bound in ("lower", "upper")
     )

@@ -17,7 +17,7 @@ from surrogate.export.parity import check_parity
 from surrogate.functions.network import flatten, initialise
 from surrogate.greeks import greeks
 from surrogate.reductions.choice import reduce
-from surrogate.runtime import onnxruntime
+from surrogate.runtime import open_session
 
 PAIR = ((1.0, 0.4), (0.4, 1.0))
 SPOT = Feature(name="spot", lower=(0.7, 0.7), upper=(1.4, 1.4))
@@ -80,9 +80,7 @@ def test_single_precision_has_its_own_bound() -> None:
 def test_named_greeks_are_columns_of_delta() -> None:
     problem = PROBLEMS["carry"]
     network = initialise((2, 3, 1), "softplus", generator=torch.Generator().manual_seed(1))
-    session = onnxruntime.InferenceSession(
-        to_onnx(network, box=problem.box, metadata={}, reduction=reduce(problem)), providers=["CPUExecutionProvider"]
-    )
+    session = open_session(to_onnx(network, box=problem.box, metadata={}, reduction=reduce(problem)))
     x = problem.box.from_uniforms(np.random.default_rng(0).random((20, problem.box.dimension)))
     names = [output.name for output in session.get_outputs()]
     assert names == ["value", "delta", "gamma", "strike", "rho", "volatility_scale", "vega", "theta"]

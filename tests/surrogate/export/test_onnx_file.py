@@ -14,7 +14,7 @@ from surrogate.export.onnx_file import read_network, to_onnx
 from surrogate.export.parity import check_parity
 from surrogate.functions.activations import ActivationName
 from surrogate.functions.network import Network, flatten, initialise, value_gradient_hessian
-from surrogate.runtime import onnxruntime
+from surrogate.runtime import open_session
 
 SMOOTH: list[ActivationName] = ["silu", "softplus", "tanh"]
 # One neuron in the last layer once lost half its digits to a float32 fusion; 3 < d and 8 > d take both Hessian paths.
@@ -45,7 +45,7 @@ def test_float64_keeps_relative_accuracy_far_in_the_tail(generator: torch.Genera
         activation="softplus",
     )
     x = np.random.default_rng(0).uniform(0.3, 1.7, (50, 2))
-    session = onnxruntime.InferenceSession(to_onnx(network, box=cube(2), metadata={}))
+    session = open_session(to_onnx(network, box=cube(2), metadata={}))
     _, delta, gamma = session.run(None, {"features": x})
     _, want_delta, want_gamma = value_gradient_hessian(network, torch.from_numpy(x))
     np.testing.assert_allclose(delta, want_delta.numpy(), rtol=1e-12, atol=0.0)

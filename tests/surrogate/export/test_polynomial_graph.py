@@ -14,7 +14,7 @@ from surrogate.export.onnx_file import read_network, read_surrogate, to_onnx
 from surrogate.export.parity import check_parity
 from surrogate.functions.polynomial import PolynomialSurrogate, value_gradient_hessian
 from surrogate.reductions.choice import reduce
-from surrogate.runtime import onnxruntime
+from surrogate.runtime import open_session
 
 # One feature; one axis of one degree after the other; all features; few axes of many features, long way out.
 SHAPES = [(1, 1, 2), (1, 1, 9), (7, 1, 2), (7, 1, 3), (7, 1, 24), (3, 3, 2), (4, 4, 5), (7, 3, 6), (40, 12, 2)]
@@ -85,7 +85,7 @@ def test_every_greek_of_a_scaled_price_comes_from_the_polynomial(
     model = to_onnx(wide, box=problem.box, metadata={}, reduction=reduction, dtype=dtype)
     if dtype == torch.float64:
         check_parity(model, wide, problem.box, reduction=reduction)
-    session = onnxruntime.InferenceSession(model)
+    session = open_session(model)
     rows = np.array([[1.5, 1.5, 0.8, 1e-6], [1.5, 1.4, 1.0, 0.0], [0.5, 0.5, 1.2, 0.02], [1.0, 1.1, 1.0, 1.0]])
     number = np.float64 if dtype == torch.float64 else np.float32
     names = [part.name for part in session.get_outputs()]
@@ -104,7 +104,7 @@ def test_a_polynomial_is_no_network(generator: torch.Generator) -> None:
 
 def test_an_answer_is_the_polynomials_own(generator: torch.Generator) -> None:
     surrogate, x = drawn(5, 2, 4, generator), np.random.default_rng(0).uniform(0.3, 1.7, (20, 5))
-    session = onnxruntime.InferenceSession(to_onnx(surrogate, box=cube(5), metadata={}))
+    session = open_session(to_onnx(surrogate, box=cube(5), metadata={}))
     for got, want in zip(
         session.run(None, {"features": x}), value_gradient_hessian(surrogate, torch.from_numpy(x)), strict=True
     ):
