@@ -24,7 +24,7 @@ from pricing.draws import stream
 from pruning.prune import prune
 from pruning.spec import PruningSpec
 from surrogate.dataset import Dataset
-from surrogate.export.onnx_file import to_onnx
+from surrogate.export.onnx_writer import to_onnx
 from surrogate.functions.network import Network, initialise, value
 from surrogate.runtime import Session, open_session
 

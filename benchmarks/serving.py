@@ -40,7 +40,7 @@ from app.registry.registry import Registry
 from pricing.domain import Box, Feature
 from pricing.specs.base import dump
 from surrogate.artifact.files import Artifact
-from surrogate.export.onnx_file import to_onnx
+from surrogate.export.onnx_writer import to_onnx
 from surrogate.functions.network import initialise
 
 WIDTHS = (7, 32, 32, 1)

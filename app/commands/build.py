@@ -141,7 +141,7 @@ def evaluate(
 ) -> None:
     """Measure a published version against an independent reference, on fresh points."""
     from surrogate.evaluation.evaluate import evaluate as evaluate_network
-    from surrogate.export.onnx_file import read_surrogate
+    from surrogate.export.onnx_reader import read_surrogate
     from surrogate.reductions.choice import reduce
 
     folder = find_version(open_registry(read_settings(registry)), model)

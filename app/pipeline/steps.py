@@ -55,7 +55,8 @@ from surrogate.artifact.files import Artifact
 from surrogate.artifact.manifest import make_artifact
 from surrogate.dataset import Dataset
 from surrogate.evaluation.evaluate import evaluate as evaluate_network
-from surrogate.export.onnx_file import read_network, read_surrogate, to_onnx
+from surrogate.export.onnx_reader import read_network, read_surrogate
+from surrogate.export.onnx_writer import to_onnx
 from surrogate.flows.flow import transport
 from surrogate.functions.network import Network, initialise
 from surrogate.functions.surrogate import Surrogate

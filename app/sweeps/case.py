@@ -35,7 +35,8 @@ from pruning.stage import size
 from surrogate.artifact.files import to_json
 from surrogate.dataset import Dataset
 from surrogate.evaluation.evaluate import accuracy, predict, reference
-from surrogate.export.onnx_file import read_network, to_onnx
+from surrogate.export.onnx_reader import read_network
+from surrogate.export.onnx_writer import to_onnx
 from surrogate.export.parity import check_parity
 from surrogate.functions.network import Network
 from surrogate.learning.training import fit, silent

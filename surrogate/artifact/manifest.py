@@ -15,7 +15,7 @@ from pricing.specs.base import dump
 from pricing.specs.problem import PricingProblem
 from surrogate.artifact.files import MODEL, MODEL_FLOAT32, Artifact, to_json
 from surrogate.artifact.model_card import card
-from surrogate.export.onnx_file import to_onnx
+from surrogate.export.onnx_writer import to_onnx
 from surrogate.export.parity import check_parity
 from surrogate.functions.surrogate import Surrogate
 from surrogate.functions.surrogate import describe as describe_surrogate

@@ -14,7 +14,7 @@ from app.specification.jobs import load_spec
 from pricing.specs.base import dump
 from surrogate.artifact.files import read
 from surrogate.evaluation.evaluate import evaluate
-from surrogate.export.onnx_file import read_network
+from surrogate.export.onnx_reader import read_network
 
 ROOT = Path(__file__).parent.parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.toml"))

@@ -25,7 +25,7 @@ from pricing.errors import InvalidSpec
 from pricing.specs.base import load
 from surrogate.artifact import files
 from surrogate.artifact.files import Artifact
-from surrogate.export.onnx_file import read_surrogate
+from surrogate.export.onnx_reader import read_surrogate
 from surrogate.functions.polynomial import PolynomialSurrogate, value_gradient_hessian
 
 pytestmark = pytest.mark.anyio

@@ -22,7 +22,7 @@ from pruning.errors import ImpossibleSparsity
 from pruning.intervals.interval import ACTIVATION_ULPS
 from pruning.shape import prove_shape
 from surrogate.artifact import files
-from surrogate.export.onnx_file import read_network
+from surrogate.export.onnx_reader import read_network
 
 PRUNING = {"method": "magnitude", "sparsity": 0.3}
 

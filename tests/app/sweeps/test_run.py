@@ -22,7 +22,7 @@ from app.sweeps.executor import open_executor
 from app.sweeps.report import make_report
 from app.sweeps.run import Outcome, measure_latencies, run_cases
 from app.sweeps.spec import DENSE, Case, SweepSpec, read_sweep_spec
-from surrogate.export.onnx_file import read_network
+from surrogate.export.onnx_reader import read_network
 
 PATIENCE_SECONDS = 60.0
 SWEEP = """

@@ -17,7 +17,7 @@ from pricing.specs.process import Bachelier, BlackScholes
 from surrogate.artifact.files import MODEL, MODEL_FLOAT32, Artifact, files
 from surrogate.artifact.manifest import make_artifact
 from surrogate.evaluation.evaluate import evaluate
-from surrogate.export.onnx_file import read_network
+from surrogate.export.onnx_reader import read_network
 from surrogate.functions.network import Network, flatten
 from surrogate.spec import EvaluationSpec
 

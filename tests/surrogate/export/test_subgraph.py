@@ -16,7 +16,7 @@ from pricing.specs.payoff import Call
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier
 from surrogate.errors import CorruptArtifact
-from surrogate.export.onnx_file import to_onnx
+from surrogate.export.onnx_writer import to_onnx
 from surrogate.export.subgraph import part_for
 from surrogate.functions.network import initialise
 from surrogate.reductions.choice import reduce
