@@ -41,7 +41,7 @@ from surrogate.errors import SurrogateError
 from surrogate.functions.network import Network, initialise
 from surrogate.learning.training import train
 from surrogate.spec import Adam, TrainingSpec
-from surrogate.standardisation import fit_scaling, to_raw
+from surrogate.standardisation import fit_standardisation, to_raw
 
 SPARSITIES = (0.5, 0.7, 0.9, 0.95, 0.98, 0.99)
 SAMPLES = 512
@@ -135,7 +135,7 @@ def from_scratch(case: Case, sparsity: float, seed: int) -> Row:
         return {"refused": f"no network of two hidden layers has {limit} parameters"}
     generator, start = torch.Generator().manual_seed(seed), time.process_time()
     fresh = initialise((inputs, width, width, outputs), case.dense.activation, generator=generator)
-    given = to_raw(fresh, fit_scaling(case.dataset.x, case.dataset.y))
+    given = to_raw(fresh, fit_standardisation(case.dataset.x, case.dataset.y))
     small = parameters(inputs, width, outputs) <= SMALL
     recipe, samples = (case.scratch, case.few) if small else (case.training, case.dataset)
     trained = train(given, samples, recipe, generator=generator).network

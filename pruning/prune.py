@@ -26,10 +26,10 @@ from pruning.stage import Budget, Cut, Evidence, size
 from surrogate.dataset import Dataset, Samples, as_dataset, normalise
 from surrogate.functions.network import Network, initialise
 from surrogate.learning.training import silent, train
-from surrogate.standardisation import Scaling, fit_scaling, to_raw
+from surrogate.standardisation import Standardisation, fit_standardisation, to_raw
 
 # Means and standard deviations come from about so many samples: they need no more, and a large data set is read once.
-SCALING_SAMPLES = 8192
+STANDARDISATION_SAMPLES = 8192
 
 AnyNetwork = TypeVar("AnyNetwork", Network, torch.nn.Sequential)
 
@@ -93,11 +93,11 @@ def _prune(
 ) -> Pruned[Network]:
     method, given = METHODS[spec.method], network.to(torch.float64)
     path = budgets(given, spec, method)
-    domain, scaling = _checked(given, dataset, spec, box, start), _scaling(dataset)
+    domain, standardisation = _checked(given, dataset, spec, box, start), _standardisation(dataset)
     smaller, stages = given, list[dict[str, Any]]()
     bound: float | None = 0.0
     for stage, budget in enumerate(path):
-        evidence = _evidence(dataset, scaling, spec, domain, generator)
+        evidence = _evidence(dataset, standardisation, spec, domain, generator)
         if spec.retraining == "one_shot":
             smaller, bound = given, 0.0
         cut = Cut(network=smaller, bound=0.0)
@@ -124,7 +124,7 @@ def evidence_for(
         PruningError: box or dataset do not fit.
     """
     domain = _checked(network, dataset, spec, box, None)
-    return _evidence(dataset, _scaling(dataset), spec, domain, generator)
+    return _evidence(dataset, _standardisation(dataset), spec, domain, generator)
 
 
 def one_stage(given: Network, budget: Budget, cut: Cut, spec: PruningSpec, dtype: torch.dtype) -> Pruned[Network]:
@@ -208,20 +208,24 @@ def _require_finite(name: str, values: Tensor) -> None:
         )
 
 
-def _scaling(dataset: Dataset) -> Scaling:
-    """Means and standard deviations of about `SCALING_SAMPLES` samples, float64."""
-    thinned = dataset.rows(slice(None, None, -(-len(dataset) // SCALING_SAMPLES)))
-    return fit_scaling(thinned.x.double(), thinned.y if dataset.has_classes else thinned.y.double())
+def _standardisation(dataset: Dataset) -> Standardisation:
+    """Means and standard deviations of about `STANDARDISATION_SAMPLES` samples, float64."""
+    thinned = dataset.rows(slice(None, None, -(-len(dataset) // STANDARDISATION_SAMPLES)))
+    return fit_standardisation(thinned.x.double(), thinned.y if dataset.has_classes else thinned.y.double())
 
 
 def _evidence(
-    dataset: Dataset, scaling: Scaling, spec: PruningSpec, domain: Interval | None, generator: torch.Generator
+    dataset: Dataset,
+    standardisation: Standardisation,
+    spec: PruningSpec,
+    domain: Interval | None,
+    generator: torch.Generator,
 ) -> Evidence:
     """At most ``spec.samples`` random samples in normalised units, fresh at every stage, and the box."""
     chosen = torch.randperm(len(dataset), generator=generator)[: spec.samples]
     return Evidence(
-        dataset=normalise(dataset.rows(chosen).to(torch.float64), scaling),
-        scaling=scaling,
+        dataset=normalise(dataset.rows(chosen).to(torch.float64), standardisation),
+        standardisation=standardisation,
         training=dataset,
         domain=domain,
         spec=spec,
@@ -239,7 +243,7 @@ def _rewound(network: Network, evidence: Evidence, start: Network | None) -> Net
             origin = start.to(network.dtype)
         case "random":
             fresh = initialise(network.widths, network.activation, generator=evidence.generator)
-            origin = to_raw(fresh, evidence.scaling)
+            origin = to_raw(fresh, evidence.standardisation)
     return apply(replace(origin, linear=network.linear), masks_of(network))
 
 

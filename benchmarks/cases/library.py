@@ -19,7 +19,7 @@ from surrogate.evaluation.evaluate import Prediction, accuracy, predict, referen
 from surrogate.functions.network import Network, initialise, outputs
 from surrogate.learning.training import draw, train
 from surrogate.spec import LBFGS, Adam, LevenbergMarquardt, NetworkSpec, Optimiser, SobolevLoss, TrainingSpec
-from surrogate.standardisation import fit_scaling, to_raw
+from surrogate.standardisation import fit_standardisation, to_raw
 
 EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "bachelier_basket_7.toml"
 # Share of the 1,797 digits that train; the others judge.
@@ -108,7 +108,7 @@ def digits(seed: int, *, smoke: bool) -> Case:
 
     dataset, generator = Dataset(x=x[:first], y=y[:first]), torch.Generator().manual_seed(seed)
     fresh = initialise((64, 40, 20, 10), "relu", generator=generator)
-    start = to_raw(fresh, fit_scaling(dataset.x, dataset.y))
+    start = to_raw(fresh, fit_standardisation(dataset.x, dataset.y))
     return Case(
         name="digits",
         dense=train(start, dataset, recipe(60), generator=generator).network,

@@ -26,7 +26,7 @@ from pruning.stage import Budget, Cut, Evidence
 from pruning.weights import felt
 from surrogate.dataset import Dataset
 from surrogate.functions.network import Network
-from surrogate.standardisation import Scaling, to_normalised, to_raw
+from surrogate.standardisation import Standardisation, to_normalised, to_raw
 
 # Largest number of weights of a network whose rows are held as a matrix: 1,024 rows of them take 40 MB.
 SMALL = 5000
@@ -52,20 +52,20 @@ class Step:
 
     Args:
         network: the units that the problem is stated in.
-        scaling: takes those to raw units.
+        standardisation: takes those to raw units.
         scale: what the weights were multiplied with. Shape: (weight,).
         sizes: number of weights in every layer.
     """
 
     problem: Quadratic
     network: Network
-    scaling: Scaling
+    standardisation: Standardisation
     scale: Tensor
     sizes: list[int]
 
     def cut(self, w: Tensor) -> Cut:
         """The network with these weights. Shape: weight ->."""
-        return Cut(network=to_raw(with_weights(self.network, w.double() / self.scale), self.scaling))
+        return Cut(network=to_raw(with_weights(self.network, w.double() / self.scale), self.standardisation))
 
 
 def prune_chita(network: Network, budget: Budget, evidence: Evidence) -> Cut:
@@ -77,10 +77,10 @@ def prune_chita(network: Network, budget: Budget, evidence: Evidence) -> Cut:
     anchor, w = step.problem.anchor, solve(step.problem, budget.count, evidence.spec, step.sizes)
     if budget.count < len(anchor):
         return step.cut(w)
-    loss = sample_loss(to_normalised(network, evidence.scaling), evidence)
+    loss = sample_loss(to_normalised(network, evidence.standardisation), evidence)
     for halvings in range(HALVINGS):
         cut = step.cut(anchor + (w - anchor) / 2.0**halvings)
-        if sample_loss(to_normalised(cut.network, evidence.scaling), evidence) < loss:
+        if sample_loss(to_normalised(cut.network, evidence.standardisation), evidence) < loss:
             return cut
     return Cut(network=network)
 
@@ -157,11 +157,13 @@ def pose(network: Network, evidence: Evidence) -> Step:
     noise.
     """
     spec, data, classes = evidence.spec, evidence.dataset, evidence.dataset.has_classes
-    scaling = evidence.scaling
+    standardisation = evidence.standardisation
     if classes:
-        scaling = replace(scaling, x_scale=scaling.x_scale.square().mean().sqrt().expand_as(scaling.x_scale))
-        data = replace(data, x=data.x * (evidence.scaling.x_scale / scaling.x_scale))
-    network = to_normalised(network, scaling)
+        standardisation = replace(
+            standardisation, x_scale=standardisation.x_scale.square().mean().sqrt().expand_as(standardisation.x_scale)
+        )
+        data = replace(data, x=data.x * (evidence.standardisation.x_scale / standardisation.x_scale))
+    network = to_normalised(network, standardisation)
     rows = _rows(network, data, evidence)
     masks = masks_of(network)
     kept = torch.cat([mask.flatten() for mask in masks])
@@ -185,7 +187,7 @@ def pose(network: Network, evidence: Evidence) -> Step:
     else:
         matrix, residual = condensed(rows.matrix(masks) / scale, rows.residual)
         problem = Quadratic(rows=matrix, anchor=anchor, residual=residual, ridge=ridge, priority=priority)
-    return Step(problem=problem, network=network, scaling=scaling, scale=scale, sizes=sizes)
+    return Step(problem=problem, network=network, standardisation=standardisation, scale=scale, sizes=sizes)
 
 
 def _rows(network: Network, data: Dataset, evidence: Evidence) -> Rows:

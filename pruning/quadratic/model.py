@@ -124,7 +124,7 @@ class Expansion:
 
     def cut(self, w: Tensor) -> Cut:
         """The network with these weights, raw units. Shape: weight ->."""
-        return Cut(network=to_raw(self.network_at(w), self.evidence.scaling))
+        return Cut(network=to_raw(self.network_at(w), self.evidence.standardisation))
 
 
 def expand(network: Network, evidence: Evidence) -> Expansion:
@@ -133,7 +133,7 @@ def expand(network: Network, evidence: Evidence) -> Expansion:
     Raises:
         PruningError: the rows would not fit into memory.
     """
-    normalised = to_normalised(network, evidence.scaling)
+    normalised = to_normalised(network, evidence.standardisation)
     masks = masks_of(network)
     rows = ROWS[evidence.spec.rows](normalised, evidence.dataset, evidence.generator)
     matrix, residual = condensed(rows.matrix(masks), rows.residual)

@@ -17,7 +17,7 @@ from surrogate.dataset import Dataset, normalise
 from surrogate.functions.polynomial import PolynomialSurrogate
 from surrogate.learning.differential_pca import Axes, find_axes, project
 from surrogate.spec import PolynomialSpec
-from surrogate.standardisation import fit_scaling
+from surrogate.standardisation import fit_standardisation
 
 # Deltas by every input weigh the same, but for inputs that move the value by less than this share of what the first one
 # does: theirs may be rounding or noise, and would weigh as much as all that is known.
@@ -47,8 +47,8 @@ def fit_polynomial(dataset: Dataset, spec: PolynomialSpec) -> Regression:
     if spec.inputs == "differential_pca":
         axes = find_axes(dataset, spec)
         require_few(axes, spec)
-    scaling = fit_scaling(dataset.x, dataset.y) if axes is None else axes.scaling
-    seen = normalise(dataset, scaling) if axes is None else project(dataset, axes)
+    standardisation = fit_standardisation(dataset.x, dataset.y) if axes is None else axes.standardisation
+    seen = normalise(dataset, standardisation) if axes is None else project(dataset, axes)
     found = fit(
         make_basis(seen.x, spec.degree),
         seen.x,
@@ -59,12 +59,12 @@ def fit_polynomial(dataset: Dataset, spec: PolynomialSpec) -> Regression:
         derivative_weight=spec.derivative_weight * influence(seen) if spec.derivative_weight > 0.0 else 0.0,
     )
     turn = torch.eye(dataset.x.shape[1], dtype=dataset.x.dtype) if axes is None else axes.matrix
-    matrix = turn / scaling.x_scale[:, None] / found.basis.scale
-    coefficients = found.coefficients * scaling.y_scale
-    coefficients[0] += scaling.y_mean
+    matrix = turn / standardisation.x_scale[:, None] / found.basis.scale
+    coefficients = found.coefficients * standardisation.y_scale
+    coefficients[0] += standardisation.y_mean
     surrogate = PolynomialSurrogate(
         matrix=matrix,
-        offset=-scaling.x_mean @ matrix - found.basis.mean / found.basis.scale,
+        offset=-standardisation.x_mean @ matrix - found.basis.mean / found.basis.scale,
         degree=spec.degree,
         coefficients=coefficients,
     )

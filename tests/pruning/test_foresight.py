@@ -18,14 +18,14 @@ from surrogate.dataset import Dataset, normalise
 from surrogate.functions.network import Network, initialise, outputs
 from surrogate.learning.losses import loss_weights, residuals
 from surrogate.spec import SobolevLoss, TrainingSpec
-from surrogate.standardisation import fit_scaling, to_normalised
+from surrogate.standardisation import fit_standardisation, to_normalised
 
 
 def evidence_of(dataset: Dataset, spec: PruningSpec) -> Evidence:
-    scaling = fit_scaling(dataset.x, dataset.y)
+    standardisation = fit_standardisation(dataset.x, dataset.y)
     return Evidence(
-        dataset=normalise(dataset, scaling),
-        scaling=scaling,
+        dataset=normalise(dataset, standardisation),
+        standardisation=standardisation,
         training=dataset,
         domain=None,
         spec=spec,
@@ -160,7 +160,7 @@ def test_grasp_is_minus_half_the_change_of_the_squared_gradient_on_removal(
 
 
 def test_grasp_first_removes_what_raises_the_gradient_norm_most(evidence: Evidence, network: Network) -> None:
-    given = to_normalised(network, evidence.scaling)
+    given = to_normalised(network, evidence.standardisation)
     step, changes = 1e-5, {}
     before = squared_gradient(given, evidence, 1.0)
     for layer, weight in enumerate(given.weights):

@@ -16,7 +16,7 @@ from pruning.stage import Budget, Evidence, size
 from surrogate.dataset import Dataset, normalise
 from surrogate.functions.network import Network, initialise, outputs
 from surrogate.spec import LBFGS, SobolevLoss, TrainingSpec
-from surrogate.standardisation import fit_scaling
+from surrogate.standardisation import fit_standardisation
 
 
 def matrix(f: int = 24, c: int = 12, seed: int = 0) -> torch.Tensor:
@@ -24,10 +24,10 @@ def matrix(f: int = 24, c: int = 12, seed: int = 0) -> torch.Tensor:
 
 
 def evidence(dataset: Dataset) -> Evidence:
-    scaling = fit_scaling(dataset.x, dataset.y)
+    standardisation = fit_standardisation(dataset.x, dataset.y)
     return Evidence(
-        dataset=normalise(dataset, scaling),
-        scaling=scaling,
+        dataset=normalise(dataset, standardisation),
+        standardisation=standardisation,
         training=dataset,
         domain=None,
         spec=PruningSpec(method="alds", sparsity=0.3),

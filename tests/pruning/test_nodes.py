@@ -14,7 +14,7 @@ from pruning.spec import PruningSpec
 from pruning.stage import Budget, Evidence
 from surrogate.dataset import Dataset, normalise
 from surrogate.functions.network import Network, outputs
-from surrogate.standardisation import fit_scaling
+from surrogate.standardisation import fit_standardisation
 
 OPTIONS: tuple[dict[str, Any], ...] = (
     {},
@@ -28,10 +28,10 @@ OPTIONS: tuple[dict[str, Any], ...] = (
 
 @pytest.fixture
 def evidence(dataset: Dataset, interval: Interval, generator: torch.Generator) -> Evidence:
-    scaling = fit_scaling(dataset.x, dataset.y)
+    standardisation = fit_standardisation(dataset.x, dataset.y)
     return Evidence(
-        dataset=normalise(dataset, scaling),
-        scaling=scaling,
+        dataset=normalise(dataset, standardisation),
+        standardisation=standardisation,
         training=dataset,
         domain=interval,
         spec=PruningSpec(method="significance", sparsity=0.5),
@@ -86,10 +86,10 @@ def test_the_unit_of_an_input_does_not_change_the_scores(trained: Network, evide
     other = replace(
         evidence,
         spec=PruningSpec(method="significance", sparsity=0.5, targets=("delta", "gamma")),
-        scaling=replace(evidence.scaling, x_scale=evidence.scaling.x_scale * unit),
+        standardisation=replace(evidence.standardisation, x_scale=evidence.standardisation.x_scale * unit),
         domain=Interval(evidence.box.lower * unit, evidence.box.upper * unit),
     )
-    same = replace(other, scaling=evidence.scaling, domain=evidence.domain)
+    same = replace(other, standardisation=evidence.standardisation, domain=evidence.domain)
     for one, two in zip(
         saliency.node_significance(trained, same, enclose(trained, same.box)),
         saliency.node_significance(network, other, enclose(network, other.box)),

@@ -25,7 +25,7 @@ from pruning.stage import Budget, Evidence, size
 from surrogate.dataset import Dataset, normalise
 from surrogate.functions.activations import ActivationName
 from surrogate.functions.network import Network, flatten, forward, initialise, outputs, unflatten
-from surrogate.standardisation import fit_scaling
+from surrogate.standardisation import fit_standardisation
 
 # Standard errors of an average that a statement about it may be off by.
 ERRORS = 4.0
@@ -35,10 +35,10 @@ ERRORS = 4.0
 def evidence(generator: torch.Generator) -> Evidence:
     x = torch.rand(2048, 4, generator=generator, dtype=torch.float64)
     dataset = Dataset(x=x, y=x.sum(dim=1))
-    scaling = fit_scaling(x, dataset.y)
+    standardisation = fit_standardisation(x, dataset.y)
     return Evidence(
-        dataset=normalise(dataset, scaling),
-        scaling=scaling,
+        dataset=normalise(dataset, standardisation),
+        standardisation=standardisation,
         training=dataset,
         domain=None,
         spec=PruningSpec(method="ntk_sap", sparsity=0.5),

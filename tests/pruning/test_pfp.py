@@ -14,7 +14,7 @@ from pruning.spec import PruningSpec
 from pruning.stage import Budget, Evidence, size
 from surrogate.dataset import Dataset, normalise
 from surrogate.functions.network import Network, initialise, outputs
-from surrogate.standardisation import fit_scaling, to_normalised
+from surrogate.standardisation import fit_standardisation, to_normalised
 
 CHOICES: list[Choice] = [surest, partly_drawn, drawn]
 
@@ -28,10 +28,10 @@ def clocks_of(width: int, generator: torch.Generator) -> Tensor:
 
 
 def evidence(dataset: Dataset, box: Interval | None = None, **options: object) -> Evidence:
-    scaling = fit_scaling(dataset.x, dataset.y)
+    standardisation = fit_standardisation(dataset.x, dataset.y)
     return Evidence(
-        dataset=normalise(dataset, scaling),
-        scaling=scaling,
+        dataset=normalise(dataset, standardisation),
+        standardisation=standardisation,
         training=dataset,
         domain=box,
         spec=PruningSpec(method="pfp", sparsity=0.5, **options),  # type: ignore[arg-type]
@@ -125,7 +125,7 @@ def test_the_bound_holds_and_the_most_sensitive_stay(trained: Network, dataset: 
         assert cut.bound is not None
         x = torch.lerp(interval.lower, interval.upper, torch.rand(2000, 3, dtype=torch.float64))
         assert float((outputs(cut.network, x) - outputs(trained, x)).abs().max()) <= cut.bound
-    scores = sensitivities(to_normalised(trained, given.scaling), given)[1].amax(dim=0)
+    scores = sensitivities(to_normalised(trained, given.standardisation), given)[1].amax(dim=0)
     kept = [int((row == trained.biases[0]).nonzero()[0]) for row in cut.network.biases[0]]
     assert set(kept) == set(scores.argsort(descending=True)[: len(kept)].tolist())
 

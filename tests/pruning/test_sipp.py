@@ -13,7 +13,7 @@ from pruning.spec import PruningSpec
 from pruning.stage import Budget, Evidence, size
 from surrogate.dataset import Dataset, normalise
 from surrogate.functions.network import Network
-from surrogate.standardisation import fit_scaling
+from surrogate.standardisation import fit_standardisation
 
 
 def positive_row(width: int = 30) -> tuple[Tensor, Tensor, Tensor]:
@@ -128,11 +128,11 @@ def test_the_hybrid_leaves_chance_out_where_its_bound_is_worse() -> None:
 
 @pytest.mark.parametrize("hybrid", [False, True])
 def test_the_number_of_weights_comes_close_to_the_budget(trained: Network, dataset: Dataset, hybrid: bool) -> None:
-    scaling = fit_scaling(dataset.x, dataset.y)
+    standardisation = fit_standardisation(dataset.x, dataset.y)
     for count in (100, 60, 20):
         evidence = Evidence(
-            dataset=normalise(dataset, scaling),
-            scaling=scaling,
+            dataset=normalise(dataset, standardisation),
+            standardisation=standardisation,
             training=dataset,
             domain=None,
             spec=PruningSpec(method="sipp_random", sparsity=0.5),

@@ -14,7 +14,7 @@ from pruning.spec import PruningSpec
 from pruning.stage import Budget, Evidence
 from surrogate.dataset import Dataset, normalise
 from surrogate.functions.network import initialise
-from surrogate.standardisation import fit_scaling
+from surrogate.standardisation import fit_standardisation
 
 
 def random_model(rows: int, sizes: list[int], generator: torch.Generator) -> Model:
@@ -85,10 +85,10 @@ def test_blocks_that_do_not_share_rows_are_the_whole(generator: torch.Generator)
 def test_a_block_that_would_take_minutes_is_refused(generator: torch.Generator) -> None:
     x = torch.randn(4, 60, generator=generator, dtype=torch.float64)
     data = Dataset(x=x, y=x[:, 0])
-    scaling = fit_scaling(data.x, data.y)
+    standardisation = fit_standardisation(data.x, data.y)
     evidence = Evidence(
-        dataset=normalise(data, scaling),
-        scaling=scaling,
+        dataset=normalise(data, standardisation),
+        standardisation=standardisation,
         training=data,
         domain=None,
         spec=PruningSpec(method="obs_greedy", sparsity=0.5, block=2 * LARGEST_BLOCK),

@@ -13,7 +13,7 @@ from pruning.spec import MethodName, PruningSpec
 from pruning.stage import Budget, Evidence, size
 from surrogate.dataset import Dataset, normalise
 from surrogate.functions.network import Network, initialise, outputs
-from surrogate.standardisation import fit_scaling
+from surrogate.standardisation import fit_standardisation
 
 
 @pytest.fixture
@@ -30,10 +30,10 @@ def model(generator: torch.Generator) -> Model:
 def evidence_of(
     dataset: Dataset, generator: torch.Generator, method: MethodName, rounds: int | None = None
 ) -> Evidence:
-    scaling = fit_scaling(dataset.x, dataset.y)
+    standardisation = fit_standardisation(dataset.x, dataset.y)
     return Evidence(
-        dataset=normalise(dataset, scaling),
-        scaling=scaling,
+        dataset=normalise(dataset, standardisation),
+        standardisation=standardisation,
         training=dataset,
         domain=None,
         spec=PruningSpec(method=method, sparsity=0.5, rounds=rounds),

@@ -13,7 +13,7 @@ from pruning.spec import PruningSpec
 from pruning.stage import Evidence
 from surrogate.dataset import Dataset, normalise
 from surrogate.functions.network import Network, outputs
-from surrogate.standardisation import fit_scaling, to_normalised
+from surrogate.standardisation import fit_standardisation, to_normalised
 
 
 def random_model(rows: int, sizes: list[int], generator: torch.Generator, *, ridge: float = 0.1) -> Model:
@@ -34,10 +34,10 @@ def chosen(indices: tuple[int, ...], size: int) -> Tensor:
 
 @pytest.fixture
 def evidence(dataset: Dataset, generator: torch.Generator) -> Evidence:
-    scaling = fit_scaling(dataset.x, dataset.y)
+    standardisation = fit_standardisation(dataset.x, dataset.y)
     return Evidence(
-        dataset=normalise(dataset, scaling),
-        scaling=scaling,
+        dataset=normalise(dataset, standardisation),
+        standardisation=standardisation,
         training=dataset,
         domain=None,
         spec=PruningSpec(method="obs", sparsity=0.5),
@@ -102,7 +102,7 @@ def test_the_model_of_a_network_is_its_linearised_squared_error(evidence: Eviden
     model = expansion.model
     torch.testing.assert_close(model.rows.norm(dim=0), torch.ones_like(model.anchor))
     data = evidence.dataset
-    network = to_normalised(trained, evidence.scaling)
+    network = to_normalised(trained, evidence.standardisation)
     rows = gauss_newton(network, data, evidence.generator)
     gradient = expansion.columns(rows.combine(rows.residual))
     torch.testing.assert_close(model.rows.T @ model.residual, gradient)
