@@ -66,7 +66,7 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Budget:
+class RunBudget:
     """How much of everything; smoke is for CI and proves only that the pipeline runs."""
 
     hidden: tuple[int, ...]
@@ -76,7 +76,7 @@ class Budget:
     iterations: int
 
 
-FULL = Budget(
+FULL = RunBudget(
     hidden=(128,) * 6,
     labels=LabelSpec(
         samples=16_384,
@@ -91,7 +91,7 @@ FULL = Budget(
     epochs=60,
     iterations=1000,
 )
-SMOKE = Budget(
+SMOKE = RunBudget(
     hidden=(16,) * 6,
     labels=LabelSpec(samples=256, paths=64, replicates=2, order=1, draws=Draws(pilot=64)),
     fine_tuning_samples=64,
@@ -132,7 +132,7 @@ def timed(work: Callable[[], Result]) -> tuple[Result, float]:
     return work(), time.perf_counter() - start
 
 
-def run(seed: int, budget: Budget) -> list[dict[str, Any]]:
+def run(seed: int, budget: RunBudget) -> list[dict[str, Any]]:
     """All rows of one seed."""
     problem = make_problem(seed)
     generator = torch.Generator().manual_seed(seed)

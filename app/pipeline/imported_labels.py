@@ -21,9 +21,9 @@ from pricing.labels import load as load_labels
 from pricing.types import Array
 from surrogate.dataset import Dataset, from_labels
 from surrogate.evaluation.held_out import judge
-from surrogate.evaluation.replicates import Noise, copies, replicate_noise
+from surrogate.evaluation.replicates import LabelNoise, copies, replicate_noise
 from surrogate.functions.surrogate import Surrogate
-from surrogate.learning.noise import Choice, draw_groups
+from surrogate.learning.ridge import RidgeChoice, draw_groups
 from surrogate.spec import TrainingSpec
 
 # What a certificate says instead of statements about the shape.
@@ -125,7 +125,7 @@ def braked(folder: Path, build: BuildSpec, training: TrainingSpec) -> TrainingSp
     return replace(training, ridge=read_json(chosen)["ridge"] if chosen.exists() else "auto")
 
 
-def keep_choice(folder: Path, choice: Choice | None) -> None:
+def keep_choice(folder: Path, choice: RidgeChoice | None) -> None:
     """Leave how the ridge was chosen for later steps and for the report."""
     if choice is not None:
         write_json(folder / "ridge.json", {"ridge": choice.ridge, "tried": [asdict(score) for score in choice.scores]})
@@ -141,5 +141,5 @@ def judge_held_out(folder: Path, network: Surrogate) -> dict[str, Any]:
     """The report against the rows that were held out."""
     noise = read_json(folder / "labels.json")["noise"] or {}
     return judge(
-        network, read(folder / HELD_OUT), noise={name: Noise(**found) for name, found in noise.items()} or None
+        network, read(folder / HELD_OUT), noise={name: LabelNoise(**found) for name, found in noise.items()} or None
     )

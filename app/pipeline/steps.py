@@ -168,7 +168,7 @@ def train(folder: Path, progress: Progress) -> None:
     if build.polynomial is not None:
         found = fit_polynomial(data, build.polynomial)
         network, axes = found.surrogate, found.axes
-        write_json(folder / "ridge.json", {"ridge": found.ridge})
+        write_json(folder / "ridge.json", {"ridge": found.relative_ridge})
     elif build.pruning is not None and METHODS[build.pruning.method].phase != "after":
         network = initial(build, data)
     else:

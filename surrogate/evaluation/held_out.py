@@ -22,7 +22,7 @@ from torch import Tensor
 from pricing.types import Array
 from surrogate.dataset import Dataset
 from surrogate.evaluation.evaluate import predict
-from surrogate.evaluation.replicates import FEWEST, Noise, Places, averaged, numbered
+from surrogate.evaluation.replicates import FEWEST, LabelNoise, Places, averaged, numbered
 from surrogate.functions.surrogate import Surrogate
 
 # A share that is less sure than this says nothing.
@@ -31,7 +31,7 @@ WIDEST = 0.1
 SURE = 3.0
 
 
-def judge(network: Surrogate, data: Dataset, *, noise: Mapping[str, Noise] | None) -> dict[str, Any]:
+def judge(network: Surrogate, data: Dataset, *, noise: Mapping[str, LabelNoise] | None) -> dict[str, Any]:
     """The report of a surrogate on held-out labels, as plain data for JSON.
 
     Args:
@@ -58,7 +58,7 @@ def judge(network: Surrogate, data: Dataset, *, noise: Mapping[str, Noise] | Non
     }
 
 
-def _scores(predicted: Tensor, labels: Tensor, noise: Noise | None, points: Places) -> dict[str, float | None]:
+def _scores(predicted: Tensor, labels: Tensor, noise: LabelNoise | None, points: Places) -> dict[str, float | None]:
     error, spread = (predicted - labels).square(), (labels - labels.mean(dim=0)).square().sum(dim=0)
     varies = spread > 0.0
     ratio = error.sum(dim=0)[varies] / spread[varies]
@@ -72,7 +72,7 @@ def _scores(predicted: Tensor, labels: Tensor, noise: Noise | None, points: Plac
     }
 
 
-def without_noise(predicted: Array, labels: Array, points: Places, noise: Noise) -> tuple[float, float] | None:
+def without_noise(predicted: Array, labels: Array, points: Places, noise: LabelNoise) -> tuple[float, float] | None:
     """R2 without the noise, at most 1, and its standard error; None where the labels do not tell it.
 
     R = 1 - (e - s^2) / (a - s^2), with e the mean square error and a the variance of the points' mean labels and s^2

@@ -22,14 +22,14 @@ Places = NDArray[np.intp]
 FEWEST = 10
 
 
-class Noise(NamedTuple):
+class LabelNoise(NamedTuple):
     """Mean square of the noise in a label, and its standard error."""
 
     square: float
     error: float
 
 
-def replicate_noise(x: Array, labels: Mapping[str, Array]) -> dict[str, Noise] | None:
+def replicate_noise(x: Array, labels: Mapping[str, Array]) -> dict[str, LabelNoise] | None:
     """The noise of each kind of label from rows whose features repeat; None where too few do, or none differ.
 
     Pooled over groups g of equal features, S_g the squares around the mean of the n_g rows (a mean over coordinates):
@@ -49,7 +49,7 @@ def replicate_noise(x: Array, labels: Mapping[str, Array]) -> dict[str, Noise] |
         squares = np.bincount(groups, weights=((label - averaged(label, groups)[groups]) ** 2).mean(axis=1))
         square = float(squares.sum()) / spare
         between = float(np.linalg.norm(squares - square * (size - 1))) / spare
-        found[name] = Noise(square=square, error=max(between, square * math.sqrt(2.0 / spare)))
+        found[name] = LabelNoise(square=square, error=max(between, square * math.sqrt(2.0 / spare)))
     return found if any(noise.square > 0.0 for noise in found.values()) else None
 
 

@@ -26,10 +26,14 @@ LEAST_INFLUENCE = 1e-2
 
 @dataclass(frozen=True, kw_only=True)
 class Regression:
-    """A fitted surrogate, the ridge it was fitted with, and its axes where it does not see all features."""
+    """A fitted surrogate, and its axes where it does not see all features.
+
+    Args:
+        relative_ridge: rho of the fit as a share of the largest eigenvalue of its normal equations.
+    """
 
     surrogate: PolynomialSurrogate
-    ridge: float
+    relative_ridge: float
     axes: Axes | None
 
 
@@ -68,7 +72,7 @@ def fit_polynomial(dataset: Dataset, spec: PolynomialSpec) -> Regression:
         degree=spec.degree,
         coefficients=coefficients,
     )
-    return Regression(surrogate=surrogate, ridge=found.ridge, axes=axes)
+    return Regression(surrogate=surrogate, relative_ridge=found.ridge, axes=axes)
 
 
 def require_few(axes: Axes, spec: PolynomialSpec) -> None:

@@ -15,8 +15,8 @@ from surrogate.errors import TrainingDiverged
 from surrogate.functions.network import Network, initialise
 from surrogate.learning.differential_pca import Axes, find_axes, lift, project
 from surrogate.learning.losses import Objective, free_coordinates, loss_weights
-from surrogate.learning.noise import Choice, choose_ridge, continued
 from surrogate.learning.optimisers import minimise
+from surrogate.learning.ridge import RidgeChoice, choose_ridge, continued
 from surrogate.spec import NetworkSpec, TrainingSpec
 from surrogate.standardisation import fit_standardisation, to_normalised, to_raw
 
@@ -36,7 +36,7 @@ class Trained:
     network: Network
     losses: tuple[float, ...]
     axes: Axes | None = None
-    choice: Choice | None = None
+    choice: RidgeChoice | None = None
 
 
 def silent(done: float) -> None:

@@ -32,7 +32,7 @@ from pricing.errors import InvalidSpec
 from pricing.specs.base import dump, load
 from pricing.types import Array
 from surrogate.artifact import files
-from surrogate.learning.noise import draw_groups
+from surrogate.learning.ridge import draw_groups
 
 LIMITS = Limits(rows=10_000, size=1 << 24)
 TRAINING = {"optimisers": [{"kind": "levenberg_marquardt", "starts": 2, "short": 5, "finalists": 1, "long": 5}]}

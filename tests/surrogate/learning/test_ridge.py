@@ -12,7 +12,7 @@ from surrogate.dataset import Dataset, normalise
 from surrogate.errors import SurrogateError
 from surrogate.functions.network import Network, flatten, initialise, value_gradient_hessian
 from surrogate.learning.losses import Objective, free_coordinates, loss_weights
-from surrogate.learning.noise import ACCEPTED, FOLDS, LEAST, PROGRESS, choose_ridge, draw_groups, folds
+from surrogate.learning.ridge import ACCEPTED, FOLDS, LEAST, PROGRESS, choose_ridge, draw_groups, folds
 from surrogate.learning.training import Trained, fit, train
 from surrogate.spec import LBFGS, Adam, LevenbergMarquardt, NetworkSpec, Optimiser, SobolevLoss, TrainingSpec
 from surrogate.standardisation import fit_standardisation
@@ -64,7 +64,7 @@ def test_a_chosen_ridge_saves_the_gamma_of_noisy_labels(seed: int) -> None:
     assert found[0.0].choice is None
 
 
-def test_labels_without_noise_need_no_brake() -> None:
+def test_labels_without_noise_need_no_ridge() -> None:
     x = torch.linspace(-2.0, 2.0, 200, dtype=torch.float64)[:, None]
     data = Dataset(x=x, y=torch.nn.functional.softplus(x[:, 0]), gradient=torch.sigmoid(x))
     spec = TrainingSpec(optimisers=(QUICK,), ridge="auto")
