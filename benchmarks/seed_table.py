@@ -44,9 +44,10 @@ from pricing.specs.process import Bachelier
 from pricing.specs.sampler import UniformSampler
 from pruning.prune import prune
 from pruning.spec import PruningSpec
-from surrogate.artifact.files import show_r2
+from surrogate.artifact.sentences import show_r2
 from surrogate.dataset import Dataset, from_labels
-from surrogate.evaluation.evaluate import accuracy, predict, reference
+from surrogate.evaluation.accuracy import accuracy, predict
+from surrogate.evaluation.evaluate import reference
 from surrogate.functions.network import Network, value_and_gradient
 from surrogate.learning.training import fit, train
 from surrogate.spec import LBFGS, Adam, LevenbergMarquardt, NetworkSpec, SobolevLoss, TrainingSpec
@@ -119,10 +120,10 @@ def score(network: Network, problem: PricingProblem, seed: int) -> dict[str, Any
     return {
         "parameters": network.parameters,
         "widths": list(network.widths),
-        "values": scores["value"]["r2"],
-        "deltas": scores["delta"]["r2"],
-        "gammas": scores["gamma"]["parallel_r2"],
-        "gammas_frobenius": scores["gamma"]["r2"],
+        "values": scores["value"].r2,
+        "deltas": scores["delta"].r2,
+        "gammas": scores["gamma"].parallel_r2,
+        "gammas_frobenius": scores["gamma"].r2,
     }
 
 

@@ -15,7 +15,7 @@ from app.commands.terminal import JsonOption, progress_bar, read_settings, show_
 from app.files import replacing, write_json
 from app.sweeps.executor import ONE_THREAD, open_executor
 from app.sweeps.spec import read_sweep_spec
-from surrogate.artifact.files import show_r2
+from surrogate.artifact.sentences import show_r2
 
 REPORT, PAGE = "report.json", "report.html"
 # What a shell says of a command that Ctrl-C has ended.

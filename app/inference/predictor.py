@@ -20,9 +20,9 @@ from app.files import read_json
 from app.inference.answer import DEFAULT_OUTPUTS, Answer
 from app.registry.registry import Registry
 from pricing.domain import Box
-from pricing.specs.base import load
 from pricing.types import Array
 from surrogate.artifact.files import MANIFEST, MODEL, verify
+from surrogate.artifact.manifest import read_box
 from surrogate.errors import CorruptArtifact
 from surrogate.export.subgraph import part_for
 from surrogate.runtime import CPU, CUDA, Session, has_cuda, open_session
@@ -66,7 +66,7 @@ def load_predictor(folder: Path, *, provider: Provider) -> Predictor:
         Unavailable: ``provider="cuda"`` where the runtime cannot use it.
     """
     verify(folder)
-    box = load(Box, {"features": read_json(folder / MANIFEST)["features"]})
+    box = read_box(read_json(folder / MANIFEST))
     model = (folder / MODEL).read_bytes()
     session = partial(open_session, threads=THREADS, providers=execution_providers(provider))
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,15 @@ from app.specification.build import BuildSpec
 from pricing.draws import stream
 from pricing.errors import InvalidSpec
 from pricing.labels import load as load_labels
+from pricing.specs.base import dump
 from pricing.types import Array
 from surrogate.dataset import Dataset, from_labels
 from surrogate.evaluation.held_out import judge
-from surrogate.evaluation.replicates import LabelNoise, copies, replicate_noise
+from surrogate.evaluation.replicates import copies, replicate_noise
 from surrogate.functions.surrogate import Surrogate
 from surrogate.learning.ridge import RidgeChoice, draw_groups
+from surrogate.report.report import Report
+from surrogate.report.sources import ImportedLabels, LabelNoise
 from surrogate.spec import TrainingSpec
 
 # What a certificate says instead of statements about the shape.
@@ -68,7 +70,7 @@ def describe(facts: dict[str, Any]) -> dict[str, Any]:
 def noise_of(data: Dataset) -> dict[str, dict[str, float]] | None:
     """What repeated features tell of the noise in values and deltas, as plain data."""
     noise = replicate_noise(data.x.numpy(), labels_of(data))
-    return None if noise is None else {name: found._asdict() for name, found in noise.items()}
+    return None if noise is None else {name: dump(found) for name, found in noise.items()}
 
 
 def labels_of(data: Dataset) -> dict[str, Array]:
@@ -128,7 +130,7 @@ def braked(folder: Path, build: BuildSpec, training: TrainingSpec) -> TrainingSp
 def keep_choice(folder: Path, choice: RidgeChoice | None) -> None:
     """Leave how the ridge was chosen for later steps and for the report."""
     if choice is not None:
-        write_json(folder / "ridge.json", {"ridge": choice.ridge, "tried": [asdict(score) for score in choice.scores]})
+        write_json(folder / "ridge.json", {"ridge": choice.ridge, "tried": [dump(score) for score in choice.scores]})
 
 
 def found_ridge(folder: Path) -> dict[str, Any]:
@@ -137,7 +139,7 @@ def found_ridge(folder: Path) -> dict[str, Any]:
     return {"ridge": read_json(path)} if path.exists() else {}
 
 
-def judge_held_out(folder: Path, network: Surrogate) -> dict[str, Any]:
+def judge_held_out(folder: Path, network: Surrogate) -> Report[ImportedLabels]:
     """The report against the rows that were held out."""
     noise = read_json(folder / "labels.json")["noise"] or {}
     return judge(

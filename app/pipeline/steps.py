@@ -52,7 +52,8 @@ from pruning.shape import prove_shape
 from pruning.sparse_flow import learn_states
 from surrogate.artifact import files
 from surrogate.artifact.files import Artifact
-from surrogate.artifact.manifest import make_artifact
+from surrogate.artifact.make import make_artifact
+from surrogate.artifact.manifest import Certificate
 from surrogate.dataset import Dataset
 from surrogate.evaluation.evaluate import evaluate as evaluate_network
 from surrogate.export.onnx_reader import read_network, read_surrogate
@@ -64,6 +65,7 @@ from surrogate.learning.polynomial import fit_polynomial
 from surrogate.learning.training import draw, fit
 from surrogate.reductions.choice import reduce
 from surrogate.reductions.reduction import Reduction, to_canonical, to_network
+from surrogate.report.report import AnyReport, plain_report, read_report
 
 # Share of the label step that a flow takes to learn a table, where there is one: a minute beside simulated labels.
 FLOW_SHARE = 0.5
@@ -81,8 +83,8 @@ def load_parent(folder: Path, _: Progress) -> None:
     registry = Registry(Path(given.registry))
     number = registry.resolve(job.model, job.version)
     parent = files.read(registry.folder(job.model, number))
-    origin = parent.manifest["provenance"]
-    build = load(BuildSpec, origin["build"])
+    origin = parent.manifest.provenance
+    build = load(BuildSpec, origin.build)
     build = settle_dataset(
         replace(build, seed=job.seed, pruning=job.pruning, labels=job.labels or build.labels), registry.root
     )
@@ -92,7 +94,7 @@ def load_parent(folder: Path, _: Progress) -> None:
         folder / "parent.json",
         {
             "build": dump(build),
-            "simulated_paths": origin["simulated_paths"],
+            "simulated_paths": origin.simulated_paths,
             "parent": {"model": job.model, "version": number},
         },
     )
@@ -178,7 +180,7 @@ def train(folder: Path, progress: Progress) -> None:
         network, axes = trained.network, trained.axes
         imported_labels.keep_choice(folder, trained.choice)
     if axes is not None:
-        write_json(folder / "axes.json", axes.facts)
+        write_json(folder / "axes.json", dump(axes.facts))
     write_network(folder / "trained.onnx", network, build)
 
 
@@ -227,6 +229,7 @@ def evaluate(folder: Path, _: Progress) -> None:
     """Measure the network against an independent reference, or against the rows that a dataset held out."""
     build, network = read_build(folder), final_network(folder)
     labels = read_json(folder / "labels.json")
+    report: AnyReport
     if build.problem is None:
         report = imported_labels.judge_held_out(folder, network)
     else:
@@ -244,7 +247,7 @@ def evaluate(folder: Path, _: Progress) -> None:
     facts = {"labels": labels, "pruning": pruning, "axes": axes, **imported_labels.found_ridge(folder)}
     if build.problem is not None and isinstance(build.problem.payoff, Bermudan):
         facts["bounds"] = bounds_report(build.problem, build.labels.estimator, seed=build.seed)
-    write_json(folder / "report.json", {**report, **facts})
+    write_json(folder / "report.json", {**plain_report(report), **facts})
 
 
 def export(folder: Path, _: Progress) -> None:
@@ -254,8 +257,8 @@ def export(folder: Path, _: Progress) -> None:
         final_network(folder),
         name=build.name,
         problem=build.problem or build.box,
-        report=read_json(folder / "report.json"),
-        certificate=read_json(folder / "certificate.json"),
+        report=read_report(read_json(folder / "report.json")),
+        certificate=load(Certificate, read_json(folder / "certificate.json")),
         provenance=provenance(folder, build),
         float32=build.export.float32,
         reduction=reduction_of(build),

@@ -34,7 +34,8 @@ from pruning.spec import PruningSpec
 from pruning.stage import size
 from surrogate.artifact.files import to_json
 from surrogate.dataset import Dataset
-from surrogate.evaluation.evaluate import accuracy, predict, reference
+from surrogate.evaluation.accuracy import accuracy, predict
+from surrogate.evaluation.evaluate import reference
 from surrogate.export.onnx_reader import read_network
 from surrogate.export.onnx_writer import to_onnx
 from surrogate.export.parity import check_parity
@@ -225,5 +226,5 @@ def _judged(case: Case, network: Network) -> dict[str, dict[str, dict[str, float
     for domain in places:
         found = predict(network, domain.shown, reduction)
         scores = accuracy(found, reference(domain.problem, domain.asked), problem.box)
-        judged[domain.name] = {greek: {score: scores[greek][score] for score in SCORES} for greek in GREEKS}
+        judged[domain.name] = {greek: {score: getattr(scores[greek], score) for score in SCORES} for greek in GREEKS}
     return judged

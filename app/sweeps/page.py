@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader
-
-from surrogate.artifact.files import show_r2
+from app.pages import render
+from surrogate.artifact.sentences import show_r2
 
 # Eight colours with a contrast of at least 3 against the light and the dark background (WCAG 1.4.11). Five shapes go
 # round beside them, so that neighbours differ in both and no pair repeats before the forty-first method.
@@ -29,9 +27,6 @@ WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 420, 64, 16, 28, 48
 BEST, WORST = 1e-10, 10.0
 # Steps within a decade that get a tick.
 STEPS = (1, 2, 5)
-
-TEMPLATES = Environment(loader=FileSystemLoader(Path(__file__).parents[1] / "templates"), autoescape=True)
-TEMPLATES.filters["r2"] = show_r2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +65,8 @@ def make_page(report: Mapping[str, Any]) -> str:
     labels = list(dict.fromkeys(case["label"] for case in report["cases"]))
     styles = {label: (COLOURS[i % len(COLOURS)], SHAPES[i % len(SHAPES)]) for i, label in enumerate(labels)}
     axes = {"parameters": "weights and biases", "latency": "latency of 1,024 rows, dense network = 1"}
-    return TEMPLATES.get_template("sweep.html").render(
+    return render(
+        "sweep.html",
         report=report,
         styles=styles,
         charts=[chart(rows, name, axis, styles) for name, axis in axes.items()] if rows else [],

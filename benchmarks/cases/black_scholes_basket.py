@@ -22,7 +22,7 @@ from scipy.special import ndtr
 
 from pricing.draws import stream, to_normals, uniforms
 from pricing.types import Array
-from surrogate.evaluation.evaluate import Prediction
+from surrogate.evaluation.accuracy import Prediction
 
 WEIGHTS = np.full(5, 0.2)
 VOLATILITIES = np.array([0.15, 0.2, 0.25, 0.3, 0.4])

@@ -15,9 +15,11 @@ from pricing.domain import Box, Feature
 from pricing.draws import stream
 from pricing.types import Array
 from surrogate.dataset import Dataset
-from surrogate.evaluation.evaluate import Prediction, accuracy, predict, reference
+from surrogate.evaluation.accuracy import Prediction, accuracy, predict
+from surrogate.evaluation.evaluate import reference
 from surrogate.functions.network import Network, initialise, outputs
 from surrogate.learning.training import draw, train
+from surrogate.report.scores import OUTPUTS
 from surrogate.spec import LBFGS, Adam, LevenbergMarquardt, NetworkSpec, Optimiser, SobolevLoss, TrainingSpec
 from surrogate.standardisation import fit_standardisation, to_raw
 
@@ -65,8 +67,8 @@ def _option(name: str, box: Box, labels: Pricer, judge: Pricer, *, seed: int, sm
     exact = judge(spots)
 
     def score(network: Network) -> Mapping[str, float]:
-        found = accuracy(predict(network, spots), exact)
-        return {greek: found[greek]["r2"] for greek in ("value", "delta", "gamma")}
+        scores = accuracy(predict(network, spots), exact)
+        return {greek: known for greek in OUTPUTS if (known := scores[greek].r2) is not None}
 
     def recipe(*optimisers: Optimiser) -> TrainingSpec:
         return TrainingSpec(loss=SobolevLoss(order=1), optimisers=optimisers)

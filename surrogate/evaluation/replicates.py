@@ -9,24 +9,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pricing.types import Array, BoolArray
+from surrogate.report.sources import LabelNoise
 
 # The number of each row's group.
 Places = NDArray[np.intp]
 # Fewer replicates, or points, than this do not tell their own spread: it may be off by several times.
 FEWEST = 10
-
-
-class LabelNoise(NamedTuple):
-    """Mean square of the noise in a label, and its standard error."""
-
-    square: float
-    error: float
 
 
 def replicate_noise(x: Array, labels: Mapping[str, Array]) -> dict[str, LabelNoise] | None:
@@ -44,13 +38,13 @@ def replicate_noise(x: Array, labels: Mapping[str, Array]) -> dict[str, LabelNoi
     spare = int((size - 1).sum())
     if spare < FEWEST:
         return None
-    found = {}
+    noises = {}
     for name, label in labels.items():
         squares = np.bincount(groups, weights=((label - averaged(label, groups)[groups]) ** 2).mean(axis=1))
         square = float(squares.sum()) / spare
         between = float(np.linalg.norm(squares - square * (size - 1))) / spare
-        found[name] = LabelNoise(square=square, error=max(between, square * math.sqrt(2.0 / spare)))
-    return found if any(noise.square > 0.0 for noise in found.values()) else None
+        noises[name] = LabelNoise(square=square, error=max(between, square * math.sqrt(2.0 / spare)))
+    return noises if any(noise.square > 0.0 for noise in noises.values()) else None
 
 
 def averaged(label: Array, groups: Places) -> Array:

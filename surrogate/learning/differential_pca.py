@@ -25,6 +25,7 @@ from pricing.draws import principal_axes
 from surrogate.dataset import Dataset, normalise
 from surrogate.errors import SurrogateError
 from surrogate.functions.network import Network
+from surrogate.report.sources import AxesFacts
 from surrogate.spec import NetworkSpec, PolynomialSpec
 from surrogate.standardisation import Standardisation, fit_standardisation, to_raw
 
@@ -51,9 +52,9 @@ class Axes:
         return self.matrix.shape[1]
 
     @property
-    def facts(self) -> dict[str, float]:
+    def facts(self) -> AxesFacts:
         """What a report says of them."""
-        return {"count": len(self), "lost_gradient": self.lost_gradient, "lost_value": self.lost_value}
+        return AxesFacts(count=len(self), lost_gradient=self.lost_gradient, lost_value=self.lost_value)
 
 
 def find_axes(dataset: Dataset, spec: NetworkSpec | PolynomialSpec) -> Axes:

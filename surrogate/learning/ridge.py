@@ -25,6 +25,7 @@ from surrogate.dataset import Dataset
 from surrogate.errors import SurrogateError
 from surrogate.learning.losses import Objective
 from surrogate.learning.optimisers import minimise
+from surrogate.report.sources import RidgeScore
 from surrogate.spec import LevenbergMarquardt, Optimiser
 
 # Ridges tried, as shares of the loss of a network of zeros, half a decade apart: with a stronger one than the first
@@ -44,15 +45,6 @@ PATIENCE = 3
 ACCEPTED = 1.0
 # Fewer groups of samples than this cannot be split so that each part says anything.
 LEAST = 20
-
-
-@dataclass(frozen=True, kw_only=True)
-class RidgeScore:
-    """What a ridge leaves on samples held out: the mean loss, and its excess over the best in standard errors."""
-
-    ridge: float
-    loss: float
-    excess: float
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,7 +27,8 @@ from pricing.specs.process import Bachelier
 from pruning.shifts import Noise
 from pruning.spec import PruningSpec
 from surrogate.artifact.files import Artifact
-from surrogate.artifact.manifest import make_artifact
+from surrogate.artifact.make import make_artifact
+from surrogate.artifact.manifest import Provenance
 from surrogate.evaluation.evaluate import evaluate
 from surrogate.functions.network import Network, initialise
 from surrogate.spec import EvaluationSpec
@@ -122,7 +123,7 @@ def network() -> Network:
 def artifact(network: Network, problem: PricingProblem) -> Artifact:
     """The network as it is published, without a float32 variant."""
     report = evaluate(network, problem, EvaluationSpec(samples=64), seed=1)
-    provenance = {"build": {}, "seed": 1, "simulated_paths": 1024}
+    provenance = Provenance(build={}, seed=1, simulated_paths=1024)
     return make_artifact(network, name="basket", problem=problem, report=report, provenance=provenance)
 
 

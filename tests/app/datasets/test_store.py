@@ -32,7 +32,9 @@ from pricing.errors import InvalidSpec
 from pricing.specs.base import dump, load
 from pricing.types import Array
 from surrogate.artifact import files
+from surrogate.artifact.manifest import plain_manifest
 from surrogate.learning.ridge import draw_groups
+from surrogate.report.report import plain_report
 
 LIMITS = Limits(rows=10_000, size=1 << 24)
 TRAINING = {"optimisers": [{"kind": "levenberg_marquardt", "starts": 2, "short": 5, "finalists": 1, "long": 5}]}
@@ -134,7 +136,7 @@ def test_labels_without_derivatives_need_a_loss_of_values(root: Path, tmp_path: 
         settle_dataset(load(BuildSpec, given(facts["dataset"])), root)
     spec = load(BuildSpec, given(facts["dataset"], training=TRAINING | {"loss": {"order": 0}}))
     report = steps.build(spec, tmp_path / "job", registry=root).report
-    assert report["accuracy"]["delta"]["r2"] is None
+    assert report.accuracy["delta"].r2 is None
 
 
 @pytest.mark.parametrize(
@@ -183,7 +185,7 @@ def test_a_build_from_a_dataset_is_checked(change: dict[str, Any], path: str) ->
 def test_a_model_is_built_pruned_and_described(stored: str, root: Path, tmp_path: Path) -> None:
     spec = load(BuildSpec, given(stored))
     made = steps.build(spec, tmp_path / "job", registry=root)
-    manifest, report = made.manifest, made.report
+    manifest, report = plain_manifest(made.manifest), plain_report(made.report)
     assert manifest["problem"] is None
     assert manifest["features"][0]["name"] == "x"
     assert manifest["certificate"]["shape"] is None
@@ -206,8 +208,8 @@ def test_a_model_is_built_pruned_and_described(stored: str, root: Path, tmp_path
     pruning = {"method": "magnitude", "sparsity": 0.3, "fine_tuning": TRAINING}
     job = load(PruneJobSpec, {"model": "given", "pruning": pruning})
     pruned = steps.build(job, tmp_path / "prune", registry=root)
-    assert pruned.manifest["network"]["parameters"] < manifest["network"]["parameters"]
-    assert pruned.manifest["provenance"]["parent"] == {"model": "given", "version": 1}
+    assert plain_manifest(pruned.manifest)["network"]["parameters"] < manifest["network"]["parameters"]
+    assert plain_manifest(pruned.manifest)["provenance"]["parent"] == {"model": "given", "version": 1}
 
 
 def test_repeated_rows_stay_together_and_tell_the_noise(root: Path, tmp_path: Path) -> None:
@@ -216,7 +218,7 @@ def test_repeated_rows_stay_together_and_tell_the_noise(root: Path, tmp_path: Pa
     facts, _ = store.import_file(tmp_path / "paths.npz", root, LIMITS)
     assert (facts["distinct_rows"], facts["copies"]) == (500, 0)
     made = steps.build(load(BuildSpec, given(facts["dataset"])), tmp_path / "job", registry=root)
-    report = made.report
+    report = plain_report(made.report)
     assert report["labels"]["held_out"] % 4 == 0
     assert report["noise_floor"]["value"] == pytest.approx(replicated(parts["y"]))
     assert report["noise_floor"]["delta"] == pytest.approx(replicated(parts["dydx"]))
@@ -240,8 +242,8 @@ def test_copied_rows_do_not_tell_the_noise(root: Path, tmp_path: Path) -> None:
     assert "1000 rows at 100 points; 900 are copies of others" in shown
     identifier = store.catalogue(root)[0]["dataset"]
     made = steps.build(load(BuildSpec, given(identifier)), tmp_path / "job", registry=root)
-    assert made.report["noise_floor"] is None
-    assert made.report["accuracy"]["value"]["explained"] is None
+    assert plain_report(made.report)["noise_floor"] is None
+    assert plain_report(made.report)["accuracy"]["value"]["explained"] is None
     assert "900 rows are copies of others" in made.card
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.http.routes.models import templates
+from app.http.report_page import report_page
 from app.pipeline.plan import WEIGHTS, plan
 from app.pipeline.steps import STEPS, build
 from app.registry.registry import Registry
@@ -22,7 +22,9 @@ from pruning.errors import ImpossibleSparsity
 from pruning.intervals.interval import ACTIVATION_ULPS
 from pruning.shape import prove_shape
 from surrogate.artifact import files
+from surrogate.artifact.manifest import plain_manifest
 from surrogate.export.onnx_reader import read_network
+from surrogate.report.report import plain_report
 
 PRUNING = {"method": "magnitude", "sparsity": 0.3}
 
@@ -42,7 +44,7 @@ def test_the_same_specification_gives_the_same_bytes(tiny: dict[str, Any], tmp_p
 
 def test_provenance_tells_how_to_make_it_again(tiny: dict[str, Any], tmp_path: Path) -> None:
     made = build(load(BuildSpec, tiny), tmp_path)
-    provenance = made.manifest["provenance"]
+    provenance = plain_manifest(made.manifest)["provenance"]
     again = build(load(BuildSpec, provenance["build"]), tmp_path / "again")
     assert again.model == made.model
     assert provenance["parent"] is None
@@ -54,10 +56,10 @@ def test_a_network_that_sees_the_axes_of_the_deltas_is_like_any_other(tiny: dict
     spec = tiny | {"network": tiny["network"] | {"inputs": "differential_pca", "axes": 1}}
     made = build(load(BuildSpec, spec), tmp_path / "dense")
     assert np.linalg.matrix_rank(read_network(made.model).weights[0].numpy()) == 1
-    assert made.report["axes"]["count"] == 1
+    assert plain_report(made.report)["axes"]["count"] == 1
     pruned = build(load(BuildSpec, spec | {"pruning": PRUNING}), tmp_path / "pruned")
-    assert pruned.report["axes"] == made.report["axes"]
-    assert pruned.manifest["certificate"]["shape"]
+    assert plain_report(pruned.report)["axes"] == plain_report(made.report)["axes"]
+    assert plain_manifest(pruned.manifest)["certificate"]["shape"]
 
 
 def test_progress_is_told_by_step(tiny: dict[str, Any], tmp_path: Path) -> None:
@@ -72,12 +74,12 @@ def test_the_certificate_is_about_the_exported_weights(tiny: dict[str, Any], tmp
     spec = load(BuildSpec, tiny)
     made = build(spec, tmp_path)
     network = read_network(made.model)
-    assert made.manifest["certificate"]["shape"] == prove_shape(
+    assert list(plain_manifest(made.manifest)["certificate"]["shape"]) == prove_shape(
         network, spec.pricing, tolerance=spec.evaluation.tolerance, seed=spec.seed
     )
     assert "not of model.float32.onnx" in made.card
     assert f"sigmoid and tanh are within {ACTIVATION_ULPS} x 2^-52" in made.card
-    for entry in made.manifest["certificate"]["shape"]:
+    for entry in plain_manifest(made.manifest)["certificate"]["shape"]:
         assert entry["statement"] in made.card
 
 
@@ -101,16 +103,16 @@ def test_a_prune_job_continues_its_parent(tiny: dict[str, Any], tmp_path: Path) 
     registry.publish("tiny", parent, job_id="parent")
     spec = load_spec("prune", {"model": "tiny", "pruning": PRUNING, "seed": 5})
     pruned = build(spec, tmp_path / "pruned", registry=registry.root)
-    provenance = pruned.manifest["provenance"]
+    provenance = plain_manifest(pruned.manifest)["provenance"]
     assert provenance["parent"] == {"model": "tiny", "version": 1}
-    assert provenance["build"] == parent.manifest["provenance"]["build"] | {
+    assert provenance["build"] == plain_manifest(parent.manifest)["provenance"]["build"] | {
         "seed": 5,
         "pruning": provenance["build"]["pruning"],
     }
-    assert provenance["simulated_paths"] == 2 * parent.manifest["provenance"]["simulated_paths"]
+    assert provenance["simulated_paths"] == 2 * plain_manifest(parent.manifest)["provenance"]["simulated_paths"]
     assert 0 < read_network(pruned.model).parameters < read_network(parent.model).parameters
-    assert parent.manifest["certificate"]["pruning"] is None
-    difference = pruned.manifest["certificate"]["pruning"]
+    assert plain_manifest(parent.manifest)["certificate"]["pruning"] is None
+    difference = plain_manifest(pruned.manifest)["certificate"]["pruning"]
     assert difference["seen"]["value"] <= difference["value"]
     assert f"the value within {difference['value']:g}" in pruned.card
     registry.close()
@@ -140,14 +142,14 @@ def test_labels_are_made_where_the_market_goes(tiny: dict[str, Any], sparsity: f
     features = load_labels(tmp_path / "a" / "labels.npz").features.numpy()
     np.testing.assert_allclose(features.mean(axis=0), [0.9, 1.1], atol=0.03)
     assert load(BuildSpec, tiny).box.contains(features).all()
-    facts = made.report["labels"]["table"]
+    facts = plain_report(made.report)["labels"]["table"]
     assert facts["states"] == 200
     assert 0.9 < facts["inside"] <= 1.0
-    again = build(load(BuildSpec, made.manifest["provenance"]["build"]), tmp_path / "b")
+    again = build(load(BuildSpec, plain_manifest(made.manifest)["provenance"]["build"]), tmp_path / "b")
     assert files.files(again) == files.files(made)
     states[7][0] += 1e-9
     changed = build(load(BuildSpec, tiny), tmp_path / "c")
-    hashes = [one.manifest["provenance"]["states_sha256"] for one in (made, again, changed)]
+    hashes = [plain_manifest(one.manifest)["provenance"]["states_sha256"] for one in (made, again, changed)]
     assert hashes[0] == hashes[1] == facts["states_sha256"] != hashes[2]
 
 
@@ -178,12 +180,12 @@ def test_early_exercise_is_reported_between_bounds(tiny: dict[str, Any], tmp_pat
         "features": [{"name": "spot", "lower": [80.0, 80.0], "upper": [120.0, 120.0]}],
     }
     made = build(load(BuildSpec, tiny), tmp_path)
-    points = made.report["bounds"]
-    assert files.read(tmp_path / "artifact").report["bounds"] == points
+    points = plain_report(made.report)["bounds"]
+    assert plain_report(files.read(tmp_path / "artifact").report)["bounds"] == points
     table = Path(__file__).parents[2] / "reference" / "andersen_broadie.csv"
     rows = [row for row in csv.DictReader(table.read_text().splitlines()) if row["assets"] == "2"]
     for point, row in zip(points, rows, strict=True):
-        assert point["features"] == [float(row["spot"])] * 2
+        assert point["features"] == (float(row["spot"]),) * 2
         assert point["low"] <= float(row["high"]) + 4.0 * point["low_error"]
         assert point["high"] >= float(row["low"]) - 4.0 * point["high_error"]
         assert 0.0 < point["low_error"] < 0.02 * point["low"]
@@ -216,17 +218,17 @@ def test_a_gamma_that_no_reference_knows_is_unjudged(
     tiny["training"]["loss"] = {"order": 1}
     tiny["evaluation"] = {"samples": 16}
     made = build(load(BuildSpec, tiny), tmp_path)
-    accuracy = made.manifest["accuracy"]
+    accuracy = plain_manifest(made.manifest)["accuracy"]
     assert {part["gamma"]["rmse"] for part in (accuracy, *accuracy["buckets"], *accuracy["triggers"])} == {None}
     assert accuracy["value"]["r2"] is not None
     assert accuracy["delta"]["r2"] is not None
-    reason = made.report["reference"]["unjudged"]
+    reason = plain_report(made.report)["reference"]["unjudged"]
     assert reason.startswith("gamma and all other second derivatives, which")
     assert "| gamma | unjudged | - | - |" in made.card
     assert reason in made.card
-    page = templates.env.get_template("report.html").render(name="tiny", version=1, report=made.report)
+    page = report_page("tiny", 1, made.report)
     assert f"Unjudged, as no reference knows them: {reason}." in page
 
 
 def test_what_has_one_date_has_no_bounds(tiny: dict[str, Any], tmp_path: Path) -> None:
-    assert "bounds" not in build(load(BuildSpec, tiny), tmp_path).report
+    assert build(load(BuildSpec, tiny), tmp_path).report.bounds is None

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from surrogate.evaluation.held_out import WIDEST, without_noise
-from surrogate.evaluation.replicates import FEWEST, LabelNoise, replicate_noise
+from surrogate.evaluation.replicates import FEWEST, replicate_noise
+from surrogate.report.sources import LabelNoise
 
 
 def estimate(seed: int, *, points: int = 400, each: int = 4, noise: float, miss: float) -> tuple[float, float] | None:
