@@ -26,7 +26,7 @@ from surrogate.artifact.manifest import Certificate
 from surrogate.artifact.sentences import show_network, show_r2
 from surrogate.report.record import known
 from surrogate.report.report import AnyReport
-from surrogate.report.scores import Scores
+from surrogate.report.scores import SampleScores
 
 app = typer.Typer(help="Published models.", no_args_is_help=True)
 
@@ -96,7 +96,7 @@ def show_accuracy(report: AnyReport) -> None:
         typer.echo(f"unjudged, as no reference knows them: {reference.unjudged}")
 
 
-def score_rows(where: str, scores: Scores) -> list[tuple[object, ...]]:
+def score_rows(where: str, scores: SampleScores) -> list[tuple[object, ...]]:
     """A row for each output that has errors; R2 is left blank where there is none."""
     judged = [(output, score) for output, score in scores.shown() if score.rmse is not None]
     return [

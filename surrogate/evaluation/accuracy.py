@@ -17,7 +17,7 @@ from pricing.types import Array, BoolArray
 from surrogate.functions.surrogate import Surrogate, value_gradient_hessian
 from surrogate.greeks import greeks
 from surrogate.reductions.reduction import Reduction, derivatives
-from surrogate.report.scores import OutputScore, Scores
+from surrogate.report.scores import OutputScore, SampleScores
 
 # A parallel gamma below this share of the Hessian's entries is their rounding: that of a spread is 0.
 VANISHING = 1e-12
@@ -62,7 +62,7 @@ def predict(network: Surrogate, features: Array, reduction: Reduction | None = N
     return Prediction(value=value, delta=delta, gamma=gamma)
 
 
-def accuracy(predicted: Prediction, reference: Prediction, box: Box | None = None) -> Scores:
+def accuracy(predicted: Prediction, reference: Prediction, box: Box | None = None) -> SampleScores:
     """R2, root mean square and largest absolute error of value, delta and gamma by the spots, and of every named Greek.
 
     All of gamma's are None where the reference does not know it. ``parallel_r2`` is None where 1'H1 vanishes, as it
@@ -81,7 +81,7 @@ def accuracy(predicted: Prediction, reference: Prediction, box: Box | None = Non
         outputs[greek.name] = score(predicted.delta[:, greek.columns], reference.delta[:, greek.columns])
     if not reference.judges:
         outputs["gamma"] = UNKNOWN_GAMMA
-    return Scores(samples=len(reference.value), outputs=outputs)
+    return SampleScores(samples=len(reference.value), outputs=outputs)
 
 
 def score(predicted: Array, reference: Array) -> OutputScore:

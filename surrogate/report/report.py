@@ -10,7 +10,7 @@ from msgspec import UNSET, UnsetType
 
 from surrogate.errors import CorruptArtifact
 from surrogate.report.record import Record, RecordType
-from surrogate.report.scores import Accuracy, GammaSize, ReferenceQuality, Scores, ShapeCheck
+from surrogate.report.scores import Accuracy, GammaSize, ReferenceQuality, SampleScores, ShapeCheck
 from surrogate.report.sources import (
     AxesFacts,
     ExerciseBounds,
@@ -107,7 +107,7 @@ def plain_accuracy(accuracy: Accuracy) -> dict[str, Any]:
     return plain | {region: [_flat(bucket) for bucket in getattr(accuracy, region)] for region in regions}
 
 
-def _flat(scores: Scores) -> dict[str, Any]:
+def _flat(scores: SampleScores) -> dict[str, Any]:
     plain: dict[str, Any] = msgspec.to_builtins(scores)
     first = {name: plain.pop(name) for name in ("bucket", "samples") if name in plain}
     return {**first, **plain.pop("outputs", {}), **plain}

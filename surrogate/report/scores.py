@@ -32,7 +32,7 @@ class OutputScore(Record, frozen=True, kw_only=True):
     explained_error: float | UnsetType | None = UNSET
 
 
-class Scores(Record, frozen=True, kw_only=True):
+class SampleScores(Record, frozen=True, kw_only=True):
     """Errors of every output, by its name, over some samples; in JSON each output lies beside ``samples``."""
 
     samples: int
@@ -47,7 +47,7 @@ class Scores(Record, frozen=True, kw_only=True):
         return [(output, self[output]) for output in (*OUTPUTS, *others) if output in self.outputs]
 
 
-class Bucket(Scores, frozen=True, kw_only=True):
+class Bucket(SampleScores, frozen=True, kw_only=True):
     """The samples of one part of the Box, which ``bucket`` names."""
 
     bucket: str
@@ -69,7 +69,7 @@ class PairScore(Record, frozen=True, kw_only=True):
     max_error: float
 
 
-class Accuracy(Scores, frozen=True, kw_only=True):
+class Accuracy(SampleScores, frozen=True, kw_only=True):
     """Errors over the whole Box, and over parts of it.
 
     Args:

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-from surrogate.report.scores import OutputScore, ReferenceQuality, Scores
+from surrogate.report.scores import OutputScore, ReferenceQuality, SampleScores
 
 
 def test_outputs_are_shown_in_one_order_the_named_greeks_last() -> None:
     score = OutputScore(rmse=1.0, max_error=1.0, r2=None)
-    scores = Scores(samples=1, outputs=dict.fromkeys(("vega", "gamma", "theta", "value"), score))
+    scores = SampleScores(samples=1, outputs=dict.fromkeys(("vega", "gamma", "theta", "value"), score))
     assert [output for output, _ in scores.shown()] == ["value", "gamma", "theta", "vega"]
     assert scores["vega"] is score
 
