@@ -86,7 +86,7 @@ def learn(data: Dataset, settings: str, *, seed: int, smoke: bool) -> tuple[Surr
     chosen = SETTINGS[settings]
     if chosen is None:
         found = fit_polynomial(data, PLANE if data.x.shape[1] == 2 else AXIS)
-        return found.surrogate, found.ridge
+        return found.surrogate, found.relative_ridge
     network, training = chosen
     trained = fit(data, network, SMOKE if smoke else training, generator=torch.Generator().manual_seed(seed))
     return trained.network, trained.choice.ridge if trained.choice else 0.0

@@ -29,7 +29,7 @@ from pricing.case_study import random_market
 from pricing.domain import Feature
 from pricing.specs.european import Call
 from pricing.specs.process import BlackScholes
-from surrogate.artifact.files import show_r2
+from surrogate.artifact.sentences import show_r2
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "black_scholes_basket_50.toml"
 SEEDS, ASSETS, AXES = (0, 1, 2), (50, 100), (1, 3, 10, 30)

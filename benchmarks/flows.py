@@ -44,7 +44,8 @@ from pruning.sparse_flow import learn_states, prune_flow
 from pruning.spec import MethodName, PruningSpec
 from pruning.stage import size
 from surrogate.dataset import Dataset
-from surrogate.evaluation.evaluate import predict, reference
+from surrogate.evaluation.accuracy import predict
+from surrogate.evaluation.evaluate import reference
 from surrogate.flows.flow import Flow, log_density, start_flow, transport
 from surrogate.flows.training import train_flow
 from surrogate.learning.training import fit

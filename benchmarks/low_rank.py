@@ -24,21 +24,17 @@ from pricing.draws import stream
 from pruning.prune import prune
 from pruning.spec import PruningSpec
 from surrogate.dataset import Dataset
-from surrogate.export.onnx_file import to_onnx
+from surrogate.export.onnx_writer import to_onnx
 from surrogate.functions.network import Network, initialise, value
-from surrogate.runtime import onnxruntime
+from surrogate.runtime import Session, open_session
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "bachelier_basket_7.toml"
 SPARSITIES, BATCH, ROUNDS, SMOKE_ROUNDS = (0.5, 0.75, 0.9), 256, 100, 3
 
 
-def session(network: Network) -> Any:
+def session(network: Network) -> Session:
     """A one-thread session of the exported graph."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(
-        to_onnx(network, box=read_build_spec(EXAMPLE).pricing.box, metadata={}), options
-    )
+    return open_session(to_onnx(network, box=read_build_spec(EXAMPLE).pricing.box, metadata={}), threads=1)
 
 
 def seconds(run: Any, features: Any) -> float:

@@ -18,7 +18,7 @@ from pricing.references.bachelier_greeks import greeks
 from pricing.specs.base import load
 from pricing.specs.european import Call
 from pricing.specs.problem import PricingProblem
-from surrogate.runtime import onnxruntime
+from surrogate.runtime import open_session
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
@@ -35,7 +35,7 @@ def draw(target: Path) -> dict[str, float]:
     box = problem.box
     share = np.linspace(0.0, 1.0, POINTS)[:, None]
     spots = box.from_uniforms(np.broadcast_to(share, (POINTS, box.dimension)).copy())
-    session = onnxruntime.InferenceSession(FOLDER / "model.onnx", providers=["CPUExecutionProvider"])
+    session = open_session((FOLDER / "model.onnx").read_bytes())
     value, delta, gamma = session.run(["value", "delta", "gamma"], {"features": spots})
     exact = greeks(problem, spots)
     curves = {

@@ -21,14 +21,16 @@ sys.path[0] = str(Path(__file__).parent.parent)
 
 import numpy as np
 import torch
+from msgspec import to_builtins
 from msgspec.structs import replace
 
-from app.files import read_json
 from app.pipeline.build import build
 from app.specification.build import BuildSpec
 from app.specification.smoke import smoke
 from app.specification.toml_files import read_build_spec
-from surrogate.artifact.files import show_r2
+from surrogate.artifact.sentences import show_r2
+from surrogate.report.record import known
+from surrogate.report.sources import SimulatedLabels
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 # Not products of their own: the same basket pruned, and one path a sample, which benchmarks/datasets.py judges.
@@ -73,26 +75,24 @@ def run(spec: BuildSpec) -> dict[str, Any]:
         wall, processor = time.perf_counter(), time.process_time()
         made = build(spec, Path(folder))
         seconds, spent = time.perf_counter() - wall, time.process_time() - processor
-        report = read_json(Path(folder) / "report.json")
-    accuracy, labels = report["accuracy"], report["labels"]
-    scores = {
-        name: part["r2"] for name, part in accuracy.items() if isinstance(part, dict) and part.get("r2") is not None
-    }
-    regions = [*accuracy["buckets"], *accuracy.get("triggers", [])]
+    accuracy, labels = made.report.accuracy, made.report.labels
+    assert isinstance(labels, SimulatedLabels)
+    scores = {name: score.r2 for name, score in accuracy.outputs.items() if score.r2 is not None}
+    regions = [*accuracy.buckets, *(accuracy.triggers or ())]
     for name, greek in BUCKETS.items():
-        known = [region[greek]["r2"] for region in regions if region[greek]["r2"] is not None]
-        if known:
-            scores[name] = min(known)
+        r2s = [r2 for region in regions if (r2 := region[greek].r2) is not None]
+        if r2s:
+            scores[name] = min(r2s)
     return {
         "seed": spec.seed,
-        "parameters": made.manifest["network"]["parameters"],
+        "parameters": made.manifest.network.parameters,
         "scores": scores,
-        "estimator": labels["estimator"]["kind"],
-        "simulated_paths": labels["simulated_paths"],
-        "label_bias": labels["bias"],
-        "label_error": labels["standard_error"],
-        "reference": report["reference"],
-        "points": accuracy["samples"],
+        "estimator": (known(labels.estimator) or {}).get("kind"),
+        "simulated_paths": labels.simulated_paths,
+        "label_bias": labels.bias,
+        "label_error": labels.standard_error,
+        "reference": to_builtins(made.report.reference),
+        "points": accuracy.samples,
         "seconds": seconds,
         "processor_seconds": spent,
     }

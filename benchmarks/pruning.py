@@ -26,7 +26,7 @@ sys.path[0] = str(Path(__file__).parent.parent)
 import numpy as np
 import torch
 
-from benchmarks.cases.case import SMALL, Case
+from benchmarks.cases.case import SMALL, BenchmarkCase
 from benchmarks.cases.library import CASES
 from benchmarks.cases.memory import peak_memory
 from pricing.errors import InvalidSpec
@@ -41,7 +41,7 @@ from surrogate.errors import SurrogateError
 from surrogate.functions.network import Network, initialise
 from surrogate.learning.training import train
 from surrogate.spec import Adam, TrainingSpec
-from surrogate.standardisation import fit_scaling, to_raw
+from surrogate.standardisation import fit_standardisation, to_raw
 
 SPARSITIES = (0.5, 0.7, 0.9, 0.95, 0.98, 0.99)
 SAMPLES = 512
@@ -51,7 +51,7 @@ SOBOLEV_SAMPLES = 64
 Row = dict[str, Any]
 
 
-def variants(case: Case) -> dict[str, dict[str, Any]]:
+def variants(case: BenchmarkCase) -> dict[str, dict[str, Any]]:
     """What is compared: every method, and the ways of using some of them that the docs speak of."""
     found: dict[str, dict[str, Any]] = {name: {"method": name} for name in METHODS}
     found["chita, no refinement"] = {"method": "chita", "refinement": "none"}
@@ -73,7 +73,7 @@ def variants(case: Case) -> dict[str, dict[str, Any]]:
     return found
 
 
-def specification(case: Case, options: Mapping[str, Any], sparsity: float) -> PruningSpec:
+def specification(case: BenchmarkCase, options: Mapping[str, Any], sparsity: float) -> PruningSpec:
     """The options of a variant at the budget of a sparsity."""
     chosen = {"samples": SAMPLES, **options}
     method = METHODS[chosen["method"]]
@@ -87,13 +87,13 @@ def specification(case: Case, options: Mapping[str, Any], sparsity: float) -> Pr
     return PruningSpec(parameters=budget(case, sparsity), **chosen)
 
 
-def budget(case: Case, sparsity: float) -> int:
+def budget(case: BenchmarkCase, sparsity: float) -> int:
     """Parameters that are left at a sparsity: the kept weights and all biases."""
     weights = sum(weight.numel() for weight in case.dense.weights)
     return int((1.0 - sparsity) * weights + 1e-6) + sum(bias.numel() for bias in case.dense.biases)
 
 
-def measure(case: Case, options: Mapping[str, Any], sparsity: float, seed: int) -> Row:
+def measure(case: BenchmarkCase, options: Mapping[str, Any], sparsity: float, seed: int) -> Row:
     """One pruning, judged before and after fine-tuning; what it refuses is recorded with its reason."""
     phase = METHODS[options["method"]].phase
     generator = torch.Generator().manual_seed(seed)
@@ -118,14 +118,14 @@ def measure(case: Case, options: Mapping[str, Any], sparsity: float, seed: int) 
     }
 
 
-def tuning(case: Case, network: Network) -> tuple[TrainingSpec, Dataset]:
+def tuning(case: BenchmarkCase, network: Network) -> tuple[TrainingSpec, Dataset]:
     """How a pruned network is fine-tuned, and on what."""
     if network.parameters <= SMALL:
         return case.polish, case.few
     return case.fine_tuning, case.dataset
 
 
-def from_scratch(case: Case, sparsity: float, seed: int) -> Row:
+def from_scratch(case: BenchmarkCase, sparsity: float, seed: int) -> Row:
     """The widest network of two equal hidden layers within the budget, trained directly."""
     inputs, outputs = case.dense.widths[0], case.dense.widths[-1]
     limit, width = budget(case, sparsity), 0
@@ -135,7 +135,7 @@ def from_scratch(case: Case, sparsity: float, seed: int) -> Row:
         return {"refused": f"no network of two hidden layers has {limit} parameters"}
     generator, start = torch.Generator().manual_seed(seed), time.process_time()
     fresh = initialise((inputs, width, width, outputs), case.dense.activation, generator=generator)
-    given = to_raw(fresh, fit_scaling(case.dataset.x, case.dataset.y))
+    given = to_raw(fresh, fit_standardisation(case.dataset.x, case.dataset.y))
     small = parameters(inputs, width, outputs) <= SMALL
     recipe, samples = (case.scratch, case.few) if small else (case.training, case.dataset)
     trained = train(given, samples, recipe, generator=generator).network

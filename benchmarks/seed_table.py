@@ -44,9 +44,10 @@ from pricing.specs.process import Bachelier
 from pricing.specs.sampler import UniformSampler
 from pruning.prune import prune
 from pruning.spec import PruningSpec
-from surrogate.artifact.files import show_r2
+from surrogate.artifact.sentences import show_r2
 from surrogate.dataset import Dataset, from_labels
-from surrogate.evaluation.evaluate import accuracy, predict, reference
+from surrogate.evaluation.accuracy import accuracy, predict
+from surrogate.evaluation.evaluate import reference
 from surrogate.functions.network import Network, value_and_gradient
 from surrogate.learning.training import fit, train
 from surrogate.spec import LBFGS, Adam, LevenbergMarquardt, NetworkSpec, SobolevLoss, TrainingSpec
@@ -66,7 +67,7 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Budget:
+class RunBudget:
     """How much of everything; smoke is for CI and proves only that the pipeline runs."""
 
     hidden: tuple[int, ...]
@@ -76,7 +77,7 @@ class Budget:
     iterations: int
 
 
-FULL = Budget(
+FULL = RunBudget(
     hidden=(128,) * 6,
     labels=LabelSpec(
         samples=16_384,
@@ -91,7 +92,7 @@ FULL = Budget(
     epochs=60,
     iterations=1000,
 )
-SMOKE = Budget(
+SMOKE = RunBudget(
     hidden=(16,) * 6,
     labels=LabelSpec(samples=256, paths=64, replicates=2, order=1, draws=Draws(pilot=64)),
     fine_tuning_samples=64,
@@ -119,10 +120,10 @@ def score(network: Network, problem: PricingProblem, seed: int) -> dict[str, Any
     return {
         "parameters": network.parameters,
         "widths": list(network.widths),
-        "values": scores["value"]["r2"],
-        "deltas": scores["delta"]["r2"],
-        "gammas": scores["gamma"]["parallel_r2"],
-        "gammas_frobenius": scores["gamma"]["r2"],
+        "values": scores["value"].r2,
+        "deltas": scores["delta"].r2,
+        "gammas": scores["gamma"].parallel_r2,
+        "gammas_frobenius": scores["gamma"].r2,
     }
 
 
@@ -132,7 +133,7 @@ def timed(work: Callable[[], Result]) -> tuple[Result, float]:
     return work(), time.perf_counter() - start
 
 
-def run(seed: int, budget: Budget) -> list[dict[str, Any]]:
+def run(seed: int, budget: RunBudget) -> list[dict[str, Any]]:
     """All rows of one seed."""
     problem = make_problem(seed)
     generator = torch.Generator().manual_seed(seed)

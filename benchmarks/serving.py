@@ -37,11 +37,15 @@ import torch
 from app.inference.answer import DEFAULT_OUTPUTS
 from app.inference.predictor import Predictor, load_predictor
 from app.registry.registry import Registry
-from pricing.domain import Box, Feature
-from pricing.specs.base import dump
-from surrogate.artifact.files import Artifact
-from surrogate.export.onnx_file import to_onnx
+from pricing.domain import Feature
+from pricing.specs.european import Call
+from pricing.specs.problem import PricingProblem
+from pricing.specs.process import Bachelier
+from surrogate.artifact.make import make_artifact
+from surrogate.artifact.manifest import Provenance
+from surrogate.evaluation.evaluate import evaluate
 from surrogate.functions.network import initialise
+from surrogate.spec import EvaluationSpec
 
 WIDTHS = (7, 32, 32, 1)
 CASES = {"1 row x 32 connections": (1, 32), "1024 rows x 4 connections": (1024, 4)}
@@ -71,10 +75,22 @@ async def constant(scope: Any, receive: Any, send: Any) -> None:
 
 def publish(root: Path) -> None:
     """A registry that holds one untrained network: its speed is that of a trained one."""
-    box = Box(features=(Feature(name="spot", lower=(50.0,) * WIDTHS[0], upper=(150.0,) * WIDTHS[0]),))
+    assets = WIDTHS[0]
+    identity = tuple(tuple(float(i == j) for j in range(assets)) for i in range(assets))
+    problem = PricingProblem(
+        process=Bachelier(volatilities=(20.0,) * assets, correlation=identity),
+        payoff=Call(weights=(1.0 / assets,) * assets, strike=100.0),
+        maturity=1.0,
+        features=(Feature(name="spot", lower=(50.0,) * assets, upper=(150.0,) * assets),),
+    )
     network = initialise(WIDTHS, "silu", generator=torch.Generator().manual_seed(0))
-    manifest = {"features": [dump(feature) for feature in box.features]}
-    artifact = Artifact(model=to_onnx(network, box=box, metadata={}), manifest=manifest, report={}, card="")
+    artifact = make_artifact(
+        network,
+        name="benchmark",
+        problem=problem,
+        report=evaluate(network, problem, EvaluationSpec(samples=16), seed=0),
+        provenance=Provenance(build={}, seed=0, simulated_paths=0),
+    )
     Registry(root).publish("benchmark", artifact, job_id="benchmark")
 
 

@@ -12,7 +12,7 @@ from pricing.domain import Box
 from pruning.driver.budget import budgets
 from pruning.driver.cuts import sound
 from pruning.driver.retraining import retrain
-from pruning.driver.samples import draw_evidence, require_fit, scaling_of
+from pruning.driver.samples import draw_evidence, require_fit, standardisation_of
 from pruning.driver.stages import Course, run
 from pruning.errors import PruningError
 from pruning.methods import METHODS
@@ -57,7 +57,7 @@ def prune_path(
         return tuple(_one_by_one(network, dataset, specs, box, generator))
     samples = as_dataset(dataset)
     domain = require_fit(given, samples, specs[0], box=box, start=None)
-    evidence = draw_evidence(samples, scaling_of(samples), specs[0], domain=domain, generator=generator)
+    evidence = draw_evidence(samples, standardisation_of(samples), specs[0], domain=domain, generator=generator)
     cuts = dict(zip(wanted, shared(given, [budget.count for budget in wanted], evidence), strict=True))
     course = Course(look=lambda _: evidence, cut=partial(_cut_from, cuts), repair=partial(retrain, start=None))
     return tuple(

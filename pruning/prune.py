@@ -17,7 +17,7 @@ from pruning.driver.budget import budgets
 from pruning.driver.cuts import cut_to
 from pruning.driver.report import report_on
 from pruning.driver.retraining import retrain
-from pruning.driver.samples import draw_evidence, require_fit, scaling_of
+from pruning.driver.samples import draw_evidence, require_fit, standardisation_of
 from pruning.driver.sequential import from_sequential, to_sequential
 from pruning.driver.stages import Course, Outcome, run
 from pruning.removal.masks import masks_of
@@ -71,9 +71,9 @@ def prune(
     spec, samples = load(PruningSpec, dump(spec)), as_dataset(dataset)
     given = ours.to(torch.float64)
     path = budgets(given, spec)
-    domain, scaling = require_fit(given, samples, spec, box=box, start=start), scaling_of(samples)
+    domain, standardisation = require_fit(given, samples, spec, box=box, start=start), standardisation_of(samples)
     course = Course(
-        look=lambda _: draw_evidence(samples, scaling, spec, domain=domain, generator=generator),
+        look=lambda _: draw_evidence(samples, standardisation, spec, domain=domain, generator=generator),
         cut=cut_to,
         repair=partial(retrain, start=start),
         restarts=spec.retraining == "one_shot",

@@ -18,7 +18,7 @@ from pricing.types import Progress
 from pruning.driver.budget import budgets
 from pruning.driver.cuts import cut_to
 from pruning.driver.retraining import retrain
-from pruning.driver.samples import draw_evidence, require_fit, scaling_of
+from pruning.driver.samples import draw_evidence, require_fit, standardisation_of
 from pruning.driver.stages import Course, Repaired, run
 from pruning.removal.masks import masks_of
 from pruning.spec import PruningSpec
@@ -70,7 +70,7 @@ def prune_flow(
     def look(field: Network) -> Evidence:
         samples = _labelled(at(field), states, generator)
         require_fit(field, samples, single, box=None, start=None)
-        return draw_evidence(samples, scaling_of(samples), single, domain=None, generator=generator)
+        return draw_evidence(samples, standardisation_of(samples), single, domain=None, generator=generator)
 
     def repair(field: Network, evidence: Evidence, report: Progress) -> Repaired:
         retrained, losses = retrain(field, evidence, silent, start=None)

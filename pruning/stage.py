@@ -12,7 +12,7 @@ from pruning.intervals.interval import Interval
 from pruning.spec import PruningSpec
 from surrogate.dataset import Dataset
 from surrogate.functions.network import Network
-from surrogate.standardisation import Scaling
+from surrogate.standardisation import Standardisation
 
 Unit = Literal["weights", "nodes", "parameters"]
 
@@ -49,13 +49,13 @@ class Evidence:
 
     Args:
         dataset: the samples that scores and rows are made of, in normalised units, float64.
-        scaling: takes a network in raw units to the dataset's.
+        standardisation: takes a network in raw units to the dataset's.
         training: all samples, raw units, the element type they came in.
         domain: the inputs that bounds hold for, raw units; without one, the least and largest of ``training``.
     """
 
     dataset: Dataset
-    scaling: Scaling
+    standardisation: Standardisation
     training: Dataset
     domain: Interval | None
     spec: PruningSpec

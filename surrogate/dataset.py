@@ -11,7 +11,7 @@ from torch.utils.data import TensorDataset
 
 from pricing.labels import Labels
 from surrogate.errors import SurrogateError
-from surrogate.standardisation import Scaling
+from surrogate.standardisation import Standardisation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,20 +79,20 @@ def as_dataset(samples: Samples) -> Dataset:
     return Dataset(x=x.flatten(start_dim=1), y=y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y)
 
 
-def normalise(dataset: Dataset, scaling: Scaling) -> Dataset:
+def normalise(dataset: Dataset, standardisation: Standardisation) -> Dataset:
     """The same samples in normalised units: a direction v in raw units becomes v / sigma_x, weights average 1."""
     weight = None if dataset.weight is None else dataset.weight / dataset.weight.mean()
-    x = (dataset.x - scaling.x_mean) / scaling.x_scale
-    y = dataset.y if dataset.has_classes else (dataset.y - scaling.y_mean) / scaling.y_scale
+    x = (dataset.x - standardisation.x_mean) / standardisation.x_scale
+    y = dataset.y if dataset.has_classes else (dataset.y - standardisation.y_mean) / standardisation.y_scale
     if dataset.gradient is None:
         return replace(dataset, x=x, y=y, weight=weight)
-    ratio = scaling.x_scale / scaling.y_scale
+    ratio = standardisation.x_scale / standardisation.y_scale
     return replace(
         dataset,
         x=x,
         y=y,
         gradient=dataset.gradient * ratio,
-        directions=None if dataset.directions is None else dataset.directions / scaling.x_scale,
+        directions=None if dataset.directions is None else dataset.directions / standardisation.x_scale,
         curvature=None if dataset.curvature is None else dataset.curvature * ratio,
         weight=weight,
     )

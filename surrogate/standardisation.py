@@ -1,4 +1,4 @@
-"""Affine normalisation of features and values, folded into the weights when training is over.
+"""Standardisation of features and values, an affine map, folded into the weights when training is over.
 
 x~ = (x - mu_x) / sigma_x,   y~ = (y - mu_y) / sigma_y,
 g~ = g sigma_x / sigma_y,    H~_jk = H_jk sigma_xj sigma_xk / sigma_y
@@ -17,7 +17,7 @@ CONSTANT = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scaling:
+class Standardisation:
     """Means and standard deviations. Shape: x parts (feature,); y parts () or, for several outputs, (output,)."""
 
     x_mean: Tensor
@@ -26,7 +26,7 @@ class Scaling:
     y_scale: Tensor
 
 
-def fit_scaling(x: Tensor, y: Tensor) -> Scaling:
+def fit_standardisation(x: Tensor, y: Tensor) -> Standardisation:
     """Mean and standard deviation of each coordinate and of the values; a constant column scales by 1.
 
     Class labels (integers) leave the outputs as they are.
@@ -35,8 +35,8 @@ def fit_scaling(x: Tensor, y: Tensor) -> Scaling:
     """
     if not y.is_floating_point():
         zero = x.new_zeros(())
-        return Scaling(x_mean=x.mean(dim=0), x_scale=_spread(x), y_mean=zero, y_scale=zero + 1.0)
-    return Scaling(x_mean=x.mean(dim=0), x_scale=_spread(x), y_mean=y.mean(dim=0), y_scale=_spread(y))
+        return Standardisation(x_mean=x.mean(dim=0), x_scale=_spread(x), y_mean=zero, y_scale=zero + 1.0)
+    return Standardisation(x_mean=x.mean(dim=0), x_scale=_spread(x), y_mean=y.mean(dim=0), y_scale=_spread(y))
 
 
 def _spread(values: Tensor) -> Tensor:
@@ -45,24 +45,24 @@ def _spread(values: Tensor) -> Tensor:
     return spread.where(spread > CONSTANT * values.abs().amax(dim=0), spread.new_ones(()))
 
 
-def to_raw(network: Network, scaling: Scaling) -> Network:
-    """The same function in raw units, the scaling folded into the outer layers."""
-    first = network.weights[0] / scaling.x_scale
+def to_raw(network: Network, standardisation: Standardisation) -> Network:
+    """The same function in raw units, the standardisation folded into the outer layers."""
+    first = network.weights[0] / standardisation.x_scale
     weights = (first, *network.weights[1:])
-    biases = (network.biases[0] - first @ scaling.x_mean, *network.biases[1:])
+    biases = (network.biases[0] - first @ standardisation.x_mean, *network.biases[1:])
     return replace(
         network,
-        weights=(*weights[:-1], weights[-1] * scaling.y_scale.reshape(-1, 1)),
-        biases=(*biases[:-1], biases[-1] * scaling.y_scale + scaling.y_mean),
+        weights=(*weights[:-1], weights[-1] * standardisation.y_scale.reshape(-1, 1)),
+        biases=(*biases[:-1], biases[-1] * standardisation.y_scale + standardisation.y_mean),
     )
 
 
-def to_normalised(network: Network, scaling: Scaling) -> Network:
+def to_normalised(network: Network, standardisation: Standardisation) -> Network:
     """Inverse of `to_raw`."""
-    biases = (network.biases[0] + network.weights[0] @ scaling.x_mean, *network.biases[1:])
-    weights = (network.weights[0] * scaling.x_scale, *network.weights[1:])
+    biases = (network.biases[0] + network.weights[0] @ standardisation.x_mean, *network.biases[1:])
+    weights = (network.weights[0] * standardisation.x_scale, *network.weights[1:])
     return replace(
         network,
-        weights=(*weights[:-1], weights[-1] / scaling.y_scale.reshape(-1, 1)),
-        biases=(*biases[:-1], (biases[-1] - scaling.y_mean) / scaling.y_scale),
+        weights=(*weights[:-1], weights[-1] / standardisation.y_scale.reshape(-1, 1)),
+        biases=(*biases[:-1], (biases[-1] - standardisation.y_mean) / standardisation.y_scale),
     )

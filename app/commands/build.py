@@ -39,7 +39,8 @@ from app.specification.smoke import smoke as cut_short
 from app.specification.state_files import with_states
 from app.specification.toml_files import read_toml
 from pricing.specs.base import dump, load
-from surrogate.artifact.files import MODEL, REPORT, Artifact, write
+from surrogate.artifact.files import MANIFEST, MODEL, Artifact, load_report, write
+from surrogate.report.report import plain_report
 
 SpecArgument = Annotated[Path, typer.Argument(metavar="SPEC.toml", help="See examples/ for one per product.")]
 OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="Also write the files to this new folder.")]
@@ -129,10 +130,11 @@ def carry_out(spec: JobSpec, folder: Path, registry: Path | None) -> Artifact:
 def show_published(name: str, number: int, artifact: Artifact, folder: Path, as_json: bool) -> None:
     """What was published, where, and how good it is."""
     if as_json:
-        summary = {key: artifact.manifest[key] for key in ("network", "accuracy", "hashes")}
+        manifest = read_json(folder / MANIFEST)
+        summary = {key: manifest[key] for key in ("network", "accuracy", "hashes")}
         show_json({"model": name, "version": number, "folder": str(folder), **summary})
         return
-    typer.echo(f"published {name}@{number} ({artifact.manifest['network']['parameters']} parameters) in {folder}")
+    typer.echo(f"published {name}@{number} ({artifact.manifest.network.parameters} parameters) in {folder}")
     show_accuracy(artifact.report)
 
 
@@ -145,28 +147,22 @@ def evaluate(
 ) -> None:
     """Measure a published version against an independent reference, on fresh points."""
     from surrogate.evaluation.evaluate import evaluate as evaluate_network
-    from surrogate.export.onnx_file import read_surrogate
+    from surrogate.export.onnx_reader import read_surrogate
     from surrogate.reductions.choice import reduce
 
     folder = find_version(open_registry(read_settings(registry)), model)
     origin = read_origin(folder).build
     spec = origin.evaluation if samples is None else replace(origin.evaluation, samples=samples)
     network = read_surrogate((folder / MODEL).read_bytes())
-    published = read_json(folder / REPORT)
-    problem = origin.pricing
-    report = evaluate_network(
-        network, problem, spec, seed=seed, label_error=published["noise_floor"], reduction=reduce(problem)
-    )
+    problem, label_error = origin.pricing, load_report(folder).noise_floor
+    report = evaluate_network(network, problem, spec, seed=seed, label_error=label_error, reduction=reduce(problem))
     if as_json:
-        show_json(report)
+        show_json(plain_report(report))
         return
     show_accuracy(report)
     show_table(
         ("shape statement", "holds", "worst violation"),
-        [
-            (check["statement"], "yes" if check["holds"] else "no", f"{check['worst_violation']:.2e}")
-            for check in report["shape"]
-        ],
+        [(check.statement, "yes" if check.holds else "no", f"{check.worst_violation:.2e}") for check in report.shape],
     )
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -22,14 +21,14 @@ from app.commands.terminal import (
 )
 from app.errors import InvalidRequest
 from app.files import read_json
-from surrogate.artifact.files import MANIFEST, REPORT, show_network, show_r2, verify
+from surrogate.artifact.files import MANIFEST, load_manifest, load_report, verify
+from surrogate.artifact.manifest import Certificate
+from surrogate.artifact.sentences import show_network, show_r2
+from surrogate.report.record import known
+from surrogate.report.report import AnyReport
+from surrogate.report.scores import SampleScores
 
 app = typer.Typer(help="Published models.", no_args_is_help=True)
-
-# What every model has, in the order of its card.
-OUTPUTS = ("value", "delta", "gamma")
-# What parts of the Box a report scores by themselves.
-REGIONS = ("buckets", "triggers", "maturities")
 
 
 @app.command("list")
@@ -57,63 +56,59 @@ def list_models(registry: RegistryOption = None, as_json: JsonOption = False) ->
 def show(model: ModelArgument, registry: RegistryOption = None, as_json: JsonOption = False) -> None:
     """Size, domain, accuracy and certificate of a version; with --json its whole manifest."""
     folder = find_version(open_registry(read_settings(registry)), model)
-    manifest = read_json(folder / MANIFEST)
     if as_json:
-        show_json({"version": int(folder.name), **manifest})
+        show_json({"version": int(folder.name), **read_json(folder / MANIFEST)})
         return
-    network = manifest["network"]
+    manifest = load_manifest(folder)
     show_table(
-        (f"{manifest['name']}@{folder.name}", ""),
+        (f"{manifest.name}@{folder.name}", ""),
         [
-            ("network", show_network(network)),
-            ("parameters", network["parameters"]),
-            ("simulated paths", manifest["provenance"]["simulated_paths"]),
-            *((feature["name"], f"{len(feature['lower'])} in {feature['unit']}") for feature in manifest["features"]),
+            ("network", show_network(manifest.network)),
+            ("parameters", manifest.network.parameters),
+            ("simulated paths", manifest.provenance.simulated_paths),
+            *((feature.name, f"{feature.size} in {feature.unit}") for feature in manifest.features),
             ("folder", folder),
         ],
     )
-    show_accuracy(read_json(folder / REPORT))
-    show_certificate(manifest.get("certificate"))
+    show_accuracy(load_report(folder))
+    show_certificate(known(manifest.certificate))
 
 
-def show_certificate(certificate: Mapping[str, Any] | None) -> None:
+def show_certificate(certificate: Certificate | None) -> None:
     """What is proven of a version; one from before there were certificates, or of unknown payoff, has nothing."""
-    if certificate is None or certificate["shape"] is None:
+    if certificate is None or certificate.shape is None:
         return
     show_table(
         ("proven", "smallest eps on the whole Box", "share of the Box", "at eps"),
-        [
-            (part["statement"], part["smallest_tolerance"], part["share"], part["tolerance"])
-            for part in certificate["shape"]
-        ],
+        [(proof.statement, proof.smallest_tolerance, proof.share, proof.tolerance) for proof in certificate.shape],
     )
 
 
-def show_accuracy(report: Mapping[str, Any]) -> None:
+def show_accuracy(report: AnyReport) -> None:
     """R2, RMSE and largest error of each output, overall and by bucket; of delta and gamma by the spots."""
-    accuracy = report["accuracy"]
-    parts = [("whole Box", accuracy)]
-    parts += [(part["bucket"], part) for region in REGIONS for part in accuracy.get(region, [])]
-    show_table(
-        ("where", "output", "R2", "RMSE", "largest error"), [row for name, part in parts for row in scores(name, part)]
-    )
-    reference = report["reference"]
-    error = reference["relative_error"]
-    typer.echo(f"reference: {reference['kind']}" + ("" if error is None else f", relative error {error:.0e}"))
-    if "unjudged" in reference:
-        typer.echo(f"unjudged, as no reference knows them: {reference['unjudged']}")
+    accuracy, reference = report.accuracy, report.reference
+    rows = score_rows("whole Box", accuracy)
+    rows += [row for bucket in accuracy.parts() for row in score_rows(bucket.bucket, bucket)]
+    show_table(("where", "output", "R2", "RMSE", "largest error"), rows)
+    error = reference.relative_error
+    typer.echo(f"reference: {reference.kind}" + ("" if error is None else f", relative error {error:.0e}"))
+    if reference.unjudged is not None:
+        typer.echo(f"unjudged, as no reference knows them: {reference.unjudged}")
 
 
-def scores(name: str, part: Mapping[str, Any]) -> list[tuple[object, ...]]:
-    """A row for each output that has errors, the named Greeks last; R2 is left blank where there is none."""
-    found = [output for output, score in part.items() if isinstance(score, Mapping) and score["rmse"] is not None]
-    outputs = [*(output for output in OUTPUTS if output in found), *sorted(set(found) - set(OUTPUTS))]
-    rows: list[tuple[object, ...]] = []
-    for output in outputs:
-        score, where = part[output], "" if rows else name
-        r2 = None if score["r2"] is None else show_r2(score["r2"])
-        rows.append((where, output, r2, f"{score['rmse']:.2e}", f"{score['max_error']:.2e}"))
-    return rows
+def score_rows(where: str, scores: SampleScores) -> list[tuple[object, ...]]:
+    """A row for each output that has errors; R2 is left blank where there is none."""
+    judged = [(output, score) for output, score in scores.shown() if score.rmse is not None]
+    return [
+        (
+            where if first else "",
+            output,
+            None if score.r2 is None else show_r2(score.r2),
+            f"{score.rmse:.2e}",
+            f"{score.max_error:.2e}",
+        )
+        for first, (output, score) in zip((True, *[False] * len(judged)), judged, strict=False)
+    ]
 
 
 @app.command()

@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+from msgspec import to_builtins
 
 from app.commands.terminal import JsonOption, progress_bar, read_settings, show_json, show_table
 from app.files import replacing, write_json
 from app.sweeps.executor import ONE_THREAD, open_executor
+from app.sweeps.findings import SIZES, MissingCase, SweepReport
 from app.sweeps.spec import read_sweep_spec
-from surrogate.artifact.files import show_r2
+from surrogate.artifact.sentences import show_r2
 
 REPORT, PAGE = "report.json", "report.html"
 # What a shell says of a command that Ctrl-C has ended.
@@ -49,44 +50,45 @@ def sweep(
         typer.echo(f"stopped; what has finished is in {place}, and the same command goes on", err=True)
         raise typer.Exit(INTERRUPTED) from None
     report = make_report(asked, outcomes, latencies, command=shlex.join(["sobolite", *sys.argv[1:]]))
-    write_json(place / REPORT, report)
+    write_json(place / REPORT, to_builtins(report))
     with replacing(place / PAGE) as partial:
         partial.write_text(make_page(report), encoding="utf-8")
     show(report, place, as_json)
-    if any(case["status"] == "failed" for case in report["cases"]):
+    if any(case.status == "failed" for case in report.cases):
         raise typer.Exit(1)
 
 
-def show(report: Mapping[str, Any], place: Path, as_json: bool) -> None:
+def show(report: SweepReport, place: Path, as_json: bool) -> None:
     """The frontier, the smallest networks, what is missing, and where the whole report is."""
-    missing = [case for case in report["cases"] if case["status"] != "done"]
-    frontier = [row for row in report["frontier"] if row["pareto"]]
+    missing = [case for case in report.cases if isinstance(case, MissingCase)]
+    frontier = [row for row in report.frontier if row.pareto]
     if as_json:
         files = {"report": str(place / REPORT), "page": str(place / PAGE)}
-        show_json({**files, "smallest": report["smallest"], "frontier": frontier, "missing": missing})
+        show_json(files | to_builtins({"smallest": report.smallest, "frontier": frontier, "missing": missing}))
         return
     show_table(
         ("method", "target", "parameters", "ONNX nodes", "gamma R2", "latency / dense", "best of"),
         [
             (
-                row["label"],
-                row["target"],
-                row["parameters"],
-                row["onnx_nodes"],
-                show_r2(row["gamma_r2"]),
-                f"{row['latency']:.2f}",
-                ", ".join(row["pareto"]).replace("_", " "),
+                row.label,
+                row.target,
+                row.parameters,
+                row.onnx_nodes,
+                show_r2(row.gamma_r2),
+                f"{row.latency:.2f}",
+                ", ".join(row.pareto).replace("_", " "),
             )
             for row in frontier
         ],
     )
-    smallest = report["smallest"]
-    for size, found in ((size, smallest[size]["all"]) for size in ("parameters", "onnx_nodes")):
-        answer = "none" if found is None else f"{found['label']} {found['target']}, {found[size]}"
-        typer.echo(f"fewest {size.replace('_', ' ')} with gamma R2 >= {smallest['gamma_r2']} on every seed: {answer}")
-    for case in (case for case in missing if case["status"] == "failed"):
-        typer.echo(f"failed: {case['label']} {case['target']} seed {case['seed']}: {case['sentence']}", err=True)
-    skipped = sum(case["status"] == "skipped" for case in missing)
+    smallest = report.smallest
+    for size in SIZES:
+        network = smallest.by(size).overall
+        answer = "none" if network is None else f"{network.label} {network.target}, {getattr(network, size)}"
+        typer.echo(f"fewest {size.replace('_', ' ')} with gamma R2 >= {smallest.gamma_r2} on every seed: {answer}")
+    for case in (case for case in missing if case.status == "failed"):
+        typer.echo(f"failed: {case.label} {case.target} seed {case.seed}: {case.sentence}", err=True)
+    skipped = sum(case.status == "skipped" for case in missing)
     if skipped:
         typer.echo(f"{skipped} impossible cases skipped; the report says why", err=True)
     typer.echo(f"report: {place / REPORT}, {place / PAGE}")

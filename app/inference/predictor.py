@@ -20,17 +20,16 @@ from app.files import read_json
 from app.inference.answer import DEFAULT_OUTPUTS, Answer
 from app.registry.registry import Registry
 from pricing.domain import Box
-from pricing.specs.base import load
 from pricing.types import Array
 from surrogate.artifact.files import MANIFEST, MODEL, verify
+from surrogate.artifact.manifest import read_box
 from surrogate.errors import CorruptArtifact
 from surrogate.export.subgraph import part_for
-from surrogate.runtime import onnxruntime
+from surrogate.runtime import CPU, CUDA, Session, has_cuda, open_session
 
 Provider = Literal["auto", "cpu", "cuda"]
-CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
-# Severity 3 is "error": the runtime's warnings about graph placement are not for the log of a service.
-LOG_ERRORS = 3
+# Threads of a call: parallelism comes from chunks and processes (measured: it scales better).
+THREADS = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +45,7 @@ class Predictor:
     version: int
     box: Box
     sizes: Mapping[str, int]
-    sessions: Mapping[frozenset[str], onnxruntime.InferenceSession]
+    sessions: Mapping[frozenset[str], Session]
 
     @property
     def provider(self) -> str:
@@ -67,18 +66,14 @@ def load_predictor(folder: Path, *, provider: Provider) -> Predictor:
         Unavailable: ``provider="cuda"`` where the runtime cannot use it.
     """
     verify(folder)
-    box = load(Box, {"features": read_json(folder / MANIFEST)["features"]})
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # parallelism comes from chunks and processes (measured: it scales better)
-    options.inter_op_num_threads = 1
-    options.log_severity_level = LOG_ERRORS
+    box = read_box(read_json(folder / MANIFEST))
     model = (folder / MODEL).read_bytes()
-    open_session = partial(onnxruntime.InferenceSession, sess_options=options, providers=execution_providers(provider))
+    session = partial(open_session, threads=THREADS, providers=execution_providers(provider))
     try:
-        whole = open_session(model)
+        whole = session(model)
         sizes = {output.name: math.prod(output.shape[1:]) for output in whole.get_outputs()}
         quicker = [frozenset({"value"}), frozenset(sizes) - {"gamma"}]
-        sessions = {outputs: open_session(part_for(model, outputs)) for outputs in quicker} | {frozenset(sizes): whole}
+        sessions = {outputs: session(part_for(model, outputs)) for outputs in quicker} | {frozenset(sizes): whole}
     except Exception as error:  # the runtime's own exceptions have no common base
         raise CorruptArtifact(f"onnxruntime cannot load {folder / MODEL}: {error}") from error
     if provider == "cuda" and CUDA not in whole.get_providers():
@@ -92,10 +87,9 @@ def execution_providers(provider: Provider) -> list[str]:
     Raises:
         Unavailable: ``"cuda"`` where the runtime has no CUDA.
     """
-    has_cuda = CUDA in onnxruntime.get_available_providers()
-    if provider == "cuda" and not has_cuda:
+    if provider == "cuda" and not has_cuda():
         raise Unavailable("provider 'cuda' needs the onnxruntime-gpu package and a CUDA device; use 'auto' or 'cpu'")
-    return [CUDA, CPU] if has_cuda and provider != "cpu" else [CPU]
+    return [CUDA, CPU] if has_cuda() and provider != "cpu" else [CPU]
 
 
 class Predictors:

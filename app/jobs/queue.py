@@ -20,11 +20,11 @@ from dbos import DBOS, DBOSClient, EnqueueOptions, WorkflowStatus
 
 from app.errors import InvalidRequest, JobConflict, UnknownJob
 from app.jobs.serializer import JsonSerializer
-from app.pipeline.facts import Version
 from app.registry.database import available
 from app.settings import Settings
 from app.specification.jobs import JobKind, JobSpec, kind_of, load_spec, model_name
 from pricing.specs.base import dump
+from surrogate.artifact.manifest import Version
 
 APPLICATION = "sobolite"
 # Pinned: by default it is a hash of the sources, and every upgrade would strand the jobs of the version before.

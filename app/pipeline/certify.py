@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from app.pipeline.derived import canonical, input_box
-from app.pipeline.facts import Certificate
 from app.pipeline.folder import JobFolder
 from app.pipeline.prune import starts_trained
 from app.pipeline.tensors import read_final, read_trained
 from app.specification.build import BuildSpec
+from pricing.specs.base import load
 from pricing.types import Progress
 from pruning.certificates.distance import ARITHMETIC
 from pruning.certificates.distance import certify as bound_difference
 from pruning.certificates.shape import prove_shape
 from pruning.intervals.interval import interval_of
+from surrogate.artifact.manifest import Certificate
 from surrogate.functions.network import Network
 from surrogate.functions.surrogate import Surrogate
 
@@ -29,7 +30,8 @@ def certify(folder: JobFolder, progress: Progress) -> None:
     shape, reason = shape_of(surrogate, build)
     progress(0.5)
     pruning = difference(folder, build, surrogate)
-    folder.certificate.write(Certificate(shape=shape, pruning=pruning, arithmetic=ARITHMETIC, no_shape=reason))
+    proofs = {"shape": shape, "pruning": pruning, "arithmetic": ARITHMETIC, "no_shape": reason}
+    folder.certificate.write(load(Certificate, proofs))
 
 
 def shape_of(surrogate: Surrogate, build: BuildSpec) -> tuple[list[dict[str, Any]] | None, str | None]:

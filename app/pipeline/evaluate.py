@@ -2,40 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from msgspec.structs import replace
 
 from app.pipeline.derived import reduction_of
-from app.pipeline.facts import ImportedLabels, LabelFacts, SimulatedLabels
+from app.pipeline.facts import LabelFacts
 from app.pipeline.folder import JobFolder
 from app.pipeline.tensors import read_final, read_rows
 from app.specification.build import BuildSpec
 from pricing.exercise import bounds
-from pricing.specs.base import dump
+from pricing.specs.base import load
 from pricing.types import Progress
 from surrogate.evaluation.evaluate import evaluate as evaluate_surrogate
 from surrogate.evaluation.held_out import judge
-from surrogate.evaluation.replicates import Noise
+from surrogate.report.record import known
+from surrogate.report.report import AnyReport
+from surrogate.report.sources import ExerciseBounds, ImportedLabels, SimulatedLabels
 
 
 def evaluate(folder: JobFolder, _: Progress) -> None:
     """Measure the errors and put beside them what the earlier steps found out."""
     build, labels = folder.build(), folder.label_facts.read()
-    axes, ridge = folder.axes.read_if_there(), folder.ridge.read_if_there()
-    report = {
-        **accuracy_report(folder, build, labels),
-        "labels": dump(labels),
-        "pruning": folder.pruning.read_if_there(),
-        "axes": None if axes is None else dump(axes),
-    }
-    if ridge is not None:
-        report["ridge"] = dump(ridge)
+    measured, exercised = measure(folder, build, labels), None
     if build.problem is not None and build.problem.payoff.facts.decided == "holder":
-        report["bounds"] = bounds.report(build.problem, build.labels.estimator, seed=build.seed)
-    folder.report.write(report)
+        exercised = bounds.report(build.problem, build.labels.estimator, seed=build.seed)
+    folder.report.write(
+        replace(
+            measured,
+            labels=labels,
+            pruning=folder.pruning.read_if_there(),
+            axes=folder.axes.read_if_there(),
+            ridge=folder.ridge.read_if_there(),
+            bounds=None if exercised is None else tuple(load(ExerciseBounds, point) for point in exercised),
+        )
+    )
 
 
-def accuracy_report(folder: JobFolder, build: BuildSpec, labels: LabelFacts) -> Mapping[str, Any]:
+def measure(folder: JobFolder, build: BuildSpec, labels: LabelFacts) -> AnyReport:
     """Errors against an independent reference, or against the rows that a dataset held out."""
     surrogate = read_final(folder)
     match labels:
@@ -49,5 +51,4 @@ def accuracy_report(folder: JobFolder, build: BuildSpec, labels: LabelFacts) -> 
                 reduction=reduction_of(build),
             )
         case ImportedLabels():
-            noise = {output: Noise(each.square, each.error) for output, each in (labels.noise or {}).items()}
-            return judge(surrogate, read_rows(folder.held_out), noise=noise or None)
+            return judge(surrogate, read_rows(folder.held_out), noise=known(labels.noise) or None)

@@ -10,10 +10,9 @@ from app.pipeline.derived import reduction_of
 from app.pipeline.folder import JobFolder
 from app.pipeline.provenance import provenance
 from app.pipeline.tensors import read_final
-from pricing.specs.base import dump
 from pricing.types import Progress
 from surrogate.artifact import files
-from surrogate.artifact.manifest import make_artifact
+from surrogate.artifact.make import make_artifact
 
 
 def export(folder: JobFolder, _: Progress) -> None:
@@ -24,8 +23,8 @@ def export(folder: JobFolder, _: Progress) -> None:
         name=build.name,
         problem=build.problem or build.box,
         report=folder.report.read(),
-        certificate=dump(folder.certificate.read()),
-        provenance=dump(provenance(folder, build)),
+        certificate=folder.certificate.read(),
+        provenance=provenance(folder, build),
         float32=build.export.float32,
         reduction=reduction_of(build),
     )

@@ -14,20 +14,12 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from app.files import read_json, replacing, write_json
-from app.pipeline.facts import (
-    AxesFacts,
-    Certificate,
-    LabelFacts,
-    Order,
-    Parent,
-    PruneOrder,
-    Ridge,
-    StartSeconds,
-    load_labels,
-    load_order,
-)
+from app.pipeline.facts import LabelFacts, Order, Parent, PruneOrder, StartSeconds, load_labels, load_order
 from app.specification.build import BuildSpec
 from pricing.specs.base import load
+from surrogate.artifact.manifest import Certificate
+from surrogate.report.report import AnyReport, plain_report, read_report
+from surrogate.report.sources import AxesFacts, PruningFacts, RidgeFacts
 
 Content = TypeVar("Content")
 
@@ -38,6 +30,7 @@ class JsonFile(Generic[Content]):
 
     path: Path
     parse: Callable[[dict[str, Any]], Content]
+    plain: Callable[[Content], Any] = msgspec.to_builtins
 
     def read(self) -> Content:
         """What the file says."""
@@ -49,7 +42,7 @@ class JsonFile(Generic[Content]):
 
     def write(self, content: Content) -> None:
         """Put the content in the place of what was there."""
-        write_json(self.path, msgspec.to_builtins(content))
+        write_json(self.path, self.plain(content))
 
 
 @dataclass(frozen=True)
@@ -120,9 +113,9 @@ class JobFolder:
         return self._json("axes.json", AxesFacts)
 
     @property
-    def ridge(self) -> JsonFile[Ridge]:
+    def ridge(self) -> JsonFile[RidgeFacts]:
         """The ridge of the trained network, where one was chosen."""
-        return self._json("ridge.json", Ridge)
+        return self._json("ridge.json", RidgeFacts)
 
     @property
     def pruned(self) -> BinaryFile:
@@ -130,9 +123,9 @@ class JobFolder:
         return BinaryFile(self.path / "pruned.onnx")
 
     @property
-    def pruning(self) -> JsonFile[dict[str, Any]]:
+    def pruning(self) -> JsonFile[PruningFacts]:
         """The report of `pruning.prune.prune`."""
-        return JsonFile(self.path / "pruning.json", dict)
+        return self._json("pruning.json", PruningFacts)
 
     @property
     def certificate(self) -> JsonFile[Certificate]:
@@ -140,9 +133,9 @@ class JobFolder:
         return self._json("certificate.json", Certificate)
 
     @property
-    def report(self) -> JsonFile[dict[str, Any]]:
+    def report(self) -> JsonFile[AnyReport]:
         """How good the result is, as it is published."""
-        return JsonFile(self.path / "report.json", dict)
+        return JsonFile(self.path / "report.json", read_report, plain_report)
 
     @property
     def artifact(self) -> Path:

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from app.datasets import store
 from app.pipeline.derived import generator
-from app.pipeline.facts import ImportedLabels, NoiseFacts
 from app.pipeline.folder import JobFolder
 from app.pipeline.tensors import write_rows
 from app.specification.build import BuildSpec
@@ -17,7 +16,8 @@ from pricing.errors import InvalidSpec
 from pricing.types import Array, Progress
 from surrogate.dataset import Dataset
 from surrogate.evaluation.replicates import copies, replicate_noise
-from surrogate.learning.noise import draw_groups
+from surrogate.learning.ridge import draw_groups
+from surrogate.report.sources import ImportedLabels, LabelNoise
 
 
 def import_labels(folder: JobFolder, _: Progress) -> None:
@@ -96,12 +96,9 @@ def require_rows(data: Dataset, learnt: Tensor, held_out: Tensor, *, inside: Ten
         )
 
 
-def noise_of(rows: Dataset) -> dict[str, NoiseFacts] | None:
+def noise_of(rows: Dataset) -> dict[str, LabelNoise] | None:
     """What repeated features tell of the noise in values and deltas. Shape: x (row, feature), without copies."""
-    noise = replicate_noise(rows.x.numpy(), labels_of(rows))
-    if noise is None:
-        return None
-    return {output: NoiseFacts(square=each.square, error=each.error) for output, each in noise.items()}
+    return replicate_noise(rows.x.numpy(), labels_of(rows))
 
 
 def labels_of(data: Dataset) -> dict[str, Array]:

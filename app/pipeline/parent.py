@@ -7,14 +7,14 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from app.datasets.lookup import settle_dataset
-from app.pipeline.facts import Parent, PruneOrder, Ridge, Version
+from app.pipeline.facts import Parent, PruneOrder
 from app.pipeline.folder import JobFolder
-from app.pipeline.provenance import Origin
+from app.pipeline.provenance import origin_of
 from app.pipeline.prune import starts_trained
 from app.registry.registry import Registry
-from pricing.specs.base import load
 from pricing.types import Progress
 from surrogate.artifact import files
+from surrogate.artifact.manifest import Version
 
 
 def take_parent(folder: JobFolder, _: Progress) -> None:
@@ -30,11 +30,11 @@ def take_parent(folder: JobFolder, _: Progress) -> None:
     registry, job = Registry(Path(order.registry)), order.spec
     number = registry.resolve(job.model, job.version)
     published = files.read(registry.folder(job.model, number))
-    origin = load(Origin, published.manifest["provenance"])
+    origin = origin_of(published.manifest.provenance)
     build = replace(origin.build, seed=job.seed, pruning=job.pruning, labels=job.labels or origin.build.labels)
     folder.trained.write(published.model)
-    if starts_trained(job.pruning) and "ridge" in published.report:
-        folder.ridge.write(load(Ridge, published.report["ridge"]))
+    if starts_trained(job.pruning) and published.report.ridge is not None:
+        folder.ridge.write(published.report.ridge)
     folder.parent.write(
         Parent(
             build=settle_dataset(build, registry.root),

@@ -5,16 +5,15 @@ from __future__ import annotations
 import hashlib
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from app.files import read_json
-from app.pipeline.facts import SimulatedLabels, Version
 from app.pipeline.folder import JobFolder
 from app.specification.build import BuildSpec
 from pricing.specs.base import dump, load
-from surrogate.artifact.files import MANIFEST
+from surrogate.artifact.files import load_manifest
+from surrogate.artifact.manifest import Provenance
+from surrogate.report.sources import SimulatedLabels
 
 # Distributions whose version can change the numbers.
 LIBRARIES = ("sobolite", "torch", "numpy", "scipy", "onnx")
@@ -33,31 +32,14 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     simulated_paths: int
 
 
-class Provenance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a manifest says of where its model comes from.
-
-    Args:
-        build: the specification as plain data, without what it says of simulated labels where there are none.
-        data_sha256: of the labels in the file that they were learnt from.
-        libraries: versions by distribution.
-        parent: the version that was pruned.
-        job: none when no job system ran the pipeline.
-        states_sha256: of the table of states that labels were made around.
-    """
-
-    build: dict[str, Any]
-    seed: int
-    simulated_paths: int
-    data_sha256: str
-    libraries: dict[str, str]
-    parent: Version | None
-    job: str | None
-    states_sha256: str | None = None
-
-
 def read_origin(version: Path) -> Origin:
     """Where the model in a published folder comes from."""
-    return load(Origin, read_json(version / MANIFEST)["provenance"])
+    return origin_of(load_manifest(version).provenance)
+
+
+def origin_of(published: Provenance) -> Origin:
+    """What is read again of a provenance."""
+    return Origin(build=load(BuildSpec, published.build), simulated_paths=published.simulated_paths)
 
 
 def versions() -> dict[str, str]:

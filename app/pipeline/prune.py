@@ -13,6 +13,7 @@ from app.pipeline.folder import JobFolder
 from app.pipeline.tensors import read_trained, read_training_data, write_network
 from app.specification.build import BuildSpec
 from pricing.errors import InvalidSpec
+from pricing.specs.base import load
 from pricing.types import Progress
 from pruning.compact import compact
 from pruning.driver.budget import budgets
@@ -21,6 +22,7 @@ from pruning.prune import prune as prune_network
 from pruning.spec import PruningSpec
 from surrogate.dataset import Dataset
 from surrogate.functions.network import Network, initialise
+from surrogate.report.sources import PruningFacts
 from surrogate.spec import TrainingSpec
 
 
@@ -28,7 +30,7 @@ def prune(folder: JobFolder, progress: Progress) -> None:
     """Prune as the specification says, fine-tune what is left and leave it with the report of both."""
     build = folder.build()
     network, report = prune_build(folder, build, data=read_training_data(folder, build), progress=progress)
-    folder.pruning.write(dict(report))
+    folder.pruning.write(load(PruningFacts, dict(report)))
     write_network(folder.pruned, network, build)
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from app.pipeline.facts import Version
 from app.pipeline.folder import JobFolder
 from app.registry.registry import Registry
 from pricing.types import Progress
 from surrogate.artifact import files
+from surrogate.artifact.manifest import Version
 
 
 def publish(folder: JobFolder, _: Progress) -> Version:

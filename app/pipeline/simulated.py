@@ -8,7 +8,6 @@ from torch import Tensor
 
 from app.files import replacing
 from app.pipeline.derived import canonical, generator, reduction_of
-from app.pipeline.facts import SimulatedLabels, StatesFacts
 from app.pipeline.folder import JobFolder
 from app.specification.build import BuildSpec
 from app.specification.requirements import flow_pruning
@@ -17,6 +16,7 @@ from pricing.estimators.contribute import bias
 from pricing.labels import Labels, make_labels, save
 from pricing.references import reference as references
 from pricing.sampling import sample_features, sample_inside
+from pricing.specs.base import dump
 from pricing.specs.choice import settle
 from pricing.specs.problem import PricingProblem
 from pricing.specs.sampler import MoneynessSampler, TableSampler
@@ -25,6 +25,7 @@ from pricing.types import Progress
 from pruning.sparse_flow import learn_states
 from surrogate.flows.flow import transport
 from surrogate.reductions.reduction import to_canonical
+from surrogate.report.sources import SimulatedLabels, StatesFacts
 
 # Share of the label step that a flow takes to learn a table, where there is one: a minute beside simulated labels.
 FLOW_SHARE = 0.5
@@ -56,7 +57,7 @@ def simulate_labels(folder: JobFolder, progress: Progress) -> None:
             simulated_paths=labels.paths,
             payoff_evaluations=labels.payoffs,
             standard_error=label_error(labels),
-            estimator=estimator,
+            estimator=dump(estimator),
             bias=bias(simulated, estimator),
             table=states,
         )

@@ -12,13 +12,13 @@ from collections.abc import Callable, Mapping
 from app.pipeline.certify import certify
 from app.pipeline.evaluate import evaluate
 from app.pipeline.export import export
-from app.pipeline.facts import Version
 from app.pipeline.folder import JobFolder
 from app.pipeline.label import label, load
 from app.pipeline.prune import prune
 from app.pipeline.publish import publish
 from app.pipeline.train import train
 from pricing.types import Progress
+from surrogate.artifact.manifest import Version
 
 STEPS: Mapping[str, Callable[[JobFolder, Progress], Version | None]] = {
     "load": load,

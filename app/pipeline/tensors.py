@@ -11,7 +11,8 @@ from app.pipeline.folder import BinaryFile, JobFolder
 from app.specification.build import BuildSpec
 from pricing.labels import load as load_labels
 from surrogate.dataset import Dataset, from_labels
-from surrogate.export.onnx_file import read_network, read_surrogate, to_onnx
+from surrogate.export.onnx_reader import read_network, read_surrogate
+from surrogate.export.onnx_writer import to_onnx
 from surrogate.functions.network import Network
 from surrogate.functions.surrogate import Surrogate
 from surrogate.reductions.reduction import to_network

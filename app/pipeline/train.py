@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from msgspec.structs import replace
 
 from app.pipeline.derived import generator
-from app.pipeline.facts import AxesFacts, Ridge, RidgeScore
 from app.pipeline.folder import JobFolder
 from app.pipeline.prune import starts_trained
 from app.pipeline.tensors import read_training_data, write_network
@@ -15,9 +12,9 @@ from app.specification.build import BuildSpec
 from pricing.types import Progress
 from surrogate.functions.surrogate import Surrogate
 from surrogate.learning.differential_pca import Axes
-from surrogate.learning.noise import Choice
 from surrogate.learning.polynomial import fit_polynomial
 from surrogate.learning.training import fit
+from surrogate.report.sources import RidgeFacts
 
 
 def train(folder: JobFolder, progress: Progress) -> None:
@@ -28,7 +25,7 @@ def train(folder: JobFolder, progress: Progress) -> None:
     build = folder.build()
     if build.polynomial is not None:
         regression = fit_polynomial(read_training_data(folder, build), build.polynomial)
-        folder.ridge.write(Ridge(ridge=regression.ridge))
+        folder.ridge.write(RidgeFacts(ridge=regression.relative_ridge))
         keep(folder, build, regression.surrogate, regression.axes)
     elif build.pruning is None or starts_trained(build.pruning):
         train_network(folder, build, progress)
@@ -47,17 +44,12 @@ def train_network(folder: JobFolder, build: BuildSpec, progress: Progress) -> No
         progress=progress,
     )
     if trained.choice is not None:
-        folder.ridge.write(facts_of(trained.choice))
+        folder.ridge.write(RidgeFacts(ridge=trained.choice.ridge, tried=trained.choice.scores))
     keep(folder, build, trained.network, trained.axes)
-
-
-def facts_of(choice: Choice) -> Ridge:
-    """How the ridge was chosen, for later steps and for the report."""
-    return Ridge(ridge=choice.ridge, tried=tuple(RidgeScore(**asdict(score)) for score in choice.scores))
 
 
 def keep(folder: JobFolder, build: BuildSpec, surrogate: Surrogate, axes: Axes | None) -> None:
     """Leave what was learnt, and what it sees of the features."""
     if axes is not None:
-        folder.axes.write(AxesFacts(count=len(axes), lost_gradient=axes.lost_gradient, lost_value=axes.lost_value))
+        folder.axes.write(axes.facts)
     write_network(folder.trained, surrogate, build)

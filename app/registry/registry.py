@@ -38,7 +38,7 @@ ALIAS = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
 
 @dataclass(frozen=True)
-class Model:
+class PublishedModel:
     """What the registry knows of one name."""
 
     versions: dict[int, str] = field(default_factory=dict)  # to the time of publishing, ISO 8601
@@ -59,7 +59,7 @@ class Registry:
             self._engine = open_database(root)
             # SQLite counts the commits of every *other* connection here: reading this number costs microseconds.
             self._watch = sqlite3.connect(root / DATABASE, isolation_level=None, check_same_thread=False)
-        self._seen: tuple[object, dict[str, Model]] = (None, {})
+        self._seen: tuple[object, dict[str, PublishedModel]] = (None, {})
 
     def close(self) -> None:
         """Close the database."""
@@ -77,7 +77,7 @@ class Registry:
             for name, model in sorted(self._models().items())
         ]
 
-    def model(self, name: str) -> Model:
+    def model(self, name: str) -> PublishedModel:
         """Versions and aliases of a name.
 
         Raises:
@@ -163,20 +163,20 @@ class Registry:
             )
         return number
 
-    def _models(self) -> dict[str, Model]:
+    def _models(self) -> dict[str, PublishedModel]:
         """The whole catalogue, read again after any commit."""
         count = self._watch.execute("PRAGMA data_version").fetchone()
         if count != self._seen[0]:
             self._seen = (count, self._read())
         return self._seen[1]
 
-    def _read(self) -> dict[str, Model]:
-        models: dict[str, Model] = {}
+    def _read(self) -> dict[str, PublishedModel]:
+        models: dict[str, PublishedModel] = {}
         with self._engine.connect() as connection:
             # Aliases first: somebody may publish between the two, and a version is there before its alias and for ever.
             aliases = connection.execute(sa.select(ALIASES)).all()
             for row in connection.execute(sa.select(VERSIONS).order_by(VERSIONS.c.version)):
-                model = models.setdefault(row.name, Model())
+                model = models.setdefault(row.name, PublishedModel())
                 model.versions[row.version] = row.published
                 model.aliases[LATEST] = row.version
         for row in aliases:
@@ -227,6 +227,6 @@ def _flush(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _spans(model: Model) -> str:
+def _spans(model: PublishedModel) -> str:
     low, high = min(model.versions), max(model.versions)
     return str(low) if low == high else f"{low} to {high}"

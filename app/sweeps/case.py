@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import onnx
 from msgspec.structs import asdict, replace
 
@@ -36,8 +35,9 @@ from pruning.errors import ImpossibleSparsity
 from pruning.stage import size
 from pruning.studies.shifts import NOMINAL, domains
 from surrogate.artifact.files import to_json
-from surrogate.evaluation.evaluate import accuracy, predict, reference
-from surrogate.export.onnx_file import to_onnx
+from surrogate.evaluation.accuracy import accuracy, predict
+from surrogate.evaluation.evaluate import reference
+from surrogate.export.onnx_writer import to_onnx
 from surrogate.export.parity import check_parity
 from surrogate.functions.network import Network
 from surrogate.learning.training import fit, silent
@@ -207,6 +207,9 @@ def _judged(case: Case, network: Network) -> dict[str, dict[str, Scores]]:
     judged, reduction = {}, reduction_of(case.build)
     for domain in places:
         predicted = predict(network, domain.shown, reduction)
-        errors = accuracy(predicted, reference(domain.problem, domain.asked), problem.box)
-        judged[domain.name] = {greek: msgspec.convert(errors[greek], Scores) for greek in GREEKS}
+        scores = accuracy(predicted, reference(domain.problem, domain.asked), problem.box)
+        judged[domain.name] = {
+            greek: Scores(r2=scores[greek].r2, rmse=scores[greek].rmse, max_error=scores[greek].max_error)
+            for greek in GREEKS
+        }
     return judged

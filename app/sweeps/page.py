@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from jinja2 import Environment, FileSystemLoader
-
-from surrogate.artifact.files import show_r2
+from app.pages import render
+from app.sweeps.findings import ExcessRow, FrontierRow, MeasuredCase, MissingCase, PotentialRow, SweepReport
+from surrogate.artifact.sentences import show_r2
 
 # Eight colours with a contrast of at least 3 against the light and the dark background (WCAG 1.4.11). Five shapes go
 # round beside them, so that neighbours differ in both and no pair repeats before the forty-first method.
@@ -30,8 +28,9 @@ BEST, WORST = 1e-10, 10.0
 # Steps within a decade that get a tick.
 STEPS = (1, 2, 5)
 
-TEMPLATES = Environment(loader=FileSystemLoader(Path(__file__).parents[1] / "templates"), autoescape=True)
-TEMPLATES.filters["r2"] = show_r2
+
+# Numbers by method, then domain.
+DomainTable = dict[str, dict[str, list[float]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +46,7 @@ class Mark:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chart:
+class FrontierChart:
     """1 - R2 of gamma against a size, both logarithmic."""
 
     name: str
@@ -64,25 +63,27 @@ class Chart:
     bottom: int = HEIGHT - BOTTOM
 
 
-def make_page(report: Mapping[str, Any]) -> str:
-    """The page of a report of `app.sweeps.report.make_report`."""
-    rows = report["frontier"]
-    labels = list(dict.fromkeys(case["label"] for case in report["cases"]))
+def make_page(report: SweepReport) -> str:
+    """The page of a report."""
+    rows = report.frontier
+    labels = list(dict.fromkeys(case.label for case in report.cases))
     styles = {label: (COLOURS[i % len(COLOURS)], SHAPES[i % len(SHAPES)]) for i, label in enumerate(labels)}
     axes = {"parameters": "weights and biases", "latency": "latency of 1,024 rows, dense network = 1"}
-    return TEMPLATES.get_template("sweep.html").render(
+    return render(
+        "sweep.html",
         report=report,
         styles=styles,
         charts=[chart(rows, name, axis, styles) for name, axis in axes.items()] if rows else [],
-        potentials=_table(report["potential"], "potential"),
-        excesses=_table(report["excess"], "slope"),
-        missing=[case for case in report["cases"] if case["status"] != "done"],
+        measured=[case for case in report.cases if isinstance(case, MeasuredCase)],
+        missing=[case for case in report.cases if isinstance(case, MissingCase)],
+        potentials=_tables((row, [row.potential]) for row in report.potential),
+        excesses=_tables((row, [row.slope, row.low, row.high]) for row in report.excess),
     )
 
 
-def chart(rows: Sequence[Mapping[str, Any]], name: str, axis: str, styles: Mapping[str, tuple[str, str]]) -> Chart:
+def chart(rows: Sequence[FrontierRow], name: str, axis: str, styles: Mapping[str, tuple[str, str]]) -> FrontierChart:
     """The rows against one of their sizes, the better ones lower."""
-    points = [(float(row[name]), min(max(1.0 - row["gamma_r2"], BEST), WORST)) for row in rows]
+    points = [(row.along(name), min(max(1.0 - row.gamma_r2, BEST), WORST)) for row in rows]
     x_low, x_high = _span([x for x, _ in points])
     y_low, y_high = _span([y for _, y in points])
 
@@ -96,16 +97,16 @@ def chart(rows: Sequence[Mapping[str, Any]], name: str, axis: str, styles: Mappi
         Mark(
             x=across(x),
             y=down(y),
-            colour=styles[row["label"]][0],
-            shape=styles[row["label"]][1],
-            text=f"{row['label']}, {row['target']}: {row['parameters']} parameters, {row['onnx_nodes']} ONNX nodes, "
-            f"gamma R2 {show_r2(row['gamma_r2'])}, latency {row['latency']:.3g}",
-            pareto=name in row["pareto"],
+            colour=styles[row.label][0],
+            shape=styles[row.label][1],
+            text=f"{row.label}, {row.target}: {row.parameters} parameters, {row.onnx_nodes} ONNX nodes, "
+            f"gamma R2 {show_r2(row.gamma_r2)}, latency {row.latency:.3g}",
+            pareto=name in row.pareto,
         )
         for row, (x, y) in zip(rows, points, strict=True)
     ]
     frontier = sorted((mark.x, mark.y) for mark in marks if mark.pareto)
-    return Chart(
+    return FrontierChart(
         name=name,
         axis=axis,
         marks=marks,
@@ -126,11 +127,11 @@ def _ticks(low: float, high: float, steps: Sequence[int]) -> list[float]:
     return [number for number in numbers if low <= math.log10(number) <= high]
 
 
-def _table(entries: Sequence[Mapping[str, Any]], cell: str) -> dict[str, dict[str, dict[str, list[Any]]]]:
-    """Entries by output, then method, then domain: what one table a Greek shows, deltas side by side."""
-    table: dict[str, dict[str, dict[str, list[Any]]]] = {}
-    for entry in entries:
-        methods = table.setdefault(entry["greek"], {})
-        domain = methods.setdefault(entry["label"], {}).setdefault(entry["domain"], [])
-        domain += [entry[cell]] if cell == "potential" else [entry["slope"], entry["low"], entry["high"]]
-    return table
+def _tables(rows: Iterable[tuple[PotentialRow | ExcessRow, list[float]]]) -> dict[str, DomainTable]:
+    """By output one table of methods by domains; rows of the same cell lie side by side."""
+    tables: dict[str, DomainTable] = {}
+    for row, numbers in rows:
+        methods = tables.setdefault(row.greek, {})
+        domains = methods.setdefault(row.label, {})
+        domains.setdefault(row.domain, []).extend(numbers)
+    return tables

@@ -13,17 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from app.errors import Unavailable
 from app.files import read_json
 from app.pipeline.plan import JobProgress
 from app.sweeps.case import record_path, run_case
+from app.sweeps.record import Failed, Measured, Skipped
 from app.sweeps.spec import Case, SweepSpec
 from pricing.domain import Box
 from pricing.specs.base import dump
 from pricing.types import Array
-from surrogate.runtime import onnxruntime
+from surrogate.runtime import Session, open_session
 
 # Rows of one call, and how often it is timed: a request of one trade, and a risk report's chunk.
 BATCHES = {1: 200, 1024: 20}
@@ -31,17 +33,22 @@ BATCHES = {1: 200, 1024: 20}
 WARM_UP = 5
 
 
+# Seconds of one call by its rows.
+Latency = dict[str, float]
+AnyRecord = Measured | Skipped | Failed
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """A case with its record, as plain data: status, sentence and, if done, all that was measured."""
+    """A case with its record."""
 
     case: Case
-    record: Mapping[str, Any]
+    record: AnyRecord
 
     @property
     def done(self) -> bool:
         """Whether there is a network."""
-        return bool(self.record["status"] == "done")
+        return isinstance(self.record, Measured)
 
 
 def run_cases(spec: SweepSpec, folder: Path, *, executor: Executor, progress: JobProgress) -> list[Outcome]:
@@ -58,9 +65,9 @@ def run_cases(spec: SweepSpec, folder: Path, *, executor: Executor, progress: Jo
         if first.done:
             ready += others
             continue
-        sentence = f"the dense network of seed {first.case.build.seed} {first.record['status']}: "
-        failed = {"status": "failed", "sentence": sentence + str(first.record["sentence"])}
-        outcomes += [Outcome(case=case, record=failed) for case in others]
+        status = "skipped" if isinstance(first.record, Skipped) else "failed"
+        sentence = f"the dense network of seed {first.case.build.seed} {status}: {first.record.sentence}"
+        outcomes += [Outcome(case=case, record=Failed(sentence=sentence)) for case in others]
     outcomes += _run(ready, folder, executor, _step(progress, "cases"))
     return outcomes
 
@@ -68,12 +75,12 @@ def run_cases(spec: SweepSpec, folder: Path, *, executor: Executor, progress: Jo
 def _run(cases: Sequence[Case], folder: Path, executor: Executor, tell: Callable[[float], None]) -> list[Outcome]:
     """The cases in their order, those without a record run by the executor."""
     paths = [record_path(case, folder) for case in cases]
-    found = {path: read_json(path) for path in paths if path.exists()}
+    kept = {path: _record(read_json(path)) for path in paths if path.exists()}
     # Latencies are measured anew, so a network whose graph is gone is made again.
     records = {
         path: record
-        for path, record in found.items()
-        if record["status"] != "done" or path.with_suffix(".onnx").exists()
+        for path, record in kept.items()
+        if not isinstance(record, Measured) or path.with_suffix(".onnx").exists()
     }
     missing = {path: case for path, case in zip(paths, cases, strict=True) if path not in records}
     # A cluster's workers have another working directory.
@@ -82,7 +89,7 @@ def _run(cases: Sequence[Case], folder: Path, executor: Executor, tell: Callable
     tell(len(records) / max(1, len(cases)))
     try:
         for future in as_completed(waiting):
-            records[waiting[future]] = future.result()
+            records[waiting[future]] = _record(future.result())
             tell(len(records) / len(cases))
     except BrokenExecutor as error:
         # What broke a worker before it could run anything is the last line of the traceback that it sent.
@@ -94,26 +101,28 @@ def _run(cases: Sequence[Case], folder: Path, executor: Executor, tell: Callable
     return [Outcome(case=case, record=records[path]) for path, case in zip(paths, cases, strict=True)]
 
 
-def measure_latencies(
-    outcomes: Sequence[Outcome], folder: Path, *, progress: JobProgress
-) -> list[dict[str, float] | None]:
+def _record(plain: Mapping[str, Any]) -> AnyRecord:
+    """A record from plain data, as files and workers hold it."""
+    record: AnyRecord = msgspec.convert(plain, AnyRecord)
+    return record
+
+
+def measure_latencies(outcomes: Sequence[Outcome], folder: Path, *, progress: JobProgress) -> list[Latency | None]:
     """Median seconds of one call of every network's graph by rows, on one thread, nothing else running.
 
     Measured anew in every run, all in one sitting: only then do they compare.
     """
     tell = _step(progress, "latency")
-    found: list[dict[str, float] | None] = []
+    latencies: list[Latency | None] = []
     for i, outcome in enumerate(outcomes):
         model = record_path(outcome.case, folder).with_suffix(".onnx")
-        found.append(_latency(model, outcome.case.build.box) if outcome.done else None)
+        latencies.append(_latency(model, outcome.case.build.box) if outcome.done else None)
         tell((i + 1) / len(outcomes))
-    return found
+    return latencies
 
 
-def _latency(model: Path, box: Box) -> dict[str, float]:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+def _latency(model: Path, box: Box) -> Latency:
+    session = open_session(model.read_bytes(), threads=1)
     latency = {}
     for rows, repeats in BATCHES.items():
         features = box.from_uniforms(np.random.default_rng(0).random((rows, box.dimension)))
@@ -122,7 +131,7 @@ def _latency(model: Path, box: Box) -> dict[str, float]:
     return latency
 
 
-def _timed(session: Any, features: Array) -> float:
+def _timed(session: Session, features: Array) -> float:
     start = time.perf_counter()
     session.run(["value", "delta", "gamma"], {"features": features})
     return time.perf_counter() - start

@@ -22,7 +22,7 @@ from scipy.special import ndtr
 
 from pricing.draws import stream, to_normals, uniforms
 from pricing.types import Array
-from surrogate.evaluation.evaluate import Prediction
+from surrogate.evaluation.accuracy import Prediction
 
 WEIGHTS = np.full(5, 0.2)
 VOLATILITIES = np.array([0.15, 0.2, 0.25, 0.3, 0.4])
@@ -35,26 +35,26 @@ ROWS = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class Paths:
+class TerminalNormals:
     """Normals of the assets' own factors. Shape: (path, asset)."""
 
     normals: Array
 
 
-def draw(paths: int, *, seed: int, name: str) -> Paths:
+def draw(paths: int, *, seed: int, name: str) -> TerminalNormals:
     """A scrambled Sobol set."""
     points = uniforms("sobol", paths, len(WEIGHTS), generator=stream(f"black_scholes/{name}", seed=seed))
-    return Paths(normals=to_normals(points))
+    return TerminalNormals(normals=to_normals(points))
 
 
-def greeks(spots: Array, paths: Paths) -> Prediction:
+def greeks(spots: Array, paths: TerminalNormals) -> Prediction:
     """Value, delta and gamma, averaged over the paths. Shape: batch asset -> batch; batch asset; batch asset asset."""
     blocks = [_block(spots[start : start + ROWS], paths) for start in range(0, len(spots), ROWS)]
     value, delta, gamma = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
     return Prediction(value=value, delta=delta, gamma=gamma)
 
 
-def _block(spots: Array, paths: Paths) -> tuple[Array, Array, Array]:
+def _block(spots: Array, paths: TerminalNormals) -> tuple[Array, Array, Array]:
     scale = VOLATILITIES * np.sqrt(MATURITY)
     own = np.exp(-0.5 * scale**2 + scale * np.sqrt(1.0 - CORRELATION) * paths.normals)
     amounts: Array = WEIGHTS * spots[:, None, :] * own  # w_i a_i, (batch, path, asset)

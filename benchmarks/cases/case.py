@@ -15,7 +15,7 @@ SMALL = 240
 
 
 @dataclass(frozen=True, kw_only=True)
-class Case:
+class BenchmarkCase:
     """A network to prune and a judge.
 
     Args:

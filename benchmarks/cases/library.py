@@ -10,16 +10,18 @@ from sklearn.datasets import load_digits
 
 from app.specification.toml_files import read_build_spec
 from benchmarks.cases import black_scholes_basket
-from benchmarks.cases.case import Case
+from benchmarks.cases.case import BenchmarkCase
 from pricing.domain import Box, Feature
 from pricing.draws import stream
 from pricing.types import Array
 from surrogate.dataset import Dataset
-from surrogate.evaluation.evaluate import Prediction, accuracy, predict, reference
+from surrogate.evaluation.accuracy import Prediction, accuracy, predict
+from surrogate.evaluation.evaluate import reference
 from surrogate.functions.network import Network, initialise, outputs
 from surrogate.learning.training import draw, train
+from surrogate.report.scores import OUTPUTS
 from surrogate.spec import LBFGS, Adam, LevenbergMarquardt, NetworkSpec, Optimiser, SobolevLoss, TrainingSpec
-from surrogate.standardisation import fit_scaling, to_raw
+from surrogate.standardisation import fit_standardisation, to_raw
 
 EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "bachelier_basket_7.toml"
 # Share of the 1,797 digits that train; the others judge.
@@ -29,7 +31,7 @@ PIXEL_MAXIMUM = 16.0
 Pricer = Callable[[Array], Prediction]
 
 
-def seven_assets(seed: int, *, smoke: bool) -> Case:
+def seven_assets(seed: int, *, smoke: bool) -> BenchmarkCase:
     """The oversized seven-asset network: a Bachelier basket call, closed-form labels."""
     problem = read_build_spec(EXAMPLE).pricing
 
@@ -39,7 +41,7 @@ def seven_assets(seed: int, *, smoke: bool) -> Case:
     return _option("seven assets", problem.box, labels, labels, seed=seed, smoke=smoke)
 
 
-def black_scholes(seed: int, *, smoke: bool) -> Case:
+def black_scholes(seed: int, *, smoke: bool) -> BenchmarkCase:
     """A five-asset Black-Scholes basket call; labels from 512 paths, the judge has 4,096 others."""
     size = (32, 64) if smoke else (512, 4096)
     few, many = (black_scholes_basket.draw(n, seed=seed, name=str(n)) for n in size)
@@ -55,7 +57,7 @@ def black_scholes(seed: int, *, smoke: bool) -> Case:
     )
 
 
-def _option(name: str, box: Box, labels: Pricer, judge: Pricer, *, seed: int, smoke: bool) -> Case:
+def _option(name: str, box: Box, labels: Pricer, judge: Pricer, *, seed: int, smoke: bool) -> BenchmarkCase:
     """A 32-32-32 SiLU network trained on values and deltas; R2 of value, delta and gamma on other points."""
     samples, tests = (64, 64) if smoke else (1024, 2048)
     x = box.from_uniforms(stream(f"{name}/training", seed=seed).random((samples, box.dimension)))
@@ -65,8 +67,8 @@ def _option(name: str, box: Box, labels: Pricer, judge: Pricer, *, seed: int, sm
     exact = judge(spots)
 
     def score(network: Network) -> Mapping[str, float]:
-        found = accuracy(predict(network, spots), exact)
-        return {greek: found[greek]["r2"] for greek in ("value", "delta", "gamma")}
+        scores = accuracy(predict(network, spots), exact)
+        return {greek: known for greek in OUTPUTS if (known := scores[greek].r2) is not None}
 
     def recipe(*optimisers: Optimiser) -> TrainingSpec:
         return TrainingSpec(loss=SobolevLoss(order=1), optimisers=optimisers)
@@ -75,7 +77,7 @@ def _option(name: str, box: Box, labels: Pricer, judge: Pricer, *, seed: int, sm
     generator = torch.Generator().manual_seed(seed)
     shape = NetworkSpec(hidden=(8, 8) if smoke else (32, 32, 32))
     start = draw(dataset, shape, generator=generator)
-    return Case(
+    return BenchmarkCase(
         name=name,
         dense=train(start, dataset, training, generator=generator).network,
         start=start,
@@ -90,7 +92,7 @@ def _option(name: str, box: Box, labels: Pricer, judge: Pricer, *, seed: int, sm
     )
 
 
-def digits(seed: int, *, smoke: bool) -> Case:
+def digits(seed: int, *, smoke: bool) -> BenchmarkCase:
     """A 64-40-20-10 ReLU classifier of scikit-learn's digits; accuracy on held-out ones."""
     found = load_digits()
     order = stream("digits", seed=seed).permutation(len(found.data))
@@ -108,8 +110,8 @@ def digits(seed: int, *, smoke: bool) -> Case:
 
     dataset, generator = Dataset(x=x[:first], y=y[:first]), torch.Generator().manual_seed(seed)
     fresh = initialise((64, 40, 20, 10), "relu", generator=generator)
-    start = to_raw(fresh, fit_scaling(dataset.x, dataset.y))
-    return Case(
+    start = to_raw(fresh, fit_standardisation(dataset.x, dataset.y))
+    return BenchmarkCase(
         name="digits",
         dense=train(start, dataset, recipe(60), generator=generator).network,
         start=start,
@@ -124,7 +126,7 @@ def digits(seed: int, *, smoke: bool) -> Case:
     )
 
 
-CASES: Mapping[str, Callable[..., Case]] = {
+CASES: Mapping[str, Callable[..., BenchmarkCase]] = {
     "seven_assets": seven_assets,
     "black_scholes": black_scholes,
     "digits": digits,

@@ -35,7 +35,7 @@ def _rewound(network: Network, evidence: Evidence, start: Network | None) -> Net
             origin = start.to(network.dtype)
         case "random":
             fresh = initialise(network.widths, network.activation, generator=evidence.generator)
-            origin = to_raw(fresh, evidence.scaling)
+            origin = to_raw(fresh, evidence.standardisation)
     return apply(replace(origin, linear=network.linear), masks_of(network))
 
 

@@ -15,7 +15,7 @@ from pruning.spec import PruningSpec
 from pruning.stage import Evidence
 from surrogate.dataset import Dataset, normalise
 from surrogate.functions.network import Network
-from surrogate.standardisation import Scaling, fit_scaling
+from surrogate.standardisation import Standardisation, fit_standardisation
 
 # Means and standard deviations come from about so many samples: they need no more, and a large data set is read once.
 SCALING_SAMPLES = 8192
@@ -82,20 +82,25 @@ def _require_finite(name: str, values: Tensor) -> None:
         )
 
 
-def scaling_of(dataset: Dataset) -> Scaling:
+def standardisation_of(dataset: Dataset) -> Standardisation:
     """Means and standard deviations of about `SCALING_SAMPLES` samples, float64."""
     thinned = dataset.rows(slice(None, None, -(-len(dataset) // SCALING_SAMPLES)))
-    return fit_scaling(thinned.x.double(), thinned.y if dataset.has_classes else thinned.y.double())
+    return fit_standardisation(thinned.x.double(), thinned.y if dataset.has_classes else thinned.y.double())
 
 
 def draw_evidence(
-    dataset: Dataset, scaling: Scaling, spec: PruningSpec, *, domain: Interval | None, generator: torch.Generator
+    dataset: Dataset,
+    standardisation: Standardisation,
+    spec: PruningSpec,
+    *,
+    domain: Interval | None,
+    generator: torch.Generator,
 ) -> Evidence:
     """At most ``spec.samples`` random samples in normalised units, and the box; every call draws anew."""
     chosen = torch.randperm(len(dataset), generator=generator)[: spec.samples]
     return Evidence(
-        dataset=normalise(dataset.rows(chosen).to(torch.float64), scaling),
-        scaling=scaling,
+        dataset=normalise(dataset.rows(chosen).to(torch.float64), standardisation),
+        standardisation=standardisation,
         training=dataset,
         domain=domain,
         spec=spec,

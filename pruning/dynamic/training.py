@@ -94,7 +94,7 @@ def train_sparse(network: Network, budget: Budget, evidence: Evidence, *, rule: 
     Raises:
         TrainingDiverged: parameters are not finite.
     """
-    start = to_normalised(network, evidence.scaling)
+    start = to_normalised(network, evidence.standardisation)
     shapes = [(weight.shape[0], weight.shape[1]) for weight in start.weights]
     counts = erdos_renyi(shapes, budget.count, dense_output=rule.dense_output)
     masks = [
@@ -108,12 +108,12 @@ def train_sparse(network: Network, budget: Budget, evidence: Evidence, *, rule: 
     theta = _minimise(objective, flatten(places), rule, evidence.spec.dynamics, generator=evidence.generator)
     if not torch.isfinite(theta).all():
         raise TrainingDiverged("parameters became non-finite; lower dynamics.optimiser.learning_rate")
-    return Cut(network=to_raw(unflatten(sparse, theta), evidence.scaling))
+    return Cut(network=to_raw(unflatten(sparse, theta), evidence.standardisation))
 
 
 def _objective(network: Network, evidence: Evidence) -> Objective:
     """The loss of fine-tuning, or of values and the deltas there are, over all samples and all parameters."""
-    data = normalise(evidence.training.to(torch.float64), evidence.scaling)
+    data = normalise(evidence.training.to(torch.float64), evidence.standardisation)
     if evidence.spec.fine_tuning is not None:
         loss = evidence.spec.fine_tuning.loss
     else:

@@ -31,7 +31,7 @@ from torch import Tensor
 from pruning.errors import ImpossibleSparsity
 from pruning.stage import Budget, Cut, Evidence
 from surrogate.functions.network import Network
-from surrogate.standardisation import Scaling, to_normalised
+from surrogate.standardisation import Standardisation, to_normalised
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,14 +102,14 @@ def least_weights(network: Network) -> int:
 
 def prune_low_rank(network: Network, budget: Budget, evidence: Evidence) -> Cut:
     """Replace layers by products of low rank, at most the budget's weights, in normalised units."""
-    runs, normalised = _runs(network), to_normalised(network, evidence.scaling).weights
+    runs, normalised = _runs(network), to_normalised(network, evidence.standardisation).weights
     products = [reduce(lambda below, weight: weight @ below, (normalised[layer] for layer in run)) for run in runs]
     tables = [forms(product, _present(network, run)) for product, run in zip(products, runs, strict=True)]
     weights, biases, linear = list[Tensor](), list[Tensor](), set[int]()
     for run, product, form in zip(runs, products, allocate(tables, budget.count), strict=True):
         layers = [(network.weights[layer], network.biases[layer]) for layer in run]
         if form.rank > 0:
-            layers = _factored(network, run, factors(product, form), evidence.scaling)
+            layers = _factored(network, run, factors(product, form), evidence.standardisation)
         linear |= {len(weights) + inner for inner in range(1, len(layers))}
         weights += [weight for weight, _ in layers]
         biases += [bias for _, bias in layers]
@@ -117,7 +117,7 @@ def prune_low_rank(network: Network, budget: Budget, evidence: Evidence) -> Cut:
 
 
 def _factored(
-    network: Network, run: range, parts: tuple[Tensor, Tensor], scaling: Scaling
+    network: Network, run: range, parts: tuple[Tensor, Tensor], standardisation: Standardisation
 ) -> list[tuple[Tensor, Tensor]]:
     """Weights and biases of the encoder and the decoder that stand for a run, raw units."""
     encoder, decoder = parts
@@ -126,11 +126,11 @@ def _factored(
         product = network.weights[layer] @ product
         bias = network.biases[layer] + network.weights[layer] @ bias
     if run[-1] == len(network.weights) - 1:
-        decoder = decoder * scaling.y_scale.reshape(-1, 1)
+        decoder = decoder * standardisation.y_scale.reshape(-1, 1)
     if run[0] == 0:
-        encoder = encoder / scaling.x_scale
+        encoder = encoder / standardisation.x_scale
         # What is lost acts on normalised features, which are 0 at the mean.
-        bias = bias + (product - decoder @ encoder) @ scaling.x_mean
+        bias = bias + (product - decoder @ encoder) @ standardisation.x_mean
     return [(encoder, encoder.new_zeros(len(encoder))), (decoder, bias)]
 
 

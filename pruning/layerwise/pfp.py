@@ -105,7 +105,7 @@ def counts_at(scores: Sequence[Tensor], accuracy: float) -> list[int]:
 
 def prune_pfp(network: Network, budget: Budget, evidence: Evidence, *, choice: Choice = surest) -> Cut:
     """Keep what one accuracy for all layers leaves of the budget; a bound is proven where nothing is rescaled."""
-    normalised = to_normalised(network, evidence.scaling)
+    normalised = to_normalised(network, evidence.standardisation)
     scores = [part.amax(dim=0) for part in sensitivities(normalised, evidence)]
     clocks = [torch.empty_like(part).exponential_(generator=evidence.generator) for part in scores]
     alive = [network.weights[0].any(dim=0), *(torch.ones_like(part, dtype=torch.bool) for part in scores[1:])]

@@ -122,7 +122,7 @@ def fill(sensitivity: Tensor, generator: torch.Generator) -> Urns:
 
 def prune_sipp(network: Network, budget: Budget, evidence: Evidence, *, hybrid: bool = False) -> Cut:
     """Draw weights at random, as many as keep at most the budget; one a layer stays."""
-    normalised = to_normalised(network, evidence.scaling)
+    normalised = to_normalised(network, evidence.standardisation)
     alive = [mask & live for mask, live in zip(masks_of(network), felt(normalised, evidence.dataset), strict=True)]
     scores = sensitivities(normalised, evidence)
     urns = [

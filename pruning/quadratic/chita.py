@@ -59,10 +59,10 @@ def prune_chita(network: Network, budget: Budget, evidence: Evidence) -> Cut:
     anchor, w = expansion.problem.anchor, solve(expansion.problem, budget.count, evidence.spec)
     if budget.count < len(anchor):
         return expansion.cut(w)
-    loss = sample_loss(to_normalised(network, evidence.scaling), evidence)
+    loss = sample_loss(to_normalised(network, evidence.standardisation), evidence)
     for halvings in range(HALVINGS):
         cut = expansion.cut(anchor + (w - anchor) / 2.0**halvings)
-        if sample_loss(to_normalised(cut.network, evidence.scaling), evidence) < loss:
+        if sample_loss(to_normalised(cut.network, evidence.standardisation), evidence) < loss:
             return cut
     return Cut(network=network)
 
@@ -135,11 +135,13 @@ def pose(network: Network, evidence: Evidence) -> Expansion:
     noise.
     """
     spec, data, classes = evidence.spec, evidence.dataset, evidence.dataset.has_classes
-    scaling = evidence.scaling
+    standardisation = evidence.standardisation
     if classes:
-        scaling = replace(scaling, x_scale=scaling.x_scale.square().mean().sqrt().expand_as(scaling.x_scale))
-        data = replace(data, x=data.x * (evidence.scaling.x_scale / scaling.x_scale))
-    network = to_normalised(network, scaling)
+        standardisation = replace(
+            standardisation, x_scale=standardisation.x_scale.square().mean().sqrt().expand_as(standardisation.x_scale)
+        )
+        data = replace(data, x=data.x * (evidence.standardisation.x_scale / standardisation.x_scale))
+    network = to_normalised(network, standardisation)
     rows = _rows(network, data, evidence)
     masks = masks_of(network)
     lengths = living(network, rows.squares()).clamp(min=0.0).sqrt()
@@ -156,7 +158,7 @@ def pose(network: Network, evidence: Evidence) -> Expansion:
         sizes=sizes,
         priority=_priority(anchor, living(network, felt(network, data)), sizes).to(residual.dtype),
     )
-    return Expansion(problem=problem, network=network, scaling=scaling, scale=scale)
+    return Expansion(problem=problem, network=network, standardisation=standardisation, scale=scale)
 
 
 def _rows(network: Network, data: Dataset, evidence: Evidence) -> Rows:

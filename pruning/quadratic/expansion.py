@@ -19,7 +19,7 @@ from pruning.stage import Cut, Evidence
 from surrogate.functions.network import Network
 from surrogate.learning.losses import Objective, free_coordinates, loss_weights
 from surrogate.spec import SobolevLoss
-from surrogate.standardisation import Scaling, to_normalised, to_raw
+from surrogate.standardisation import Standardisation, to_normalised, to_raw
 
 # Damping below this share of the squared length of a column does not keep a singular Gram matrix positive definite.
 LEAST_DAMPING = 1e-10
@@ -35,13 +35,13 @@ class Expansion:
 
     Args:
         network: the units that the model is stated in.
-        scaling: takes those to raw units.
+        standardisation: takes those to raw units.
         scale: what the weights were multiplied with. Shape: (weight,).
     """
 
     problem: Quadratic
     network: Network
-    scaling: Scaling
+    standardisation: Standardisation
     scale: Tensor
 
     def coordinates(self, derivatives: tuple[Tensor, ...]) -> Tensor:
@@ -54,7 +54,7 @@ class Expansion:
 
     def cut(self, w: Tensor) -> Cut:
         """The network with these weights, raw units. Shape: weight ->."""
-        return Cut(network=to_raw(self.network_at(w), self.scaling))
+        return Cut(network=to_raw(self.network_at(w), self.standardisation))
 
 
 def expand(network: Network, evidence: Evidence) -> Expansion:
@@ -63,7 +63,7 @@ def expand(network: Network, evidence: Evidence) -> Expansion:
     Raises:
         PruningError: the rows would not fit into memory.
     """
-    normalised = to_normalised(network, evidence.scaling)
+    normalised = to_normalised(network, evidence.standardisation)
     masks = masks_of(network)
     rows = ROWS[evidence.spec.rows](normalised, evidence.dataset, evidence.generator)
     matrix, residual = condensed(rows.matrix(masks), rows.residual)
@@ -79,7 +79,7 @@ def expand(network: Network, evidence: Evidence) -> Expansion:
         sizes=[int(mask.sum()) for mask in masks],
         priority=torch.zeros_like(anchor),
     )
-    return Expansion(problem=problem, network=normalised, scaling=evidence.scaling, scale=scale)
+    return Expansion(problem=problem, network=normalised, standardisation=evidence.standardisation, scale=scale)
 
 
 def condensed(matrix: Tensor, residual: Tensor) -> tuple[Tensor, Tensor]:

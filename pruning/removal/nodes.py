@@ -63,7 +63,7 @@ def constants_of(network: Network, evidence: Evidence) -> tuple[Tensor, ...] | N
     """What removed nodes are replaced by; None for the middles of their intervals."""
     if evidence.spec.fold == "middle":
         return None
-    return means(network, evidence.dataset.x * evidence.scaling.x_scale + evidence.scaling.x_mean)
+    return means(network, evidence.dataset.x * evidence.standardisation.x_scale + evidence.standardisation.x_mean)
 
 
 def _keep(network: Network, scores: Sequence[Tensor], count: int, *, protect_inputs: bool) -> tuple[Tensor, ...]:

@@ -19,7 +19,7 @@ WeightScore = Callable[[Network, Evidence], tuple[Tensor, ...]]
 
 def prune_weights(network: Network, budget: Budget, evidence: Evidence, *, score: WeightScore) -> Cut:
     """Keep the weights with the largest scores; those that no sample feels go first, one a layer stays."""
-    normalised = to_normalised(network, evidence.scaling)
+    normalised = to_normalised(network, evidence.standardisation)
     last = torch.finfo(network.dtype).min
     live = felt(normalised, evidence.dataset)
     scores = [part.where(effect, last) for part, effect in zip(score(normalised, evidence), live, strict=True)]

@@ -63,7 +63,7 @@ def node_significance(network: Network, evidence: Evidence, enclosure: Enclosure
 
     Delta and gamma are taken along the inputs, each in units of its spread over the samples, as in the Sobolev loss.
     """
-    spread = torch.diag(evidence.scaling.x_scale)
+    spread = torch.diag(evidence.standardisation.x_scale)
     parts = [SIGNIFICANCE[target](network, enclosure, spread) for target in evidence.spec.targets]
     totals = [sum(float(layer.sum()) for layer in part) or 1.0 for part in parts]
     return tuple(
@@ -74,7 +74,7 @@ def node_significance(network: Network, evidence: Evidence, enclosure: Enclosure
 
 def node_magnitude(network: Network, evidence: Evidence, enclosure: Enclosure) -> Scores:  # noqa: ARG001
     """||W_l[j, :]||_2 in normalised units, by rank in its own layer; ||W_1[:, j]||_2 for inputs. Shape: -> width."""
-    weights = to_normalised(network, evidence.scaling).weights
+    weights = to_normalised(network, evidence.standardisation).weights
     norms = [weights[0].norm(dim=0), *(weight.norm(dim=1) for weight in weights[:-1])]
     return tuple(_share(norm, norm > 0) for norm in norms)
 

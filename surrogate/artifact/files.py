@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from surrogate.artifact.manifest import Manifest, plain_manifest, read_manifest
 from surrogate.errors import CorruptArtifact
+from surrogate.report.report import AnyReport, plain_report, read_report
 
 MODEL = "model.onnx"
 MODEL_FLOAT32 = "model.float32.onnx"
@@ -22,21 +23,15 @@ MANIFEST = "manifest.json"
 REPORT = "report.json"
 CARD = "README.md"
 SUMS = "SHA256SUMS"
-# Below it the decimals of an R2 say nothing.
-LEAST_R2 = -1000.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Artifact:
-    """Everything that is published of one surrogate.
-
-    manifest: problem (plain spec), features (Box with units), network (widths, activation, parameters), accuracy (by
-    Greek and bucket), provenance (spec, seed, library versions, data hash, job), hashes (sha256 of the model bytes).
-    """
+    """Everything that is published of one surrogate; ``model`` is its ONNX graph."""
 
     model: bytes
-    manifest: Mapping[str, Any]
-    report: Mapping[str, Any]
+    manifest: Manifest
+    report: AnyReport
     card: str
     model_float32: bytes | None = None
 
@@ -46,58 +41,12 @@ def to_json(data: Mapping[str, Any]) -> bytes:
     return (json.dumps(data, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
 
 
-def show_r2(r2: float) -> str:
-    """Seven decimals, rounded down, so that nothing short of 1 is shown as 1; two digits of what is below -1000.
-
-    >>> show_r2(0.99999998), show_r2(-1e189)
-    ('0.9999999', '-1.0e+189')
-    """
-    if r2 < LEAST_R2:
-        return f"{r2:.1e}"
-    return f"{math.floor(r2 * 1e7) / 1e7:.7f}"
-
-
-def show_network(network: Mapping[str, Any]) -> str:
-    """What a manifest's network is, in words.
-
-    >>> show_network({"kind": "polynomial", "degree": 9, "axes": 1, "terms": 10})
-    'a polynomial of degree 9 in 1 axis of the features, 10 terms'
-    """
-    if "degree" in network:
-        axes = f"{network['axes']} {'axis' if network['axes'] == 1 else 'axes'}"
-        return f"a polynomial of degree {network['degree']} in {axes} of the features, {network['terms']} terms"
-    return f"an MLP of widths {'-'.join(map(str, network['widths']))} ({network['activation']})"
-
-
-def show_outputs(names: Iterable[str]) -> str:
-    """What a graph returns, in Markdown.
-
-    >>> show_outputs(["value", "delta", "gamma", "strike", "theta"]).splitlines()[1]
-    'and columns of `delta` as `strike`, `theta` (the sign changed)'
-    """
-    shown = "`value` [n], `delta` [n, d] and `gamma` [n, d, d]"
-    named = [name for name in names if name not in ("value", "delta", "gamma")]
-    columns = ", ".join(f"`{name}`" + " (the sign changed)" * (name == "theta") for name in named)
-    return f"{shown},\nand columns of `delta` as {columns}" if named else shown
-
-
-def show_bounds(features: Iterable[Mapping[str, Any]]) -> str:
-    """The Box as a table in Markdown."""
-    head = "| feature (coordinates) | lowest | highest | unit |\n|---|---|---|---|"
-    rows = (
-        f"| {feature['name']} ({len(feature['lower'])}) | {min(feature['lower']):g} | {max(feature['upper']):g} | "
-        f"{feature['unit']} |"
-        for feature in features
-    )
-    return "\n".join((head, *rows))
-
-
 def files(artifact: Artifact) -> dict[str, bytes]:
     """File name to content, SHA256SUMS last."""
     content = {
         MODEL: artifact.model,
-        MANIFEST: to_json(artifact.manifest),
-        REPORT: to_json(artifact.report),
+        MANIFEST: to_json(plain_manifest(artifact.manifest)),
+        REPORT: to_json(plain_report(artifact.report)),
         CARD: artifact.card.encode(),
     }
     if artifact.model_float32 is not None:
@@ -135,17 +84,35 @@ def verify(folder: Path) -> dict[str, str]:
     return sums
 
 
+def load_manifest(folder: Path) -> Manifest:
+    """The manifest in a version folder.
+
+    Raises:
+        CorruptArtifact: it is none.
+    """
+    return read_manifest(json.loads((folder / MANIFEST).read_bytes()))
+
+
+def load_report(folder: Path) -> AnyReport:
+    """The report in a version folder.
+
+    Raises:
+        CorruptArtifact: it is none.
+    """
+    return read_report(json.loads((folder / REPORT).read_bytes()))
+
+
 def read(folder: Path) -> Artifact:
     """Read and verify a version folder.
 
     Raises:
-        CorruptArtifact: see `verify`.
+        CorruptArtifact: see `verify`; or manifest and report are none.
     """
     sums = verify(folder)
     return Artifact(
         model=(folder / MODEL).read_bytes(),
-        manifest=json.loads((folder / MANIFEST).read_bytes()),
-        report=json.loads((folder / REPORT).read_bytes()),
+        manifest=load_manifest(folder),
+        report=load_report(folder),
         card=(folder / CARD).read_text(),
         model_float32=(folder / MODEL_FLOAT32).read_bytes() if MODEL_FLOAT32 in sums else None,
     )

@@ -1,115 +1,191 @@
-"""From a network and its report to an Artifact: graph, parity, manifest."""
+"""What the manifest of a version says: what it prices, where, how well, what is proven, and its origin. Torch-free.
+
+`plain_manifest` and `read_manifest` are the way to JSON and back.
+"""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import onnx
-import torch
-from msgspec.structs import replace
+import msgspec
+from msgspec import UNSET, UnsetType
+from msgspec.structs import asdict
 
-from pricing.domain import Box
-from pricing.specs.base import dump
-from pricing.specs.problem import PricingProblem
-from surrogate.artifact.files import MODEL, MODEL_FLOAT32, Artifact, to_json
-from surrogate.artifact.model_card import card
-from surrogate.export.onnx_file import to_onnx
-from surrogate.export.parity import check_parity
-from surrogate.functions.surrogate import Surrogate
-from surrogate.functions.surrogate import describe as describe_surrogate
-from surrogate.greeks import greeks
-from surrogate.reductions.choice import reason
-from surrogate.reductions.reduction import Reduction
+from pricing.domain import Box, Feature
+from surrogate.errors import CorruptArtifact
+from surrogate.report.record import Record
+from surrogate.report.report import plain_accuracy, read
+from surrogate.report.scores import Accuracy
 
 
-def make_artifact(
-    network: Surrogate,
-    *,
-    name: str,
-    problem: PricingProblem | Box,
-    report: Mapping[str, Any],
-    provenance: Mapping[str, Any],
-    certificate: Mapping[str, Any] | None = None,
-    float32: bool = False,
-    reduction: Reduction | None = None,
-) -> Artifact:
-    """Export the network and describe it; nothing here depends on the clock, so the same inputs give the same bytes.
+class PublishedFeature(Feature, frozen=True, kw_only=True, forbid_unknown_fields=False):
+    """A feature of the Box as a file states it, which may say more than is known here."""
+
+
+class NetworkFacts(Record, frozen=True, kw_only=True):
+    """What is learnt: the widths and activation of a network, or the degree, axes and terms of a polynomial.
 
     Args:
-        network: single output, raw units; of the inputs of the reduction where there is one.
-        problem: or only the Box, where nobody here knows what was priced.
-        report: what `surrogate.evaluation.evaluate.evaluate` returned.
-        provenance: build specification, seed, paths, data hash, libraries, parent version.
-        certificate: what is proven of the network (`pruning.certificates.shape`, `pruning.certificates.distance`).
-        float32: also export in single precision and measure its loss.
+        kind: "polynomial"; a network has none.
+        linear: hidden layers that no activation follows, 1 the first.
+        axes: that a polynomial sees of the features.
+        parameters: numbers that are not exactly zero.
+        nodes: of the ONNX graph.
+    """
+
+    kind: str | None = None
+    widths: tuple[int, ...] | None = None
+    activation: str | None = None
+    linear: tuple[int, ...] | None = None
+    degree: int | None = None
+    axes: int | None = None
+    terms: int | None = None
+    parameters: int
+    nodes: int | UnsetType = UNSET
+
+
+class ReductionFacts(Record, frozen=True, kw_only=True):
+    """An exact scaling: its formula, the problem that is simulated as plain data, and what the network sees."""
+
+    formula: str
+    simulated: dict[str, Any]
+    inputs: tuple[PublishedFeature, ...]
+
+
+class ShapeProof(Record, frozen=True, kw_only=True):
+    """A statement about the shape, as `pruning.shape.prove_shape` leaves it."""
+
+    statement: str
+    tolerance: float
+    scale: float
+    proven: bool
+    share: float
+    share_is: str
+    smallest_tolerance: float | None
+    sub_boxes: int
+
+
+class SeenDifference(Record, frozen=True, kw_only=True):
+    """The largest differences that were met at points of the Box."""
+
+    value: float
+    delta: tuple[float, ...] | None
+
+
+class DifferenceProof(Record, frozen=True, kw_only=True):
+    """How far pruning moved a network at most, as `pruning.certificate.certify` leaves it."""
+
+    value: float | None
+    delta: tuple[float, ...] | None
+    largest_delta: float | None
+    seen: SeenDifference
+    method: str
+    sub_boxes: int
+
+
+class Certificate(Record, frozen=True, kw_only=True):
+    """What is proven of the exported weights.
+
+    Args:
+        shape: empty where the payoff has no such statements, None where there is nothing to prove them of.
+        pruning: None where nothing was pruned that had been trained before.
+        arithmetic: what the proofs assume.
+        no_shape: why there is no shape.
+    """
+
+    shape: tuple[ShapeProof, ...] | None
+    pruning: DifferenceProof | None
+    arithmetic: str
+    no_shape: str | None = None
+
+
+class Version(Record, frozen=True, kw_only=True):
+    """A published version."""
+
+    model: str
+    version: int
+
+
+class Provenance(Record, frozen=True, kw_only=True):
+    """Where a model comes from: all that it takes to make the same bytes again.
+
+    Args:
+        build: the specification as plain data, without what it says of simulated labels where there are none.
+        simulated_paths: that the model was learnt from, and its parents.
+        states_sha256: of the table of states that labels were made around.
+        data_sha256: of the labels in the file that they were learnt from.
+        libraries: versions by distribution.
+        parent: the version that was pruned.
+        job: None when no job system ran the pipeline.
+    """
+
+    build: dict[str, Any]
+    seed: int
+    simulated_paths: int
+    states_sha256: str | None = None
+    data_sha256: str | UnsetType = UNSET
+    libraries: dict[str, str] | UnsetType = UNSET
+    parent: Version | UnsetType | None = UNSET
+    job: str | UnsetType | None = UNSET
+
+
+class Manifest(Record, frozen=True, kw_only=True):
+    """All that is published of a version beside its files.
+
+    Args:
+        problem: what is priced, as plain data; None where labels were imported.
+        features: the Box with units.
+        outputs: the unit of each.
+        reduction: where exact scaling leaves less to learn.
+        no_reduction: why it does not, where more than the spots vary.
+        certificate: None where nothing was tried.
+        parity: by file and output, the largest difference between graph and network as a share of the output's size.
+        hashes: sha256 of the model bytes by file, and of the specification.
+    """
+
+    name: str
+    problem: dict[str, Any] | UnsetType | None = UNSET
+    features: tuple[PublishedFeature, ...]
+    outputs: dict[str, str]
+    network: NetworkFacts
+    reduction: ReductionFacts | None = None
+    no_reduction: str | None = None
+    accuracy: Accuracy
+    certificate: Certificate | UnsetType | None = UNSET
+    parity: dict[str, dict[str, float]] | UnsetType = UNSET
+    provenance: Provenance
+    hashes: dict[str, str] | UnsetType = UNSET
+
+
+def plain_manifest(manifest: Manifest) -> dict[str, Any]:
+    """The manifest as plain data for JSON."""
+    plain: dict[str, Any] = msgspec.to_builtins(manifest)
+    return plain | {"accuracy": plain_accuracy(manifest.accuracy)}
+
+
+def read_manifest(plain: Mapping[str, Any]) -> Manifest:
+    """A manifest from plain data.
 
     Raises:
-        ParityFailure: a graph does not reproduce the network.
+        CorruptArtifact: it is no manifest.
     """
-    box = problem if isinstance(problem, Box) else problem.box
-    spec_hash = hashlib.sha256(to_json(provenance["build"])).hexdigest()
-    metadata = {"name": name, "spec_sha256": spec_hash}
-    model = to_onnx(network, box=box, metadata=metadata, reduction=reduction)
-    parity = {MODEL: check_parity(model, network, box, reduction=reduction)}
-    single = None
-    if float32:
-        single = to_onnx(network, box=box, metadata=metadata, dtype=torch.float32, reduction=reduction)
-        parity[MODEL_FLOAT32] = check_parity(single, network, box, reduction=reduction)
-    hashes = {MODEL: hashlib.sha256(model).hexdigest(), "spec": spec_hash}
-    if single is not None:
-        hashes[MODEL_FLOAT32] = hashlib.sha256(single).hexdigest()
-    manifest = {
-        **describe(network, name=name, problem=problem),
-        **describe_reduction(problem, reduction),
-        "accuracy": report["accuracy"],
-        "certificate": None if certificate is None else dict(certificate),
-        "parity": parity,
-        "provenance": dict(provenance),
-        "hashes": hashes,
-    }
-    manifest["network"]["nodes"] = len(onnx.load_from_string(model).graph.node)
-    return Artifact(model=model, manifest=manifest, report=report, card=card(manifest, report), model_float32=single)
+    return read(Manifest, plain)
 
 
-def describe_reduction(problem: PricingProblem | Box, reduction: Reduction | None) -> dict[str, Any]:
-    """What the manifest says of an exact scaling: its formula, and the problem that was simulated in its place.
+def published(features: Sequence[Feature]) -> tuple[PublishedFeature, ...]:
+    """Features as a manifest has them."""
+    return tuple(PublishedFeature(**asdict(feature)) for feature in features)
 
-    Or why there is none, where more than the spots vary.
+
+def read_box(plain: Mapping[str, Any]) -> Box:
+    """The Box of a manifest in plain data, whatever else that says.
+
+    Raises:
+        CorruptArtifact: there is none.
     """
-    if reduction is not None:
-        scaled = {
-            "formula": reduction.kind,
-            "simulated": dump(reduction.canonical),
-            "inputs": [dump(part) for part in reduction.box.features],
-        }
-        return {"reduction": scaled}
-    if isinstance(problem, Box) or len(problem.features) == 1:
-        return {}
-    return {"no_reduction": reason(problem)}
-
-
-def describe_outputs(box: Box) -> dict[str, str]:
-    """Units of the outputs; those with the name of a Greek are columns of ``delta``, theta with the sign changed."""
-    unit = box.features[0].unit
-    outputs = {"value": "currency", "delta": f"currency per {unit}", "gamma": f"currency per {unit} squared"}
-    if len(box.features) > 1:
-        outputs = {
-            "value": "currency",
-            "delta": "currency per unit of each feature, in their order",
-            "gamma": "currency per unit of each of two features",
-        }
-    return outputs | {greek.name: greek.unit for greek in greeks(box)}
-
-
-def describe(network: Surrogate, *, name: str, problem: PricingProblem | Box) -> dict[str, Any]:
-    """What the manifest says of a network and its problem before anything is measured."""
-    box = problem if isinstance(problem, Box) else problem.box
-    return {
-        "name": name,
-        "problem": None if isinstance(problem, Box) else dump(replace(problem, features=box.features)),
-        "features": [dump(feature) for feature in box.features],
-        "outputs": describe_outputs(box),
-        "network": describe_surrogate(network),
-    }
+    try:
+        features = msgspec.convert(plain["features"], tuple[PublishedFeature, ...])
+    except (msgspec.ValidationError, KeyError) as error:
+        raise CorruptArtifact(f"this manifest has no features: {error}") from error
+    return Box(features=tuple(Feature(**asdict(feature)) for feature in features))

@@ -13,66 +13,71 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
+from msgspec.structs import replace
 from torch import Tensor
 
 from pricing.types import Array
 from surrogate.dataset import Dataset
-from surrogate.evaluation.evaluate import predict
-from surrogate.evaluation.replicates import FEWEST, Noise, Places, averaged, numbered
+from surrogate.evaluation.accuracy import predict
+from surrogate.evaluation.replicates import FEWEST, Places, averaged, numbered
 from surrogate.functions.surrogate import Surrogate
+from surrogate.report.report import EvaluationFacts, Report
+from surrogate.report.scores import Accuracy, GammaSize, OutputScore, ReferenceQuality
+from surrogate.report.sources import ImportedLabels, LabelNoise
 
 # A share that is less sure than this says nothing.
 WIDEST = 0.1
 # So many standard errors are no chance.
 SURE = 3.0
+# What is said of an output without labels.
+UNKNOWN = OutputScore(r2=None, rmse=None, max_error=None, explained=None, explained_error=None)
 
 
-def judge(network: Surrogate, data: Dataset, *, noise: Mapping[str, Noise] | None) -> dict[str, Any]:
-    """The report of a surrogate on held-out labels, as plain data for JSON.
+def judge(network: Surrogate, data: Dataset, *, noise: Mapping[str, LabelNoise] | None) -> Report[ImportedLabels]:
+    """The report of a surrogate on held-out labels, without what is known of the dataset.
 
     Args:
         network: raw units.
         data: raw units; labels of values, and of deltas where there are any; no copies among the rows.
         noise: of the labels by output, from `surrogate.evaluation.replicates.replicate_noise`.
     """
-    found = predict(network, data.x.numpy())
-    value, delta = torch.from_numpy(found.value), torch.from_numpy(found.delta)
+    predicted = predict(network, data.x.numpy())
     noise, points = noise or {}, numbered(data.x.numpy())
-    scores: dict[str, Any] = {"value": _scores(value[:, None], data.y[:, None], noise.get("value"), points)}
-    scores["delta"] = _unknown()
+    value, delta = torch.from_numpy(predicted.value), torch.from_numpy(predicted.delta)
+    outputs = {"value": _score(value[:, None], data.y[:, None], noise.get("value"), points), "delta": UNKNOWN}
     if data.gradient is not None:
-        scores["delta"] = _scores(delta, data.gradient, noise.get("delta"), points)
-    scores["gamma"] = _unknown() | {"frobenius_error": None, "parallel_r2": None}
-    seen = np.sqrt((found.gamma**2).sum(axis=(1, 2)))
-    return {
-        "accuracy": {"samples": len(data), **scores, "buckets": []},
-        "reference": {"kind": "labels held out of the dataset, with their noise", "relative_error": None},
-        "noise_floor": {name: math.sqrt(part.square) for name, part in noise.items()} or None,
-        "shape": [],
-        "gamma_size": {"rms": float(np.sqrt(np.mean(seen**2))), "largest": float(seen.max())},
-        "evaluation": {"samples": len(data), "points": "rows of the dataset that training did not see"},
-    }
+        outputs["delta"] = _score(delta, data.gradient, noise.get("delta"), points)
+    outputs["gamma"] = replace(UNKNOWN, frobenius_error=None, parallel_r2=None)
+    sizes = np.sqrt((predicted.gamma**2).sum(axis=(1, 2)))
+    return Report(
+        accuracy=Accuracy(samples=len(data), outputs=outputs, buckets=()),
+        reference=ReferenceQuality(kind="labels held out of the dataset, with their noise", relative_error=None),
+        noise_floor={name: math.sqrt(each.square) for name, each in noise.items()} or None,
+        shape=(),
+        gamma_size=GammaSize(rms=float(np.sqrt(np.mean(sizes**2))), largest=float(sizes.max())),
+        evaluation=EvaluationFacts(samples=len(data), points="rows of the dataset that training did not see"),
+    )
 
 
-def _scores(predicted: Tensor, labels: Tensor, noise: Noise | None, points: Places) -> dict[str, float | None]:
+def _score(predicted: Tensor, labels: Tensor, noise: LabelNoise | None, points: Places) -> OutputScore:
+    """Errors against labels. Shape: predicted, labels row coordinate."""
     error, spread = (predicted - labels).square(), (labels - labels.mean(dim=0)).square().sum(dim=0)
     varies = spread > 0.0
     ratio = error.sum(dim=0)[varies] / spread[varies]
     share = None if noise is None else without_noise(predicted.numpy(), labels.numpy(), points, noise)
-    return {
-        "r2": float(1.0 - ratio.mean()) if varies.any() else float(not error.any()),
-        "rmse": float(error.mean().sqrt()),
-        "max_error": float(error.max().sqrt()),
-        "explained": None if share is None else share[0],
-        "explained_error": None if share is None else share[1],
-    }
+    return OutputScore(
+        r2=float(1.0 - ratio.mean()) if varies.any() else float(not error.any()),
+        rmse=float(error.mean().sqrt()),
+        max_error=float(error.max().sqrt()),
+        explained=None if share is None else share[0],
+        explained_error=None if share is None else share[1],
+    )
 
 
-def without_noise(predicted: Array, labels: Array, points: Places, noise: Noise) -> tuple[float, float] | None:
+def without_noise(predicted: Array, labels: Array, points: Places, noise: LabelNoise) -> tuple[float, float] | None:
     """R2 without the noise, at most 1, and its standard error; None where the labels do not tell it.
 
     R = 1 - (e - s^2) / (a - s^2), with e the mean square error and a the variance of the points' mean labels and s^2
@@ -88,7 +93,8 @@ def without_noise(predicted: Array, labels: Array, points: Places, noise: Noise)
     mean, rows = averaged(labels, points), np.bincount(points)
     error = ((averaged(predicted, points) - mean) ** 2).mean(axis=1)
     away = ((mean - mean.mean(axis=0)) ** 2).mean(axis=1)
-    square, unsure = (float((1.0 / rows).mean()) * part for part in noise)
+    fewer = float((1.0 / rows).mean())
+    square, unsure = fewer * noise.square, fewer * noise.error
     whole = float(away.mean()) - square
     if len(rows) < FEWEST or whole <= SURE * math.hypot(_error(away), unsure):
         return None
@@ -102,8 +108,3 @@ def without_noise(predicted: Array, labels: Array, points: Places, noise: Noise)
 def _error(numbers: Array) -> float:
     """The standard error of a mean. Shape: point ->."""
     return float(numbers.std(ddof=1)) / math.sqrt(len(numbers))
-
-
-def _unknown() -> dict[str, float | None]:
-    """What is said of an output without labels."""
-    return {"r2": None, "rmse": None, "max_error": None, "explained": None, "explained_error": None}

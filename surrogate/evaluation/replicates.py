@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pricing.types import Array, BoolArray
+from surrogate.report.sources import LabelNoise
 
 # The number of each row's group.
 Places = NDArray[np.intp]
@@ -22,14 +23,7 @@ Places = NDArray[np.intp]
 FEWEST = 10
 
 
-class Noise(NamedTuple):
-    """Mean square of the noise in a label, and its standard error."""
-
-    square: float
-    error: float
-
-
-def replicate_noise(x: Array, labels: Mapping[str, Array]) -> dict[str, Noise] | None:
+def replicate_noise(x: Array, labels: Mapping[str, Array]) -> dict[str, LabelNoise] | None:
     """The noise of each kind of label from rows whose features repeat; None where too few do, or none differ.
 
     Pooled over groups g of equal features, S_g the squares around the mean of the n_g rows (a mean over coordinates):
@@ -44,13 +38,13 @@ def replicate_noise(x: Array, labels: Mapping[str, Array]) -> dict[str, Noise] |
     spare = int((size - 1).sum())
     if spare < FEWEST:
         return None
-    found = {}
+    noises = {}
     for name, label in labels.items():
         squares = np.bincount(groups, weights=((label - averaged(label, groups)[groups]) ** 2).mean(axis=1))
         square = float(squares.sum()) / spare
         between = float(np.linalg.norm(squares - square * (size - 1))) / spare
-        found[name] = Noise(square=square, error=max(between, square * math.sqrt(2.0 / spare)))
-    return found if any(noise.square > 0.0 for noise in found.values()) else None
+        noises[name] = LabelNoise(square=square, error=max(between, square * math.sqrt(2.0 / spare)))
+    return noises if any(noise.square > 0.0 for noise in noises.values()) else None
 
 
 def averaged(label: Array, groups: Places) -> Array:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from itertools import combinations_with_replacement
-from typing import Any
 
 import numpy as np
 
 from pricing.domain import Box
 from pricing.references.reference import Reference
 from pricing.types import Array
+from surrogate.report.scores import PairScore
 
 # A derivative whose effect over the Box is below this share of the largest value is rounding.
 VANISHING = 1e-12
 
 
-def second_order(predicted: Array, found: Reference, box: Box) -> list[dict[str, Any]]:
+def second_order(predicted: Array, exact: Reference, box: Box) -> tuple[PairScore, ...]:
     """R2 of the block of the Hessian by each pair of features but the spots' own, the worst first.
 
     R2 is 1 - sum |H^ - H|_F^2 / sum |H - mean H|_F^2 over the block, None where it does not vary; ``perfect_r2`` is
@@ -24,32 +24,32 @@ def second_order(predicted: Array, found: Reference, box: Box) -> list[dict[str,
 
     Shape: predicted batch feature feature.
     """
-    if found.known != "all":
-        return []
-    pairs, largest = [], float(np.abs(found.value).max())
+    if exact.known != "all":
+        return ()
+    pairs, largest = [], float(np.abs(exact.value).max())
     for one, other in combinations_with_replacement(box.features, 2):
         if one.name == other.name == "spot":
             continue
         rows, columns = box.columns(one.name), box.columns(other.name)
-        exact, error = found.hessian[:, rows, columns], None
-        if found.hessian_error is not None:
-            error = found.hessian_error[:, rows, columns]
-        missed = predicted[:, rows, columns] - exact
-        flat = float(np.abs(exact).max()) * _width(box, rows) * _width(box, columns) <= VANISHING * largest
+        block, error = exact.hessian[:, rows, columns], None
+        if exact.hessian_error is not None:
+            error = exact.hessian_error[:, rows, columns]
+        missed = predicted[:, rows, columns] - block
+        flat = float(np.abs(block).max()) * _width(box, rows) * _width(box, columns) <= VANISHING * largest
         pairs.append(
-            {
-                "pair": f"{one.name}, {other.name}",
-                "r2": None if flat else _r2(missed, exact),
-                "perfect_r2": None if flat or error is None else _r2(error, exact),
-                "rmse": float(np.sqrt(np.mean(missed**2))),
-                "max_error": float(np.abs(missed).max()),
-            }
+            PairScore(
+                pair=f"{one.name}, {other.name}",
+                r2=None if flat else _r2(missed, block),
+                perfect_r2=None if flat or error is None else _r2(error, block),
+                rmse=float(np.sqrt(np.mean(missed**2))),
+                max_error=float(np.abs(missed).max()),
+            )
         )
-    return sorted(pairs, key=_by_r2)
+    return tuple(sorted(pairs, key=_by_r2))
 
 
-def _by_r2(pair: dict[str, Any]) -> float:
-    return np.inf if pair["r2"] is None else float(pair["r2"])
+def _by_r2(pair: PairScore) -> float:
+    return np.inf if pair.r2 is None else pair.r2
 
 
 def _width(box: Box, columns: slice) -> float:

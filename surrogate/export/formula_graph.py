@@ -1,4 +1,4 @@
-"""Formulas and their derivatives as nodes of an ONNX graph, around the sweeps of the network.
+"""Formulas and their derivatives as nodes of an ONNX graph, around the network's own nodes.
 
 Every expression is a tensor [n, rows, width]. A product with one column is a multiplication and a sum, and a constant
 of one number is spread to the width it meets: onnxruntime would fuse a single factor into a matrix product as a float32
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pricing.domain import Box
 from surrogate.export.derivatives import gradient, tangents
-from surrogate.export.graph import Graph
+from surrogate.export.graph import Graph, Names
 from surrogate.reductions.expressions import Expression, feature, order
 
 OPERATORS = {
@@ -28,11 +28,11 @@ OPERATORS = {
     "square_root": "Sqrt",
     "reciprocal": "Reciprocal",
 }
-# Makes the network's sweeps of a tensor [n, input]: the names of value [n], gradient [n, input] and Hessian.
-Sweeps = Callable[[str], tuple[str, str, str]]
+# Adds the surrogate of a tensor [n, input] to the graph.
+AddSurrogate = Callable[[str], Names]
 
 
-def add_formula(graph: Graph, value: Expression, box: Box, sweeps: Sweeps) -> None:
+def add_formula(graph: Graph, value: Expression, box: Box, add_surrogate: AddSurrogate) -> None:
     """``value``, ``delta`` and ``gamma`` of a formula of the features."""
     d, blocks = box.dimension, [box.columns(part.name) for part in box.features]
     found = {leaf.numbers[0].item(): leaf for leaf in order(value) if leaf.operator == "feature"}
@@ -40,7 +40,7 @@ def add_formula(graph: Graph, value: Expression, box: Box, sweeps: Sweeps) -> No
     eye = torch.eye(d, dtype=torch.float64)
     slopes = gradient(value, leaves)
     bends = tangents(slopes, {leaf: eye[:, block] for leaf, block in zip(leaves, blocks, strict=True)})
-    emitter = _Emitter(graph, d, sweeps)
+    emitter = _Emitter(graph, d, add_surrogate)
     graph.node("Reshape", emitter.name(value), graph.integers([-1]), name="value")
     graph.node("Reshape", emitter.columns(slopes), graph.integers([-1, d]), name="delta")
     graph.node("Reshape", emitter.columns(bends), graph.integers([-1, d, d]), name="gamma")
@@ -49,12 +49,12 @@ def add_formula(graph: Graph, value: Expression, box: Box, sweeps: Sweeps) -> No
 class _Emitter:
     """Names of the tensors that hold expressions, each made when it is first asked for."""
 
-    def __init__(self, graph: Graph, dimension: int, sweeps: Sweeps) -> None:
+    def __init__(self, graph: Graph, dimension: int, add_surrogate: AddSurrogate) -> None:
         self.graph = graph
-        self.sweeps = sweeps
+        self.add_surrogate = add_surrogate
         self.made: dict[Expression, str] = {}
         self.alike: dict[tuple[str, ...], str] = {}
-        self.swept: dict[str, tuple[str, str, str]] = {}
+        self.added: dict[str, Names] = {}
         self.features = graph.node("Reshape", "features", graph.integers([-1, 1, dimension]))
 
     def columns(self, parts: Sequence[Expression]) -> str:
@@ -88,10 +88,10 @@ class _Emitter:
             case "inside":
                 return self._inside(self._of(y.inputs[0]), y.numbers)
             case "network" | "network_gradient":
-                swept = self._sweep(y.inputs[0])[0 if y.operator == "network" else 1]
-                return self._once("Reshape", swept, self.graph.integers([-1, 1, y.width]))
+                tensor = self._surrogate(y.inputs[0])[0 if y.operator == "network" else 1]
+                return self._once("Reshape", tensor, self.graph.integers([-1, 1, y.width]))
             case "network_curvature":
-                hessian = self._sweep(y.inputs[0])[2]
+                hessian = self._surrogate(y.inputs[0])[2]
                 return self._once("MatMul" if y.width > 1 else "Mul", self._of(y.inputs[1]), hessian)
             case _:
                 return self._once(OPERATORS[y.operator], self._of(y.inputs[0]))
@@ -132,8 +132,9 @@ class _Emitter:
         both = self._once("And", *tests) if len(tests) > 1 else tests[0]
         return self.graph.node("Cast", both, to=helper.np_dtype_to_tensor_dtype(self.graph.dtype))
 
-    def _sweep(self, inputs: Expression) -> tuple[str, str, str]:
+    def _surrogate(self, inputs: Expression) -> Names:
         name = self._of(inputs)
-        if name not in self.swept:
-            self.swept[name] = self.sweeps(self.graph.node("Reshape", name, self.graph.integers([-1, inputs.width])))
-        return self.swept[name]
+        if name not in self.added:
+            flat = self.graph.node("Reshape", name, self.graph.integers([-1, inputs.width]))
+            self.added[name] = self.add_surrogate(flat)
+        return self.added[name]

@@ -13,6 +13,9 @@ from onnx import helper, numpy_helper
 # Largest W x W that is written to the file; 3 neurons and 7 features take 441 numbers, 64 and 100 would take 300 MB.
 OUTER_ENTRIES = 1 << 16
 
+# Names of the tensors that hold a surrogate's value [n], gradient [n, d] and Hessian [n, d, d].
+Names = tuple[str, str, str]
+
 
 class Graph:
     """Collects nodes and constants; every method returns the name of the tensor it makes."""

@@ -13,7 +13,7 @@ from pricing.types import Array
 from surrogate.errors import ParityFailure
 from surrogate.functions.surrogate import Surrogate, value_gradient_hessian
 from surrogate.reductions.reduction import Reduction, derivatives
-from surrogate.runtime import onnxruntime
+from surrogate.runtime import open_session
 
 POINTS = 10_000
 # All 2^d corners up to this many features; beyond, as many random corners.
@@ -46,7 +46,7 @@ def check_parity(
     Raises:
         ParityFailure: a difference above tolerance, a non-finite output, or a graph that refuses an empty batch.
     """
-    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    session = open_session(model)
     single = session.get_inputs()[0].type == "tensor(float)"
     dtype, tolerances = (np.float32, FLOAT32_TOLERANCE) if single else (np.float64, FLOAT64_TOLERANCE)
     points = parity_points(box, seed=seed).astype(dtype)

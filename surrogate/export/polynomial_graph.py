@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from pricing.regression import exponents, pairs
-from surrogate.export.graph import Graph, mapped_out
+from surrogate.export.graph import Graph, Names, mapped_out
 from surrogate.functions.polynomial import FARTHEST, PolynomialSurrogate
 
 # Metadata by which a file says that it holds a polynomial.
@@ -25,7 +25,7 @@ MATRIX, OFFSET = "polynomial_axes", "polynomial_offset"
 COEFFICIENTS, CONSTANTS = "polynomial_coefficients", "polynomial_constants"
 
 
-def add_polynomial(graph: Graph, surrogate: PolynomialSurrogate, source: str, names: tuple[str, str, str]) -> None:
+def add_polynomial(graph: Graph, surrogate: PolynomialSurrogate, source: str, names: Names) -> None:
     """Value [n], gradient [n, d] and Hessian [n, d, d] of the tensor ``source`` [n, d], under ``names``."""
     d, axes = surrogate.matrix.shape
     matrix = surrogate.matrix.numpy()
@@ -48,8 +48,14 @@ def add_polynomial(graph: Graph, surrogate: PolynomialSurrogate, source: str, na
     graph.node("Reshape", flat, graph.integers([-1, d, d]), name=names[2])
 
 
-def read_polynomial(constants: Mapping[str, Tensor], degree: int) -> PolynomialSurrogate:
-    """The polynomial that `add_polynomial` wrote; exact in float64."""
+def metadata(surrogate: PolynomialSurrogate) -> dict[str, str]:
+    """What it takes to read a polynomial back, besides its constants."""
+    return {DEGREE: str(surrogate.degree)}
+
+
+def read_constants(constants: Mapping[str, Tensor], properties: Mapping[str, str]) -> PolynomialSurrogate:
+    """The polynomial of a file's constants and metadata; exact in float64."""
+    degree = int(properties[DEGREE])
     matrix, rest = constants[MATRIX], constants[COEFFICIENTS][:, 0]
     order = torch.cat([rows for rows, _ in _groups(exponents(matrix.shape[1], degree))])
     coefficients = constants[CONSTANTS][0].repeat(len(rest) + 1)

@@ -27,7 +27,7 @@ def part_for(model: bytes, outputs: Collection[str]) -> bytes:
     """The file with these of its outputs alone: the same operations on the same numbers, and no others.
 
     Args:
-        model: as `surrogate.export.onnx_file.to_onnx` writes it, where no node holds a graph of its own.
+        model: as `surrogate.export.onnx_writer.to_onnx` writes it, where no node holds a graph of its own.
 
     Raises:
         CorruptArtifact: the bytes are no ONNX file, or lack one of the outputs.

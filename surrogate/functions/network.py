@@ -5,7 +5,7 @@
     tangent   J_1 = W_1,  J_{l+1} = W_{l+1} (phi'(a_l) o J_l)
     Hessian   d2y/dx2 = sum_l J_l^T diag(q_l o phi''(a_l)) J_l
 
-The same recurrences are exported node by node (`surrogate.export.onnx_file`), so graph and network agree to rounding.
+The same recurrences are exported node by node (`surrogate.export.network_graph`): graph and network agree to rounding.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, assert_never
+from typing import assert_never
 
 from torch import Tensor
 
@@ -31,27 +31,5 @@ def value_gradient_hessian(surrogate: Surrogate, x: Tensor) -> tuple[Tensor, Ten
             return network.value_gradient_hessian(surrogate, x)
         case PolynomialSurrogate():
             return polynomial.value_gradient_hessian(surrogate, x)
-        case _:
-            assert_never(surrogate)
-
-
-def describe(surrogate: Surrogate) -> dict[str, Any]:
-    """What a manifest says of it; a network's has no kind."""
-    match surrogate:
-        case Network():
-            return {
-                "widths": list(surrogate.widths),
-                "activation": surrogate.activation,
-                **({"linear": sorted(surrogate.linear)} if surrogate.linear else {}),
-                "parameters": surrogate.parameters,
-            }
-        case PolynomialSurrogate():
-            return {
-                "kind": "polynomial",
-                "degree": surrogate.degree,
-                "axes": surrogate.matrix.shape[1],
-                "terms": len(surrogate.coefficients),
-                "parameters": surrogate.parameters,
-            }
         case _:
             assert_never(surrogate)

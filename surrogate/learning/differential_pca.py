@@ -25,8 +25,9 @@ from pricing.draws import principal_axes
 from surrogate.dataset import Dataset, normalise
 from surrogate.errors import SurrogateError
 from surrogate.functions.network import Network
+from surrogate.report.sources import AxesFacts
 from surrogate.spec import NetworkSpec, PolynomialSpec
-from surrogate.standardisation import Scaling, fit_scaling, to_raw
+from surrogate.standardisation import Standardisation, fit_standardisation, to_raw
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +36,7 @@ class Axes:
 
     Args:
         matrix: P. Shape: feature axis.
-        scaling: from raw features to those in the units of the loss.
+        standardisation: from raw features to those in the units of the loss.
         lost_gradient: share of the gradients' second moment outside the axes, label noise included.
         lost_value: tr(C M'), with M' the moments of the gradients outside the axes and C the covariance of the features
             there, given those along the axes. If the features are normal it bounds E (f - E[f | P^T x])^2 / Var f by
@@ -43,7 +44,7 @@ class Axes:
     """
 
     matrix: Tensor
-    scaling: Scaling
+    standardisation: Standardisation
     lost_gradient: float
     lost_value: float
 
@@ -51,9 +52,9 @@ class Axes:
         return self.matrix.shape[1]
 
     @property
-    def facts(self) -> dict[str, float]:
+    def facts(self) -> AxesFacts:
         """What a report says of them."""
-        return {"count": len(self), "lost_gradient": self.lost_gradient, "lost_value": self.lost_value}
+        return AxesFacts(count=len(self), lost_gradient=self.lost_gradient, lost_value=self.lost_value)
 
 
 def find_axes(dataset: Dataset, spec: NetworkSpec | PolynomialSpec) -> Axes:
@@ -66,8 +67,8 @@ def find_axes(dataset: Dataset, spec: NetworkSpec | PolynomialSpec) -> Axes:
         raise SurrogateError("inputs = 'differential_pca' needs delta labels; make labels of order 1 or use 'features'")
     if spec.axes > dataset.x.shape[1]:
         raise SurrogateError(f"axes must be at most {dataset.x.shape[1]} (features), got {spec.axes}")
-    scaling = loss_scaling(dataset)
-    normalised = normalise(dataset, scaling)
+    standardisation = loss_standardisation(dataset)
+    normalised = normalise(dataset, standardisation)
     assert normalised.gradient is not None
     root = 1.0 if normalised.weight is None else normalised.weight.sqrt()[:, None]
     gradient = normalised.gradient * root
@@ -78,18 +79,18 @@ def find_axes(dataset: Dataset, spec: NetworkSpec | PolynomialSpec) -> Axes:
     count = spec.axes or max(1, int((share > spec.lost_gradient).sum()))
     return Axes(
         matrix=axes[:, :count],
-        scaling=scaling,
+        standardisation=standardisation,
         lost_gradient=float(share[count].clamp(min=0.0)),
         lost_value=value_bound(normalised.x @ axes, moments, count),
     )
 
 
-def loss_scaling(dataset: Dataset) -> Scaling:
-    """The scaling after which every delta has a root mean square of 1; a feature without influence keeps its own."""
-    scaling = fit_scaling(dataset.x, dataset.y)
+def loss_standardisation(dataset: Dataset) -> Standardisation:
+    """Brings every delta to a root mean square of 1; a feature without influence keeps its own deviation."""
+    standardisation = fit_standardisation(dataset.x, dataset.y)
     assert dataset.gradient is not None
-    size = dataset.gradient.square().mean(dim=0).sqrt() / scaling.y_scale
-    return replace(scaling, x_scale=torch.where(size > 0.0, 1.0 / size, scaling.x_scale))
+    size = dataset.gradient.square().mean(dim=0).sqrt() / standardisation.y_scale
+    return replace(standardisation, x_scale=torch.where(size > 0.0, 1.0 / size, standardisation.x_scale))
 
 
 def value_bound(coordinates: Tensor, moments: Tensor, count: int) -> float:
@@ -103,7 +104,7 @@ def value_bound(coordinates: Tensor, moments: Tensor, count: int) -> float:
 
 def project(dataset: Dataset, axes: Axes) -> Dataset:
     """Normalised samples as functions of u = P^T x: df/du = P^T df/dx, and P^T H v = H_u (P^T v) if f(x) = phi(u)."""
-    data = normalise(dataset, axes.scaling)
+    data = normalise(dataset, axes.standardisation)
     return replace(
         data,
         x=data.x @ axes.matrix,
@@ -130,4 +131,4 @@ def lift(network: Network, axes: Axes) -> Network:
         )
     else:
         whole = replace(network, weights=(first @ axes.matrix.T, *network.weights[1:]))
-    return to_raw(whole, axes.scaling)
+    return to_raw(whole, axes.standardisation)

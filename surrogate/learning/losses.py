@@ -162,11 +162,11 @@ class Objective:
 
         Shape: free -> scalar.
         """
-        brake = self.ridge * (theta @ theta) if self.ridge else 0.0
+        penalty = self.ridge * (theta @ theta) if self.ridge else 0.0
         if self.dataset.has_classes:
             batch = self.dataset.rows(rows)
-            return cross_entropy(outputs(self.at(theta), batch.x), batch.y) + brake
-        return self.residuals(theta, rows).square().sum(dim=1).mean() + brake
+            return cross_entropy(outputs(self.at(theta), batch.x), batch.y) + penalty
+        return self.residuals(theta, rows).square().sum(dim=1).mean() + penalty
 
     def jacobian(self, theta: Tensor, rows: Tensor | slice = slice(None)) -> tuple[Tensor, Tensor]:
         """d r_n / d theta and r_n. Shape: free -> batch residual free; batch residual."""

@@ -17,7 +17,7 @@ from surrogate.dataset import Dataset, normalise
 from surrogate.functions.polynomial import PolynomialSurrogate
 from surrogate.learning.differential_pca import Axes, find_axes, project
 from surrogate.spec import PolynomialSpec
-from surrogate.standardisation import fit_scaling
+from surrogate.standardisation import fit_standardisation
 
 # Deltas by every input weigh the same, but for inputs that move the value by less than this share of what the first one
 # does: theirs may be rounding or noise, and would weigh as much as all that is known.
@@ -26,10 +26,14 @@ LEAST_INFLUENCE = 1e-2
 
 @dataclass(frozen=True, kw_only=True)
 class Regression:
-    """A fitted surrogate, the ridge it was fitted with, and its axes where it does not see all features."""
+    """A fitted surrogate, and its axes where it does not see all features.
+
+    Args:
+        relative_ridge: rho of the fit as a share of the largest eigenvalue of its normal equations.
+    """
 
     surrogate: PolynomialSurrogate
-    ridge: float
+    relative_ridge: float
     axes: Axes | None
 
 
@@ -47,8 +51,8 @@ def fit_polynomial(dataset: Dataset, spec: PolynomialSpec) -> Regression:
     if spec.inputs == "differential_pca":
         axes = find_axes(dataset, spec)
         require_few(axes, spec)
-    scaling = fit_scaling(dataset.x, dataset.y) if axes is None else axes.scaling
-    seen = normalise(dataset, scaling) if axes is None else project(dataset, axes)
+    standardisation = fit_standardisation(dataset.x, dataset.y) if axes is None else axes.standardisation
+    seen = normalise(dataset, standardisation) if axes is None else project(dataset, axes)
     found = fit(
         make_basis(seen.x, spec.degree),
         seen.x,
@@ -59,16 +63,16 @@ def fit_polynomial(dataset: Dataset, spec: PolynomialSpec) -> Regression:
         derivative_weight=spec.derivative_weight * influence(seen) if spec.derivative_weight > 0.0 else 0.0,
     )
     turn = torch.eye(dataset.x.shape[1], dtype=dataset.x.dtype) if axes is None else axes.matrix
-    matrix = turn / scaling.x_scale[:, None] / found.basis.scale
-    coefficients = found.coefficients * scaling.y_scale
-    coefficients[0] += scaling.y_mean
+    matrix = turn / standardisation.x_scale[:, None] / found.basis.scale
+    coefficients = found.coefficients * standardisation.y_scale
+    coefficients[0] += standardisation.y_mean
     surrogate = PolynomialSurrogate(
         matrix=matrix,
-        offset=-scaling.x_mean @ matrix - found.basis.mean / found.basis.scale,
+        offset=-standardisation.x_mean @ matrix - found.basis.mean / found.basis.scale,
         degree=spec.degree,
         coefficients=coefficients,
     )
-    return Regression(surrogate=surrogate, ridge=found.ridge, axes=axes)
+    return Regression(surrogate=surrogate, relative_ridge=found.ridge, axes=axes)
 
 
 def require_few(axes: Axes, spec: PolynomialSpec) -> None:

@@ -1,4 +1,4 @@
-"""One training driver: normalise, hand the objective to each optimiser in turn, fold the scaling back."""
+"""One training driver: normalise, hand the objective to each optimiser in turn, fold the standardisation back."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from surrogate.errors import TrainingDiverged
 from surrogate.functions.network import Network, initialise
 from surrogate.learning.differential_pca import Axes, find_axes, lift, project
 from surrogate.learning.losses import Objective, free_coordinates, loss_weights
-from surrogate.learning.noise import Choice, choose_ridge, continued
 from surrogate.learning.optimisers import minimise
+from surrogate.learning.ridge import RidgeChoice, choose_ridge, continued
 from surrogate.spec import NetworkSpec, TrainingSpec
-from surrogate.standardisation import fit_scaling, to_normalised, to_raw
+from surrogate.standardisation import fit_standardisation, to_normalised, to_raw
 
 # Share of the work that choosing the ridge takes; it only makes the progress move evenly.
 CHOICE_SHARE = 0.8
@@ -36,7 +36,7 @@ class Trained:
     network: Network
     losses: tuple[float, ...]
     axes: Axes | None = None
-    choice: Choice | None = None
+    choice: RidgeChoice | None = None
 
 
 def silent(done: float) -> None:
@@ -65,11 +65,11 @@ def train(
         TrainingDiverged: the result or its loss is not finite.
         SurrogateError: labels that the loss needs are missing.
     """
-    scaling = fit_scaling(dataset.x, dataset.y)
-    normalised = normalise(dataset, scaling)
-    units = None if delta_units is None else delta_units * scaling.x_scale / scaling.y_scale
+    standardisation = fit_standardisation(dataset.x, dataset.y)
+    normalised = normalise(dataset, standardisation)
+    units = None if delta_units is None else delta_units * standardisation.x_scale / standardisation.y_scale
     objective = Objective(
-        network=to_normalised(network, scaling),
+        network=to_normalised(network, standardisation),
         dataset=normalised,
         weights=loss_weights(normalised, spec.loss, delta_units=units),
         free=free_coordinates(network, masks),
@@ -95,7 +95,7 @@ def train(
             f"training ended in a non-finite loss or parameters (last losses {losses[-3:]}); "
             "lower the learning rate, raise the ridge or look at the labels"
         )
-    return Trained(network=to_raw(objective.at(theta), scaling), losses=tuple(losses), choice=choice)
+    return Trained(network=to_raw(objective.at(theta), standardisation), losses=tuple(losses), choice=choice)
 
 
 def fit(
@@ -130,4 +130,4 @@ def _draw(dataset: Dataset, network: NetworkSpec, generator: torch.Generator) ->
     outputs = int(y.max()) + 1 if dataset.has_classes else (1 if y.ndim == 1 else y.shape[1])
     widths = (dataset.x.shape[1], *network.hidden, outputs)
     fresh = initialise(widths, network.activation, generator=generator, dtype=dataset.x.dtype)
-    return to_raw(fresh, fit_scaling(dataset.x, dataset.y))
+    return to_raw(fresh, fit_standardisation(dataset.x, dataset.y))

@@ -26,6 +26,7 @@ from app.pipeline.build import build
 from app.registry.registry import Registry
 from app.settings import Settings
 from app.specification.build import BuildSpec
+from app.sweeps.record import Measured, Scores, Skipped
 from app.sweeps.run import Outcome
 from app.sweeps.spec import FromScratch, SweepSpec
 from pricing.domain import Feature
@@ -37,7 +38,8 @@ from pricing.types import Array
 from pruning.spec import PruningSpec
 from pruning.studies.shifts import Noise
 from surrogate.artifact.files import Artifact
-from surrogate.artifact.manifest import make_artifact
+from surrogate.artifact.make import make_artifact
+from surrogate.artifact.manifest import Provenance
 from surrogate.evaluation.evaluate import evaluate
 from surrogate.functions.network import Network, initialise
 from surrogate.spec import EvaluationSpec
@@ -206,7 +208,7 @@ def network() -> Network:
 def artifact(network: Network, problem: PricingProblem) -> Artifact:
     """The network as it is published, without a float32 variant."""
     report = evaluate(network, problem, EvaluationSpec(samples=64), seed=1)
-    provenance = {"build": {}, "seed": 1, "simulated_paths": 1024}
+    provenance = Provenance(build={}, seed=1, simulated_paths=1024)
     return make_artifact(network, name="basket", problem=problem, report=report, provenance=provenance)
 
 
@@ -270,30 +272,26 @@ def sweep_of_three(problem: PricingProblem) -> tuple[SweepSpec, list[Outcome], l
     outcomes: list[Outcome] = []
     for place, seed in enumerate(spec.seeds):
         for case in spec.cases(seed):
-            scores = {
-                greek: {"r2": gammas[case.label][place], "rmse": 1.0 - gammas[case.label][place], "max_error": 1e-3}
-                for greek in ("value", "delta", "gamma")
-            }
-            worse = {greek: {**score, "rmse": 1.1 * score["rmse"]} for greek, score in scores.items()}
-            record = {
-                "status": "done",
-                "sentence": None,
-                "sparsity": None,
-                "parameters": sizes[case.label],
-                "weights": sizes[case.label],
-                "widths": [3, 2, 1],
-                "onnx_nodes": 20 + sizes[case.label],
-                "bound": None,
-                "accuracy": scores,
-                "shifted": {"noise 0.01": worse},
-                "seconds": {"pruning": 1.0, "fine_tuning": 2.0},
-                "peak_memory_bytes": 1 << 28,
-            }
+            r2, size = gammas[case.label][place], sizes[case.label]
+            near, far = (Scores(r2=r2, rmse=factor * (1.0 - r2), max_error=1e-3) for factor in (1.0, 1.1))
+            record = Measured(
+                sparsity=None,
+                parameters=size,
+                weights=size,
+                widths=[3, 2, 1],
+                onnx_nodes=20 + size,
+                bound=None,
+                accuracy=dict.fromkeys(("value", "delta", "gamma"), near),
+                shifted={"noise 0.01": dict.fromkeys(("value", "delta", "gamma"), far)},
+                seconds={"pruning": 1.0, "fine_tuning": 2.0},
+                peak_memory_bytes=1 << 28,
+            )
             outcomes.append(Outcome(case=case, record=record))
     lost = replace(outcomes[-1].case, label="a", network=None, pruning=PruningSpec(method="magnitude", parameters=5))
-    outcomes.append(Outcome(case=lost, record={"status": "skipped", "sentence": "too small <for> it"}))
+    outcomes.append(Outcome(case=lost, record=Skipped(sentence="too small <for> it")))
     latencies: list[dict[str, float] | None] = [
-        {"1": 1e-5, "1024": 1e-8 * outcome.record["parameters"]} if outcome.done else None for outcome in outcomes
+        {"1": 1e-5, "1024": 1e-8 * made.parameters} if isinstance(made := outcome.record, Measured) else None
+        for outcome in outcomes
     ]
     return spec, outcomes, latencies
 

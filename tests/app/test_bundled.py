@@ -14,7 +14,7 @@ from app.specification.toml_files import read_build_spec
 from pricing.specs.base import dump
 from surrogate.artifact.files import read
 from surrogate.evaluation.evaluate import evaluate
-from surrogate.export.onnx_file import read_network
+from surrogate.export.onnx_reader import read_network
 
 ROOT = Path(__file__).parent.parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.toml"))
@@ -23,12 +23,14 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.toml"))
 def test_the_bundled_model_is_its_example() -> None:
     spec = read_build_spec(ROOT / "examples" / "bachelier_basket_7.toml")
     artifact = read(bundled_models() / "bachelier-basket-7" / "1")
-    assert artifact.manifest["provenance"]["build"] == json.loads(json.dumps(dump(spec)))
+    assert artifact.manifest.provenance.build == json.loads(json.dumps(dump(spec)))
     network = read_network(artifact.model)
-    measured = evaluate(network, spec.pricing, spec.evaluation, seed=spec.seed)["accuracy"]
+    measured = evaluate(network, spec.pricing, spec.evaluation, seed=spec.seed).accuracy
     for greek in ("value", "delta", "gamma"):
-        assert measured[greek]["rmse"] == pytest.approx(artifact.manifest["accuracy"][greek]["rmse"], rel=1e-3)
-        assert measured[greek]["r2"] > 0.999999
+        score = measured[greek]
+        assert score.rmse == pytest.approx(artifact.manifest.accuracy[greek].rmse, rel=1e-3)
+        assert score.r2 is not None
+        assert score.r2 > 0.999999
     assert network.parameters <= 40
 
 

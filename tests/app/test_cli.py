@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.commands.models import show_accuracy
 from surrogate.artifact.files import MODEL, verify
 
 Run = Callable[..., Any]
@@ -88,29 +87,6 @@ def test_models_are_listed_shown_pulled_and_renamed(run: Run, built: Any, tmp_pa
     assert run("models", "alias", "tiny", "stable", "1").code == 0
     assert run("models", "pull", "tiny@stable", "--output", tmp_path / "copy").code == 0
     assert verify(tmp_path / "copy")
-
-
-def test_a_table_of_scores_has_every_output_that_has_errors(capsys: pytest.CaptureFixture[str]) -> None:
-    score = {"r2": 0.5, "rmse": 1.0, "max_error": 2.0}
-    part = {"delta": score, "gamma": dict.fromkeys(score), "samples": 3, "theta": score, "value": score, "vega": score}
-    few = {**part, "bucket": "1.5 <= |d|", "value": score | {"r2": None, "rmse": 3.0}}
-    report = {
-        "accuracy": {**part, "buckets": [few], "triggers": [{**part, "bucket": "|b| < 0.5"}], "second_order": []},
-        "noise_floor": {"delta": 7.0},
-        "reference": {"kind": "closed form", "relative_error": 1e-12, "unjudged": "gamma, for a reason"},
-    }
-    show_accuracy(report)
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["where", "output", "R2", "RMSE", "largest", "error"]
-    assert [line.split()[-4:] for line in lines[1:5]] == [
-        [name, "0.5000000", "1.00e+00", "2.00e+00"] for name in ("value", "delta", "theta", "vega")
-    ]
-    assert lines[5].split() == ["1.5", "<=", "|d|", "value", "3.00e+00", "2.00e+00"]
-    assert lines[9].split()[:4] == ["|b|", "<", "0.5", "value"]
-    assert lines[13:] == [
-        "reference: closed form, relative error 1e-12",
-        "unjudged, as no reference knows them: gamma, for a reason",
-    ]
 
 
 def test_the_list_of_models_has_the_shape_of_the_routes(run: Run, built: Any) -> None:

@@ -22,6 +22,7 @@ from app.specification.build import BuildSpec
 from pricing.specs.base import load
 from pricing.specs.parameters import GREEKS, OUTPUTS
 from surrogate.artifact.files import Artifact
+from surrogate.artifact.manifest import plain_manifest
 
 pytestmark = pytest.mark.anyio
 
@@ -71,12 +72,16 @@ async def ask(settings: Settings, body: dict[str, Any]) -> httpx.Response:
 
 
 def test_every_greek_is_judged_and_described(built: Artifact) -> None:
-    accuracy = built.manifest["accuracy"]
+    accuracy = plain_manifest(built.manifest)["accuracy"]
     for greek in ("value", "delta", "gamma", "strike", "theta"):
         assert accuracy[greek]["r2"] > 0.99
-        assert built.manifest["outputs"][greek].startswith("currency")
-    assert built.manifest["outputs"]["theta"] == "currency per year"
-    assert [feature["unit"] for feature in built.manifest["features"]] == ["currency", "currency", "years"]
+        assert plain_manifest(built.manifest)["outputs"][greek].startswith("currency")
+    assert plain_manifest(built.manifest)["outputs"]["theta"] == "currency per year"
+    assert [feature["unit"] for feature in plain_manifest(built.manifest)["features"]] == [
+        "currency",
+        "currency",
+        "years",
+    ]
     pairs = {pair["pair"]: pair["r2"] for pair in accuracy["second_order"]}
     assert set(pairs) == {"spot, strike", "spot, maturity", "strike, strike", "strike, maturity", "maturity, maturity"}
     assert pairs["spot, strike"] > 0.9
@@ -85,8 +90,8 @@ def test_every_greek_is_judged_and_described(built: Artifact) -> None:
         "0.25 <= maturity < 1",
         "1 <= maturity",
     ]
-    assert built.manifest["network"]["widths"] == [2, 3, 3, 1]
-    assert built.manifest["reduction"]["simulated"]["payoff"]["strike"] == 0.0
+    assert plain_manifest(built.manifest)["network"]["widths"] == [2, 3, 3, 1]
+    assert plain_manifest(built.manifest)["reduction"]["simulated"]["payoff"]["strike"] == 0.0
     assert "Exact scaling" in built.card
     assert "| theta |" in built.card
     assert "from 2 replicates, which is few" in built.card

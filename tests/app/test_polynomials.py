@@ -26,8 +26,10 @@ from pricing.errors import InvalidSpec
 from pricing.specs.base import load
 from surrogate.artifact import files
 from surrogate.artifact.files import Artifact
-from surrogate.export.onnx_file import read_surrogate
+from surrogate.artifact.manifest import plain_manifest
+from surrogate.export.onnx_reader import read_surrogate
 from surrogate.functions.polynomial import PolynomialSurrogate, value_gradient_hessian
+from surrogate.report.report import plain_report
 
 pytestmark = pytest.mark.anyio
 
@@ -55,7 +57,7 @@ def published(built: Artifact, tmp_path: Path) -> Registry:
 
 
 def test_a_polynomial_is_built_like_a_network(built: Artifact, tiny: dict[str, Any], tmp_path: Path) -> None:
-    network, accuracy = built.manifest["network"], built.manifest["accuracy"]
+    network, accuracy = plain_manifest(built.manifest)["network"], plain_manifest(built.manifest)["accuracy"]
     assert {part: network[part] for part in ("kind", "degree", "axes", "terms")} == {
         "kind": "polynomial",
         "degree": 9,
@@ -65,14 +67,14 @@ def test_a_polynomial_is_built_like_a_network(built: Artifact, tiny: dict[str, A
     assert network["parameters"] == 2 + 1 + 10
     for greek, least in (("value", 0.99999), ("delta", 0.9999), ("gamma", 0.999)):
         assert accuracy[greek]["r2"] > least
-    assert built.report["axes"]["count"] == 1
-    assert built.report["ridge"]["ridge"] > 0.0
-    assert built.manifest["certificate"]["shape"] is None
-    assert "a polynomial is judged at points" in built.manifest["certificate"]["no_shape"]
+    assert plain_report(built.report)["axes"]["count"] == 1
+    assert plain_report(built.report)["ridge"]["ridge"] > 0.0
+    assert plain_manifest(built.manifest)["certificate"]["shape"] is None
+    assert "a polynomial is judged at points" in plain_manifest(built.manifest)["certificate"]["no_shape"]
     assert "a polynomial of degree 9 in 1 axis of the features, 10 terms, 13 parameters" in built.card
     dense = build(load(BuildSpec, tiny), tmp_path / "network")
-    assert set(built.manifest) == set(dense.manifest)
-    again = build(load(BuildSpec, built.manifest["provenance"]["build"]), tmp_path / "again")
+    assert set(plain_manifest(built.manifest)) == set(plain_manifest(dense.manifest))
+    again = build(load(BuildSpec, plain_manifest(built.manifest)["provenance"]["build"]), tmp_path / "again")
     assert files.files(again) == files.files(built)
 
 
@@ -103,9 +105,9 @@ def test_exact_scaling_works_in_front_of_it(tiny: dict[str, Any], tmp_path: Path
     spec["problem"]["features"].append({"name": "maturity", "lower": [0.25], "upper": [1.0], "unit": "years"})
     spec["labels"]["sampler"] = {"kind": "moneyness", "bound": 6.0}
     made = build(load(BuildSpec, spec), tmp_path)
-    assert made.manifest["network"]["axes"] == 1
+    assert plain_manifest(made.manifest)["network"]["axes"] == 1
     for greek, least in (("value", 0.9999), ("delta", 0.999), ("theta", 0.99), ("gamma", 0.97)):
-        assert made.manifest["accuracy"][greek]["r2"] > least
+        assert plain_manifest(made.manifest)["accuracy"][greek]["r2"] > least
 
 
 def test_a_polynomial_is_not_pruned(published: Registry, tiny: dict[str, Any], tmp_path: Path) -> None:
@@ -155,9 +157,9 @@ def test_values_alone_are_enough_for_all_features(tiny: dict[str, Any], tmp_path
     spec = polynomial_build(tiny, degree=5, axes=0, inputs="features", derivative_weight=0.0)
     spec["labels"]["order"] = 0
     made = build(load(BuildSpec, spec), tmp_path)
-    assert made.manifest["network"]["terms"] == 21
-    assert made.manifest["accuracy"]["value"]["r2"] > 0.999
-    assert made.report["axes"] is None
+    assert plain_manifest(made.manifest)["network"]["terms"] == 21
+    assert plain_manifest(made.manifest)["accuracy"]["value"]["r2"] > 0.999
+    assert plain_report(made.report)["axes"] is None
 
 
 @pytest.mark.parametrize("options", [{}, {"inputs": "features", "axes": 0, "degree": 5, "derivative_weight": 0.0}])
@@ -174,9 +176,9 @@ def test_no_label_is_made_that_it_does_not_learn_from(
     with np.load(tmp_path / "2" / "labels.npz") as labels:
         assert "curvature" not in labels.files
         assert ("gradient" in labels.files) == (order == 1)
-    more, less = (one.report["labels"] for one in made)
+    more, less = (plain_report(one.report)["labels"] for one in made)
     assert more == less
-    assert made[0].report["accuracy"] == made[1].report["accuracy"]
+    assert made[0].report.accuracy == made[1].report.accuracy
 
 
 def test_rows_of_a_dataset_are_enough(tmp_path: Path) -> None:
@@ -189,7 +191,7 @@ def test_rows_of_a_dataset_are_enough(tmp_path: Path) -> None:
     options = {"degree": 3, "inputs": "features", "derivative_weight": 0.0}
     spec = load(BuildSpec, given | {"polynomial": options})
     made = build(spec, tmp_path / "job", registry=tmp_path / "registry")
-    assert made.report["accuracy"]["value"]["r2"] > 0.999
+    assert plain_report(made.report)["accuracy"]["value"]["r2"] > 0.999
     assert "It is a polynomial of degree 3 in 2 axes of the features, 10 terms" in made.card
     with pytest.raises(InvalidSpec, match="polynomial needs labels of order 1"):
         build(load(BuildSpec, given | {"polynomial": {}}), tmp_path / "none", registry=tmp_path / "registry")

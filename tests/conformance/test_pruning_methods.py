@@ -20,7 +20,7 @@ from surrogate.dataset import Dataset, normalise
 from surrogate.functions.network import Network, initialise, outputs
 from surrogate.learning.training import fit
 from surrogate.spec import LBFGS, Adam, NetworkSpec, SobolevLoss, TrainingSpec
-from surrogate.standardisation import fit_scaling
+from surrogate.standardisation import fit_standardisation
 
 TUNING = TrainingSpec(loss=SobolevLoss(order=1), optimisers=(LBFGS(iterations=5),))
 BOX = Box(features=(Feature(name="spot", lower=(0.0, 0.0), upper=(1.0, 1.0)),))
@@ -64,10 +64,10 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 def evidence(method: MethodName, dataset: Dataset) -> Evidence:
-    scaling = fit_scaling(dataset.x, dataset.y)
+    standardisation = fit_standardisation(dataset.x, dataset.y)
     return Evidence(
-        dataset=normalise(dataset, scaling),
-        scaling=scaling,
+        dataset=normalise(dataset, standardisation),
+        standardisation=standardisation,
         training=dataset,
         domain=Interval(torch.zeros(2, dtype=torch.float64), torch.ones(2, dtype=torch.float64)),
         spec=PruningSpec(method=method, sparsity=0.5),

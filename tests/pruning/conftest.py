@@ -14,7 +14,7 @@ from surrogate.dataset import Dataset, normalise
 from surrogate.functions.network import Network
 from surrogate.learning.training import fit
 from surrogate.spec import LBFGS, NetworkSpec, SobolevLoss, TrainingSpec
-from surrogate.standardisation import fit_scaling
+from surrogate.standardisation import fit_standardisation
 
 
 @pytest.fixture
@@ -65,10 +65,10 @@ def evidence_of() -> Callable[..., Evidence]:
         method: MethodName = "magnitude",
         **fields: Any,
     ) -> Evidence:
-        scaling = fit_scaling(dataset.x, dataset.y)
+        scaling = fit_standardisation(dataset.x, dataset.y)
         return Evidence(
             dataset=normalise(dataset, scaling),
-            scaling=scaling,
+            standardisation=scaling,
             training=dataset,
             domain=domain,
             spec=PruningSpec(method=method, sparsity=0.5, **fields),

@@ -17,7 +17,7 @@ from pruning.spec import DynamicSpec, MethodName, PruningSpec
 from surrogate.dataset import Dataset
 from surrogate.functions.network import Network, initialise, outputs, value
 from surrogate.spec import LBFGS, Adam, LevenbergMarquardt, Optimiser, SobolevLoss, TrainingSpec
-from surrogate.standardisation import fit_scaling, to_raw
+from surrogate.standardisation import fit_standardisation, to_raw
 
 TUNING = TrainingSpec(loss=SobolevLoss(order=1), optimisers=(LBFGS(iterations=15),))
 
@@ -147,7 +147,7 @@ def test_stages_follow_the_schedule_and_beat_one_shot(trained: Network, dataset:
 
 
 def test_an_input_without_influence_goes_first(dataset: Dataset, box: Box, generator: torch.Generator) -> None:
-    network = to_raw(initialise((3, 4, 1), "silu", generator=generator), fit_scaling(dataset.x, dataset.y))
+    network = to_raw(initialise((3, 4, 1), "silu", generator=generator), fit_standardisation(dataset.x, dataset.y))
     weight = network.weights[0].clone()
     weight[:, 1] *= 1e-6
     network = replace(network, weights=(weight, network.weights[1]))
@@ -177,7 +177,7 @@ def test_retraining_from_the_dense_network_starts_every_stage_there(trained: Net
 def test_rewinding_keeps_the_mask_and_takes_the_early_weights(
     trained: Network, dataset: Dataset, generator: torch.Generator
 ) -> None:
-    early = to_raw(initialise(trained.widths, "silu", generator=generator), fit_scaling(dataset.x, dataset.y))
+    early = to_raw(initialise(trained.widths, "silu", generator=generator), fit_standardisation(dataset.x, dataset.y))
     spec = PruningSpec(method="magnitude", sparsity=0.5, retraining="rewind")
     pruned = prune(trained, dataset, spec, start=early, generator=generator)
     cut = prune(trained, dataset, PruningSpec(method="magnitude", sparsity=0.5), generator=generator)

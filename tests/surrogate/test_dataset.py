@@ -9,7 +9,7 @@ from torch.utils.data import TensorDataset
 from pricing.labels import Labels
 from surrogate.dataset import Dataset, as_dataset, from_labels, normalise
 from surrogate.errors import SurrogateError
-from surrogate.standardisation import fit_scaling
+from surrogate.standardisation import fit_standardisation
 
 
 def test_rows_are_taken_of_every_label_there_is(dataset: Dataset) -> None:
@@ -66,6 +66,6 @@ def test_class_labels_keep_their_type_and_their_meaning() -> None:
     classes = torch.tensor([0, 1, 1, 0])
     made = Dataset(x=torch.rand(4, 2), y=classes).to(torch.float64)
     assert made.x.dtype == torch.float64
-    scaling = fit_scaling(made.x, made.y)
-    assert torch.equal(normalise(made, scaling).y, classes)
-    assert float(scaling.y_scale) == 1.0
+    standardisation = fit_standardisation(made.x, made.y)
+    assert torch.equal(normalise(made, standardisation).y, classes)
+    assert float(standardisation.y_scale) == 1.0

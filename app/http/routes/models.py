@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import base64
 import re
-from pathlib import Path
 from typing import Literal
 
 from fastapi import APIRouter, HTTPException, Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
-from starlette.templating import Jinja2Templates
 
 from app.errors import UnknownVersion
 from app.files import read_json
 from app.http.dependencies import PROBLEMS, RegistryPart, Version
+from app.http.report_page import report_page
 from app.http.schemas import AliasState, AliasTarget, FileEntry, ModelList, ModelSummary, VersionManifest
-from surrogate.artifact.files import MANIFEST, MODEL, MODEL_FLOAT32, REPORT, show_r2, verify
+from surrogate.artifact.files import MANIFEST, MODEL, MODEL_FLOAT32, REPORT, load_report, verify
 
 router = APIRouter(prefix="/v1/models", tags=["models"], responses=PROBLEMS)
-templates = Jinja2Templates(Path(__file__).parents[2] / "templates")
-templates.env.filters["r2"] = show_r2
 FILE = "/{name}/versions/{version}/model.onnx"
 RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 QUALITY = re.compile(r"q\s*=\s*(\d(?:\.\d*)?)")
@@ -101,14 +98,10 @@ def report(name: str, version: Version, registry: RegistryPart, request: Request
     number = registry.resolve(name, version)
     folder = registry.folder(name, number)
     verify(folder)
-    content = read_json(folder / REPORT)
+    vary = {"vary": "accept"}
     if prefers_html(request.headers.get("accept", "")):
-        page: HTMLResponse = templates.TemplateResponse(
-            request, "report.html", {"name": name, "version": number, "report": content}
-        )
-        page.headers["vary"] = "accept"
-        return page
-    return JSONResponse(content, headers={"vary": "accept"})
+        return HTMLResponse(report_page(name, number, load_report(folder)), headers=vary)
+    return JSONResponse(read_json(folder / REPORT), headers=vary)
 
 
 @router.put("/{name}/aliases/{alias}")

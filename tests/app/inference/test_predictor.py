@@ -8,13 +8,14 @@ import pytest
 import torch
 
 from app.errors import Unavailable, UnknownVersion
-from app.inference.predictor import CPU, Predictors, execution_providers, load_predictor
+from app.inference.predictor import Predictors, execution_providers, load_predictor
 from app.registry.registry import Registry
 from app.settings import Settings
 from pricing.specs.problem import PricingProblem
 from surrogate.artifact.files import MODEL, Artifact
 from surrogate.errors import CorruptArtifact
 from surrogate.functions.network import Network, value_gradient_hessian
+from surrogate.runtime import CPU
 
 pytestmark = pytest.mark.anyio
 

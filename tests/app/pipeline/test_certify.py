@@ -12,18 +12,19 @@ from pricing.specs.base import load
 from pruning.certificates.shape import prove_shape
 from pruning.intervals.interval import ACTIVATION_ULPS
 from pruning.spec import PruningSpec
-from surrogate.export.onnx_file import read_network
+from surrogate.artifact.manifest import plain_manifest
+from surrogate.export.onnx_reader import read_network
 
 
 def test_the_certificate_is_about_the_exported_weights(tiny_build: BuildSpec, tmp_path: Path) -> None:
     made = build(tiny_build, tmp_path)
     network = read_network(made.model)
-    assert made.manifest["certificate"]["shape"] == prove_shape(
+    assert plain_manifest(made.manifest)["certificate"]["shape"] == prove_shape(
         network, tiny_build.pricing, tolerance=tiny_build.evaluation.tolerance, seed=tiny_build.seed
     )
     assert "not of model.float32.onnx" in made.card
     assert f"sigmoid and tanh are within {ACTIVATION_ULPS} x 2^-52" in made.card
-    for entry in made.manifest["certificate"]["shape"]:
+    for entry in plain_manifest(made.manifest)["certificate"]["shape"]:
         assert entry["statement"] in made.card
 
 
@@ -32,12 +33,12 @@ def test_only_what_was_trained_before_it_was_pruned_is_compared(
     method: str, bounded: bool, tiny_build: BuildSpec, tmp_path: Path
 ) -> None:
     pruning = load(PruningSpec, {"method": method, "sparsity": 0.3})
-    certificate = build(replace(tiny_build, pruning=pruning), tmp_path).manifest["certificate"]
+    certificate = plain_manifest(build(replace(tiny_build, pruning=pruning), tmp_path).manifest)["certificate"]
     assert (certificate["pruning"] is not None) == bounded
     assert certificate["shape"]
     assert "no_shape" not in certificate
 
 
 def test_a_polynomial_has_no_shape_to_prove(tiny_polynomial: BuildSpec, tmp_path: Path) -> None:
-    certificate = build(tiny_polynomial, tmp_path).manifest["certificate"]
+    certificate = plain_manifest(build(tiny_polynomial, tmp_path).manifest)["certificate"]
     assert (certificate["shape"], certificate["pruning"], certificate["no_shape"]) == (None, None, NO_NETWORK)

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
-from app.http.routes.models import templates
+from app.http.report_page import report_page
 from app.pipeline.build import build
 from app.specification.build import BuildSpec
 from pricing.references import resimulated
 from pricing.specs.base import load
 from surrogate.artifact import files
+from surrogate.artifact.manifest import plain_manifest
+from surrogate.report.report import plain_report
 
 
 def test_early_exercise_is_reported_between_bounds(tiny: dict[str, Any], tmp_path: Path) -> None:
@@ -33,8 +35,8 @@ def test_early_exercise_is_reported_between_bounds(tiny: dict[str, Any], tmp_pat
         "features": [{"name": "spot", "lower": [80.0, 80.0], "upper": [120.0, 120.0]}],
     }
     made = build(load(BuildSpec, tiny), tmp_path)
-    points = made.report["bounds"]
-    assert files.read(tmp_path / "artifact").report["bounds"] == points
+    points = plain_report(made.report)["bounds"]
+    assert plain_report(files.read(tmp_path / "artifact").report)["bounds"] == points
     table = Path(__file__).parents[2] / "reference" / "andersen_broadie.csv"
     rows = [row for row in csv.DictReader(table.read_text().splitlines()) if row["assets"] == "2"]
     for point, row in zip(points, rows, strict=True):
@@ -71,17 +73,17 @@ def test_a_gamma_that_no_reference_knows_is_unjudged(
     tiny["training"]["loss"] = {"order": 1}
     tiny["evaluation"] = {"samples": 16}
     made = build(load(BuildSpec, tiny), tmp_path)
-    accuracy = made.manifest["accuracy"]
+    accuracy = plain_manifest(made.manifest)["accuracy"]
     assert {part["gamma"]["rmse"] for part in (accuracy, *accuracy["buckets"], *accuracy["triggers"])} == {None}
     assert accuracy["value"]["r2"] is not None
     assert accuracy["delta"]["r2"] is not None
-    reason = made.report["reference"]["unjudged"]
+    reason = plain_report(made.report)["reference"]["unjudged"]
     assert reason.startswith("gamma and all other second derivatives, which")
     assert "| gamma | unjudged | - | - |" in made.card
     assert reason in made.card
-    page = templates.env.get_template("report.html").render(name="tiny", version=1, report=made.report)
+    page = report_page("tiny", 1, made.report)
     assert f"Unjudged, as no reference knows them: {reason}." in page
 
 
 def test_what_has_one_date_has_no_bounds(tiny: dict[str, Any], tmp_path: Path) -> None:
-    assert "bounds" not in build(load(BuildSpec, tiny), tmp_path).report
+    assert "bounds" not in plain_report(build(load(BuildSpec, tiny), tmp_path).report)

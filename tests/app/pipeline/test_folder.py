@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 import app
-from app.pipeline.facts import Parent, Ridge, Version, order_of
+from app.pipeline.facts import Parent, order_of
 from app.pipeline.folder import JobFolder
 from app.specification.build import BuildSpec
 from app.specification.jobs import load_spec
 from pricing.specs.base import load
+from surrogate.artifact.manifest import Version
+from surrogate.report.sources import RidgeFacts
 
 
 def test_a_job_begins_with_its_order(tiny: dict[str, Any], tmp_path: Path) -> None:
@@ -36,8 +38,8 @@ def test_a_prune_job_follows_what_its_parent_was_built_by(tiny: dict[str, Any], 
 def test_a_file_is_read_where_it_is_there(tmp_path: Path) -> None:
     folder = JobFolder(tmp_path)
     assert folder.ridge.read_if_there() is None
-    folder.ridge.write(Ridge(ridge=0.5))
-    assert folder.ridge.read_if_there() == Ridge(ridge=0.5)
+    folder.ridge.write(RidgeFacts(ridge=0.5))
+    assert folder.ridge.read_if_there() == RidgeFacts(ridge=0.5)
     assert json.loads((tmp_path / "ridge.json").read_bytes()) == {"ridge": 0.5}
     folder.trained.write(b"network")
     assert folder.trained.read() == b"network"
@@ -45,10 +47,10 @@ def test_a_file_is_read_where_it_is_there(tmp_path: Path) -> None:
 
 def test_a_write_that_fails_leaves_the_file_before(tmp_path: Path) -> None:
     folder = JobFolder(tmp_path)
-    folder.ridge.write(Ridge(ridge=0.5))
+    folder.ridge.write(RidgeFacts(ridge=0.5))
     with pytest.raises(ValueError, match="not JSON compliant"):
-        folder.ridge.write(Ridge(ridge=float("nan")))
-    assert folder.ridge.read() == Ridge(ridge=0.5)
+        folder.ridge.write(RidgeFacts(ridge=float("nan")))
+    assert folder.ridge.read() == RidgeFacts(ridge=0.5)
 
 
 def test_nobody_else_knows_the_names_of_the_files() -> None:

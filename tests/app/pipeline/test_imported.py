@@ -21,7 +21,9 @@ from pricing.errors import InvalidSpec
 from pricing.specs.base import dump, load
 from pricing.types import Array
 from surrogate.artifact import files
-from surrogate.learning.noise import draw_groups
+from surrogate.artifact.manifest import plain_manifest
+from surrogate.learning.ridge import draw_groups
+from surrogate.report.report import plain_report
 
 Arrays = Callable[..., dict[str, Array]]
 Build = Callable[..., dict[str, Any]]
@@ -38,7 +40,7 @@ def test_labels_without_derivatives_need_a_loss_of_values(
         settle_dataset(load(BuildSpec, dataset_build(identifier)), root)
     given = dataset_build(identifier)
     given["training"]["loss"] = {"order": 0}
-    report = build(load(BuildSpec, given), tmp_path / "job", registry=root).report
+    report = plain_report(build(load(BuildSpec, given), tmp_path / "job", registry=root).report)
     assert report["accuracy"]["delta"]["r2"] is None
 
 
@@ -47,7 +49,7 @@ def test_a_model_is_built_pruned_and_described(
 ) -> None:
     spec = load(BuildSpec, dataset_build(stored))
     made = build(spec, tmp_path / "job", registry=root)
-    manifest, report = made.manifest, made.report
+    manifest, report = plain_manifest(made.manifest), plain_report(made.report)
     assert manifest["problem"] is None
     assert manifest["features"][0]["name"] == "x"
     assert manifest["certificate"]["shape"] is None
@@ -70,8 +72,8 @@ def test_a_model_is_built_pruned_and_described(
     pruning = {"method": "magnitude", "sparsity": 0.3, "fine_tuning": dump(spec.training)}
     job = load(PruneJobSpec, {"model": "given", "pruning": pruning})
     pruned = build(job, tmp_path / "prune", registry=root)
-    assert pruned.manifest["network"]["parameters"] < manifest["network"]["parameters"]
-    assert pruned.manifest["provenance"]["parent"] == {"model": "given", "version": 1}
+    assert plain_manifest(pruned.manifest)["network"]["parameters"] < manifest["network"]["parameters"]
+    assert plain_manifest(pruned.manifest)["provenance"]["parent"] == {"model": "given", "version": 1}
 
 
 def test_repeated_rows_stay_together_and_tell_the_noise(
@@ -82,7 +84,7 @@ def test_repeated_rows_stay_together_and_tell_the_noise(
     facts = store.find(root, identifier)
     assert (facts.distinct_rows, facts.copies) == (500, 0)
     made = build(load(BuildSpec, dataset_build(identifier)), tmp_path / "job", registry=root)
-    report = made.report
+    report = plain_report(made.report)
     assert report["labels"]["held_out"] % 4 == 0
     assert report["noise_floor"]["value"] == pytest.approx(replicated(parts["y"]))
     assert report["noise_floor"]["delta"] == pytest.approx(replicated(parts["dydx"]))
@@ -106,8 +108,8 @@ def test_copied_rows_do_not_tell_the_noise(
     shown = CliRunner().invoke(command_line, ["dataset", "show", identifier, "--registry", str(root)]).stdout
     assert "1000 rows at 100 points; 900 are copies of others" in shown
     made = build(load(BuildSpec, dataset_build(identifier)), tmp_path / "job", registry=root)
-    assert made.report["noise_floor"] is None
-    assert made.report["accuracy"]["value"]["explained"] is None
+    assert plain_report(made.report)["noise_floor"] is None
+    assert plain_report(made.report)["accuracy"]["value"]["explained"] is None
     assert "900 rows are copies of others" in made.card
 
 

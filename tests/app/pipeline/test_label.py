@@ -15,6 +15,7 @@ from app.specification.build import BuildSpec
 from app.specification.jobs import load_spec
 from pricing.specs.base import load
 from pruning.errors import ImpossibleSparsity
+from surrogate.report.report import plain_report
 
 PRUNING = {"method": "magnitude", "sparsity": 0.3}
 
@@ -53,4 +54,4 @@ def test_a_target_is_counted_on_what_is_going_to_be_pruned(tiny_registry: Path, 
     with pytest.raises(ImpossibleSparsity, match="would leave 0 weights of a 2-1-1 network"):
         build(load_spec("prune", given), tmp_path / "trained", registry=tiny_registry)
     given["pruning"] = {"method": "snip", "sparsity": 0.7}
-    assert build(load_spec("prune", given), tmp_path / "drawn", registry=tiny_registry).report["pruning"]
+    assert plain_report(build(load_spec("prune", given), tmp_path / "drawn", registry=tiny_registry).report)["pruning"]

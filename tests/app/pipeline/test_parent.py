@@ -13,7 +13,8 @@ from app.pipeline.parent import take_parent
 from app.registry.registry import Registry
 from app.specification.jobs import load_spec
 from surrogate.artifact import files
-from surrogate.export.onnx_file import read_network
+from surrogate.artifact.manifest import plain_manifest
+from surrogate.export.onnx_reader import read_network
 from surrogate.learning.training import silent
 
 PRUNE = {"model": "tiny", "pruning": {"method": "magnitude", "sparsity": 0.3}}
@@ -22,16 +23,16 @@ PRUNE = {"model": "tiny", "pruning": {"method": "magnitude", "sparsity": 0.3}}
 def test_a_prune_job_continues_its_parent(tiny_registry: Path, tmp_path: Path) -> None:
     parent = files.read(tiny_registry / "tiny" / "1")
     pruned = build(load_spec("prune", PRUNE | {"seed": 5}), tmp_path / "pruned", registry=tiny_registry)
-    provenance = pruned.manifest["provenance"]
+    provenance = plain_manifest(pruned.manifest)["provenance"]
     assert provenance["parent"] == {"model": "tiny", "version": 1}
-    assert provenance["build"] == parent.manifest["provenance"]["build"] | {
+    assert provenance["build"] == plain_manifest(parent.manifest)["provenance"]["build"] | {
         "seed": 5,
         "pruning": provenance["build"]["pruning"],
     }
-    assert provenance["simulated_paths"] == 2 * parent.manifest["provenance"]["simulated_paths"]
+    assert provenance["simulated_paths"] == 2 * plain_manifest(parent.manifest)["provenance"]["simulated_paths"]
     assert 0 < read_network(pruned.model).parameters < read_network(parent.model).parameters
-    assert parent.manifest["certificate"]["pruning"] is None
-    difference = pruned.manifest["certificate"]["pruning"]
+    assert plain_manifest(parent.manifest)["certificate"]["pruning"] is None
+    difference = plain_manifest(pruned.manifest)["certificate"]["pruning"]
     assert difference["seen"]["value"] <= difference["value"]
     assert f"the value within {difference['value']:g}" in pruned.card
 

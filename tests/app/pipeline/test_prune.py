@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from app.datasets import store
 from app.datasets.table import Limits
 from app.pipeline.build import build
-from app.pipeline.facts import Ridge, order_of
+from app.pipeline.facts import order_of
 from app.pipeline.folder import JobFolder
 from app.pipeline.prune import recipe
 from app.registry.registry import Registry
@@ -25,8 +25,11 @@ from pricing.errors import InvalidSpec
 from pricing.specs.base import dump, load
 from pruning.spec import PruningSpec
 from surrogate.artifact.files import Artifact
-from surrogate.export.onnx_file import read_network
+from surrogate.artifact.manifest import plain_manifest
+from surrogate.export.onnx_reader import read_network
 from surrogate.functions.network import Network
+from surrogate.report.report import plain_report
+from surrogate.report.sources import RidgeFacts
 from surrogate.spec import TrainingSpec
 
 # One of every phase, and one that removes nodes.
@@ -86,8 +89,12 @@ def test_what_is_pruned_before_training_does_not_start_from_the_parent(
     built = build(replace(tiny_build, pruning=pruning), tmp_path / "build")
     job = prune_job(pruning, tiny_registry, tmp_path / "job", version=2)
     assert_same(read_network(job.model), read_network(built.model))
-    assert job.report["pruning"] == built.report["pruning"]
-    assert job.manifest["certificate"]["pruning"] is None is built.manifest["certificate"]["pruning"]
+    assert plain_report(job.report)["pruning"] == plain_report(built.report)["pruning"]
+    assert (
+        plain_manifest(job.manifest)["certificate"]["pruning"]
+        is None
+        is plain_manifest(built.manifest)["certificate"]["pruning"]
+    )
 
 
 def test_what_is_pruned_after_training_goes_on_from_a_smaller_version(tiny_registry: Path, tmp_path: Path) -> None:
@@ -95,8 +102,8 @@ def test_what_is_pruned_after_training_goes_on_from_a_smaller_version(tiny_regis
         read_network((tiny_registry / "tiny" / version / "model.onnx").read_bytes()) for version in ("1", "2")
     )
     job = prune_job(PruningSpec(method="magnitude", sparsity=0.3), tiny_registry, tmp_path, version=2)
-    assert job.report["pruning"]["parameters"]["before"] == half.parameters < whole.parameters
-    assert job.manifest["certificate"]["pruning"] is not None
+    assert plain_report(job.report)["pruning"]["parameters"]["before"] == half.parameters < whole.parameters
+    assert plain_manifest(job.manifest)["certificate"]["pruning"] is not None
 
 
 def test_stages_and_fine_tuning_are_the_phases_own(tiny_build: BuildSpec, tmp_path: Path) -> None:
@@ -151,15 +158,15 @@ def test_imported_labels_are_fine_tuned_on_with_the_same_ridge(
     built = build(replace(spec, pruning=pruning), tmp_path / "build", registry=root)
     job = prune_job(pruning, root, tmp_path / "job")
     assert_same(read_network(job.model), read_network(built.model))
-    assert job.report.get("ridge") == built.report.get("ridge")
-    assert ("ridge" in job.report) == (method == "magnitude")
+    assert plain_report(job.report).get("ridge") == plain_report(built.report).get("ridge")
+    assert ("ridge" in plain_report(job.report)) == (method == "magnitude")
 
 
 def test_the_ridge_of_the_training_is_for_what_was_trained(noisy: tuple[BuildSpec, Path], tmp_path: Path) -> None:
     spec, _ = noisy
     folder = JobFolder(tmp_path / "job")
     folder.begin(order_of(spec))
-    folder.ridge.write(Ridge(ridge=0.25))
+    folder.ridge.write(RidgeFacts(ridge=0.25))
     for method, expected in (("magnitude", 0.25), ("set", "auto")):
         words = {"method": method, "sparsity": 0.4, "fine_tuning": dump(spec.training)}
         tuning = recipe(folder, replace(spec, pruning=load(PruningSpec, words))).fine_tuning

@@ -16,6 +16,8 @@ from pricing.labels import load as load_labels
 from pricing.specs.base import load
 from pricing.specs.problem import PricingProblem
 from surrogate.artifact import files
+from surrogate.artifact.manifest import plain_manifest
+from surrogate.report.report import plain_report
 
 PROCESS = {"kind": "black_scholes", "volatilities": [0.2], "correlation": [[1.0]], "rate": 0.02}
 SPOT = {"name": "spot", "lower": [70.0], "upper": [130.0]}
@@ -71,14 +73,14 @@ def test_labels_are_made_where_the_market_goes(tiny: dict[str, Any], sparsity: f
     features = load_labels(tmp_path / "a" / "labels.npz").features.numpy()
     np.testing.assert_allclose(features.mean(axis=0), [0.9, 1.1], atol=0.03)
     assert load(BuildSpec, tiny).box.contains(features).all()
-    facts = made.report["labels"]["table"]
+    facts = plain_report(made.report)["labels"]["table"]
     assert facts["states"] == 200
     assert 0.9 < facts["inside"] <= 1.0
-    again = build(load(BuildSpec, made.manifest["provenance"]["build"]), tmp_path / "b")
+    again = build(load(BuildSpec, plain_manifest(made.manifest)["provenance"]["build"]), tmp_path / "b")
     assert files.files(again) == files.files(made)
     states[7][0] += 1e-9
     changed = build(load(BuildSpec, tiny), tmp_path / "c")
-    hashes = [one.manifest["provenance"]["states_sha256"] for one in (made, again, changed)]
+    hashes = [plain_manifest(one.manifest)["provenance"]["states_sha256"] for one in (made, again, changed)]
     assert hashes[0] == hashes[1] == facts["states_sha256"] != hashes[2]
 
 

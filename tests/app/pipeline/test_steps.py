@@ -3,13 +3,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from app.pipeline.facts import Version, order_of
+from app.pipeline.facts import order_of
 from app.pipeline.folder import JobFolder
 from app.pipeline.plan import WEIGHTS, plan
 from app.pipeline.steps import STEPS, run_step
 from app.registry.registry import Registry
 from app.specification.build import BuildSpec
 from app.specification.jobs import load_spec
+from surrogate.artifact.manifest import Version
 from surrogate.learning.training import silent
 
 PRUNING = {"method": "magnitude", "sparsity": 0.3}

@@ -16,9 +16,11 @@ from app.pipeline.train import train
 from app.specification.build import BuildSpec
 from pricing.specs.base import load
 from pruning.spec import PruningSpec
-from surrogate.export.onnx_file import read_network
-from surrogate.learning.noise import FOLDS
+from surrogate.artifact.manifest import plain_manifest
+from surrogate.export.onnx_reader import read_network
+from surrogate.learning.ridge import FOLDS
 from surrogate.learning.training import silent
+from surrogate.report.report import plain_report
 
 PRUNING = {"method": "magnitude", "sparsity": 0.3}
 
@@ -28,10 +30,10 @@ def test_a_network_that_sees_the_axes_of_the_deltas_is_like_any_other(tiny: dict
     spec = tiny | {"network": tiny["network"] | {"inputs": "differential_pca", "axes": 1}}
     made = build(load(BuildSpec, spec), tmp_path / "dense")
     assert np.linalg.matrix_rank(read_network(made.model).weights[0].numpy()) == 1
-    assert made.report["axes"]["count"] == 1
+    assert plain_report(made.report)["axes"]["count"] == 1
     pruned = build(load(BuildSpec, spec | {"pruning": PRUNING}), tmp_path / "pruned")
-    assert pruned.report["axes"] == made.report["axes"]
-    assert pruned.manifest["certificate"]["shape"]
+    assert plain_report(pruned.report)["axes"] == plain_report(made.report)["axes"]
+    assert plain_manifest(pruned.manifest)["certificate"]["shape"]
 
 
 @pytest.mark.parametrize("method", ["snip", "set"])
@@ -53,7 +55,7 @@ def test_imported_labels_have_their_ridge_chosen_and_chosen_alike_after_a_crash(
     ridge, trained = folder.ridge.read(), folder.trained.read()
     share = (FOLDS - 1) / FOLDS
     assert ridge.ridge == pytest.approx(next(score.ridge for score in ridge.tried if score.excess <= 1.0) * share)
-    assert made.report["ridge"]["ridge"] == ridge.ridge
+    assert plain_report(made.report)["ridge"]["ridge"] == ridge.ridge
     folder.trained.path.unlink()  # killed after it had left the ridge
     train(folder, silent)
     assert (folder.ridge.read(), folder.trained.read()) == (ridge, trained)
@@ -64,7 +66,7 @@ def test_a_ridge_that_is_given_is_not_chosen(
 ) -> None:
     given = dataset_build(stored)
     given["training"]["ridge"] = 1e-3
-    assert "ridge" not in build(load(BuildSpec, given), tmp_path / "job", registry=root).report
+    assert "ridge" not in plain_report(build(load(BuildSpec, given), tmp_path / "job", registry=root).report)
 
 
 def test_a_polynomial_leaves_its_ridge_and_axes(tiny_polynomial: BuildSpec, tmp_path: Path) -> None:

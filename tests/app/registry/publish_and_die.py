@@ -11,15 +11,17 @@ import shutil
 import signal
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from app.registry.registry import Registry
-from surrogate.artifact.files import Artifact, read
+from app.settings import bundled_models
+from surrogate.artifact.files import read
 
-ARTIFACT = Artifact(model=b"model", manifest={"a": 1}, report={}, card="card")
+ARTIFACT = replace(read(bundled_models() / "bachelier-basket-7" / "1"), model=b"model")
 EVENTS = ("open", "os.", "shutil.", "pathlib.")
 
 

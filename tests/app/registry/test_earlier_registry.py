@@ -24,6 +24,7 @@ from app.specification.prune_job import PruneJobSpec
 from pricing.specs.base import load
 from pricing.types import Array
 from surrogate.artifact.files import read
+from surrogate.artifact.manifest import plain_manifest
 
 DATA = Path(__file__).parents[2] / "data" / "registry_0_1"
 ANSWERS = json.loads((DATA / "answers.json").read_text())
@@ -71,7 +72,7 @@ def test_answers_are_what_they_were(reference: str) -> None:
 @pytest.mark.parametrize("reference", [name for name in ANSWERS if name != "tiny@2"])
 def test_what_is_published_can_be_built_again(reference: str, root: Path, tmp_path: Path) -> None:
     version = folder(root, reference)
-    spec = load(BuildSpec, read(version).manifest["provenance"]["build"])
+    spec = load(BuildSpec, plain_manifest(read(version).manifest)["provenance"]["build"])
     made = build(spec, tmp_path / "job", registry=root)
     (version / "model.onnx").write_bytes(made.model)
     shutil.copytree(tmp_path / "job" / "artifact", tmp_path / "made" / "1")
@@ -79,7 +80,7 @@ def test_what_is_published_can_be_built_again(reference: str, root: Path, tmp_pa
 
 
 def test_a_version_is_pruned_as_it_was(root: Path, tmp_path: Path) -> None:
-    pruned = read(folder(root, "tiny@2")).manifest["provenance"]
+    pruned = plain_manifest(read(folder(root, "tiny@2")).manifest)["provenance"]
     given = {"model": "tiny", "version": 1, "seed": pruned["seed"], "pruning": pruned["build"]["pruning"]}
     build(load(PruneJobSpec, given), tmp_path / "job", registry=root)
     shutil.copytree(tmp_path / "job" / "artifact", tmp_path / "made" / "2")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,12 @@ import sqlalchemy as sa
 
 from app.errors import InvalidRequest, UnknownModel, UnknownVersion
 from app.registry.registry import Registry
+from app.settings import bundled_models
 from pricing.errors import InvalidSpec
 from surrogate.artifact.files import MODEL, Artifact, read, verify, write
 from surrogate.errors import CorruptArtifact
 
+BUNDLED = read(bundled_models() / "bachelier-basket-7" / "1")
 KILLER = Path(__file__).parent / "publish_and_die.py"
 
 
@@ -24,7 +27,7 @@ def registry(tmp_path: Path) -> Registry:
 
 def plain(content: bytes) -> Artifact:
     """What the registry stores need not be a model."""
-    return Artifact(model=content, manifest={"a": 1}, report={}, card="card")
+    return replace(BUNDLED, model=content)
 
 
 def test_versions_count_up_and_are_complete(registry: Registry) -> None:

@@ -8,7 +8,7 @@ import pytest
 from app.pipeline.build import build
 from app.specification.smoke import smoke
 from app.specification.toml_files import read_build_spec
-from surrogate.runtime import onnxruntime
+from surrogate.runtime import open_session
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*.toml"))
 
@@ -17,10 +17,10 @@ EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*.toml"))
 def test_every_example_builds_and_its_file_answers_in_its_box(example: Path, tmp_path: Path) -> None:
     spec = smoke(read_build_spec(example))
     made = build(spec, tmp_path)
-    assert made.manifest["name"] == spec.name == example.stem.replace("_", "-")
-    session = onnxruntime.InferenceSession(made.model, providers=["CPUExecutionProvider"])
+    assert made.manifest.name == spec.name == example.stem.replace("_", "-")
+    session = open_session(made.model)
     lower, upper = (
-        np.concatenate([feature[bound] for feature in made.manifest["features"]]) for bound in ("lower", "upper")
+        np.concatenate([getattr(feature, bound) for feature in made.manifest.features]) for bound in ("lower", "upper")
     )
     points = lower + (upper - lower) * np.random.default_rng(0).random((64, len(lower)))
     for answer in session.run(None, {"features": points}):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.sweeps.page import COLOURS, SHAPES, make_page
+from app.sweeps.record import Failed
 from app.sweeps.report import make_report
 from app.sweeps.run import Outcome
 from app.sweeps.spec import SweepSpec
@@ -107,7 +108,7 @@ def test_colour_and_shape_tell_forty_methods_apart() -> None:
 
 def test_a_sweep_without_networks_has_a_page(sweep_of_three: Sweep) -> None:
     spec, outcomes, _ = sweep_of_three
-    failed = [Outcome(case=o.case, record={"status": "failed", "sentence": "no luck"}) for o in outcomes]
+    failed = [Outcome(case=o.case, record=Failed(sentence="no luck")) for o in outcomes]
     page = make_page(make_report(spec, failed, [None] * len(failed), command="sobolite sweep"))
     assert Reader(page).text.count("no luck") == len(failed)
 

@@ -4,8 +4,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import to_builtins
 
-from app.files import write_json
+from app.files import read_json, write_json
+from app.sweeps.findings import SIZES, MissingCase, SweepReport
 from app.sweeps.report import make_report
 from app.sweeps.run import Outcome
 from app.sweeps.spec import SweepSpec
@@ -14,66 +16,72 @@ Sweep = tuple[SweepSpec, list[Outcome], list[dict[str, float] | None]]
 
 
 @pytest.fixture
-def report(sweep_of_three: Sweep) -> dict[str, Any]:
+def report(sweep_of_three: Sweep) -> SweepReport:
     return make_report(*sweep_of_three, command="sobolite sweep three.toml")
 
 
-def test_a_row_is_the_worst_of_the_seeds(report: dict[str, Any]) -> None:
-    rows = {row["label"]: row for row in report["frontier"]}
-    assert rows["a"]["gamma_r2"] == 0.9999
-    assert rows["b & c"]["gamma_r2"] == 0.9998
-    assert rows["b & c"]["gamma_rmse"] == pytest.approx(2e-4)
-    assert rows["a"]["seconds"] == 3.0
-    assert rows["a"]["latency"] == pytest.approx(0.4)
+def test_a_row_is_the_worst_of_the_seeds(report: SweepReport) -> None:
+    rows = {row.label: row for row in report.frontier}
+    assert rows["a"].gamma_r2 == 0.9999
+    assert rows["b & c"].gamma_r2 == 0.9998
+    assert rows["b & c"].gamma_rmse == pytest.approx(2e-4)
+    assert rows["a"].seconds == 3.0
+    assert rows["a"].latency == pytest.approx(0.4)
 
 
-def test_what_some_seed_lacks_is_no_row_but_a_case(report: dict[str, Any]) -> None:
-    assert [row["target"] for row in report["frontier"] if row["label"] == "a"] == ["40 parameters"]
-    assert [case["sentence"] for case in report["cases"] if case["status"] == "skipped"] == ["too small <for> it"]
+def test_what_some_seed_lacks_is_no_row_but_a_case(report: SweepReport) -> None:
+    assert [row.target for row in report.frontier if row.label == "a"] == ["40 parameters"]
+    assert [case.sentence for case in report.cases if isinstance(case, MissingCase)] == ["too small <for> it"]
 
 
-def test_the_frontier_is_what_nothing_smaller_matches(report: dict[str, Any]) -> None:
+def test_the_frontier_is_what_nothing_smaller_matches(report: SweepReport) -> None:
     # "a" has the gammas of the smaller network from scratch.
-    assert {row["label"] for row in report["frontier"] if "parameters" in row["pareto"]} == {
+    assert {row.label for row in report.frontier if "parameters" in row.pareto} == {
         "b & c",
         "from scratch",
         "dense",
     }
     for axis in ("parameters", "onnx_nodes", "latency"):
-        line = sorted((row[axis], row["gamma_r2"]) for row in report["frontier"] if axis in row["pareto"])
+        line = sorted((row.along(axis), row.gamma_r2) for row in report.frontier if axis in row.pareto)
         assert [r2 for _, r2 in line] == sorted(r2 for _, r2 in line)
 
 
-def test_the_smallest_networks_are_told_with_and_without_those_from_scratch(report: dict[str, Any]) -> None:
-    smallest = report["smallest"]
-    assert smallest["gamma_r2"] == 0.9999
-    for size in ("parameters", "onnx_nodes"):
-        assert smallest[size]["all"]["label"] == "from scratch"
-        assert smallest[size]["pruned"]["label"] == "a"
+def test_the_smallest_networks_are_told_with_and_without_those_from_scratch(report: SweepReport) -> None:
+    smallest = report.smallest
+    assert smallest.gamma_r2 == 0.9999
+    for size in SIZES:
+        overall, pruned = smallest.by(size).overall, smallest.by(size).pruned
+        assert overall is not None
+        assert pruned is not None
+        assert (overall.label, pruned.label) == ("from scratch", "a")
 
 
-def test_potentials_are_means_over_seeds(report: dict[str, Any]) -> None:
+def test_potentials_are_means_over_seeds(report: SweepReport) -> None:
     found = {
-        (entry["label"], entry["delta"]): entry["potential"]
-        for entry in report["potential"]
-        if (entry["domain"], entry["greek"]) == ("nominal", "gamma")
+        (entry.label, entry.delta): entry.potential
+        for entry in report.potential
+        if (entry.domain, entry.greek) == ("nominal", "gamma")
     }
     assert found["a", 0.0] == 0.0
     # Seed 1 alone is within the dense error, and nobody within twice of it on seed 0.
     assert found["b & c", 0.0] == found["b & c", 1.0] == pytest.approx(0.4)
 
 
-def test_excess_errors_are_slopes_over_all_networks(report: dict[str, Any]) -> None:
-    (entry,) = [e for e in report["excess"] if (e["label"], e["greek"]) == ("b & c", "gamma")]
-    assert entry["domain"] == "noise 0.01"
+def test_excess_errors_are_slopes_over_all_networks(report: SweepReport) -> None:
+    (entry,) = [e for e in report.excess if (e.label, e.greek) == ("b & c", "gamma")]
+    assert entry.domain == "noise 0.01"
     # 10 % more error on the noisy domain: e = rmse / 10, at a ratio of 0.8 on both seeds.
     excess = 0.1 * np.array([2e-4 - 1e-5, 0.0])
-    assert entry["slope"] == pytest.approx(excess.mean() / 0.8)
-    assert entry["low"] <= entry["slope"] <= entry["high"]
+    assert entry.slope == pytest.approx(excess.mean() / 0.8)
+    assert entry.low <= entry.slope <= entry.high
 
 
-def test_it_says_how_it_was_made_and_is_plain_data(report: dict[str, Any], tmp_path: Any) -> None:
-    assert report["command"] == "sobolite sweep three.toml"
-    assert report["seeds"] == [0, 1]
-    assert {"python", "torch", "onnxruntime", "sobolite"} <= set(report["versions"])
-    write_json(tmp_path / "report.json", report)
+def test_it_says_how_it_was_made_and_is_plain_data(report: SweepReport, tmp_path: Any) -> None:
+    assert report.command == "sobolite sweep three.toml"
+    assert report.seeds == (0, 1)
+    assert {"python", "torch", "onnxruntime", "sobolite"} <= set(report.versions)
+    write_json(tmp_path / "report.json", to_builtins(report))
+    plain = read_json(tmp_path / "report.json")
+    assert set(plain["smallest"]["parameters"]) == {"all", "pruned"}
+    (skipped,) = [case for case in plain["cases"] if case["status"] != "done"]
+    assert set(skipped) == {"label", "kind", "method", "target", "seed", "status", "sentence"}

@@ -19,10 +19,12 @@ from app.errors import Unavailable
 from app.files import read_json
 from app.sweeps.case import CASES, record_path, start_path
 from app.sweeps.executor import open_executor
+from app.sweeps.findings import MeasuredCase
+from app.sweeps.record import Failed, Measured, Skipped
 from app.sweeps.report import make_report
 from app.sweeps.run import Outcome, measure_latencies, run_cases
 from app.sweeps.spec import DENSE, Case, SweepSpec, read_sweep_spec
-from surrogate.export.onnx_file import read_network
+from surrogate.export.onnx_reader import read_network
 
 PATIENCE_SECONDS = 60.0
 SWEEP = """
@@ -100,19 +102,19 @@ def networks(outcomes: list[Outcome], folder: Path) -> dict[Case, bytes]:
 
 def test_every_case_is_measured_or_says_why_not(outcomes: list[Outcome], folder: Path) -> None:
     done = [outcome for outcome in outcomes if outcome.done]
-    skipped = [outcome for outcome in outcomes if outcome.record["status"] == "skipped"]
+    skipped = [outcome.record for outcome in outcomes if isinstance(outcome.record, Skipped)]
     assert (len(done), len(skipped), len(outcomes)) == (NETWORKS, IMPOSSIBLE, NETWORKS + IMPOSSIBLE)
-    assert all("parameters = 2" in outcome.record["sentence"] for outcome in skipped)
+    assert all("parameters = 2" in record.sentence for record in skipped)
     for outcome in done:
         record = outcome.record
+        assert isinstance(record, Measured)
         network = read_network(record_path(outcome.case, folder).with_suffix(".onnx").read_bytes())
-        assert (network.parameters, list(network.widths)) == (record["parameters"], record["widths"])
-        assert set(record["shifted"]) == {"noise 0.01", "upper corner 0.2"}
-        assert record["accuracy"]["gamma"]["rmse"] > 0.0
-        assert (record["sparsity"] is None) == (outcome.case.kind != "pruned")
-        assert all(seconds >= 0.0 for seconds in record["seconds"].values())
-    tuned = [outcome.record["seconds"] for outcome in done if outcome.case.kind == "pruned"]
-    assert all(seconds["fine_tuning"] > 0.0 for seconds in tuned)
+        assert (network.parameters, list(network.widths)) == (record.parameters, record.widths)
+        assert set(record.shifted) == {"noise 0.01", "upper corner 0.2"}
+        assert (record.accuracy["gamma"].rmse or 0.0) > 0.0
+        assert (record.sparsity is None) == (outcome.case.kind != "pruned")
+        assert all(seconds >= 0.0 for seconds in record.seconds.values())
+        assert outcome.case.kind != "pruned" or record.seconds["fine_tuning"] > 0.0
 
 
 def test_the_spec_decides_every_network(
@@ -168,7 +170,10 @@ def test_methods_before_and_during_training_start_from_the_untrained_network(spe
     short = replace(spec, methods=("set", "snip"), parameters=(), seeds=(0,))
     twice = replace(spec.build.training, optimisers=spec.build.training.optimisers * 2)
     longer = replace(short, build=replace(spec.build, training=twice))
-    one, two = ({o.case.label: o.record["accuracy"] for o in run_here(each, tmp_path)} for each in (short, longer))
+    one, two = (
+        {o.case.label: o.record.accuracy for o in run_here(each, tmp_path) if isinstance(o.record, Measured)}
+        for each in (short, longer)
+    )
     assert one[DENSE] != two[DENSE]
     # SET has a training of its own; what is pruned at the start is then trained as the dense network is.
     assert one["set"] == two["set"]
@@ -177,13 +182,13 @@ def test_methods_before_and_during_training_start_from_the_untrained_network(spe
 
 def test_what_cannot_be_combined_is_skipped(one_seed: SweepSpec, folder: Path) -> None:
     rewound = replace(one_seed, methods=("significance",), pruning={"retraining": "rewind"})
-    assert any("rewind" in str(o.record["sentence"]) for o in run_here(rewound, folder) if o.case.kind == "pruned")
+    assert any("rewind" in str(o.record.sentence) for o in run_here(rewound, folder) if o.case.kind == "pruned")
     curved = replace(one_seed.build, labels=replace(one_seed.build.labels, order=1))
     asked = replace(one_seed, build=curved, pruning={"fine_tuning": {"loss": {"order": 2}}}, parameters=())
-    found = {o.case.kind: o.record for o in run_here(asked, folder)}
-    assert found["dense"]["status"] == "done"
-    assert found["pruned"]["status"] == "skipped"
-    assert "labels of order 2" in found["pruned"]["sentence"]
+    records = {o.case.kind: o.record for o in run_here(asked, folder)}
+    assert isinstance(records["dense"], Measured)
+    assert isinstance(records["pruned"], Skipped)
+    assert "labels of order 2" in records["pruned"].sentence
 
 
 def test_a_failure_is_told_and_tried_again(one_seed: SweepSpec, outcomes: list[Outcome], folder: Path) -> None:
@@ -192,20 +197,20 @@ def test_a_failure_is_told_and_tried_again(one_seed: SweepSpec, outcomes: list[O
     path.unlink()
     good = network.read_bytes()
     network.write_bytes(b"no network")
-    failed = [o for o in run_here(one_seed, folder) if o.record["status"] == "failed"]
-    assert [o.case for o in failed] == [case]
-    assert "not an ONNX file" in failed[0].record["sentence"]
+    failed = {o.case: o.record.sentence for o in run_here(one_seed, folder) if isinstance(o.record, Failed)}
+    assert list(failed) == [case]
+    assert "not an ONNX file" in failed[case]
     assert not path.exists()
     network.write_bytes(good)
-    assert "failed" not in {o.record["status"] for o in run_here(one_seed, folder)}
+    assert not any(isinstance(o.record, Failed) for o in run_here(one_seed, folder))
 
 
 def test_what_needs_a_network_that_could_not_be_made_fails_with_it(one_seed: SweepSpec, tmp_path: Path) -> None:
     labels = replace(one_seed.build.labels, directions=5)
     outcomes = run_here(replace(one_seed, build=replace(one_seed.build, labels=labels)), tmp_path)
     dense, *others = outcomes
-    assert "directions must be at most 2" in dense.record["sentence"]
-    assert all(o.record["status"] == "failed" and "of seed 0" in o.record["sentence"] for o in others)
+    assert "directions must be at most 2" in str(dense.record.sentence)
+    assert all(isinstance(o.record, Failed) and "of seed 0" in o.record.sentence for o in others)
 
 
 def test_processes_give_the_same_networks(
@@ -256,8 +261,9 @@ def test_latencies_are_of_every_network_and_against_its_dense_one(
     latencies = measure_latencies(outcomes, folder, progress=lambda step, share: None)
     assert [latency is not None for latency in latencies] == [outcome.done for outcome in outcomes]
     report = make_report(spec, outcomes, latencies, command="sobolite sweep")
-    dense = [case for case in report["cases"] if case["kind"] == "dense"]
-    assert all(set(case["relative_latency"].values()) == {1.0} for case in dense)
+    dense = [case for case in report.cases if isinstance(case, MeasuredCase) and case.kind == "dense"]
+    assert len(dense) == len(spec.seeds)
+    assert all(set(case.relative_latency.values()) == {1.0} for case in dense)
 
 
 def command(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:

@@ -53,7 +53,7 @@ def test_random_weights_are_those_of_a_fresh_network_in_normalised_units(
     network, _ = retrain(sparse, evidence, silent, start=None)
     fresh = initialise(sparse.widths, "silu", generator=torch.Generator().manual_seed(5))
     for weight, origin, mask in zip(
-        network.weights, to_raw(fresh, evidence.scaling).weights, masks_of(sparse), strict=True
+        network.weights, to_raw(fresh, evidence.standardisation).weights, masks_of(sparse), strict=True
     ):
         assert torch.equal(weight, origin * mask)
 

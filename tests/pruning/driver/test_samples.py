@@ -7,13 +7,13 @@ import torch
 
 from pricing.domain import Box
 from pruning.driver import samples
-from pruning.driver.samples import draw_evidence, require_fit, scaling_of
+from pruning.driver.samples import draw_evidence, require_fit, standardisation_of
 from pruning.errors import PruningError
 from pruning.intervals.interval import Interval
 from pruning.spec import PruningSpec
 from surrogate.dataset import Dataset, normalise
 from surrogate.functions.network import Network, initialise
-from surrogate.standardisation import fit_scaling
+from surrogate.standardisation import fit_standardisation
 
 SPEC = PruningSpec(method="magnitude", sparsity=0.5, samples=40)
 
@@ -21,7 +21,7 @@ SPEC = PruningSpec(method="magnitude", sparsity=0.5, samples=40)
 def test_a_draw_holds_so_many_different_rows_in_normalised_units(
     dataset: Dataset, interval: Interval, generator: torch.Generator
 ) -> None:
-    scaling = scaling_of(dataset)
+    scaling = standardisation_of(dataset)
     evidence = draw_evidence(dataset, scaling, SPEC, domain=interval, generator=generator)
     whole = normalise(dataset, scaling)
     places = [int((whole.x == row).all(dim=1).nonzero()[0]) for row in evidence.dataset.x]
@@ -36,7 +36,7 @@ def test_a_draw_holds_so_many_different_rows_in_normalised_units(
 
 def test_every_draw_is_another_and_the_generator_decides_all(dataset: Dataset) -> None:
     def draws() -> list[torch.Tensor]:
-        generator, scaling = torch.Generator().manual_seed(1), scaling_of(dataset)
+        generator, scaling = torch.Generator().manual_seed(1), standardisation_of(dataset)
         return [draw_evidence(dataset, scaling, SPEC, domain=None, generator=generator).dataset.x for _ in range(2)]
 
     (first, second), (again, _) = draws(), draws()
@@ -45,7 +45,7 @@ def test_every_draw_is_another_and_the_generator_decides_all(dataset: Dataset) -
 
 
 def test_without_a_domain_bounds_hold_for_all_that_was_seen(dataset: Dataset, generator: torch.Generator) -> None:
-    evidence = draw_evidence(dataset, scaling_of(dataset), SPEC, domain=None, generator=generator)
+    evidence = draw_evidence(dataset, standardisation_of(dataset), SPEC, domain=None, generator=generator)
     assert torch.equal(evidence.box.lower, dataset.x.amin(dim=0))
     assert torch.equal(evidence.box.upper, dataset.x.amax(dim=0))
 
@@ -53,11 +53,11 @@ def test_without_a_domain_bounds_hold_for_all_that_was_seen(dataset: Dataset, ge
 def test_the_scaling_is_that_of_all_samples_until_they_are_many(
     dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    exact = fit_scaling(dataset.x, dataset.y)
-    assert torch.equal(scaling_of(dataset).x_scale, exact.x_scale)
+    exact = fit_standardisation(dataset.x, dataset.y)
+    assert torch.equal(standardisation_of(dataset).x_scale, exact.x_scale)
     monkeypatch.setattr(samples, "SCALING_SAMPLES", 100)
-    thinned = scaling_of(dataset)
-    every_third = fit_scaling(dataset.x[::3], dataset.y[::3])
+    thinned = standardisation_of(dataset)
+    every_third = fit_standardisation(dataset.x[::3], dataset.y[::3])
     assert torch.equal(thinned.x_mean, every_third.x_mean)
     assert torch.equal(thinned.y_scale, every_third.y_scale)
 

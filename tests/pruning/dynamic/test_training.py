@@ -18,7 +18,7 @@ from surrogate.dataset import Dataset, normalise
 from surrogate.functions.network import Network, initialise, outputs, unflatten, value_and_gradient
 from surrogate.learning.losses import Objective, free_coordinates, loss_weights
 from surrogate.spec import Adam, SobolevLoss, TrainingSpec
-from surrogate.standardisation import fit_scaling, to_normalised, to_raw
+from surrogate.standardisation import fit_standardisation, to_normalised, to_raw
 
 EvidenceOf = Callable[..., Evidence]
 Name = Literal["set", "rigl"]
@@ -28,7 +28,7 @@ SHORT = DynamicSpec(optimiser=Adam(epochs=12, batch=64), interval=5)
 
 @pytest.fixture
 def network(dataset: Dataset, generator: torch.Generator) -> Network:
-    return to_raw(initialise((3, 12, 10, 1), "silu", generator=generator), fit_scaling(dataset.x, dataset.y))
+    return to_raw(initialise((3, 12, 10, 1), "silu", generator=generator), fit_standardisation(dataset.x, dataset.y))
 
 
 class Recorded:
@@ -103,7 +103,7 @@ def test_rigl_grows_by_the_dense_gradient_at_the_masked_weights(
     evidence = evidence_of(dataset, dynamics=dynamics)
     train_sparse(network, Budget(unit="weights", count=60), evidence, rule=rule)
     (first, *_), (second, *_) = record.calls
-    start = to_normalised(network, evidence.scaling)
+    start = to_normalised(network, evidence.standardisation)
     objective = objective_of(replace(start, weights=(first, second, start.weights[2])), evidence)
     theta = objective.start().requires_grad_()
     (dense,) = torch.autograd.grad(objective.loss(theta), theta)
@@ -183,8 +183,8 @@ def test_the_loss_is_that_of_fine_tuning_if_there_is_one(
 ) -> None:
     def value_loss(given: Evidence) -> float:
         trained = train_sparse(network, Budget(unit="weights", count=60), given, rule=RULES["rigl"]).network
-        data = normalise(dataset, given.scaling)
-        return float((outputs(to_normalised(trained, given.scaling), data.x)[:, 0] - data.y).square().mean())
+        data = normalise(dataset, given.standardisation)
+        return float((outputs(to_normalised(trained, given.standardisation), data.x)[:, 0] - data.y).square().mean())
 
     dynamics = DynamicSpec(optimiser=Adam(epochs=12, batch=64), interval=10_000)
     tuning = TrainingSpec(loss=SobolevLoss(order=0))
@@ -208,5 +208,7 @@ def test_dense_is_plain_training(network: Network, dataset: Dataset, evidence_of
     record, rule = recorded("set")
     trained = train_sparse(network, Budget(unit="weights", count=size(network, "weights")), evidence, rule=rule).network
     assert not record.calls
-    before, after = (objective_of(to_normalised(given, evidence.scaling), evidence) for given in (network, trained))
+    before, after = (
+        objective_of(to_normalised(given, evidence.standardisation), evidence) for given in (network, trained)
+    )
     assert float(after.loss(after.start())) < 0.5 * float(before.loss(before.start()))

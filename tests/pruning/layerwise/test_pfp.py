@@ -116,7 +116,7 @@ def test_the_bound_holds_and_the_most_sensitive_stay(
         assert cut.bound is not None
         x = torch.lerp(interval.lower, interval.upper, torch.rand(2000, 3, dtype=torch.float64))
         assert float((outputs(cut.network, x) - outputs(trained, x)).abs().max()) <= cut.bound
-    scores = sensitivities(to_normalised(trained, given.scaling), given)[1].amax(dim=0)
+    scores = sensitivities(to_normalised(trained, given.standardisation), given)[1].amax(dim=0)
     kept = [int((row == trained.biases[0]).nonzero()[0]) for row in cut.network.biases[0]]
     assert set(kept) == set(scores.argsort(descending=True)[: len(kept)].tolist())
 

@@ -24,7 +24,7 @@ def test_the_model_of_a_network_is_its_linearised_squared_error(evidence: Eviden
     model = expansion.problem
     torch.testing.assert_close(model.matrix.norm(dim=0), torch.ones_like(model.anchor))
     data = evidence.dataset
-    network = to_normalised(trained, evidence.scaling)
+    network = to_normalised(trained, evidence.standardisation)
     rows = gauss_newton(network, data, evidence.generator)
     gradient = expansion.coordinates(rows.combine(rows.residual))
     torch.testing.assert_close(model.matrix.T @ model.residual, gradient)
@@ -64,6 +64,6 @@ def test_condensed_rows_have_the_same_error_everywhere(generator: torch.Generato
 
 
 def test_the_samples_loss_is_the_mean_squared_error(evidence: Evidence, trained: Network) -> None:
-    network = to_normalised(trained, evidence.scaling)
+    network = to_normalised(trained, evidence.standardisation)
     error = outputs(network, evidence.dataset.x)[:, 0] - evidence.dataset.y
     assert sample_loss(network, evidence) == pytest.approx(float(error.square().mean()), rel=1e-12)

@@ -80,10 +80,10 @@ def test_the_unit_of_an_input_does_not_change_the_scores(trained: Network, evide
     other = replace(
         evidence,
         spec=PruningSpec(method="significance", sparsity=0.5, targets=("delta", "gamma")),
-        scaling=replace(evidence.scaling, x_scale=evidence.scaling.x_scale * unit),
+        standardisation=replace(evidence.standardisation, x_scale=evidence.standardisation.x_scale * unit),
         domain=Interval(evidence.box.lower * unit, evidence.box.upper * unit),
     )
-    same = replace(other, scaling=evidence.scaling, domain=evidence.domain)
+    same = replace(other, standardisation=evidence.standardisation, domain=evidence.domain)
     for one, two in zip(
         saliency.node_significance(trained, same, enclose(trained, same.box)),
         saliency.node_significance(network, other, enclose(network, other.box)),

@@ -152,7 +152,7 @@ def test_grasp_is_minus_half_the_change_of_the_squared_gradient_on_removal(
 
 
 def test_grasp_first_removes_what_raises_the_gradient_norm_most(evidence: Evidence, network: Network) -> None:
-    given = to_normalised(network, evidence.scaling)
+    given = to_normalised(network, evidence.standardisation)
     step, changes = 1e-5, {}
     before = squared_gradient(given, evidence, 1.0)
     for layer, weight in enumerate(given.weights):

@@ -46,7 +46,7 @@ def test_salience_is_the_change_of_a_loss_that_is_linear_in_the_weight(
 def test_salience_cancels_over_samples_and_its_per_sample_variant_does_not(
     evidence: Evidence, trained: Network
 ) -> None:
-    network = to_normalised(trained, evidence.scaling)
+    network = to_normalised(trained, evidence.standardisation)
     means, absolutes = saliency.salience(network, evidence), saliency.salience_per_sample(network, evidence)
     assert all((mean <= absolute + 1e-15).all() for mean, absolute in zip(means, absolutes, strict=True))
     # At a trained optimum the mean gradient is close to 0.
@@ -72,7 +72,7 @@ def test_optimal_brain_damage_is_exact_where_weights_do_not_interact(
 def test_optimal_brain_damage_is_the_diagonal_of_the_explicit_rows(
     rows: RowsName, evidence: Evidence, trained: Network
 ) -> None:
-    network = to_normalised(trained, evidence.scaling)
+    network = to_normalised(trained, evidence.standardisation)
     given = replace(evidence, spec=PruningSpec(method="obd", sparsity=0.5, rows=rows))
     matrix = ROWS[rows](network, evidence.dataset, evidence.generator).matrix(masks_of(network))
     weights = torch.cat([weight.flatten() for weight in network.weights])
@@ -98,6 +98,6 @@ def test_layerwise_and_global_magnitude_agree_on_one_layer(evidence: Evidence, g
 def test_node_magnitude_orders_each_layer_by_its_row_norms(evidence: Evidence, trained: Network) -> None:
     scores = saliency.node_magnitude(trained, evidence, enclose(trained, evidence.box))
     assert [len(part) for part in scores] == [3, 10, 8]
-    norms = to_normalised(trained, evidence.scaling).weights[1].norm(dim=1)
+    norms = to_normalised(trained, evidence.standardisation).weights[1].norm(dim=1)
     assert torch.equal(scores[2].argsort(), norms.argsort())
     assert [float(part.max()) for part in scores] == [0.0, 0.0, 0.0]

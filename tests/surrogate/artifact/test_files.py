@@ -3,41 +3,61 @@ from __future__ import annotations
 import hashlib
 import math
 import subprocess
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from surrogate.artifact.files import MANIFEST, MODEL, MODEL_FLOAT32, SUMS, Artifact, files, read, to_json, verify, write
+from surrogate.artifact.files import (
+    MANIFEST,
+    MODEL,
+    MODEL_FLOAT32,
+    REPORT,
+    SUMS,
+    Artifact,
+    files,
+    read,
+    to_json,
+    verify,
+    write,
+)
+from surrogate.artifact.manifest import Manifest
 from surrogate.errors import CorruptArtifact
-
-ARTIFACT = Artifact(model=b"model", manifest={"b": 1, "a": [0.1]}, report={"r2": 1.0}, card="# card\n")
-BOTH = Artifact(model=b"model", manifest={}, report={}, card="", model_float32=b"single")
+from surrogate.report.report import AnyReport
 
 
-@pytest.mark.parametrize("artifact", [ARTIFACT, BOTH])
-def test_round_trip(tmp_path: Path, artifact: Artifact) -> None:
+@pytest.fixture
+def artifact(manifest: Callable[..., Manifest], report: Callable[..., AnyReport]) -> Artifact:
+    """Without a float32 variant."""
+    return Artifact(model=b"model", manifest=manifest(), report=report(), card="# card\n")
+
+
+@pytest.mark.parametrize("single", [None, b"single"])
+def test_round_trip(tmp_path: Path, artifact: Artifact, single: bytes | None) -> None:
+    artifact = replace(artifact, model_float32=single)
     write(artifact, tmp_path)
     assert read(tmp_path) == artifact
     assert (MODEL_FLOAT32 in verify(tmp_path)) == (artifact.model_float32 is not None)
     assert verify(tmp_path)[MODEL] == hashlib.sha256(b"model").hexdigest()
 
 
-def test_sha256sum_agrees(tmp_path: Path) -> None:
-    write(BOTH, tmp_path)
+def test_sha256sum_agrees(tmp_path: Path, artifact: Artifact) -> None:
+    write(replace(artifact, model_float32=b"single"), tmp_path)
     result = subprocess.run(["sha256sum", "--check", "--strict", SUMS], cwd=tmp_path, capture_output=True, check=True)
     assert result.stdout.count(b": OK") == 5
 
 
-def test_json_is_canonical_and_finite() -> None:
+def test_json_is_canonical_and_finite(artifact: Artifact) -> None:
     assert to_json({"b": 1, "a": 2}) == to_json({"a": 2, "b": 1})
-    assert files(ARTIFACT) == files(ARTIFACT)
+    assert files(artifact) == files(artifact)
     with pytest.raises(ValueError, match="JSON compliant"):
         to_json({"a": math.nan})
 
 
 @pytest.mark.parametrize("name", [MODEL, MANIFEST, "report.json", "README.md"])
-def test_any_altered_or_missing_file_is_found(tmp_path: Path, name: str) -> None:
-    write(ARTIFACT, tmp_path)
+def test_any_altered_or_missing_file_is_found(tmp_path: Path, artifact: Artifact, name: str) -> None:
+    write(artifact, tmp_path)
     content = (tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(content + b" ")
     with pytest.raises(CorruptArtifact, match=name):
@@ -48,8 +68,21 @@ def test_any_altered_or_missing_file_is_found(tmp_path: Path, name: str) -> None
 
 
 @pytest.mark.parametrize("sums", ["", "nonsense\n", f"{hashlib.sha256(b'model').hexdigest()}  {MODEL}\n"])
-def test_sums_must_list_the_model_and_its_manifest(tmp_path: Path, sums: str) -> None:
-    write(ARTIFACT, tmp_path)
+def test_sums_must_list_the_model_and_its_manifest(tmp_path: Path, artifact: Artifact, sums: str) -> None:
+    write(artifact, tmp_path)
     (tmp_path / SUMS).write_text(sums)
     with pytest.raises(CorruptArtifact):
         verify(tmp_path)
+
+
+@pytest.mark.parametrize("name", [MANIFEST, REPORT])
+def test_whole_files_that_say_something_else_are_refused(tmp_path: Path, artifact: Artifact, name: str) -> None:
+    content = files(artifact) | {name: b"{}\n"}
+    del content[SUMS]
+    for file, data in content.items():
+        (tmp_path / file).write_bytes(data)
+    sums = "".join(f"{hashlib.sha256(data).hexdigest()}  {file}\n" for file, data in content.items())
+    (tmp_path / SUMS).write_text(sums)
+    assert verify(tmp_path)
+    with pytest.raises(CorruptArtifact, match="this is no"):
+        read(tmp_path)

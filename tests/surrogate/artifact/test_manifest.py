@@ -1,81 +1,79 @@
+"""What was published once is read for ever, by what it says and not by what it might say."""
+
 from __future__ import annotations
 
-import hashlib
 import json
-from dataclasses import replace
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
-import torch
 
-from pricing.domain import Box, Feature
-from pricing.specs.base import load
-from pricing.specs.european import Call
-from pricing.specs.problem import PricingProblem
-from pricing.specs.process import Bachelier, BlackScholes
-from surrogate.artifact.files import MODEL, MODEL_FLOAT32, Artifact, files
-from surrogate.artifact.manifest import make_artifact
-from surrogate.evaluation.evaluate import evaluate
-from surrogate.export.onnx_file import read_network
-from surrogate.functions.network import Network, flatten
-from surrogate.spec import EvaluationSpec
+from app.settings import bundled_models
+from pricing.domain import Box
+from surrogate.artifact.files import to_json
+from surrogate.artifact.manifest import Manifest, plain_manifest, read_box, read_manifest
+from surrogate.errors import CorruptArtifact
+from surrogate.report.record import known
+
+BUNDLED = bundled_models() / "bachelier-basket-7" / "1" / "manifest.json"
 
 
-@pytest.fixture
-def problem(box: Box) -> PricingProblem:
-    identity = tuple(tuple(float(i == j) for j in range(3)) for i in range(3))
-    return PricingProblem(
-        process=Bachelier(volatilities=(0.2, 0.2, 0.3), correlation=identity),
-        payoff=Call(weights=(0.5, 0.3, 0.2), strike=1.0),
-        maturity=1.0,
-        features=box.features,
-    )
+def read(path: Path) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(path.read_bytes())
+    return plain
 
 
-def build(network: Network, problem: PricingProblem, **changes: Any) -> Artifact:
-    provenance = {"build": {}, "seed": 1, "simulated_paths": 1024, **changes}
-    report = evaluate(network, problem, EvaluationSpec(samples=64), seed=1)
-    return make_artifact(network, name="basket", problem=problem, report=report, provenance=provenance, float32=True)
+def test_the_bundled_manifest_comes_back_byte_for_byte() -> None:
+    assert to_json(plain_manifest(read_manifest(read(BUNDLED)))) == BUNDLED.read_bytes()
 
 
-def test_artifact_describes_its_network(network: Network, problem: PricingProblem) -> None:
-    artifact = build(network, problem)
-    manifest = json.loads(files(artifact)["manifest.json"])
-    assert load(PricingProblem, manifest["problem"]) == problem
-    assert manifest["network"]["widths"] == [3, 5, 4, 1]
-    assert manifest["network"]["parameters"] == network.parameters
-    assert manifest["hashes"][MODEL] == hashlib.sha256(artifact.model).hexdigest()
-    assert set(manifest["parity"]) == {MODEL, MODEL_FLOAT32}
-    assert manifest["accuracy"] == artifact.report["accuracy"]
-    assert (flatten(read_network(artifact.model)) == flatten(network)).all()
-    assert "linear" not in manifest["network"]
+@pytest.mark.parametrize(
+    ("missing", "within"),
+    [
+        ("certificate", ""),
+        ("parity", ""),
+        ("hashes", ""),
+        ("problem", ""),
+        ("nodes", "network"),
+        ("libraries", "provenance"),
+        ("parent", "provenance"),
+        ("job", "provenance"),
+    ],
+)
+def test_what_an_older_file_does_not_say_stays_unsaid(missing: str, within: str) -> None:
+    plain = read(BUNDLED)
+    del (plain[within] if within else plain)[missing]
+    older = read_manifest(plain)
+    assert json.loads(to_json(plain_manifest(older))) == plain
+    assert older.network.widths == (7, 3, 3, 1)
+    if missing == "certificate":
+        assert known(older.certificate) is None
 
 
-def test_layers_without_activation_are_named(network: Network, problem: PricingProblem) -> None:
-    artifact = build(replace(network, linear=frozenset({2})), problem)
-    assert artifact.manifest["network"]["linear"] == [2]
-    assert read_network(artifact.model).linear == {2}
+def test_what_a_newer_file_says_besides_is_ignored() -> None:
+    plain = read(BUNDLED)
+    older = read_manifest(plain)
+    plain["weather"] = plain["accuracy"]["value"]["bias"] = {"of": "tomorrow"}
+    plain["network"]["dropout"] = plain["provenance"]["host"] = 1
+    plain["features"][0]["colour"] = plain["accuracy"]["mood"] = "blue"
+    assert read_manifest(plain) == older
 
 
-def test_model_bytes_follow_the_specification_and_nothing_else(network: Network, problem: PricingProblem) -> None:
-    first = build(network, problem, job="a")
-    assert files(build(network, problem, job="a")) == files(first)
-    assert build(network, problem, job="b").model == first.model
-    other = build(network, problem, build={"seed": 2})
-    assert other.manifest["hashes"]["spec"] != first.manifest["hashes"]["spec"]
-    assert other.model != first.model
+@pytest.mark.parametrize("change", [{"features": 1}, {"accuracy": []}, {"network": {}}, {"provenance": None}])
+def test_what_is_no_manifest_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(CorruptArtifact, match="this is no manifest"):
+        read_manifest(read(BUNDLED) | change)
 
 
-def test_a_parametric_problem_says_why_it_is_not_scaled(network: Network, problem: PricingProblem) -> None:
-    """And features without a unit have that of their parameter."""
-    still = replace(network, weights=(torch.nn.functional.pad(network.weights[0], (0, 1)), *network.weights[1:]))
-    maturity = Feature(name="maturity", lower=(0.0,), upper=(1.0,))
-    process = BlackScholes(volatilities=(0.2, 0.2, 0.3), correlation=problem.process.correlation)
-    varying = msgspec.structs.replace(problem, process=process, features=(*problem.features, maturity))
-    artifact = build(still, varying)
-    assert artifact.manifest["no_reduction"].startswith("maturity goes down to 0")
-    assert "No exact scaling: maturity goes down to 0" in artifact.card
-    assert [feature["unit"] for feature in artifact.manifest["features"]] == ["currency", "years"]
-    assert artifact.manifest["outputs"]["theta"] == "currency per year"
-    assert "no_reduction" not in build(network, problem).manifest
+def test_a_box_is_read_from_its_features_alone(manifest: Callable[..., Manifest], box: Box) -> None:
+    features = [{"name": "spot", "lower": [0.5, 0.4, 0.3], "upper": [1.5, 1.6, 1.7], "unit": "currency", "more": 1}]
+    assert read_box({"features": features}) == box
+    with pytest.raises(CorruptArtifact, match="no features"):
+        read_box({"name": "basket"})
+
+
+def test_outputs_lie_beside_their_samples(manifest: Callable[..., Manifest]) -> None:
+    plain = plain_manifest(manifest())
+    assert list(plain["accuracy"]) == ["samples", "value", "delta", "gamma", "buckets"]
+    assert "frobenius_error" not in plain["accuracy"]["value"]

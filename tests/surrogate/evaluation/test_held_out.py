@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from surrogate.evaluation.held_out import WIDEST, without_noise
-from surrogate.evaluation.replicates import FEWEST, Noise, replicate_noise
+from surrogate.evaluation.replicates import FEWEST, replicate_noise
+from surrogate.report.sources import LabelNoise
 
 
 def estimate(seed: int, *, points: int = 400, each: int = 4, noise: float, miss: float) -> tuple[float, float] | None:
@@ -44,7 +45,7 @@ def test_rows_without_replicates_are_judged_by_the_noise_of_others() -> None:
     generator = np.random.default_rng(0)
     x = generator.standard_normal((4000, 1))
     y, points = x + 0.5 * generator.standard_normal(x.shape), np.arange(4000)
-    found = without_noise(0.8 * x, y, points, Noise(square=0.25, error=0.005))
+    found = without_noise(0.8 * x, y, points, LabelNoise(square=0.25, error=0.005))
     assert found is not None
     assert found[0] == pytest.approx(1.0 - 0.2**2, abs=4.0 * found[1])
     assert found[1] < 0.02
@@ -53,12 +54,12 @@ def test_rows_without_replicates_are_judged_by_the_noise_of_others() -> None:
 @pytest.mark.parametrize(
     ("size", "noise"),
     [
-        (0.3, Noise(square=1.0, error=0.05)),
-        (1.0, Noise(square=1.0, error=1.1 * WIDEST)),
-        (1.0, Noise(square=1.5, error=1e-3)),
+        (0.3, LabelNoise(square=1.0, error=0.05)),
+        (1.0, LabelNoise(square=1.0, error=1.1 * WIDEST)),
+        (1.0, LabelNoise(square=1.5, error=1e-3)),
     ],
 )
-def test_a_share_is_given_only_where_it_is_known(size: float, noise: Noise) -> None:
+def test_a_share_is_given_only_where_it_is_known(size: float, noise: LabelNoise) -> None:
     """Little variance beside the noise; an error that is too large; errors that are too small to hold the noise."""
     generator = np.random.default_rng(0)
     x = size * generator.standard_normal((1000, 1))
@@ -69,6 +70,6 @@ def test_a_share_is_given_only_where_it_is_known(size: float, noise: Noise) -> N
 def test_few_points_give_no_share() -> None:
     generator = np.random.default_rng(0)
     x = np.tile([[1.0], [-1.0]], (FEWEST, 1))[: FEWEST + 1]
-    y, noise = x + 0.01 * generator.standard_normal(x.shape), Noise(square=1e-4, error=1e-5)
+    y, noise = x + 0.01 * generator.standard_normal(x.shape), LabelNoise(square=1e-4, error=1e-5)
     assert without_noise(x[1:], y[1:], np.arange(FEWEST), noise) is not None
     assert without_noise(x[2:], y[2:], np.arange(FEWEST - 1), noise) is None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import onnx
 import pytest
 import torch
@@ -12,12 +11,11 @@ from pricing.domain import Feature
 from pricing.specs.european import Call, Digital
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier, BlackScholes
-from surrogate.export.onnx_file import read_network, to_onnx
+from surrogate.export.onnx_reader import read_network
+from surrogate.export.onnx_writer import to_onnx
 from surrogate.export.parity import check_parity
 from surrogate.functions.network import flatten, initialise
-from surrogate.greeks import greeks
 from surrogate.reductions.choice import reduce
-from surrogate.runtime import onnxruntime
 
 PAIR = ((1.0, 0.4), (0.4, 1.0))
 SPOT = Feature(name="spot", lower=(0.7, 0.7), upper=(1.4, 1.4))
@@ -75,20 +73,3 @@ def test_single_precision_has_its_own_bound() -> None:
     network = initialise((2, 3, 1), "silu", generator=torch.Generator().manual_seed(1))
     model = to_onnx(network, box=problem.box, metadata={}, reduction=reduction, dtype=torch.float32)
     assert check_parity(model, network, problem.box, reduction=reduction)["delta"] > 1e-12
-
-
-def test_named_greeks_are_columns_of_delta() -> None:
-    problem = PROBLEMS["carry"]
-    network = initialise((2, 3, 1), "softplus", generator=torch.Generator().manual_seed(1))
-    session = onnxruntime.InferenceSession(
-        to_onnx(network, box=problem.box, metadata={}, reduction=reduce(problem)), providers=["CPUExecutionProvider"]
-    )
-    x = problem.box.from_uniforms(np.random.default_rng(0).random((20, problem.box.dimension)))
-    names = [output.name for output in session.get_outputs()]
-    assert names == ["value", "delta", "gamma", "strike", "rho", "volatility_scale", "vega", "theta"]
-    found = dict(zip(names, session.run(None, {"features": x}), strict=True))
-    for greek in greeks(problem.box):
-        columns = greek.sign * found["delta"][:, greek.columns]
-        np.testing.assert_array_equal(found[greek.name], columns[:, 0] if greek.size == 1 else columns)
-    assert found["vega"].shape == (20, 2)
-    np.testing.assert_array_equal(found["theta"], -found["delta"][:, -1])

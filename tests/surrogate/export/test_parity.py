@@ -8,7 +8,7 @@ import torch
 
 from pricing.domain import Box, Feature
 from surrogate.errors import ParityFailure
-from surrogate.export.onnx_file import to_onnx
+from surrogate.export.onnx_writer import to_onnx
 from surrogate.export.parity import POINTS, check_parity, parity_points
 from surrogate.functions.network import Network
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import onnx
 import pytest
@@ -9,19 +11,16 @@ from pricing.domain import Box, Feature
 from pricing.specs.european import Call
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier
-from surrogate.errors import SurrogateError
-from surrogate.export.onnx_file import read_network, read_surrogate, to_onnx
+from surrogate.export.onnx_reader import read_surrogate
+from surrogate.export.onnx_writer import to_onnx
 from surrogate.export.parity import check_parity
 from surrogate.functions.polynomial import PolynomialSurrogate, value_gradient_hessian
 from surrogate.reductions.choice import reduce
-from surrogate.runtime import onnxruntime
+from surrogate.runtime import open_session
 
+Cube = Callable[[int], Box]
 # One feature; one axis of one degree after the other; all features; few axes of many features, long way out.
 SHAPES = [(1, 1, 2), (1, 1, 9), (7, 1, 2), (7, 1, 3), (7, 1, 24), (3, 3, 2), (4, 4, 5), (7, 3, 6), (40, 12, 2)]
-
-
-def cube(features: int) -> Box:
-    return Box(features=(Feature(name="spot", lower=(0.3,) * features, upper=(1.7,) * features),))
 
 
 def drawn(features: int, axes: int, degree: int, generator: torch.Generator) -> PolynomialSurrogate:
@@ -41,7 +40,7 @@ def drawn(features: int, axes: int, degree: int, generator: torch.Generator) -> 
 @pytest.mark.parametrize(("features", "axes", "degree"), SHAPES)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_graph_and_polynomial_agree_and_the_file_is_read_back(
-    features: int, axes: int, degree: int, dtype: torch.dtype, generator: torch.Generator
+    features: int, axes: int, degree: int, dtype: torch.dtype, generator: torch.Generator, cube: Cube
 ) -> None:
     surrogate = drawn(features, axes, degree, generator)
     model = to_onnx(surrogate, box=cube(features), metadata={}, dtype=dtype)
@@ -54,7 +53,7 @@ def test_graph_and_polynomial_agree_and_the_file_is_read_back(
         assert to_onnx(again, box=cube(features), metadata={}) == model
 
 
-def test_only_plain_operators_are_used(generator: torch.Generator) -> None:
+def test_only_plain_operators_are_used(generator: torch.Generator, cube: Cube) -> None:
     model = onnx.load_from_string(to_onnx(drawn(7, 3, 5, generator), box=cube(7), metadata={}))
     assert {node.domain for node in model.graph.node} == {""}
     operators = {node.op_type for node in model.graph.node}
@@ -85,7 +84,7 @@ def test_every_greek_of_a_scaled_price_comes_from_the_polynomial(
     model = to_onnx(wide, box=problem.box, metadata={}, reduction=reduction, dtype=dtype)
     if dtype == torch.float64:
         check_parity(model, wide, problem.box, reduction=reduction)
-    session = onnxruntime.InferenceSession(model)
+    session = open_session(model)
     rows = np.array([[1.5, 1.5, 0.8, 1e-6], [1.5, 1.4, 1.0, 0.0], [0.5, 0.5, 1.2, 0.02], [1.0, 1.1, 1.0, 1.0]])
     number = np.float64 if dtype == torch.float64 else np.float32
     names = [part.name for part in session.get_outputs()]
@@ -96,15 +95,9 @@ def test_every_greek_of_a_scaled_price_comes_from_the_polynomial(
     np.testing.assert_allclose(found["delta"][0], [0.5, 0.5, -1.0, 0.0], atol=1e-6)
 
 
-def test_a_polynomial_is_no_network(generator: torch.Generator) -> None:
-    model = to_onnx(drawn(3, 1, 4, generator), box=cube(3), metadata={})
-    with pytest.raises(SurrogateError, match="holds a polynomial"):
-        read_network(model)
-
-
-def test_an_answer_is_the_polynomials_own(generator: torch.Generator) -> None:
+def test_an_answer_is_the_polynomials_own(generator: torch.Generator, cube: Cube) -> None:
     surrogate, x = drawn(5, 2, 4, generator), np.random.default_rng(0).uniform(0.3, 1.7, (20, 5))
-    session = onnxruntime.InferenceSession(to_onnx(surrogate, box=cube(5), metadata={}))
+    session = open_session(to_onnx(surrogate, box=cube(5), metadata={}))
     for got, want in zip(
         session.run(None, {"features": x}), value_gradient_hessian(surrogate, torch.from_numpy(x)), strict=True
     ):

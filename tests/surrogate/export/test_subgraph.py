@@ -16,11 +16,11 @@ from pricing.specs.european import Call
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier
 from surrogate.errors import CorruptArtifact
-from surrogate.export.onnx_file import to_onnx
+from surrogate.export.onnx_writer import to_onnx
 from surrogate.export.subgraph import part_for
 from surrogate.functions.network import initialise
 from surrogate.reductions.choice import reduce
-from surrogate.runtime import onnxruntime
+from surrogate.runtime import open_session
 
 SPOTS = Feature(name="spot", lower=(0.5, 0.5), upper=(1.5, 1.5))
 PARAMETERS = (
@@ -67,7 +67,7 @@ def test_a_part_answers_as_the_whole_does_to_the_last_bit(model: str, outputs: S
     whole, box = MODELS[model]
     features = box.from_uniforms(np.random.default_rng(3).uniform(size=(rows, box.dimension)))
     files = (whole, part_for(whole, outputs))
-    sessions = [onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"]) for file in files]
+    sessions = [open_session(file) for file in files]
     expected, got = (session.run(outputs, {"features": features}) for session in sessions)
     assert [output.name for output in sessions[1].get_outputs()] == list(outputs)
     for ours, theirs in zip(got, expected, strict=True):

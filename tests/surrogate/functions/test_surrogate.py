@@ -3,10 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from surrogate.artifact.files import show_network
 from surrogate.dataset import Dataset
 from surrogate.functions.network import Network
-from surrogate.functions.surrogate import Surrogate, describe, value, value_gradient_hessian
+from surrogate.functions.surrogate import Surrogate, value, value_gradient_hessian
 from surrogate.learning.polynomial import fit_polynomial
 from surrogate.spec import PolynomialSpec
 
@@ -22,10 +21,3 @@ def test_each_kind_answers_for_itself(kind: str, network: Network, dataset: Data
     y = value(surrogate, x)
     torch.testing.assert_close(y, found[0])
     torch.testing.assert_close(torch.autograd.grad(y.sum(), x)[0], found[1])
-
-
-def test_a_manifest_tells_one_from_the_other(network: Network, dataset: Dataset) -> None:
-    surrogate = fit_polynomial(dataset, PolynomialSpec(degree=3, axes=2)).surrogate
-    assert describe(surrogate)["terms"] == 10
-    assert show_network(describe(surrogate)) == "a polynomial of degree 3 in 2 axes of the features, 10 terms"
-    assert show_network(describe(network)) == "an MLP of widths 3-5-4-1 (silu)"

@@ -11,7 +11,7 @@ from surrogate.errors import SurrogateError
 from surrogate.functions.network import Network, flatten, initialise, outputs
 from surrogate.learning.losses import Objective, free_coordinates, loss_weights, residuals
 from surrogate.spec import SobolevLoss
-from surrogate.standardisation import fit_scaling, to_normalised
+from surrogate.standardisation import fit_standardisation, to_normalised
 
 
 @pytest.mark.parametrize("order", [0, 1, 2])
@@ -24,8 +24,8 @@ def test_the_teacher_has_no_residual(order: Literal[0, 1, 2], network: Network, 
 
 def test_every_differential_gets_unit_second_moment(dataset: Dataset, network: Network) -> None:
     """The zero network leaves the labels as residuals; then each term's loss is its share of the weights."""
-    scaling = fit_scaling(dataset.x, dataset.y)
-    data = normalise(dataset, scaling)
+    standardisation = fit_standardisation(dataset.x, dataset.y)
+    data = normalise(dataset, standardisation)
     zero = replace(
         network,
         weights=tuple(torch.zeros_like(w) for w in network.weights),
@@ -61,7 +61,7 @@ def test_objective_moves_only_free_coordinates(network: Network, dataset: Datase
 
 
 def test_loss_is_the_mean_over_rows(network: Network, dataset: Dataset) -> None:
-    scaled = to_normalised(network, fit_scaling(dataset.x, 2.0 * dataset.y))
+    scaled = to_normalised(network, fit_standardisation(dataset.x, 2.0 * dataset.y))
     objective = Objective(
         network=scaled,
         dataset=dataset,
@@ -102,12 +102,12 @@ def test_jacobian_is_the_derivative_of_the_residuals(
     order: Literal[0, 1, 2], weighted: bool, network: Network, dataset: Dataset
 ) -> None:
     """On some samples and the weights that a mask leaves, which is how Levenberg-Marquardt asks for it."""
-    scaling = fit_scaling(dataset.x, 2.0 * dataset.y)
-    data = normalise(replace(dataset, weight=dataset.x[:, 0] if weighted else None), scaling)
+    standardisation = fit_standardisation(dataset.x, 2.0 * dataset.y)
+    data = normalise(replace(dataset, weight=dataset.x[:, 0] if weighted else None), standardisation)
     masks = [torch.ones_like(w, dtype=torch.bool) for w in network.weights]
     masks[1][0, 1:] = False
     objective = Objective(
-        network=to_normalised(network, scaling),
+        network=to_normalised(network, standardisation),
         dataset=data,
         weights=loss_weights(data, SobolevLoss(order=order)),
         free=free_coordinates(network, masks),

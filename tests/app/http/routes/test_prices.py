@@ -17,7 +17,7 @@ from app.registry.registry import Registry
 from app.settings import Settings
 from pricing.specs.problem import PricingProblem
 from surrogate.artifact.files import Artifact
-from surrogate.export.onnx_file import to_onnx
+from surrogate.export.onnx_writer import to_onnx
 from surrogate.functions.network import Network, value_gradient_hessian
 
 pytestmark = pytest.mark.anyio

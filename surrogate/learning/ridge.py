@@ -1,10 +1,10 @@
-"""A brake for noisy labels, chosen on samples that training did not see.
+"""The ridge that noisy labels need, chosen on samples that training did not see.
 
-With one path a sample a network can bend to the noise: its values stay good while its gammas are lost. The cure is the
-ridge rho |theta|^2 of the Sobolev loss. From the strongest brake to none, each solution the start of the next, the loss
-is measured on folds held out, and a weaker brake must be better by more than chance: the network bends no earlier than
-the labels make it. Least squares with the prior variance s^2 of every parameter has
-rho = noise^2 / (s^2 N): what is chosen on t samples is used as rho t / N on N.
+With one path a sample a network can bend to the noise: its values stay good while its gammas are lost. The ridge
+rho |theta|^2 of the Sobolev loss is a brake. From the strongest ridge to none, each solution the start of the next, the
+loss is measured on folds held out, and a weaker ridge must be better by more than chance: the network bends no earlier
+than the labels make it. Least squares with the prior variance s^2 of every parameter has rho = noise^2 / (s^2 N): what
+is chosen on t samples is used as rho t / N on N.
 
 References: Stone 1974 (cross-validation); Breiman, Friedman, Olshen & Stone 1984, section 3.4.3 (one standard error);
 Hastie, Tibshirani & Friedman 2009, section 7.10.
@@ -25,43 +25,35 @@ from surrogate.dataset import Dataset
 from surrogate.errors import SurrogateError
 from surrogate.learning.losses import Objective
 from surrogate.learning.optimisers import minimise
+from surrogate.report.sources import RidgeScore
 from surrogate.spec import LevenbergMarquardt, Optimiser
 
-# Brakes tried, as shares of the loss of a network of zeros, half a decade apart: with a stronger one than the first
+# Ridges tried, as shares of the loss of a network of zeros, half a decade apart: with a stronger one than the first
 # even a thousand one-path samples are fitted worse, and the noise that needs a weaker one than the last is no matter.
 RIDGES = (*(10.0 ** (-1.5 - 0.5 * step) for step in range(12)), 0.0)
 # Samples that the choice is made on: its cost is bounded, and rho scales to the others.
 SAMPLES = 1 << 15
 FOLDS = 5
-# Iterations of second order from one brake to the next: a solution that needs more of them bends to the noise.
+# Iterations of second order from one ridge to the next: a solution that needs more of them bends to the noise.
 ITERATIONS = 20
-# A weaker brake is the new best if its loss is less by this many standard errors of the paired differences. The least
-# loss of all is often that of a brake far too weak, by chance: noisy labels tell good networks from bad only just.
+# A weaker ridge is the new best if its loss is less by this many standard errors of the paired differences. The least
+# loss of all is often that of a ridge far too weak, by chance: noisy labels tell good networks from bad only just.
 PROGRESS = 0.5
-# The path ends when this many weaker brakes in a row were no new best.
+# The path ends when this many weaker ridges in a row were no new best.
 PATIENCE = 3
-# The strongest brake is chosen whose loss exceeds the best by no more than this many standard errors.
+# The strongest ridge is chosen whose loss exceeds the best by no more than this many standard errors.
 ACCEPTED = 1.0
 # Fewer groups of samples than this cannot be split so that each part says anything.
 LEAST = 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Score:
-    """What a brake leaves on samples held out: the mean loss, and its excess over the best in standard errors."""
-
-    ridge: float
-    loss: float
-    excess: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Choice:
-    """The brake for all samples, a start that it has shaped, and how every brake did. Shape: theta (free,)."""
+class RidgeChoice:
+    """The ridge for all samples, a start that it has shaped, and how every one of them did. Shape: theta (free,)."""
 
     ridge: float
     theta: Tensor
-    scores: tuple[Score, ...]
+    scores: tuple[RidgeScore, ...]
 
 
 def choose_ridge(
@@ -71,7 +63,7 @@ def choose_ridge(
     *,
     generator: torch.Generator,
     progress: Progress,
-) -> Choice:
+) -> RidgeChoice:
     """The strongest ridge whose loss on held-out folds is within a standard error of the best on the way to none.
 
     Samples with the same features stay in one fold: their labels' noise may be different, what is to be learnt is not.
@@ -105,12 +97,12 @@ def choose_ridge(
         if step - best >= PATIENCE:
             break
     scores = tuple(
-        Score(ridge=ridge, loss=float(loss.mean()), excess=_excess(loss, losses[best]))
+        RidgeScore(ridge=ridge, loss=float(loss.mean()), excess=_excess(loss, losses[best]))
         for ridge, loss in zip(ridges, losses, strict=False)
     )
     chosen = next(place for place, score in enumerate(scores) if score.excess <= ACCEPTED)
     share = len(parts[0][0]) / len(objective.dataset)
-    return Choice(ridge=ridges[chosen] * share, theta=kept[chosen], scores=scores)
+    return RidgeChoice(ridge=ridges[chosen] * share, theta=kept[chosen], scores=scores)
 
 
 def short(optimisers: Sequence[Optimiser]) -> tuple[Optimiser, ...]:

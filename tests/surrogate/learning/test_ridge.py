@@ -12,10 +12,10 @@ from surrogate.dataset import Dataset, normalise
 from surrogate.errors import SurrogateError
 from surrogate.functions.network import Network, flatten, initialise, value_gradient_hessian
 from surrogate.learning.losses import Objective, free_coordinates, loss_weights
-from surrogate.learning.noise import ACCEPTED, FOLDS, LEAST, PROGRESS, choose_ridge, draw_groups, folds
+from surrogate.learning.ridge import ACCEPTED, FOLDS, LEAST, PROGRESS, choose_ridge, draw_groups, folds
 from surrogate.learning.training import Trained, fit, train
 from surrogate.spec import LBFGS, Adam, LevenbergMarquardt, NetworkSpec, Optimiser, SobolevLoss, TrainingSpec
-from surrogate.standardisation import fit_scaling
+from surrogate.standardisation import fit_standardisation
 
 QUICK = LevenbergMarquardt(starts=4, short=20, finalists=1, long=40)
 STEP = 0.2
@@ -64,7 +64,7 @@ def test_a_chosen_ridge_saves_the_gamma_of_noisy_labels(seed: int) -> None:
     assert found[0.0].choice is None
 
 
-def test_labels_without_noise_need_no_brake() -> None:
+def test_labels_without_noise_need_no_ridge() -> None:
     x = torch.linspace(-2.0, 2.0, 200, dtype=torch.float64)[:, None]
     data = Dataset(x=x, y=torch.nn.functional.softplus(x[:, 0]), gradient=torch.sigmoid(x))
     spec = TrainingSpec(optimisers=(QUICK,), ridge="auto")
@@ -88,13 +88,14 @@ def test_every_optimiser_finds_the_ridge_solution(optimiser: Optimiser) -> None:
     )
     spec = TrainingSpec(loss=SobolevLoss(order=0), optimisers=(optimiser,), ridge=0.3)
     data = Dataset(x=x, y=y)
-    scaling = fit_scaling(x, y)
+    standardisation = fit_standardisation(x, y)
     trained = train(network, data, spec, generator=generator).network
-    design = torch.cat([normalise(data, scaling).x, torch.ones(64, 1, dtype=torch.float64)], dim=1)
+    design = torch.cat([normalise(data, standardisation).x, torch.ones(64, 1, dtype=torch.float64)], dim=1)
     exact = torch.linalg.solve(
-        design.T @ design / 64 + 0.3 * torch.eye(3, dtype=torch.float64), design.T @ normalise(data, scaling).y / 64
+        design.T @ design / 64 + 0.3 * torch.eye(3, dtype=torch.float64),
+        design.T @ normalise(data, standardisation).y / 64,
     )
-    slope = trained.weights[0][0] * scaling.x_scale / scaling.y_scale
+    slope = trained.weights[0][0] * standardisation.x_scale / standardisation.y_scale
     torch.testing.assert_close(slope, exact[:2], rtol=2e-3, atol=2e-3)
 
 
@@ -122,9 +123,9 @@ def test_a_weight_counts_as_that_many_samples() -> None:
 
 def test_weights_in_any_unit_are_the_same() -> None:
     data = one_path(40, 0)
-    scaling = fit_scaling(data.x, data.y)
-    given = normalise(replace(data, weight=torch.arange(1.0, 41.0, dtype=torch.float64)), scaling).weight
-    other = normalise(replace(data, weight=7.0 * torch.arange(1.0, 41.0, dtype=torch.float64)), scaling).weight
+    standardisation = fit_standardisation(data.x, data.y)
+    given = normalise(replace(data, weight=torch.arange(1.0, 41.0, dtype=torch.float64)), standardisation).weight
+    other = normalise(replace(data, weight=7.0 * torch.arange(1.0, 41.0, dtype=torch.float64)), standardisation).weight
     assert given is not None
     assert other is not None
     torch.testing.assert_close(given, other)
@@ -159,7 +160,7 @@ def test_too_few_samples_are_refused() -> None:
 def test_first_order_optimisers_choose_too() -> None:
     data = one_path(100, 0)
     network = initialise((1, 2, 1), "silu", generator=torch.Generator().manual_seed(1))
-    normalised = normalise(data, fit_scaling(data.x, data.y))
+    normalised = normalise(data, fit_standardisation(data.x, data.y))
     objective = Objective(
         network=network,
         dataset=normalised,

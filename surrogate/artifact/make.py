@@ -1,0 +1,142 @@
+"""From a network and its report to an Artifact: graph, parity, manifest, card."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import assert_never
+
+import onnx
+import torch
+from msgspec.structs import replace
+
+from pricing.domain import Box
+from pricing.specs.base import dump
+from pricing.specs.problem import PricingProblem
+from surrogate.artifact.dataset_card import dataset_card
+from surrogate.artifact.files import MODEL, MODEL_FLOAT32, Artifact, to_json
+from surrogate.artifact.manifest import (
+    Certificate,
+    Manifest,
+    NetworkFacts,
+    Provenance,
+    ReductionFacts,
+    published,
+)
+from surrogate.artifact.model_card import model_card
+from surrogate.export.onnx_writer import to_onnx
+from surrogate.export.parity import check_parity
+from surrogate.functions.network import Network
+from surrogate.functions.polynomial import PolynomialSurrogate
+from surrogate.functions.surrogate import Surrogate
+from surrogate.greeks import greeks
+from surrogate.reductions.choice import reason
+from surrogate.reductions.reduction import Reduction
+from surrogate.report.report import AnyReport
+
+
+def make_artifact(
+    network: Surrogate,
+    *,
+    name: str,
+    problem: PricingProblem | Box,
+    report: AnyReport,
+    provenance: Provenance,
+    certificate: Certificate | None = None,
+    float32: bool = False,
+    reduction: Reduction | None = None,
+) -> Artifact:
+    """Export the network and describe it; nothing here depends on the clock, so the same inputs give the same bytes.
+
+    Args:
+        network: single output, raw units; of the inputs of the reduction where there is one.
+        problem: or only the Box, where nobody here knows what was priced and the labels were imported.
+        certificate: what is proven of the network (`pruning.shape`, `pruning.certificate`).
+        float32: also export in single precision and measure its loss.
+
+    Raises:
+        ParityFailure: a graph does not reproduce the network.
+    """
+    box = problem if isinstance(problem, Box) else problem.box
+    spec_hash = hashlib.sha256(to_json(provenance.build)).hexdigest()
+    graphs, parity = dict[str, bytes](), dict[str, dict[str, float]]()
+    for file, dtype in {MODEL: torch.float64, **({MODEL_FLOAT32: torch.float32} if float32 else {})}.items():
+        metadata = {"name": name, "spec_sha256": spec_hash}
+        graphs[file] = to_onnx(network, box=box, metadata=metadata, dtype=dtype, reduction=reduction)
+        parity[file] = check_parity(graphs[file], network, box, reduction=reduction)
+    manifest = Manifest(
+        name=name,
+        problem=None if isinstance(problem, Box) else dump(replace(problem, features=box.features)),
+        features=published(box.features),
+        outputs=describe_outputs(box),
+        network=describe_network(network, nodes=len(onnx.load_from_string(graphs[MODEL]).graph.node)),
+        reduction=None if reduction is None else describe_reduction(reduction),
+        no_reduction=why_not_reduced(problem) if reduction is None else None,
+        accuracy=report.accuracy,
+        certificate=certificate,
+        parity=parity,
+        provenance=provenance,
+        hashes={file: hashlib.sha256(graph).hexdigest() for file, graph in graphs.items()} | {"spec": spec_hash},
+    )
+    return Artifact(
+        model=graphs[MODEL],
+        manifest=manifest,
+        report=report,
+        card=card(manifest, report, problem),
+        model_float32=graphs.get(MODEL_FLOAT32),
+    )
+
+
+def card(manifest: Manifest, report: AnyReport, problem: PricingProblem | Box) -> str:
+    """The model card."""
+    if isinstance(problem, Box):
+        return dataset_card(manifest, report)
+    return model_card(manifest, report, problem)
+
+
+def describe_network(network: Surrogate, *, nodes: int) -> NetworkFacts:
+    """What a manifest says of what is learnt."""
+    match network:
+        case Network():
+            return NetworkFacts(
+                widths=network.widths,
+                activation=network.activation,
+                linear=tuple(sorted(network.linear)) or None,
+                parameters=network.parameters,
+                nodes=nodes,
+            )
+        case PolynomialSurrogate():
+            return NetworkFacts(
+                kind="polynomial",
+                degree=network.degree,
+                axes=network.matrix.shape[1],
+                terms=len(network.coefficients),
+                parameters=network.parameters,
+                nodes=nodes,
+            )
+        case _:
+            assert_never(network)
+
+
+def describe_reduction(reduction: Reduction) -> ReductionFacts:
+    """What a manifest says of an exact scaling."""
+    return ReductionFacts(
+        formula=reduction.kind, simulated=dump(reduction.canonical), inputs=published(reduction.box.features)
+    )
+
+
+def why_not_reduced(problem: PricingProblem | Box) -> str | None:
+    """Why there is no exact scaling, where more than the spots vary."""
+    return None if isinstance(problem, Box) or len(problem.features) == 1 else reason(problem)
+
+
+def describe_outputs(box: Box) -> dict[str, str]:
+    """Units of the outputs; those with the name of a Greek are columns of ``delta``, theta with the sign changed."""
+    unit = box.features[0].unit
+    outputs = {"value": "currency", "delta": f"currency per {unit}", "gamma": f"currency per {unit} squared"}
+    if len(box.features) > 1:
+        outputs = {
+            "value": "currency",
+            "delta": "currency per unit of each feature, in their order",
+            "gamma": "currency per unit of each of two features",
+        }
+    return outputs | {greek.name: greek.unit for greek in greeks(box)}

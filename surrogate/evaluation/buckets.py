@@ -1,0 +1,84 @@
+"""How good a surrogate is by where it is asked: near the deciding event, near a barrier, by maturity."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from msgspec import UNSET
+from msgspec.structs import asdict, replace
+
+from pricing.domain import Box
+from pricing.sampling import forward_moneyness
+from pricing.simulation.scenario import scenario
+from pricing.specs.problem import PricingProblem
+from pricing.types import Array
+from surrogate.evaluation.accuracy import Prediction, accuracy
+from surrogate.report.scores import Accuracy, Bucket, OutputScore
+
+# Bounds of buckets, the upper one not in it.
+Edges = tuple[tuple[float, float], ...]
+# Buckets of |d|, d = (F - K) / s: near the strike, on the shoulders, in the wings; and of the distance to a barrier.
+BUCKETS: Edges = ((0.0, 0.5), (0.5, 1.5), (1.5, np.inf))
+# Buckets of the maturity where it is a feature, years: within a quarter, within a year, beyond.
+MATURITIES: Edges = ((0.0, 0.25), (0.25, 1.0), (1.0, np.inf))
+# A bucket of fewer points says nothing of a variance: it has errors, and no R2.
+LEAST_POINTS = 8
+
+
+def scores_by_place(predicted: Prediction, exact: Prediction, *, problem: PricingProblem, features: Array) -> Accuracy:
+    """The scores of all samples, and of those of each bucket that the problem has. Shape: features batch feature ->."""
+    box = problem.box
+    triggers = maturities = None
+    if "barrier" in problem.payoff.parameters:
+        distance = barrier_distance(problem, features)
+        triggers = buckets(predicted, exact, box=box, name="|b|", where=distance, edges=BUCKETS)
+    if "maturity" in (feature.name for feature in problem.features):
+        years = features[:, box.columns("maturity")][:, 0]
+        maturities = buckets(predicted, exact, box=box, name="maturity", where=years, edges=MATURITIES)
+    distance = event_distance(problem, features)
+    return Accuracy(
+        **asdict(accuracy(predicted, exact, box)),
+        buckets=buckets(predicted, exact, box=box, name="|d|", where=distance, edges=BUCKETS),
+        triggers=triggers,
+        maturities=maturities,
+    )
+
+
+def buckets(
+    predicted: Prediction, exact: Prediction, *, box: Box, name: str, where: Array, edges: Edges
+) -> tuple[Bucket, ...]:
+    """The scores of samples by where they lie, buckets without samples left out; few samples have errors and no R2.
+
+    Shape: where batch ->.
+    """
+    filled = []
+    for low, high in edges:
+        index = (where >= low) & (where < high)
+        if index.any():
+            text = f"{low:g} <= {name}" + (f" < {high:g}" if np.isfinite(high) else "")
+            scores = accuracy(predicted.rows(index), exact.rows(index), box)
+            outputs = scores.outputs
+            if scores.samples < LEAST_POINTS:
+                outputs = {output: _without_r2(each) for output, each in outputs.items()}
+            filled.append(Bucket(bucket=text, samples=scores.samples, outputs=outputs))
+    return tuple(filled)
+
+
+def _without_r2(given: OutputScore) -> OutputScore:
+    return replace(given, r2=None, parallel_r2=UNSET if given.parallel_r2 is UNSET else None)
+
+
+def event_distance(problem: PricingProblem, features: Array) -> Array:
+    """|d|, the terminal standard deviations to the deciding event, to first order. Shape: batch feature -> batch."""
+    event, deviation = (t.detach().numpy() for t in forward_moneyness(problem, torch.from_numpy(features)))
+    distance: Array = np.abs(np.divide(event, deviation, out=np.full_like(event, np.inf), where=deviation > 0.0))
+    return distance
+
+
+def barrier_distance(problem: PricingProblem, features: Array) -> Array:
+    """|b|, the spot's distance to the barrier in terminal standard deviations. Shape: batch feature -> batch."""
+    x = torch.from_numpy(features)
+    at, deviation = scenario(problem, x), forward_moneyness(problem, x)[1].detach().numpy()
+    gap = (at["spot"][:, 0, 0] - at.scalar("barrier")[:, 0]).abs().numpy()
+    distance: Array = np.divide(gap, deviation, out=np.full_like(gap, np.inf), where=deviation > 0.0)
+    return distance

@@ -1,0 +1,124 @@
+"""The report of a surrogate, as a value and as JSON. Torch-free."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from surrogate.errors import CorruptArtifact
+from surrogate.report.record import Record, RecordType
+from surrogate.report.scores import Accuracy, GammaSize, ReferenceQuality, SampleScores, ShapeCheck
+from surrogate.report.sources import (
+    AxesFacts,
+    ExerciseBounds,
+    ImportedLabels,
+    PruningFacts,
+    RidgeFacts,
+    SimulatedLabels,
+)
+
+# The fields of an `Accuracy` that hold buckets.
+REGIONS = ("buckets", "triggers", "maturities")
+
+
+class EvaluationFacts(Record, frozen=True, kw_only=True):
+    """The samples that a surrogate is judged on.
+
+    Args:
+        asked: how many the specification wants, where they are drawn.
+        seed: of the draw.
+        points: where they come from.
+    """
+
+    samples: int
+    asked: int | None = None
+    seed: int | None = None
+    points: str
+
+
+Labels = TypeVar("Labels", SimulatedLabels, ImportedLabels)
+
+
+class Report(Record, Generic[Labels], frozen=True, kw_only=True):
+    """All that is measured of a surrogate, and what went into it.
+
+    Args:
+        noise_floor: root mean square error of the labels, by kind of label or output; None where it is not known.
+        shape: empty where the payoff has no such statements.
+        gamma_size: where nothing judges gamma.
+        labels: what it was learnt from.
+        pruning: None where nothing was pruned.
+        axes: None where the surrogate sees all features.
+        ridge: where one was chosen.
+        bounds: of a Bermudan.
+    """
+
+    accuracy: Accuracy
+    reference: ReferenceQuality
+    noise_floor: dict[str, float] | None
+    shape: tuple[ShapeCheck, ...]
+    gamma_size: GammaSize | None = None
+    evaluation: EvaluationFacts
+    labels: Labels | UnsetType = UNSET
+    pruning: PruningFacts | UnsetType | None = UNSET
+    axes: AxesFacts | UnsetType | None = UNSET
+    ridge: RidgeFacts | None = None
+    bounds: tuple[ExerciseBounds, ...] | None = None
+
+
+AnyReport = Report[SimulatedLabels] | Report[ImportedLabels]
+
+
+def plain_report(report: AnyReport) -> dict[str, Any]:
+    """The report as plain data for JSON."""
+    plain: dict[str, Any] = msgspec.to_builtins(report)
+    return plain | {"accuracy": plain_accuracy(report.accuracy)}
+
+
+def read_report(plain: Mapping[str, Any]) -> AnyReport:
+    """A report from plain data.
+
+    Raises:
+        CorruptArtifact: it is no report.
+    """
+    imported = "dataset" in (plain.get("labels") or {})
+    return read(Report[ImportedLabels], plain) if imported else read(Report[SimulatedLabels], plain)
+
+
+def read(kind: type[RecordType], plain: Mapping[str, Any]) -> RecordType:
+    """A record with an ``accuracy`` from plain data.
+
+    Raises:
+        CorruptArtifact: it is none.
+    """
+    try:
+        return msgspec.convert({**plain, "accuracy": _nested_accuracy(plain["accuracy"])}, kind)
+    except (msgspec.ValidationError, KeyError, TypeError, AttributeError) as error:
+        raise CorruptArtifact(f"this is no {kind.__name__.lower()}: {error}") from error
+
+
+def plain_accuracy(accuracy: Accuracy) -> dict[str, Any]:
+    """With the outputs beside their samples."""
+    plain = _flat(accuracy)
+    regions = {region: buckets for region, buckets in plain.items() if region in REGIONS}
+    return plain | {region: [_flat(bucket) for bucket in getattr(accuracy, region)] for region in regions}
+
+
+def _flat(scores: SampleScores) -> dict[str, Any]:
+    plain: dict[str, Any] = msgspec.to_builtins(scores)
+    first = {name: plain.pop(name) for name in ("bucket", "samples") if name in plain}
+    return {**first, **plain.pop("outputs", {}), **plain}
+
+
+def _nested_accuracy(plain: Mapping[str, Any]) -> dict[str, Any]:
+    regions = {region: [_nested(bucket) for bucket in plain.get(region) or ()] for region in REGIONS if region in plain}
+    return _nested(plain) | regions
+
+
+def _nested(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """The scores of outputs, which are those that have a root mean square error, in a mapping of their own."""
+    outputs = {name: score for name, score in plain.items() if isinstance(score, Mapping) and "rmse" in score}
+    return {name: part for name, part in plain.items() if name not in outputs} | {"outputs": outputs}

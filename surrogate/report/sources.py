@@ -1,0 +1,140 @@
+"""What went into a surrogate: its labels, what it sees of the features, ridge, pruning, bounds. Torch-free."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import UNSET, UnsetType
+
+from surrogate.report.record import Record
+
+
+class StatesFacts(Record, frozen=True, kw_only=True):
+    """A table of states that samples were drawn around: its rows, and the share of its law inside the Box."""
+
+    states: int
+    inside: float
+    states_sha256: str
+
+
+class SimulatedLabels(Record, frozen=True, kw_only=True):
+    """Labels that were simulated.
+
+    Args:
+        standard_error: root mean square by kind of label.
+        estimator: its specification as plain data.
+        bias: what the estimator states of it (`pricing.estimators.contribute.bias`).
+        table: where there is one.
+    """
+
+    simulated_paths: int
+    payoff_evaluations: int
+    standard_error: dict[str, float]
+    estimator: dict[str, Any] | UnsetType = UNSET
+    bias: dict[str, Any]
+    table: StatesFacts | None = None
+
+
+class LabelNoise(Record, frozen=True, kw_only=True):
+    """Mean square of the noise in a label, and its standard error."""
+
+    square: float
+    error: float
+
+
+class ImportedLabels(Record, frozen=True, kw_only=True):
+    """Labels of a dataset.
+
+    Args:
+        dataset: its id.
+        rows, copies: of the whole dataset.
+        least, largest: of the features, by column.
+        learnt_from_in_box: how many of the rows that were learnt from lie in the Box.
+        noise: by output, where repeated features tell it.
+    """
+
+    dataset: str
+    rows: int
+    copies: int | UnsetType = UNSET
+    least: tuple[float, ...]
+    largest: tuple[float, ...]
+    learnt_from: int
+    learnt_from_in_box: int | UnsetType = UNSET
+    held_out: int
+    simulated_paths: int
+    noise: dict[str, LabelNoise] | UnsetType | None = UNSET
+
+
+class Sizes(Record, frozen=True, kw_only=True):
+    """Numbers of parameters before pruning, after it, and without what is dead."""
+
+    before: int
+    after: int
+    compact: int | UnsetType = UNSET
+
+
+class Shapes(Record, frozen=True, kw_only=True):
+    """Widths before pruning, after it, and without what is dead."""
+
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+    compact: tuple[int, ...] | UnsetType = UNSET
+
+
+class PruningStage(Record, frozen=True, kw_only=True):
+    """One stage of pruning: its budget, what it kept, the bound proven on its cut and the loss after fine-tuning."""
+
+    budget: int
+    unit: str
+    kept: int
+    parameters: int
+    widths: tuple[int, ...]
+    bound: float | None
+    loss: float | None
+
+
+class PruningFacts(Record, frozen=True, kw_only=True):
+    """How a network was pruned (`pruning.prune.prune`)."""
+
+    method: str
+    granularity: str
+    sparsity: float
+    parameters: Sizes
+    widths: Shapes
+    inputs_removed: tuple[int, ...]
+    bound: float | None
+    stages: tuple[PruningStage, ...]
+
+
+class AxesFacts(Record, frozen=True, kw_only=True):
+    """The axes that a surrogate sees in place of all features (`surrogate.learning.differential_pca.Axes`)."""
+
+    count: int
+    lost_gradient: float
+    lost_value: float
+
+
+class RidgeScore(Record, frozen=True, kw_only=True):
+    """What a ridge leaves on samples held out: the mean loss, and its excess over the best in standard errors."""
+
+    ridge: float
+    loss: float
+    excess: float
+
+
+class RidgeFacts(Record, frozen=True, kw_only=True):
+    """The ridge of the training, and those that it was chosen from where several were tried."""
+
+    ridge: float
+    tried: tuple[RidgeScore, ...] = ()
+
+
+class ExerciseBounds(Record, frozen=True, kw_only=True):
+    """Between what values early exercise lies at a point (`pricing.exercise.bounds`), with standard errors."""
+
+    features: tuple[float, ...]
+    low: float
+    low_error: float
+    high: float | None = None
+    high_error: float | None = None
+    exercise_probability: tuple[float, ...]

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import pytest
+
+from app.commands.models import show_accuracy, show_certificate
+from surrogate.artifact.manifest import Certificate, ShapeProof
+from surrogate.report.report import read_report
+
+
+def test_a_table_of_scores_has_every_output_that_has_errors(capsys: pytest.CaptureFixture[str]) -> None:
+    score = {"r2": 0.5, "rmse": 1.0, "max_error": 2.0}
+    part = {"delta": score, "gamma": dict.fromkeys(score), "samples": 3, "theta": score, "value": score, "vega": score}
+    few = {**part, "bucket": "1.5 <= |d|", "value": score | {"r2": None, "rmse": 3.0}}
+    report = {
+        "accuracy": {**part, "buckets": [few], "triggers": [{**part, "bucket": "|b| < 0.5"}], "second_order": []},
+        "noise_floor": {"delta": 7.0},
+        "reference": {"kind": "closed form", "relative_error": 1e-12, "unjudged": "gamma, for a reason"},
+        "shape": [],
+        "evaluation": {"samples": 3, "points": "in the Box"},
+    }
+    show_accuracy(read_report(report))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["where", "output", "R2", "RMSE", "largest", "error"]
+    assert [line.split()[-4:] for line in lines[1:5]] == [
+        [name, "0.5000000", "1.00e+00", "2.00e+00"] for name in ("value", "delta", "theta", "vega")
+    ]
+    assert lines[5].split() == ["1.5", "<=", "|d|", "value", "3.00e+00", "2.00e+00"]
+    assert lines[9].split()[:4] == ["|b|", "<", "0.5", "value"]
+    assert lines[13:] == [
+        "reference: closed form, relative error 1e-12",
+        "unjudged, as no reference knows them: gamma, for a reason",
+    ]
+
+
+def test_what_is_proven_is_shown_where_anything_is(capsys: pytest.CaptureFixture[str]) -> None:
+    proof = ShapeProof(
+        statement="value >= intrinsic",
+        tolerance=1e-4,
+        scale=1.0,
+        proven=False,
+        share=0.25,
+        share_is="estimate",
+        smallest_tolerance=None,
+        sub_boxes=3,
+    )
+    show_certificate(Certificate(shape=(proof,), pruning=None, arithmetic="exact"))
+    head, row = capsys.readouterr().out.splitlines()
+    assert head.split("  ")[0].strip() == "proven"
+    assert row.split() == ["value", ">=", "intrinsic", "0.25", "0.0001"]
+    show_certificate(None)
+    show_certificate(Certificate(shape=None, pruning=None, arithmetic="exact", no_shape="unknown payoff"))
+    assert capsys.readouterr().out == ""
