@@ -18,6 +18,7 @@ from pricing.domain import Box
 from pricing.draws import stream, uniforms
 from pricing.errors import InvalidSpec
 from pricing.references import reference as references
+from pricing.references.methods import Known
 from pricing.sampling import forward_moneyness
 from pricing.simulation.scenario import discount, growth, scenario, times
 from pricing.specs.payoff import Call, Put
@@ -40,7 +41,7 @@ VANISHING = 1e-12
 # Samples in one batch of Hessians: 1024 x 50 x 50 float64 take 20 MB.
 ROWS = 1024
 # Which second derivatives are unjudged, and why, by what the reference knows.
-UNJUDGED: Mapping[references.Known, str] = {
+UNJUDGED: Mapping[Known, str] = {
     "spots": "second derivatives by features other than spots, which replicates of an exercise rule do not estimate",
     "nothing": "gamma and all other second derivatives, which the bridges of a continuous barrier under Heston leave "
     "wrong by several percent or more",

@@ -121,17 +121,18 @@ def test_certain_assets_are_worth_their_best_date() -> None:
 
 
 def test_a_date_just_after_another_needs_too_large_a_grid() -> None:
-    assert pair.supported(case(ALIKE, BEST, 9))
-    assert not pair.supported(replace(case(ALIKE, BEST, 2), payoff=Bermudan(option=BEST, dates=(0.999, 1.0))))
+    for dates, expected in ((tuple((k + 1) / 9 for k in range(9)), True), ((0.999, 1.0), False)):
+        payoff = Bermudan(option=BEST, dates=dates)
+        assert pair.supported(replace(case(ALIKE, BEST, 2), payoff=payoff), ALIKE, payoff) == expected
 
 
 def policy(problem: PricingProblem) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
     """Value and gradient of the least-squares reference for any number of assets, with standard errors."""
-    x, rule = torch.tensor(SPOTS, requires_grad=True), bermudan.Policy(problem)
+    x, rule = torch.tensor(SPOTS, requires_grad=True), bermudan.Policy(problem=problem, option=BEST)
     runs = []
     for index in range(REPLICATES):
-        points = uniforms(bermudan.PATHS, 2 * len(bermudan.dates_of(problem)), seed=1, replicate=index)
-        value = rule(problem, scenario(problem, x), points)
+        points = uniforms(bermudan.PATHS, 2 * len(problem.payoff.facts.dates), seed=1, replicate=index)
+        value = rule(scenario(problem, x), points)
         (gradient,) = torch.autograd.grad(value.sum(), x)
         runs.append((value.detach().numpy(), gradient.numpy()))
     values, gradients = (np.stack(part) for part in zip(*runs, strict=True))

@@ -86,7 +86,7 @@ def test_a_surface_prices_what_it_was_read_from(
 def test_constant_volatility_is_the_closed_form(problem: Build, payoff: Call, years: float) -> None:
     case = problem(PLAIN, payoff, years)
     exact = reference(case, SPOTS[:, None])
-    value, delta, gamma = greeks(case, scenario(case, torch.from_numpy(SPOTS[:1, None])), SPOTS)
+    value, delta, gamma = greeks(PLAIN, payoff, scenario(case, torch.from_numpy(SPOTS[:1, None])), SPOTS)
     assert np.abs(value - exact.value).max() < 1e-5
     assert np.abs(delta - exact.gradient[:, 0]).max() < 2e-6
     assert np.abs(gamma - exact.hessian[:, 0, 0]).max() < 2e-4 * max(np.abs(exact.hessian).max(), 1e-3)

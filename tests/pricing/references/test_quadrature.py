@@ -61,11 +61,12 @@ def test_a_barrier_of_one_date_is_a_bivariate_normal_probability(problem: Build,
 
 @pytest.mark.parametrize("kind", [Call, Put, Digital])
 def test_one_date_is_the_closed_form(problem: Build, kind: type[Call] | type[Put] | type[Digital]) -> None:
-    case = problem(process(), kind(weights=(1.0,), strike=STRIKE), 0.6, strike=(50.0, 150.0), volatility=(0.1, 0.5))
+    payoff = kind(weights=(1.0,), strike=STRIKE)
+    case = problem(process(), payoff, 0.6, strike=(50.0, 150.0), volatility=(0.1, 0.5))
     x = np.stack([SPOTS, np.full(5, 95.0), np.full(5, 0.25)], axis=1)
     exact = reference(case, x)
     features = torch.tensor(x, requires_grad=True)
-    values = quadrature.value(case, scenario(case, features))
+    values = quadrature.value(process(), payoff, scenario(case, features))
     (gradient,) = torch.autograd.grad(values.sum(), features, create_graph=True)
     (row,) = torch.autograd.grad(gradient[:, 0].sum(), features)
     assert np.abs(values.detach().numpy() - exact.value).max() < 1e-10

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from pricing.errors import InvalidSpec, NonFiniteLabels
-from pricing.references.reference import Known, affordable, kind, method, reference
+from pricing.references.methods import Known
+from pricing.references.reference import affordable, kind, method, reference
 from pricing.specs.base import load
 from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, BestOf, Call, Payoff
 from pricing.specs.problem import PricingProblem

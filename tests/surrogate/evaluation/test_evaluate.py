@@ -9,7 +9,8 @@ import torch
 from pricing.domain import Feature
 from pricing.errors import InvalidSpec
 from pricing.references import reference as references
-from pricing.references.reference import Known, Reference
+from pricing.references.methods import Known
+from pricing.references.reference import Reference
 from pricing.specs.payoff import Barrier, Call, Put
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier
