@@ -18,10 +18,10 @@ from pricing.domain import Box
 from pricing.draws import stream, uniforms
 from pricing.errors import InvalidSpec
 from pricing.references import reference as references
+from pricing.references.discounted_forward import payments
 from pricing.references.methods import Known
 from pricing.sampling import forward_moneyness
-from pricing.simulation.scenario import discount, growth, scenario, times
-from pricing.specs.payoff import Call, Put
+from pricing.simulation.scenario import scenario
 from pricing.specs.problem import PricingProblem
 from pricing.types import Array, BoolArray
 from surrogate.evaluation.second_order import second_order
@@ -277,25 +277,6 @@ def barrier_distance(problem: PricingProblem, features: Array) -> Array:
     return distance
 
 
-def payment(problem: PricingProblem, features: Array) -> tuple[Array, Array] | None:
-    """D (F - K) of a call, D (K - F) of a put, and its slopes by the spots; None of other payoffs.
-
-    Shape: batch feature -> batch; batch spot.
-    """
-    process, payoff = problem.process, problem.payoff
-    if not isinstance(payoff, Call | Put) or process.facts.dividends:
-        return None
-    x = torch.from_numpy(features).requires_grad_()
-    at = scenario(problem, x)
-    until = times(problem, at)
-    forward = at["spot"][:, 0] * torch.exp(growth(process, at, until))[:, 0, -1]
-    sign = 1.0 if payoff.side == "call" else -1.0
-    due = forward @ x.new_tensor(payoff.weights) - at.scalar("strike")[:, 0]
-    amount = sign * discount(process, at, until)[:, 0, -1] * due
-    (slope,) = torch.autograd.grad(amount.sum(), x)
-    return amount.detach().numpy(), slope[:, problem.box.columns("spot")].numpy()
-
-
 def shape_checks(
     predicted: Prediction, exact: Prediction, *, problem: PricingProblem, features: Array, tolerance: float
 ) -> list[dict[str, Any]]:
@@ -310,7 +291,7 @@ def shape_checks(
 
     Shape: batch feature ->.
     """
-    found = payment(problem, features)
+    found = payments(problem, features)
     if found is None:
         return []
     amount, slope = found
