@@ -15,6 +15,8 @@ from pricing.specs.payoff import Autocall, Barrier, Bermudan, BestOf, Call, Digi
 
 # What looks at its asset at dates alone and is settled date by date.
 DatedPayoff = Call | Put | Digital | Barrier | Autocall | Bermudan
+# What exercise pays.
+Option = Call | Put | WorstOf | BestOf
 # (date, spots, held, discount factor) -> value before the date; held and the result have one column a state.
 Settle = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 
@@ -120,13 +122,13 @@ def _bermudan(payoff: Bermudan, at: Scenario) -> Contract:
     return Contract(states=1, edges=[[strike / scale] for _ in payoff.dates], settle=settle, exercise=exercise)
 
 
-def _exercised(option: Call | Put | WorstOf | BestOf, strike: Tensor, spot: Tensor) -> Tensor:
+def _exercised(option: Option, strike: Tensor, spot: Tensor) -> Tensor:
     """Cash of an option on one asset: max(s (a S - K), 0). Shape: -> of the spot."""
     sign = 1.0 if option.side == "call" else -1.0
     return (sign * (_scale(option) * spot - strike)).clamp(min=0.0)
 
 
-def _scale(option: Call | Put | WorstOf | BestOf) -> float:
+def _scale(option: Option) -> float:
     """What an option on one asset multiplies its level by."""
     match option:
         case Call(weights=weights) | Put(weights=weights):

@@ -152,8 +152,10 @@ def method(problem: PricingProblem) -> Method:
     match process:
         case Bachelier():
             return _bachelier(problem, process)
+        case BlackScholes() if process.facts.pays_cash:
+            return _cash_dividends(problem, process)
         case BlackScholes():
-            return (_cash_dividends if process.facts.pays_cash else _black_scholes)(problem, process)
+            return _black_scholes(problem, process)
         case Heston():
             return _heston(problem, process)
         case LocalVolatility():
