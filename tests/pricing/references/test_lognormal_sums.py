@@ -8,8 +8,7 @@ import pytest
 import QuantLib
 
 from pricing.domain import Feature
-from pricing.references import replicates
-from pricing.references.reference import reference
+from pricing.references.reference import Reference, reference
 from pricing.specs.payoff import Asian, Call, Digital, Put
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes
@@ -97,7 +96,7 @@ def test_errors_tell_the_spread_between_seeds(problem: Build) -> None:
         assert abs(run.value[0] - middle) < 4.0 * run.standard_error[0]
 
 
-def test_limits_are_finite() -> None:
+def test_limits_are_finite(assert_finite: Callable[[Reference], None]) -> None:
     case = PricingProblem(
         process=process(),
         payoff=Call(weights=(0.3, 0.3, 0.4), strike=STRIKE),
@@ -116,13 +115,6 @@ def test_limits_are_finite() -> None:
         [*SPOTS, 1.0, 1.0, -5.0],
     ]
     got = reference(case, np.array(rows))
-    for part in (got.value, got.gradient, got.hessian):
-        assert np.isfinite(part).all()
+    assert_finite(got)
     assert got.value[1] == pytest.approx(np.dot(SPOTS, (0.3, 0.3, 0.4)) - 80.0, abs=1e-6)
     assert got.value[2] == pytest.approx(0.0, abs=1e-9)
-
-
-def test_sets_differ_by_seed_and_replicate() -> None:
-    first, again, other = (replicates.uniforms(64, 2, seed=1, replicate=r) for r in (0, 0, 1))
-    assert bool((first == again).all())
-    assert not bool((first == other).any())

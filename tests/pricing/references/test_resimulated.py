@@ -142,14 +142,14 @@ def test_a_hessian_that_nothing_estimates_is_zero_beside_values_and_deltas(
     """In + out = vanilla of value and delta; only the Hessian is left out."""
     monkeypatch.setattr(resimulated, "REPLICATES", 4)
     monkeypatch.setattr(resimulated, "MOST_PATHS", 1 << 10)
-    x, found = np.array([[95.0], [110.0]]), list[Reference]()
+    x, halves = np.array([[95.0], [110.0]]), list[Reference]()
     right = reference(problem(STOCHASTIC, CALL, 1.0), x)
     for knock in ("in", "out"):
         barrier = Barrier(strike=100.0, barrier=85.0, direction="down", knock=knock)
-        found.append(reference(problem(STOCHASTIC, barrier, 1.0), x, seed=1))
-        assert found[-1].known == "nothing"
-        assert not found[-1].hessian.any()
-    one, other = found
+        halves.append(reference(problem(STOCHASTIC, barrier, 1.0), x, seed=1))
+        assert halves[-1].known == "nothing"
+        assert not halves[-1].hessian.any()
+    one, other = halves
     assert one.standard_error is not None
     assert other.standard_error is not None
     noise = one.standard_error + other.standard_error
