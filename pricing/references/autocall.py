@@ -9,17 +9,34 @@ References: Broadie & Glasserman (1996); Glasserman, Monte Carlo Methods in Fina
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
 from pricing.references.black_scholes import TINY_LEVEL, TINY_VARIANCE, carry
+from pricing.references.methods import Replicated
 from pricing.references.normal import quantile
-from pricing.simulation.scenario import Scenario, clock, correlation, discount, times
+from pricing.references.replicates import DATED, VARIED
+from pricing.simulation.scenario import Scenario, clock, correlation, dates, discount
 from pricing.specs.payoff import Autocall
 from pricing.specs.problem import PricingProblem
+from pricing.specs.process import BlackScholes
 
 # Paths of one replicate: noise of gamma is that of a payment over the first step's variance.
 PATHS = 1 << 16
+
+
+def method(problem: PricingProblem, process: BlackScholes, payoff: Autocall) -> Replicated:
+    """How a note is referenced, where it is `supported`."""
+    return Replicated(
+        sampled=partial(value, process, payoff),
+        dimension=payoff.assets * len(payoff.dates),
+        paths=PATHS,
+        points=DATED if len(problem.features) == 1 else VARIED,
+        relative_error=0.0,
+        known="all",
+    )
 
 
 def supported(problem: PricingProblem) -> bool:
@@ -27,11 +44,9 @@ def supported(problem: PricingProblem) -> bool:
     return not {feature.name for feature in problem.features} & {"knock_in", "coupon_barrier"}
 
 
-def value(problem: PricingProblem, at: Scenario, points: Tensor) -> Tensor:
-    """Value of an autocall on Black-Scholes assets. Shape: points path (date asset) -> batch."""
-    process, payoff = problem.process, problem.payoff
-    assert isinstance(payoff, Autocall)
-    until = times(problem, at)
+def value(process: BlackScholes, payoff: Autocall, at: Scenario, points: Tensor) -> Tensor:
+    """Value of a note. Shape: points path (date asset) -> batch."""
+    until = dates(payoff, at)
     ticks = clock(process, at, until)[:, 0]
     steps = torch.diff(ticks, dim=1, prepend=torch.zeros_like(ticks[:, :1])).clamp(min=TINY_VARIANCE)
     grown = carry(process, at, until)[:, 0]
@@ -48,7 +63,7 @@ def value(problem: PricingProblem, at: Scenario, points: Tensor) -> Tensor:
     cash = _payments(payoff, at, worst, discount(process, at, until)[:, 0])
     middle = cash.detach().mean(dim=1, keepdim=True)
     excess, delta = cash.detach() - middle, start - start.detach()
-    if not any(part.requires_grad for name, part in at.parameters.items() if name != "spot"):
+    if not any(tensor.requires_grad for name, tensor in at.parameters.items() if name != "spot"):
         score = torch.linalg.solve_triangular(factor.mT, z[:, 0].mT, upper=True)[0].T / (sigma * root[:, 0])
         return middle[:, 0] + _expansion(excess, score, delta)
     # Levels are held, so the start is a parameter of the first move's density.

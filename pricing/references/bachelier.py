@@ -13,43 +13,39 @@ References: Bachelier (1900); Glasserman, Monte Carlo Methods in Financial Engin
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import assert_never
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from pricing.references.normal import gaussian, gaussian_digital
-from pricing.simulation.scenario import Scenario, correlation, discount, growth, times
+from pricing.simulation.scenario import Scenario, correlation, dates, discount, growth
 from pricing.specs.european import Call, Digital, Put
 from pricing.specs.payoff import Asian, Barrier
-from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier
 
 # Gauss-Legendre nodes of one interval: e^(2 b t) with |b t| up to 10 to rounding.
 NODES = 16
 
 
-def linear(problem: PricingProblem, at: Scenario) -> Tensor:
-    """Value of a call, put, digital or arithmetic Asian. Shape: -> batch."""
-    process, payoff = problem.process, problem.payoff
-    assert isinstance(process, Bachelier)
-    assert isinstance(payoff, Call | Put | Digital | Asian)
-    until = times(problem, at)
-    amounts = until.new_tensor([payoff.weights]).expand(until.shape[-1], -1)
-    if isinstance(payoff, Asian):
-        amounts = amounts / len(payoff.dates)
-        if payoff.dates[-1] != 1.0:
-            amounts = torch.cat([amounts[:-1], torch.zeros_like(amounts[:1])])
+def linear(process: Bachelier, payoff: Call | Put | Digital | Asian, at: Scenario) -> Tensor:
+    """Value of what is linear in the levels but for its strike, averages arithmetic. Shape: -> batch."""
+    until = dates(payoff, at)
+    counted = until.new_tensor([date <= payoff.facts.last_look for date in payoff.facts.dates])[:, None]
+    amounts = counted * until.new_tensor(payoff.weights) / counted.sum()
     carry = growth(process, at, until)[:, 0]
     mean = (at["spot"] * torch.exp(carry) * amounts).sum(dim=(1, 2))
     spread = variance(process, at, amounts, until)
     paid = discount(process, at, until)[:, 0, -1]
-    strike = at.scalar("strike")[:, 0]
-    if isinstance(payoff, Digital):
-        sign = 1.0 if payoff.side == "call" else -1.0
-        return paid * payoff.cash * gaussian_digital(mean, strike, spread, sign=sign)
-    called = isinstance(payoff, Call) or (isinstance(payoff, Asian) and payoff.side == "call")
-    return paid * gaussian(mean, strike, spread, sign=1.0 if called else -1.0)
+    strike, sign = at.scalar("strike")[:, 0], 1.0 if payoff.side == "call" else -1.0
+    match payoff:
+        case Digital(cash=cash):
+            return paid * cash * gaussian_digital(mean, strike, spread, sign=sign)
+        case Call() | Put() | Asian():
+            return paid * gaussian(mean, strike, spread, sign=sign)
+        case _:
+            assert_never(payoff)
 
 
 def variance(process: Bachelier, at: Scenario, amounts: Tensor, until: Tensor) -> Tensor:
@@ -57,7 +53,7 @@ def variance(process: Bachelier, at: Scenario, amounts: Tensor, until: Tensor) -
 
     Shape: amounts date asset, until batch-or-1 1 date -> batch-or-1.
     """
-    nodes, weights = (torch.from_numpy(part) for part in np.polynomial.legendre.leggauss(NODES))
+    nodes, weights = map(torch.from_numpy, np.polynomial.legendre.leggauss(NODES))
     starts = {piece.start for pieces in (process.rate_pieces, process.volatility_pieces) for piece in pieces}
     jumps = [piece.start for piece in process.volatility_pieces]
     carried = amounts * torch.exp(growth(process, at, until)[:, 0])
@@ -77,13 +73,10 @@ def variance(process: Bachelier, at: Scenario, amounts: Tensor, until: Tensor) -
     return total
 
 
-def barrier(problem: PricingProblem, at: Scenario) -> Tensor:
+def barrier(process: Bachelier, payoff: Barrier, at: Scenario) -> Tensor:
     """A continuous barrier under the forward convention, all eight kinds. Shape: -> batch."""
-    process, payoff = problem.process, problem.payoff
-    assert isinstance(process, Bachelier)
-    assert isinstance(payoff, Barrier)
     one = at["spot"].new_ones(1, 1)
-    spread = variance(process, at, one, times(problem, at))
+    spread = variance(process, at, one, dates(payoff, at))
     spot, strike, level = at["spot"][:, 0, 0], at.scalar("strike")[:, 0], at.scalar("barrier")[:, 0]
     sign, down = (1.0 if payoff.side == "call" else -1.0), payoff.direction == "down"
 

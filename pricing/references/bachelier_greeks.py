@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import assert_never
 
 import numpy as np
 from scipy.special import erfcx, exprel, ndtr
@@ -74,30 +73,20 @@ def greeks(problem: PricingProblem, features: Array) -> Greeks:
         InvalidSpec: features of another width than the problem's.
     """
     problem.box.require_shape(features.shape)
-    process, payoff = problem.process, problem.payoff
-    if not covers(problem) or not isinstance(process, Bachelier) or not isinstance(payoff, Call | Put):
-        raise InvalidSpec(
-            f"no closed form here for a {type(payoff).__name__} under {type(process).__name__} with the features "
-            f"{[feature.name for feature in problem.features]}; see pricing.references",
-            path="problem",
-        )
-    return bachelier(process, payoff, problem.maturity, spots=features)
-
-
-def covers(problem: PricingProblem) -> bool:
-    """Whether `greeks` has the problem: a Bachelier basket with constant parameters, as a function of its spots."""
-    process = problem.process
-    return (
-        isinstance(process, Bachelier)
-        and isinstance(problem.payoff, Call | Put)
-        and not (process.rate_pieces or process.volatility_pieces)
-        and [feature.name for feature in problem.features] == ["spot"]
+    process, payoff, names = problem.process, problem.payoff, [feature.name for feature in problem.features]
+    constant = names == ["spot"] and not (process.rate_pieces or process.volatility_pieces)
+    if constant and isinstance(process, Bachelier) and isinstance(payoff, Call | Put):
+        return bachelier(process, payoff, problem.maturity, spots=features)
+    raise InvalidSpec(
+        f"no closed form here for a {type(payoff).__name__} under {type(process).__name__} with the features {names}; "
+        "see pricing.references",
+        path="problem",
     )
 
 
 def bachelier(process: Bachelier, payoff: Call | Put, maturity: float, *, spots: Array) -> Greeks:
     """The formulas of this module. Shape: spots batch asset."""
-    sign, w, T = side(payoff), np.array(payoff.weights), maturity
+    sign, w, T = 1.0 if payoff.side == "call" else -1.0, np.array(payoff.weights), maturity
     rho = np.array(process.correlation)
     b = process.rate - np.array(process.dividend_yields or (0.0,) * process.assets)
     pair = np.add.outer(b, b)
@@ -132,17 +121,6 @@ def bachelier(process: Bachelier, payoff: Call | Put, maturity: float, *, spots:
         moneyness=sign * x,
         degenerate=degenerate,
     )
-
-
-def side(payoff: Call | Put) -> float:
-    """1 for a call, -1 for a put."""
-    match payoff:
-        case Call():
-            return 1.0
-        case Put():
-            return -1.0
-        case _:
-            assert_never(payoff)
 
 
 def normal_density(x: Array) -> Array:

@@ -9,17 +9,16 @@ and Haug, The Complete Guide to Option Pricing Formulas (2007), 4.17 for continu
 from __future__ import annotations
 
 import math
+from typing import assert_never
 
 import torch
 from torch import Tensor
 
 from pricing.references.normal import lognormal, lognormal_digital
-from pricing.simulation.scenario import Scenario, clock, correlation, discount, growth, times
-from pricing.specs.diffusion import Diffusion
+from pricing.simulation.scenario import Scenario, clock, correlation, dates, discount, growth
 from pricing.specs.european import Call, Digital, Put
 from pricing.specs.payoff import Asian, Barrier
-from pricing.specs.problem import PricingProblem
-from pricing.specs.process import BlackScholes
+from pricing.specs.process import BlackScholes, Process
 
 # Trapezoidal rule over [-REACH, REACH] standard deviations of one asset: spectral for analytic integrands.
 REACH, NODES = 9.0, 721
@@ -31,51 +30,51 @@ TINY_LEVEL, TINY_VARIANCE = 1e-300, 1e-24
 FAR_LEVEL, LARGEST_EXPONENT = 1e60, 100.0
 
 
-def terminal(process: Diffusion, at: Scenario, until: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def terminal(process: Process, at: Scenario, until: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Forward, discount factor and clock at the dates. Shape: -> batch date asset; batch-or-1 date; batch-or-1 date."""
     forward = at["spot"] * torch.exp(carry(process, at, until)[:, 0])
     return forward, discount(process, at, until)[:, 0], clock(process, at, until)[:, 0]
 
 
-def carry(process: Diffusion, at: Scenario, until: Tensor) -> Tensor:
+def carry(process: Process, at: Scenario, until: Tensor) -> Tensor:
     """Integral of the carry, and the logarithm of what dividends in proportion leave of an asset up to each date.
 
     Shape: until batch-or-1 1 date -> batch-or-1 1 date asset.
     """
     total = growth(process, at, until)
-    for dividend in process.dividends if isinstance(process, BlackScholes) else ():
+    for dividend in process.facts.dividends:
         lost = torch.zeros(total.shape[-1], dtype=torch.float64)
         lost[dividend.asset] = math.log(max(1.0 - dividend.proportion, TINY_LEVEL))
         total = total + lost * (until[..., None] >= dividend.time)
     return total
 
 
-def single(problem: PricingProblem, at: Scenario) -> Tensor:
-    """A call, put or digital on one asset; a negative weight turns one into the other. Shape: -> batch."""
-    payoff = problem.payoff
-    assert isinstance(payoff, Call | Put | Digital)
-    forward, paid, ticks = terminal(problem.process, at, times(problem, at))
+def single(process: BlackScholes, payoff: Call | Put | Digital, at: Scenario) -> Tensor:
+    """Value of a payoff on one asset; a negative weight swaps call and put. Shape: -> batch."""
+    forward, paid, ticks = terminal(process, at, dates(payoff, at))
     (weight,) = payoff.weights
-    side = math.copysign(1.0, weight)
-    level, strike = abs(weight) * forward[:, 0, 0], side * at.scalar("strike")[:, 0]
+    turn = math.copysign(1.0, weight)
+    level, strike = abs(weight) * forward[:, 0, 0], turn * at.scalar("strike")[:, 0]
     variance = at["volatility"][:, 0, 0].square() * ticks[:, 0]
-    if isinstance(payoff, Digital):
-        sign = side if payoff.side == "call" else -side
-        return paid[:, 0] * payoff.cash * lognormal_digital(level, strike, variance, sign=sign)
-    return paid[:, 0] * lognormal(level, strike, variance, sign=side if isinstance(payoff, Call) else -side)
+    sign = turn if payoff.side == "call" else -turn
+    match payoff:
+        case Digital(cash=cash):
+            return paid[:, 0] * cash * lognormal_digital(level, strike, variance, sign=sign)
+        case Call() | Put():
+            return paid[:, 0] * lognormal(level, strike, variance, sign=sign)
+        case _:
+            assert_never(payoff)
 
 
-def pair(problem: PricingProblem, at: Scenario) -> Tensor:
-    """A call, put or digital on w_1 S_1 + w_2 S_2, any signs: given one asset the other is lognormal.
+def pair(process: BlackScholes, payoff: Call | Put | Digital, at: Scenario) -> Tensor:
+    """Value of a payoff on w_1 S_1 + w_2 S_2, any signs: given one asset the other is lognormal.
 
     E[E[f(w_1 S_1 + w_2 S_2) | z_2]] by the trapezoidal rule in z_2, or the other way round; Margrabe where K = 0 and
     w = (1, -1).
 
     Shape: -> batch.
     """
-    process, payoff = problem.process, problem.payoff
-    assert isinstance(payoff, Call | Put | Digital)
-    forward, paid, ticks = terminal(process, at, times(problem, at))
+    forward, paid, ticks = terminal(process, at, dates(payoff, at))
     rho = correlation(process, at)[:, 0, 1, None].clamp(MARGIN - 1.0, 1.0 - MARGIN)
     deviation = at["volatility"][:, 0] * ticks.clamp(min=TINY_VARIANCE).sqrt()
     exposure = (forward[:, 0] * deviation * forward.new_tensor(payoff.weights)).abs().mean(dim=0)
@@ -87,20 +86,22 @@ def pair(problem: PricingProblem, at: Scenario) -> Tensor:
     other = payoff.weights[outer] * forward[:, 0, outer, None] * torch.exp(second * z - 0.5 * second.square())
     gap = at.scalar("strike") - other
     weight = payoff.weights[inner]
-    side = math.copysign(1.0, weight)
+    turn = math.copysign(1.0, weight)
     left = first.square() * (1.0 - rho.square())
-    formula = lognormal_digital if isinstance(payoff, Digital) else lognormal
-    called = payoff.side == "call" if isinstance(payoff, Digital) else isinstance(payoff, Call)
-    given = formula(abs(weight) * level, side * gap, left, sign=side if called else -side)
-    cash = payoff.cash if isinstance(payoff, Digital) else 1.0
+    match payoff:
+        case Digital():
+            formula, cash = lognormal_digital, payoff.cash
+        case Call() | Put():
+            formula, cash = lognormal, 1.0
+        case _:
+            assert_never(payoff)
+    given = formula(abs(weight) * level, turn * gap, left, sign=turn if payoff.side == "call" else -turn)
     return paid[:, 0] * cash * (given @ (mass / mass.sum()))
 
 
-def geometric(problem: PricingProblem, at: Scenario) -> Tensor:
+def geometric(process: BlackScholes, payoff: Asian, at: Scenario) -> Tensor:
     """A geometric Asian of one asset: the average of logarithms is normal. Shape: -> batch."""
-    payoff = problem.payoff
-    assert isinstance(payoff, Asian)
-    forward, paid, ticks = terminal(problem.process, at, times(problem, at))
+    forward, paid, ticks = terminal(process, at, dates(payoff, at))
     count = len(payoff.dates)
     variances = at["volatility"][:, 0].square() * ticks[:, :count]
     later = torch.arange(count, dtype=torch.float64).flip(0)
@@ -111,17 +112,14 @@ def geometric(problem: PricingProblem, at: Scenario) -> Tensor:
     return paid[:, -1] * lognormal(mean, at.scalar("strike")[:, 0], spread, sign=1.0 if payoff.side == "call" else -1.0)
 
 
-def barrier(problem: PricingProblem, at: Scenario) -> Tensor:
+def barrier(process: BlackScholes, payoff: Barrier, at: Scenario) -> Tensor:
     """A continuous barrier, all eight kinds, constant parameters, by the image of the spot in the barrier.
 
     out = R(S) - (H / S)^(2 b / sigma^2 - 1) R(H^2 / S),    R(s) = D E_s[sign (S_T - K); S_T in the money, not beyond H]
 
     Shape: -> batch.
     """
-    process, payoff = problem.process, problem.payoff
-    assert isinstance(process, BlackScholes)
-    assert isinstance(payoff, Barrier)
-    until = times(problem, at)
+    until = dates(payoff, at)
     carry, paid = growth(process, at, until)[:, 0, 0, 0], discount(process, at, until)[:, 0, 0]
     variance = at["volatility"][:, 0, 0].square() * clock(process, at, until)[:, 0, 0]
     spot, strike, level = at["spot"][:, 0, 0], at.scalar("strike")[:, 0], at.scalar("barrier")[:, 0]

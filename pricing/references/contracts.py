@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import assert_never
 
 import torch
 from torch import Tensor
 
-from pricing.errors import InvalidSpec
 from pricing.simulation.scenario import Scenario
-from pricing.specs.european import BasketPayoff, Call, Digital, Put, Ranked
+from pricing.specs.european import BestOf, Call, Digital, Put, WorstOf
 from pricing.specs.payoff import Autocall, Barrier, Bermudan
-from pricing.specs.problem import PricingProblem
 
+# What looks at its asset at dates alone and is settled date by date.
+DatedPayoff = Call | Put | Digital | Barrier | Autocall | Bermudan
+# What exercise pays.
+Option = Call | Put | WorstOf | BestOf
 # (date, spots, held, discount factor) -> value before the date; held and the result have one column a state.
 Settle = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 
@@ -34,13 +37,8 @@ class Contract:
     exercise: Callable[[Tensor], Tensor] | None = None
 
 
-def contract(problem: PricingProblem, at: Scenario) -> Contract:
-    """The problem's contract at one sample's parameters.
-
-    Raises:
-        InvalidSpec: the payoff looks at the path otherwise.
-    """
-    payoff = problem.payoff
+def contract(payoff: DatedPayoff, at: Scenario) -> Contract:
+    """The payoff on one asset at one sample's parameters."""
     match payoff:
         case Barrier():
             return _barrier(payoff, at)
@@ -51,17 +49,21 @@ def contract(problem: PricingProblem, at: Scenario) -> Contract:
         case Call() | Put() | Digital():
             return _european(payoff, at)
         case _:
-            raise InvalidSpec(f"payoff: {type(payoff).__name__} is not settled date by date", path="payoff")
+            assert_never(payoff)
 
 
 def _european(payoff: Call | Put | Digital, at: Scenario) -> Contract:
     strike, (weight,) = _number(at, "strike"), payoff.weights
 
     def settle(_: int, spot: Tensor, held: Tensor, paid: Tensor) -> Tensor:
-        if isinstance(payoff, Digital):
-            above = (weight * spot > strike) == (payoff.side == "call")
-            return held + paid * payoff.cash * above.to(held.dtype)[:, None]
-        return held + paid * _vanilla(payoff, strike)(spot)[:, None]
+        match payoff:
+            case Digital(cash=cash):
+                above = (weight * spot > strike) == (payoff.side == "call")
+                return held + paid * cash * above.to(held.dtype)[:, None]
+            case Call() | Put():
+                return held + paid * _exercised(payoff, strike, spot)[:, None]
+            case _:
+                assert_never(payoff)
 
     return Contract(states=1, edges=[[strike / weight]], settle=settle)
 
@@ -113,9 +115,7 @@ def _autocall(payoff: Autocall, at: Scenario) -> Contract:
 
 def _bermudan(payoff: Bermudan, at: Scenario) -> Contract:
     strike = _number(at, "strike")
-    exercise = _vanilla(payoff.option, strike)
-    option: Any = payoff.option
-    scale = option.weights[0] if isinstance(option, BasketPayoff) else 1.0 / option.initial[0]
+    exercise, scale = partial(_exercised, payoff.option, strike), _scale(payoff.option)
 
     def settle(_: int, spot: Tensor, held: Tensor, paid: Tensor) -> Tensor:
         return torch.maximum(held, paid * exercise(spot)[:, None])
@@ -123,14 +123,21 @@ def _bermudan(payoff: Bermudan, at: Scenario) -> Contract:
     return Contract(states=1, edges=[[strike / scale] for _ in payoff.dates], settle=settle, exercise=exercise)
 
 
-def _vanilla(option: BasketPayoff | Ranked, strike: Tensor) -> Callable[[Tensor], Tensor]:
-    """Max(s (scale S - K), 0)."""
-    if isinstance(option, BasketPayoff):
-        scale, called = option.weights[0], isinstance(option, Call)
-    else:
-        scale, called = 1.0 / option.initial[0], option.side == "call"
-    sign = 1.0 if called else -1.0
-    return lambda spot: (sign * (scale * spot - strike)).clamp(min=0.0)
+def _exercised(option: Option, strike: Tensor, spot: Tensor) -> Tensor:
+    """Cash of an option on one asset: max(s (a S - K), 0). Shape: -> of the spot."""
+    sign = 1.0 if option.side == "call" else -1.0
+    return (sign * (_scale(option) * spot - strike)).clamp(min=0.0)
+
+
+def _scale(option: Option) -> float:
+    """What an option on one asset multiplies its level by."""
+    match option:
+        case Call(weights=weights) | Put(weights=weights):
+            return weights[0]
+        case WorstOf(initial=initial) | BestOf(initial=initial):
+            return 1.0 / initial[0]
+        case _:
+            assert_never(option)
 
 
 def _number(at: Scenario, name: str) -> Tensor:

@@ -17,20 +17,23 @@ from itertools import combinations
 import numpy as np
 import torch
 
+from pricing.references.derivatives import Derivatives, Order
 from pricing.simulation.scenario import Scenario, scenario
 from pricing.specs.parameters import PARAMETERS, bounds
 from pricing.specs.problem import PricingProblem
 from pricing.types import Array
 
-# (problem, scenario of one row but for the spots, spots) -> value, delta, gamma. Shape: batch, all of them, for one
-# asset; batch asset -> batch, batch asset, batch asset asset for several.
-Grid = Callable[[PricingProblem, Scenario, Array], tuple[Array, Array, Array]]
+# (scenario of one row but for the spots, spots) -> value, delta, gamma. Shape: batch, all of them, for one asset; batch
+# asset -> batch, batch asset, batch asset asset for several.
+Grid = Callable[[Scenario, Array], tuple[Array, Array, Array]]
 
 # The first step as a share of the parameter's size, and how often it is halved: rounding comes back 1e3 to 1e5
 # times as large in second differences.
 STEP, HALVINGS = 0.1, 2
 # What counts as the size of a parameter that has none of its own and vanishes: this share of the Box's largest.
 LEAST_SHARE = 1e-3
+# Solutions that take about a minute on one thread.
+SOLUTIONS = 320
 # Share of the way to a bound, or from a barrier to the spot, that a step may go: values end there, or have a kink.
 REACH = 0.9
 
@@ -53,14 +56,16 @@ class Stencil:
     steps: Array
 
 
-def solutions(others: int) -> int:
-    """How many solutions the differences of one row take beside its own."""
-    return (HALVINGS + 1) * others * (others + 1)
+def affordable(problem: PricingProblem) -> int | None:
+    """Rows that take about a minute on one thread, by all features but spots; one solution serves all spots."""
+    others = problem.box.dimension - problem.process.assets
+    beside = (HALVINGS + 1) * others * (others + 1)
+    return max(1, SOLUTIONS // (1 + beside)) if others else None
 
 
 def differentiate(
-    problem: PricingProblem, grid: Grid, features: Array, *, order: int
-) -> tuple[tuple[Array, Array, Array], tuple[Array, Array]]:
+    problem: PricingProblem, grid: Grid, features: Array, *, order: Order
+) -> tuple[Derivatives, tuple[Array, Array]]:
     """Value, gradient and Hessian, and what the differences may miss of the last two. Shape: features batch feature."""
     rows, dimension = features.shape
     spots = problem.box.columns("spot")
@@ -68,18 +73,18 @@ def differentiate(
     value, delta, gamma = _solved(problem, grid, features)
     if order == 0:
         empty = np.zeros((rows, dimension)), np.zeros((rows, dimension, dimension))
-        return (value, *empty), empty
+        return Derivatives(value, *empty), empty
     centre, steps = _steps(problem, features, others)
     stencil = Stencil(problem=problem, grid=grid, spots=spots, others=others, centre=centre, steps=steps)
     middle = value if (centre == features).all() else _solved(problem, grid, centre)[0]
     levels = [_level(stencil, middle, steps / 2**halvings, order) for halvings in range(HALVINGS + 1 if others else 1)]
     (gradient, gradient_error), (hessian, hessian_error) = (
-        extrapolated(np.stack(part)) for part in zip(*levels, strict=True)
+        extrapolated(np.stack(column)) for column in zip(*levels, strict=True)
     )
     gradient[:, spots], gradient_error[:, spots] = delta, 0.0
     if order == 2:
         hessian[:, spots, spots], hessian_error[:, spots, spots] = gamma, 0.0
-    return (value, gradient, hessian), (gradient_error, hessian_error)
+    return Derivatives(value, gradient, hessian), (gradient_error, hessian_error)
 
 
 def extrapolated(levels: Array) -> tuple[Array, Array]:
@@ -126,7 +131,7 @@ def _deviation(problem: PricingProblem, features: Array) -> Array:
     return result
 
 
-def _level(stencil: Stencil, middle: Array, steps: Array, order: int) -> tuple[Array, Array]:
+def _level(stencil: Stencil, middle: Array, steps: Array, order: Order) -> tuple[Array, Array]:
     """Gradient and Hessian by one set of steps, zeros where the grid knows them itself. Shape: -> batch feature; ..."""
     rows, dimension = steps.shape
     gradient, hessian = np.zeros((rows, dimension)), np.zeros((rows, dimension, dimension))
@@ -164,7 +169,6 @@ def _solved(problem: PricingProblem, grid: Grid, features: Array) -> tuple[Array
     for index in range(int(group.max()) + 1):
         rows = np.flatnonzero(group == index)
         at, levels = scenario(problem, torch.from_numpy(features[rows[:1]])), features[rows, spots]
-        found = grid(problem, at, levels[:, 0] if assets == 1 else levels)
-        value[rows] = found[0]
-        delta[rows], gamma[rows] = found[1].reshape(-1, assets), found[2].reshape(-1, assets, assets)
+        own, slope, bend = grid(at, levels[:, 0] if assets == 1 else levels)
+        value[rows], delta[rows], gamma[rows] = own, slope.reshape(-1, assets), bend.reshape(-1, assets, assets)
     return value, delta, gamma

@@ -10,24 +10,25 @@ References: Merton (1976), (16).
 from __future__ import annotations
 
 import math
+from typing import assert_never
 
 import torch
 from torch import Tensor
 
 from pricing.references.black_scholes import terminal
 from pricing.references.normal import lognormal, lognormal_digital
-from pricing.simulation.scenario import Scenario, times
+from pricing.simulation.scenario import Scenario, dates
 from pricing.specs.european import Call, Digital, Put
-from pricing.specs.problem import PricingProblem
+from pricing.specs.process import Merton
 
 # Terms beyond the mean plus so many deviations, and so many more, have a chance below 1e-16.
 TAIL, LEAST_TERMS = 10.0, 20
 
 
-def series(payoff: Call | Put | Digital, problem: PricingProblem, at: Scenario) -> Tensor:
+def series(process: Merton, payoff: Call | Put | Digital, at: Scenario) -> Tensor:
     """A call, put or digital; a negative weight turns one into the other. Shape: -> batch."""
-    until = times(problem, at)
-    forward, paid, ticks = terminal(problem.process, at, until)
+    until = dates(payoff, at)
+    forward, paid, ticks = terminal(process, at, until)
     mu, delta, intensity = (at.scalar(name)[:, 0] for name in ("jump_mean", "jump_deviation", "jump_intensity"))
     (weight,) = payoff.weights
     side = math.copysign(1.0, weight)
@@ -40,8 +41,11 @@ def series(payoff: Call | Put | Digital, problem: PricingProblem, at: Scenario) 
     level = abs(weight) * forward[:, -1, 0] * torch.exp(n * growth - mean * torch.expm1(growth))
     variance = at["volatility"][:, 0, 0].square() * ticks[:, -1] + n * delta.square()
     strike = (side * at.scalar("strike")[:, 0]).expand_as(level)
-    if isinstance(payoff, Digital):
-        terms = payoff.cash * lognormal_digital(level, strike, variance, sign=sign)
-    else:
-        terms = lognormal(level, strike, variance, sign=sign)
+    match payoff:
+        case Digital(cash=cash):
+            terms = cash * lognormal_digital(level, strike, variance, sign=sign)
+        case Call() | Put():
+            terms = lognormal(level, strike, variance, sign=sign)
+        case _:
+            assert_never(payoff)
     return paid[:, -1] * (chance * terms).sum(dim=0)

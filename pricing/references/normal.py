@@ -87,7 +87,7 @@ class Bivariate(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, y: Tensor, rho: Tensor) -> Tensor:
         """Shape: any, of one shape."""
         ctx.save_for_backward(x, y, rho)
-        nodes, weights = (torch.from_numpy(part) for part in np.polynomial.legendre.leggauss(ARC_NODES))
+        nodes, weights = map(torch.from_numpy, np.polynomial.legendre.leggauss(ARC_NODES))
         arc = torch.asin(rho.clamp(-PERFECT, PERFECT))[..., None]
         angle = 0.5 * arc * (1.0 + nodes)
         distance = (x * x + y * y)[..., None] - 2.0 * (x * y)[..., None] * torch.sin(angle)
@@ -112,6 +112,5 @@ class Bivariate(torch.autograd.Function):
 
 def bivariate(x: Tensor, y: Tensor, rho: Tensor) -> Tensor:
     """P(X <= x, Y <= y) of standard normals with correlation rho. Shape: any, broadcast."""
-    result = Bivariate.apply(*torch.broadcast_tensors(x, y, rho))  # type: ignore[no-untyped-call]
-    assert isinstance(result, Tensor)
+    result: Tensor = Bivariate.apply(*torch.broadcast_tensors(x, y, rho))  # type: ignore[no-untyped-call]
     return result

@@ -15,16 +15,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
+from typing import assert_never
 
 import numpy as np
 import torch
 
+from pricing.references import differences
 from pricing.references.bermudan import gain
 from pricing.references.black_scholes import TINY_LEVEL, carry
-from pricing.simulation.scenario import Scenario, clock, correlation, discount, scenario, times
-from pricing.specs.european import BasketPayoff
+from pricing.references.methods import Solved
+from pricing.simulation.scenario import Scenario, clock, correlation, dates, discount, scenario
+from pricing.specs.european import BestOf, Call, Put, WorstOf
 from pricing.specs.payoff import Bermudan
 from pricing.specs.problem import PricingProblem
+from pricing.specs.process import BlackScholes
 from pricing.types import Array
 
 # Grid points in a standard deviation of a step, and how many deviations from today a grid reaches: relative errors of
@@ -52,7 +57,7 @@ class Plane:
         ticks, spacings, paid: the clock, the grid's spacing and the discount factor by date.
     """
 
-    problem: PricingProblem
+    payoff: Bermudan
     at: Scenario
     origin: Array
     factor: Array
@@ -69,17 +74,23 @@ class Plane:
         logs = [row[0] * first + row[1] * second for row in self.factor]
         moved = self.origin + self.carry[k] - self.half * self.ticks[k]
         levels = torch.from_numpy(np.exp(np.stack([logs[i] + moved[i] for i in range(2)], axis=-1)))
-        cash: Array = self.paid[k] * gain(self.problem, levels[None, :, :, :], self.at)[0].clamp(min=0.0).numpy()
+        cash: Array = self.paid[k] * gain(self.payoff.option, levels[None, :, :, :], self.at)[0].clamp(min=0.0).numpy()
         return cash
 
 
-def greeks(problem: PricingProblem, at: Scenario, spots: Array) -> tuple[Array, Array, Array]:
+def method(problem: PricingProblem, process: BlackScholes, payoff: Bermudan) -> Solved:
+    """How early exercise on two assets is referenced, where it is `supported`."""
+    grid = partial(greeks, process, payoff)
+    return Solved(kind="plane quadrature", grid=grid, points=differences.affordable(problem))
+
+
+def greeks(process: BlackScholes, payoff: Bermudan, at: Scenario, spots: Array) -> tuple[Array, Array, Array]:
     """Value, delta and gamma at the spots, all other parameters alike.
 
     Shape: batch asset -> batch; batch asset; batch asset asset.
     """
-    levels = np.maximum(spots, _floor(problem, at, spots))
-    plane = _plane(problem, at, np.log(levels[0]))
+    levels = np.maximum(spots, _floor(payoff, at, spots))
+    plane = _plane(process, payoff, at, np.log(levels[0]))
     start = (np.log(levels) - plane.origin) @ plane.inverse.T
     value, slope, bend = _priced(plane, start)
     moved = plane.inverse / levels[:, None, :]
@@ -89,43 +100,48 @@ def greeks(problem: PricingProblem, at: Scenario, spots: Array) -> tuple[Array, 
     return value + (delta * (spots - levels)).sum(axis=1), delta, gamma
 
 
-def _floor(problem: PricingProblem, at: Scenario, spots: Array) -> Array:
+def _floor(payoff: Bermudan, at: Scenario, spots: Array) -> Array:
     """Where values turn into straight lines. Shape: batch asset -> the same."""
-    assert isinstance(problem.payoff, Bermudan)
-    option, strike = problem.payoff.option, abs(float(at.scalar("strike")[0, 0]))
-    shares = np.abs(option.weights) if isinstance(option, BasketPayoff) else 1.0 / np.array(option.initial)
+    option, strike = payoff.option, abs(float(at.scalar("strike")[0, 0]))
+    match option:
+        case Call(weights=weights) | Put(weights=weights):
+            shares = np.abs(weights)
+        case WorstOf(initial=initial) | BestOf(initial=initial):
+            shares = 1.0 / np.array(initial)
+        case _:
+            assert_never(option)
     level = strike if strike > 0.0 else (spots * shares).max(axis=1, keepdims=True)
     floor = np.divide(FLOOR * level, shares, out=np.zeros_like(spots), where=shares > 0.0)
     return np.maximum(floor, TINY_LEVEL)
 
 
-def _plane(problem: PricingProblem, at: Scenario, origin: Array) -> Plane:
-    until = times(problem, at)
+def _plane(process: BlackScholes, payoff: Bermudan, at: Scenario, origin: Array) -> Plane:
+    until = dates(payoff, at)
     sigma = np.maximum(at["volatility"][0, 0].numpy(), LEAST_VOLATILITY)
-    rho = float(correlation(problem.process, at)[0, 0, 1])
+    rho = float(correlation(process, at)[0, 0, 1])
     root = np.array([[1.0, 0.0], [rho, math.sqrt(max(1.0 - rho * rho, LEAST))]])
     turn = np.array([[math.cos(TURN), -math.sin(TURN)], [math.sin(TURN), math.cos(TURN)]])
     factor = sigma[:, None] * root @ turn
-    ticks = clock(problem.process, at, until)[0, 0].numpy()
+    ticks = clock(process, at, until)[0, 0].numpy()
     steps = np.maximum(np.diff(ticks, prepend=0.0), LEAST)
     return Plane(
-        problem=problem,
+        payoff=payoff,
         at=at,
         origin=origin,
         factor=factor,
         inverse=np.linalg.inv(factor),
-        carry=carry(problem.process, at, until)[0, 0].numpy(),
+        carry=carry(process, at, until)[0, 0].numpy(),
         half=0.5 * sigma**2,
         ticks=steps.cumsum(),
         spacings=np.sqrt(steps) / DENSITY,
-        paid=discount(problem.process, at, until)[0, 0].numpy(),
+        paid=discount(process, at, until)[0, 0].numpy(),
     )
 
 
-def supported(problem: PricingProblem) -> bool:
-    """Whether no step is so short that grids of its density would be too large."""
+def supported(problem: PricingProblem, process: BlackScholes, payoff: Bermudan) -> bool:
+    """Whether no step is so short that grids of its density would be too large, in the middle of the problem's Box."""
     middle = torch.from_numpy(0.5 * (problem.box.lower + problem.box.upper))[None]
-    return bool(_room(_plane(problem, scenario(problem, middle), np.zeros(2))) > 0.5 * SIDE)
+    return bool(_room(_plane(process, payoff, scenario(problem, middle), np.zeros(2))) > 0.5 * SIDE)
 
 
 def _room(plane: Plane) -> float:
@@ -142,8 +158,8 @@ def _priced(plane: Plane, start: Array) -> tuple[Array, Array, Array]:
     low = along <= 0.5 * (along.min() + along.max())
     result = np.zeros(len(start)), np.zeros_like(start), np.zeros((*start.shape, 2))
     for rows in (low, ~low):
-        for whole, part in zip(result, _priced(plane, start[rows]), strict=True):
-            whole[rows] = part
+        for whole, half in zip(result, _priced(plane, start[rows]), strict=True):
+            whole[rows] = half
     return result
 
 

@@ -1,15 +1,13 @@
 """One asset at discrete dates by backward induction: Gauss-Legendre between every edge of the contract.
 
-In y = ln S - G(t) (Black-Scholes) or y = S e^(-G(t)) (Bachelier), G the integral of the carry, a step is normal with
-the variance dv and the mean -dv / 2 or 0, so that the value after date k, in today's money and by state of the
-contract, is
+In the coordinate y of `pricing.references.clockwork` a step is normal, so that with its mean m and variance dv the
+value after event k, in today's money and by state of the contract, is
 
-    C_k(y) = integral of n((x - y - mean) / sqrt(dv)) / sqrt(dv) V_(k+1)(x) dx.
+    C_k(y) = integral of n((x - y - m) / sqrt(dv)) / sqrt(dv) V_(k+1)(x) dx.
 
 V is smooth between its edges (barriers, triggers, strikes, the exercise boundary, which is solved for), so panels
 that end there converge spectrally. Only the first step sees the spot: its density is differentiated, nothing else.
-Other parameters are differentiated through the whole induction, edges included. A discrete dividend is an event of its
-own, V(S) = V(max((1 - p) S - a, 0)).
+Other parameters are differentiated through the whole induction, edges included.
 
 References: Broadie & Yamamoto (2005); Andersen, Lake & Offengenden (2016) for integrals up to the exercise boundary.
 """
@@ -18,20 +16,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pricing.references import bachelier
-from pricing.references.black_scholes import TINY_LEVEL
-from pricing.references.contracts import Contract, contract
-from pricing.simulation.scenario import Scenario, clock, discount, growth, times
+from pricing.references import differences
+from pricing.references.clockwork import Clockwork, clockwork
+from pricing.references.contracts import Contract, DatedPayoff, contract
+from pricing.references.derivatives import ROWS
+from pricing.references.methods import Differentiated, Solved
+from pricing.simulation.scenario import Scenario
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import Bachelier
-from pricing.specs.schedule import Dividend
+from pricing.specs.process import Bachelier, BlackScholes
 from pricing.types import Array
 
 # Gauss-Legendre nodes of a panel, and its largest width in standard deviations of a step: rounding for a normal
@@ -39,188 +38,94 @@ from pricing.types import Array
 NODES, WIDTH = 12, 2.0
 # How far the grid reaches in standard deviations from today: less than 1e-17 of the mass lies outside.
 REACH = 9.0
-# A step of less than this standard deviation is taken to have it, so that certain steps stay integrable.
-LEAST_DEVIATION = 1e-5
 # Samples whose spots lie further apart than this many steps are priced one at a time, on grids of their own.
 SPAN = 400.0
-# Share of the lowest edge that spots below are taken as: the value is flat there.
-LEAST_SHARE = 1e-6
-# A dividend within so many years of a date is paid at it, before the spot is looked at: no step is shorter.
-SAME_TIME = 1e-6
-# What a dividend in proportion leaves is taken to be at least this share.
-LEAST_KEPT = 1e-12
 # Exercise counts as better than holding by more than this share; bisections of its boundary; a step for its slope.
 BETTER, BISECTIONS, SLOPE_STEP = 1e-11, 60, 1e-6
-
 # More dates than this are differenced by every parameter but the spot: the graph of an induction holds all its
-# densities.
-DIFFERENTIATED_DATES = 12
+# densities. Inductions that are differentiated whole in about a minute on one thread.
+DIFFERENTIATED_DATES, POINTS = 12, 1 << 7
 
+# Of what is settled after an event, by state, given y there. Shape: y any -> any state.
 Expectation = Callable[[Tensor], Tensor]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Clockwork:
-    """What a single sample's events look like: the contract's dates, and dividends.
+def method(problem: PricingProblem, process: Bachelier | BlackScholes, payoff: DatedPayoff) -> Differentiated | Solved:
+    """How a payoff on one asset is referenced.
 
-    Args:
-        marks: the number of the contract's date by event, None where there are dividends alone.
-        dividends: paid at an event, before the contract looks at the spot.
-        floor: the spot that dividends leave at least.
-        additive: y is the discounted spot itself.
-
-    Shape: carry, variances (from today), paid (discount factors): event.
+    Differentiated whole where that takes little memory, one row at a time if rows have grids of their own.
     """
-
-    carry: Tensor
-    variances: Tensor
-    paid: Tensor
-    marks: tuple[int | None, ...]
-    dividends: tuple[tuple[Dividend, ...], ...]
-    floor: float
-    additive: bool
-
-    def spot(self, y: Tensor, k: int) -> Tensor:
-        """S at event k, before dividends."""
-        return y * torch.exp(self.carry[k]) if self.additive else torch.exp(y + self.carry[k])
-
-    def coordinate(self, level: Tensor, k: int) -> Tensor:
-        """Y of a level at event k."""
-        if self.additive:
-            return level * torch.exp(-self.carry[k])
-        return level.clamp(min=TINY_LEVEL).log() - self.carry[k]
-
-    def left(self, spot: Tensor, k: int) -> Tensor:
-        """What the dividends of event k leave of S."""
-        for dividend in self.dividends[k]:
-            spot = (spot * (1.0 - dividend.proportion) - dividend.amount).clamp(min=self.floor)
-        return spot
-
-    def whole(self, level: Tensor, k: int) -> Tensor:
-        """The S of which the dividends of event k leave a level."""
-        for dividend in reversed(self.dividends[k]):
-            level = (level + dividend.amount) / max(1.0 - dividend.proportion, LEAST_KEPT)
-        return level
-
-    def lowest(self, k: int, low: Tensor, reach: Tensor) -> Tensor:
-        """The least y at event k: from today, or from the floor after an earlier dividend in cash."""
-        paid = [j for j in range(k) if any(dividend.amount for dividend in self.dividends[j])]
-        starts = [self.coordinate(torch.tensor(self.floor, dtype=torch.float64), j).detach() for j in paid]
-        return torch.stack([low, *(start - reach for start in starts)]).min()
-
-    def step(self, k: int) -> tuple[Tensor, Tensor]:
-        """Standard deviation and mean of the step that ends at event k."""
-        variance = self.variances[k] - self.variances[k - 1] if k else self.variances[k]
-        variance = variance.clamp(min=LEAST_DEVIATION**2)
-        return variance.sqrt(), variance * (0.0 if self.additive else -0.5)
+    if len(payoff.facts.dates) + len(process.facts.dividends) > DIFFERENTIATED_DATES:
+        grid = partial(greeks, process, payoff)
+        return Solved(kind="quadrature", grid=grid, points=differences.affordable(problem))
+    formula = partial(value, process, payoff)
+    if len(problem.features) == 1:
+        return Differentiated(kind="quadrature", formula=formula, rows=ROWS, points=None)
+    return Differentiated(kind="quadrature", formula=formula, rows=1, points=POINTS)
 
 
-def value(problem: PricingProblem, at: Scenario) -> Tensor:
-    """Value of a contract on one asset that looks at dates alone. Shape: -> batch."""
+def value(process: Bachelier | BlackScholes, payoff: DatedPayoff, at: Scenario) -> Tensor:
+    """Value of a payoff on one asset. Shape: -> batch."""
     spots = at["spot"][:, 0, 0]
-    shared = all(len(part) == 1 for name, part in at.parameters.items() if name != "spot")
+    shared = all(len(tensor) == 1 for name, tensor in at.parameters.items() if name != "spot")
     if shared:
-        works = _clockwork(problem, at)
+        works = clockwork(process, payoff, at)
         start = _start(at, works)
         if float(start.detach().max() - start.detach().min()) < SPAN * float(works.step(0)[0].detach()):
-            return _induction(contract(problem, at), works, start)
+            return _induction(contract(payoff, at), works, start)
     rows = [_row(at, i) for i in range(len(spots))]
-    return torch.cat([_single(problem, row) for row in rows])
+    return torch.cat([_single(process, payoff, row) for row in rows])
 
 
-def greeks(problem: PricingProblem, at: Scenario, spots: Array) -> tuple[Array, Array, Array]:
+def greeks(
+    process: Bachelier | BlackScholes, payoff: DatedPayoff, at: Scenario, spots: Array
+) -> tuple[Array, Array, Array]:
     """Value, delta and gamma at the spots, all other parameters alike. Shape: batch -> batch, three times."""
     x = torch.tensor(spots, dtype=torch.float64, requires_grad=True)
-    v = value(problem, Scenario(parameters={**at.detach().parameters, "spot": x[:, None, None]}))
+    v = value(process, payoff, Scenario(parameters={**at.detach().parameters, "spot": x[:, None, None]}))
     (delta,) = torch.autograd.grad(v.sum(), x, create_graph=True)
     (gamma,) = torch.autograd.grad(delta.sum(), x)
     return v.detach().numpy(), delta.detach().numpy(), gamma.numpy()
 
 
-def _single(problem: PricingProblem, at: Scenario) -> Tensor:
-    works = _clockwork(problem, at)
-    return _induction(contract(problem, at), works, _start(at, works))
+def _single(process: Bachelier | BlackScholes, payoff: DatedPayoff, at: Scenario) -> Tensor:
+    works = clockwork(process, payoff, at)
+    return _induction(contract(payoff, at), works, _start(at, works))
 
 
 def _row(at: Scenario, i: int) -> Scenario:
-    return Scenario(
-        parameters={name: part[i : i + 1] if len(part) > 1 else part for name, part in at.parameters.items()}
-    )
-
-
-def _clockwork(problem: PricingProblem, at: Scenario) -> Clockwork:
-    process = problem.process
-    until, marks, dividends = _events(problem, at)
-    carry = growth(process, at, until)[0, 0, :, 0]
-    if isinstance(process, Bachelier):
-        one = torch.ones(1, 1, dtype=torch.float64)
-        variances = torch.cat([bachelier.variance(process, at, one, end) for end in until[..., None].unbind(dim=2)])
-        variances = variances * torch.exp(-2.0 * carry)
-    else:
-        variances = at["volatility"][0, 0, 0].square() * clock(process, at, until)[0, 0]
-    return Clockwork(
-        carry=carry,
-        variances=variances,
-        paid=discount(process, at, until)[0, 0],
-        marks=marks,
-        dividends=dividends,
-        floor=_floor(problem, at),
-        additive=not process.facts.positive,
-    )
-
-
-def _events(
-    problem: PricingProblem, at: Scenario
-) -> tuple[Tensor, tuple[int | None, ...], tuple[tuple[Dividend, ...], ...]]:
-    """Times of the dates and of dividends up to the last, the date's number and the dividends of each."""
-    process, until = problem.process, times(problem, at)[:1]
-    ends = until[0, 0].unbind()
-    found: list[tuple[Tensor, int | None, list[Dividend]]] = [(end, k, []) for k, end in enumerate(ends)]
-    for dividend in process.facts.dividends:
-        same = [event for event in found if abs(float(event[0].detach()) - dividend.time) < SAME_TIME]
-        if same:
-            same[0][2].append(dividend)
-        elif dividend.time < float(ends[-1].detach()):
-            found.append((until.new_tensor(dividend.time), None, [dividend]))
-    found.sort(key=lambda event: float(event[0].detach()))
-    moments = torch.stack([event[0] for event in found])[None, None]
-    return moments, tuple(event[1] for event in found), tuple(tuple(event[2]) for event in found)
-
-
-def _floor(problem: PricingProblem, at: Scenario) -> float:
-    """A spot far below every edge."""
-    edges = contract(problem, at).edges
-    positive = [float(edge.detach()) for date in edges for edge in date if float(edge.detach()) > 0.0]
-    return max(LEAST_SHARE * min(positive, default=1.0), TINY_LEVEL)
+    rows = {name: tensor[i : i + 1] if len(tensor) > 1 else tensor for name, tensor in at.parameters.items()}
+    return Scenario(parameters=rows)
 
 
 def _start(at: Scenario, works: Clockwork) -> Tensor:
-    """Y today, of spots that are not far below every edge. Shape: -> batch."""
+    """The y of today, of spots that are not far below every edge. Shape: -> batch."""
     spots = at["spot"][:, 0, 0]
     return spots if works.additive else spots.clamp(min=works.floor).log()
 
 
 def _induction(paper: Contract, works: Clockwork, start: Tensor) -> Tensor:
     """Value at today's y. Shape: batch -> batch."""
-    after: Expectation | None = None
-    for k in reversed(range(len(works.paid))):
+    last, after = len(works.paid) - 1, _nothing(paper.states)
+    for k in reversed(range(last + 1)):
         mark = works.marks[k]
         levels = [] if mark is None else list(paper.edges[mark])
         if works.dividends[k]:
             levels.append(torch.tensor(works.floor, dtype=torch.float64))
         edges = [works.coordinate(works.whole(level, k), k) for level in levels]
-        if paper.exercise is not None and after is not None and mark is not None:
+        if paper.exercise is not None and mark is not None and k < last:
             nodes, _ = _panels(works, k, start.detach(), edges)
             edges = [*edges, *_boundary(paper.exercise, works, k, nodes=nodes.detach(), after=after)]
         nodes, weights = _panels(works, k, start.detach(), edges)
         left = works.left(works.spot(nodes, k), k)
-        held = torch.zeros(len(nodes), paper.states, dtype=torch.float64)
-        if after is not None:
-            held = after(works.coordinate(left, k) if works.dividends[k] else nodes)
+        held = after(works.coordinate(left, k) if works.dividends[k] else nodes)
         settled = held if mark is None else paper.settle(mark, left, held, works.paid[k])
         after = _expectation(nodes, weights[:, None] * settled, works.step(k))
-    assert after is not None
     return after(start)[:, 0]
+
+
+def _nothing(states: int) -> Expectation:
+    return lambda y: torch.zeros(len(y), states, dtype=torch.float64)
 
 
 def _expectation(nodes: Tensor, mass: Tensor, step: tuple[Tensor, Tensor]) -> Expectation:
@@ -243,7 +148,7 @@ def _panels(works: Clockwork, k: int, start: Tensor, edges: list[Tensor]) -> tup
     low, high = works.lowest(k, start.min() - reach, reach), start.max() + reach
     inner = sorted((edge for edge in edges if low < edge.detach() < high), key=lambda edge: float(edge.detach()))
     ends = torch.stack([low, *inner, high])
-    x, w = (torch.from_numpy(part) for part in np.polynomial.legendre.leggauss(NODES))
+    x, w = map(torch.from_numpy, np.polynomial.legendre.leggauss(NODES))
     nodes, weights = [], []
     for left, right in pairwise(ends):
         count = max(1, math.ceil(float((right - left).detach()) / (WIDTH * deviation)))

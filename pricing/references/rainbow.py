@@ -10,32 +10,55 @@ References: Stulz (1982); Johnson (1987); Genz (1992), Numerical computation of 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import assert_never
+
 import torch
 from torch import Tensor
 
 from pricing.references.black_scholes import TINY_LEVEL, TINY_VARIANCE, terminal
+from pricing.references.methods import Replicated
 from pricing.references.normal import bivariate, distribution, quantile
-from pricing.simulation.scenario import Scenario, correlation, times
+from pricing.references.replicates import PLAIN, VARIED
+from pricing.simulation.scenario import Scenario, correlation, dates
 from pricing.specs.european import BestOf, WorstOf
-from pricing.specs.problem import PricingProblem
+from pricing.specs.process import BlackScholes
 
+# P(Y <= x) of standard normals. Shape: x batch asset; correlation batch-or-1 asset asset -> batch.
+Law = Callable[[Tensor, Tensor], Tensor]
+
+# Paths of one replicate, and assets up to which they take no longer than others do.
+PATHS, QUICK = 1 << 11, 3
 # Conditional probabilities are kept this far from 0 and 1: their inverse has finite second derivatives.
 LEAST, MOST = 1e-100, 1.0 - 1e-15
 
 
-def ranked(problem: PricingProblem, at: Scenario, uniforms: Tensor | None = None) -> Tensor:
-    """Value of a worst-of or best-of.
+def method(process: BlackScholes, payoff: WorstOf | BestOf) -> Replicated:
+    """How a payoff on three assets or more is referenced."""
+    return Replicated(
+        sampled=partial(sampled, process, payoff),
+        dimension=payoff.assets - 1,
+        paths=PATHS,
+        points=max(PLAIN * QUICK**2 // payoff.assets**2, VARIED),
+        relative_error=0.0,
+        known="all",
+    )
 
-    Args:
-        uniforms: for three assets and more. Shape: path asset - 1.
 
-    Shape: -> batch.
-    """
-    process, payoff = problem.process, problem.payoff
-    assert isinstance(payoff, WorstOf | BestOf)
-    side, rank = (1.0 if payoff.side == "call" else -1.0), (1.0 if isinstance(payoff, WorstOf) else -1.0)
-    until = times(problem, at)
-    forward, paid, ticks = terminal(process, at, until)
+def ranked(process: BlackScholes, payoff: WorstOf | BestOf, at: Scenario) -> Tensor:
+    """Value of a worst-of or best-of of one or two assets. Shape: -> batch."""
+    return _value(process, payoff, at, _exact)
+
+
+def sampled(process: BlackScholes, payoff: WorstOf | BestOf, at: Scenario, uniforms: Tensor) -> Tensor:
+    """Value of a worst-of or best-of of any number of assets. Shape: uniforms path (asset - 1) -> batch."""
+    return _value(process, payoff, at, lambda x, rho: _sequential(x, rho, uniforms))
+
+
+def _value(process: BlackScholes, payoff: WorstOf | BestOf, at: Scenario, law: Law) -> Tensor:
+    side, rank = 1.0 if payoff.side == "call" else -1.0, _rank(payoff)
+    forward, paid, ticks = terminal(process, at, dates(payoff, at))
     level = forward[:, 0] / forward.new_tensor(payoff.initial)
     strike = at.scalar("strike")
     logs = level.clamp(min=TINY_LEVEL).log()
@@ -44,33 +67,42 @@ def ranked(problem: PricingProblem, at: Scenario, uniforms: Tensor | None = None
     covariance = correlation(process, at) * deviation[:, :, None] * deviation[:, None, :]
     half = 0.5 * torch.diagonal(covariance, dim1=1, dim2=2)
 
-    all_alike = probability(rank * (moneyness - half), covariance, uniforms)
+    all_alike = _probability(rank * (moneyness - half), covariance, law)
     paid_mass = all_alike if side == rank else 1.0 - all_alike
     owned = torch.zeros_like(paid_mass)
     eye = torch.eye(payoff.assets, dtype=torch.float64)
     for i in range(payoff.assets):
         turn = -rank * (eye - eye[i])
         turn[i] = -side * eye[i]
-        law = turn @ covariance @ turn.T
-        bound = rank * (logs - logs[:, i : i + 1] - 0.5 * torch.diagonal(law, dim1=1, dim2=2))
+        turned = turn @ covariance @ turn.T
+        bound = rank * (logs - logs[:, i : i + 1] - 0.5 * torch.diagonal(turned, dim1=1, dim2=2))
         own = side * (moneyness + half)[:, i : i + 1]
         bound = torch.cat([own, bound[:, :i], bound[:, i + 1 :]], dim=1)
         order = [i, *(j for j in range(payoff.assets) if j != i)]
-        owned = owned + level[:, i] * probability(bound, law[:, order][:, :, order], uniforms)
+        owned = owned + level[:, i] * _probability(bound, turned[:, order][:, :, order], law)
     return paid[:, 0] * side * (owned - strike[:, 0] * paid_mass)
 
 
-def probability(bound: Tensor, covariance: Tensor, uniforms: Tensor | None) -> Tensor:
+def _rank(payoff: WorstOf | BestOf) -> float:
+    """1 of the worst, -1 of the best."""
+    match payoff:
+        case WorstOf():
+            return 1.0
+        case BestOf():
+            return -1.0
+        case _:
+            assert_never(payoff)
+
+
+def _probability(bound: Tensor, covariance: Tensor, law: Law) -> Tensor:
     """P(Y <= bound) of centred normals. Shape: bound batch asset; covariance batch-or-1 asset asset -> batch."""
     deviation = torch.diagonal(covariance, dim1=1, dim2=2).clamp(min=TINY_VARIANCE).sqrt()
-    x = bound / deviation
-    if x.shape[1] == 1:
-        return distribution(x[:, 0])
-    rho = covariance / (deviation[:, :, None] * deviation[:, None, :])
-    if x.shape[1] == 2:
-        return bivariate(x[:, 0], x[:, 1], rho[:, 0, 1])
-    assert uniforms is not None
-    return _sequential(x, rho, uniforms)
+    return law(bound / deviation, covariance / (deviation[:, :, None] * deviation[:, None, :]))
+
+
+def _exact(x: Tensor, rho: Tensor) -> Tensor:
+    """The law of one or two normals. Shape: batch asset; batch-or-1 asset asset -> batch."""
+    return distribution(x[:, 0]) if x.shape[1] == 1 else bivariate(x[:, 0], x[:, 1], rho[:, 0, 1])
 
 
 def _sequential(x: Tensor, rho: Tensor, uniforms: Tensor) -> Tensor:

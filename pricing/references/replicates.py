@@ -1,68 +1,45 @@
-"""Sums of correlated lognormals by Monte Carlo that integrates one normal exactly, replicated for its standard error.
-
-A basket, or an average of one over dates, is B = sum_m a_m e^(c_m t + l_m), t one normal and l_m the rest. Where every
-amount and every c_m is positive it meets the strike at one t*, and
-
-    E[max(B - K, 0) | l] = sum_m a_m e^(l_m + c_m^2 / 2) N(c_m - t*) - K N(-t*);
-
-otherwise t moves the asset of the largest exposure alone, at the last date, and Black's formula holds given the
-others. Both are smooth in every parameter, so automatic differentiation gives every Greek; t* is refined by Newton
-steps that carry its derivatives. Where amounts alone move, the second derivatives are a formula,
-
-    d2V / da_i da_j = E[e^(c_i t* + l_i) e^(c_j t* + l_j) n(t*) / B'(t*)].
-
-References: Glasserman, Monte Carlo Methods in Financial Engineering (2003), 7.2.3.
-"""
+"""Replicated Monte Carlo: means over independent sets of points, whose spread is their standard error."""
 
 from __future__ import annotations
-
-import math
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from scipy.stats import qmc
 from torch import Tensor
 
-from pricing.references.black_scholes import TINY_VARIANCE, terminal
-from pricing.references.normal import distribution, lognormal, lognormal_digital, quantile
-from pricing.simulation.scenario import Scenario, correlation, scenario, times
-from pricing.specs.european import Call, Digital, Put
-from pricing.specs.payoff import Asian
+from pricing.references.derivatives import Derivatives, Order, differentiate
+from pricing.references.methods import Replicated
+from pricing.simulation.scenario import scenario
 from pricing.specs.problem import PricingProblem
+from pricing.types import Array
 
-# Paths of one replicate, fewer in many dimensions, which take longer and have less left to simulate; replicates, whose
-# spread is the standard error.
-PATHS, LEAST_PATHS, POINTS, REPLICATES = 1 << 11, 1 << 9, 1 << 14, 16
-# Newton steps for t*: ln B is convex and rises in t, so that they come from one side after the first and never leave;
-# and the last step's length, whose square is what is left.
-NEWTON_STEPS, LAST_STEP = 10, 1e-8
-# A rise of ln B by less than this per unit of t is none: without volatility t* is far out on its side.
-LEAST_RISE = 1e-12
-# Amounts below this are none: their exponentials stay finite where t* is far out.
-TINY_AMOUNT = 1e-200
-# No mass lies beyond: n(37) = 2e-298.
-FAR = 37.0
+REPLICATES = 16
+# Rows that take about a minute on one thread, those with dates and many paths, and those again with more features than
+# spots.
+PLAIN, DATED, VARIED = 1 << 8, 1 << 6, 1 << 4
+# Samples times paths times normals of a replicate's block: 100 MB or so with what differentiation keeps; at least so
+# many rows, which share their draws.
+BLOCK, LEAST_ROWS = 1 << 18, 4
 # Uniforms are kept this far from 0 and 1.
 MARGIN = 1e-15
 # Names the stream apart from every stream of the labels.
 STREAM = 0x5EFE
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sum:
-    """B = sum_m amounts_m e^(slopes_m t + noise_m).
+def replicated(
+    problem: PricingProblem, how: Replicated, features: Array, *, order: Order, seed: int
+) -> tuple[Derivatives, Derivatives]:
+    """Means over the replicates and their standard errors. Shape: features batch feature."""
+    rows = max(LEAST_ROWS, BLOCK // (how.paths * (how.dimension + 1)))
 
-    Shape: amounts batch term, slopes batch-or-1 term, noise batch-or-1 path term.
-    """
+    def run(replicate: int) -> Derivatives:
+        points = uniforms(how.paths, how.dimension, seed=seed, replicate=replicate)
+        return differentiate(lambda x: how.sampled(scenario(problem, x), points), features, order=order, rows=rows)
 
-    amounts: Tensor
-    slopes: Tensor
-    noise: Tensor
-
-    def parts(self, t: Tensor) -> Tensor:
-        """The terms at t. Shape: batch path -> batch path term."""
-        return self.amounts[:, None, :] * torch.exp(self.noise + self.slopes[:, None, :] * t[..., None])
+    runs = [run(replicate) for replicate in range(REPLICATES)]
+    stacked = [np.stack(column) for column in zip(*runs, strict=True)]
+    means = Derivatives(*(column.mean(axis=0) for column in stacked))
+    return means, Derivatives(*(column.std(axis=0, ddof=1) / np.sqrt(REPLICATES) for column in stacked))
 
 
 def uniforms(paths: int, dimension: int, *, seed: int, replicate: int) -> Tensor:
@@ -70,140 +47,3 @@ def uniforms(paths: int, dimension: int, *, seed: int, replicate: int) -> Tensor
     generator = np.random.default_rng([STREAM, seed, replicate])
     points = qmc.Sobol(max(dimension, 1), scramble=True, rng=generator).random(paths)
     return torch.from_numpy(points[:, :dimension].clip(MARGIN, 1.0 - MARGIN))
-
-
-def paths(dimension: int) -> int:
-    """Paths of one replicate, a power of two."""
-    count = PATHS
-    while count > LEAST_PATHS and count * dimension > POINTS:
-        count //= 2
-    return count
-
-
-def dimension(problem: PricingProblem) -> int:
-    """Normals that are simulated for a sum: all but one."""
-    payoff = problem.payoff
-    return problem.process.assets * (len(payoff.dates) if isinstance(payoff, Asian) else 1) - 1
-
-
-def exponential_sum(problem: PricingProblem, at: Scenario, points: Tensor) -> Tensor:
-    """Value of a call, put, digital or arithmetic Asian on Black-Scholes assets. Shape: points path normal -> batch."""
-    payoff = problem.payoff
-    assert isinstance(payoff, Call | Put | Digital | Asian)
-    order, direction = _axes(problem)
-    levels, factor, paid = _terms(problem, at, order)
-    amounts = levels * torch.exp(-0.5 * factor.square().sum(dim=2))
-    normals, strike = quantile(points), at.scalar("strike")
-    if min(payoff.weights) >= 0.0 and bool(((factor @ direction) >= 0.0).all()):
-        axes = torch.linalg.qr(torch.cat([direction[:, None], torch.eye(len(direction), dtype=torch.float64)], 1))[0]
-        parts = Sum(amounts=amounts, slopes=factor @ direction, noise=normals @ (factor @ axes[:, 1:]).mT)
-        moving = any(part.requires_grad for part in (parts.slopes, parts.noise, strike))
-        if not (moving or isinstance(payoff, Digital)):
-            return paid * _expanded(payoff, parts, strike)
-        inner = _risen(payoff, parts, strike)
-    else:
-        parts = Sum(amounts=amounts, slopes=factor[:, :, -1], noise=normals @ factor[:, :, :-1].mT)
-        inner = _last(payoff, parts, strike, payoff.weights[int(order[-1])])
-    return paid * inner.mean(dim=1)
-
-
-def _axes(problem: PricingProblem) -> tuple[Tensor, Tensor]:
-    """Assets by exposure and the direction of the sum's gradient in the normals, both in the middle of the Box."""
-    middle = scenario(problem, torch.from_numpy(0.5 * (problem.box.lower + problem.box.upper))[None])
-    every = torch.arange(problem.process.assets)
-    levels, factor, _ = _terms(problem, middle, every)
-    exposure = levels[0].reshape(-1, len(every))[-1] * middle["volatility"][0, 0]
-    order = exposure.abs().argsort()
-    levels, factor, _ = _terms(problem, middle, order)
-    return order, torch.nn.functional.normalize(levels[0] @ factor[0], dim=0)
-
-
-def _terms(problem: PricingProblem, at: Scenario, order: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Forward values of the terms, a factor A of their logarithms' covariance, and the discount factor.
-
-    Shape: order asset -> batch term, batch-or-1 term normal, batch-or-1.
-    """
-    payoff = problem.payoff
-    assert isinstance(payoff, Call | Put | Digital | Asian)
-    forward, paid, ticks = terminal(problem.process, at, times(problem, at))
-    count = len(payoff.dates) if isinstance(payoff, Asian) else 1
-    levels = (forward.new_tensor(payoff.weights)[order] / count * forward[:, :count, order]).flatten(1)
-    ticks = ticks[:, :count]
-    steps = torch.diff(ticks, dim=1, prepend=torch.zeros_like(ticks[:, :1])).clamp(min=TINY_VARIANCE).sqrt()
-    rho = correlation(problem.process, at)[:, order][:, :, order]
-    turned = at["volatility"][:, 0, order, None] * torch.linalg.cholesky(rho)
-    past = torch.ones(count, count, dtype=torch.float64).tril()
-    factor = torch.einsum("kj,bj,bic->bkijc", past, *_broadcast(steps, turned)).flatten(3).flatten(1, 2)
-    return levels, factor, paid[:, -1]
-
-
-def _broadcast(steps: Tensor, turned: Tensor) -> tuple[Tensor, Tensor]:
-    """Both with the larger number of rows."""
-    rows = max(len(steps), len(turned))
-    return steps.expand(rows, -1), turned.expand(rows, -1, -1)
-
-
-def _side(payoff: Call | Put | Digital | Asian) -> float:
-    called = isinstance(payoff, Call) or (isinstance(payoff, Digital | Asian) and payoff.side == "call")
-    return 1.0 if called else -1.0
-
-
-def _risen(payoff: Call | Put | Digital | Asian, parts: Sum, strike: Tensor) -> Tensor:
-    """Conditional expectation where B rises in t. Shape: strike batch-or-1 1 -> batch path."""
-    side, t = _side(payoff), _meets(parts, strike)
-    for _ in range(2 if isinstance(payoff, Digital) else 1):
-        terms = parts.parts(t)
-        rise = (terms * parts.slopes[:, None, :]).sum(dim=-1)
-        t = t - torch.where(rise > LEAST_RISE, (terms.sum(dim=-1) - strike) / rise.clamp(min=LEAST_RISE), 0.0)
-    if isinstance(payoff, Digital):
-        return payoff.cash * distribution(-side * t)
-    slopes = parts.slopes[:, None, :]
-    means = parts.amounts[:, None, :] * torch.exp(parts.noise + 0.5 * slopes.square())
-    return side * (
-        (means * distribution(side * (slopes - t[..., None]))).sum(dim=-1) - strike * distribution(-side * t)
-    )
-
-
-def _expanded(payoff: Call | Put | Asian, parts: Sum, strike: Tensor) -> Tensor:
-    """The mean of `_risen` as a quadratic form of the amounts, exact to second order. Shape: -> batch."""
-    side, t = _side(payoff), _meets(parts, strike).clamp(-FAR, FAR)[..., None]
-    fixed, slopes = parts.amounts.detach()[:, None, :], parts.slopes[:, None, :]
-    units = torch.exp(parts.noise + slopes * t)
-    held = torch.exp(parts.noise + 0.5 * slopes.square()) * distribution(side * (slopes - t))
-    value = (fixed * held).sum(dim=-1) - strike * distribution(-side * t[..., 0])
-    rise = (fixed * units * slopes).sum(dim=-1, keepdim=True)
-    mass = torch.exp(-0.5 * t.square()) / math.sqrt(2.0 * math.pi) / rise.clamp(min=LEAST_RISE)
-    bend = (units * mass).mT @ units / units.shape[1]
-    moved = parts.amounts - parts.amounts.detach()
-    slope = (moved * held.mean(dim=1)).sum(dim=-1)
-    return side * (value.mean(dim=1) + slope) + 0.5 * (moved[:, None] @ bend @ moved[..., None])[:, 0, 0]
-
-
-@torch.no_grad()
-def _meets(parts: Sum, strike: Tensor) -> Tensor:
-    """t* with B(t*) = K by Newton steps on ln B, far out where there is none. Shape: -> batch path."""
-    goal, slopes = strike.clamp(min=TINY_AMOUNT).log(), parts.slopes[:, None, :]
-    logs = parts.amounts.clamp(min=TINY_AMOUNT).log()[:, None, :] + parts.noise
-    t = torch.zeros(logs.shape[:2], dtype=torch.float64)
-    for _ in range(NEWTON_STEPS):
-        terms = logs + slopes * t[..., None]
-        total = torch.logsumexp(terms, dim=-1)
-        rise = (torch.exp(terms - total[..., None]) * slopes).sum(dim=-1)
-        step = (total - goal) / rise.clamp(min=LEAST_RISE)
-        t = t - step
-        if float(step.abs().max()) < LAST_STEP:
-            break
-    return t
-
-
-def _last(payoff: Call | Put | Digital | Asian, parts: Sum, strike: Tensor, weight: float) -> Tensor:
-    """Conditional expectation where t moves the last term alone. Shape: strike batch-or-1 1 -> batch path."""
-    terms = parts.amounts[:, None, :] * torch.exp(parts.noise)
-    gap = strike - terms[..., :-1].sum(dim=-1)
-    variance = parts.slopes[:, None, -1].square()
-    last = terms[..., -1] * torch.exp(0.5 * variance)
-    weight = math.copysign(1.0, weight)
-    side = weight * _side(payoff)
-    if isinstance(payoff, Digital):
-        return payoff.cash * lognormal_digital(weight * last, weight * gap, variance, sign=side)
-    return lognormal(weight * last, weight * gap, variance, sign=side)

@@ -11,8 +11,6 @@ References: Glasserman, Monte Carlo Methods in Financial Engineering (2003), 7.2
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -23,6 +21,9 @@ from pricing.estimators.contribute import contribution
 from pricing.labels import derivatives
 from pricing.monte_carlo import Expectation, prepare
 from pricing.monte_carlo import replicate as simulated
+from pricing.references.bermudan import RULE_ERROR
+from pricing.references.derivatives import Derivatives, Order
+from pricing.references.methods import Resimulated, ResimulatedKind
 from pricing.simulation.smoothing import stated_bias
 from pricing.specs.draws import Draws
 from pricing.specs.estimator import Bridge, Estimator, Frozen, Pathwise, Smoothed
@@ -31,13 +32,6 @@ from pricing.specs.parameters import PARAMETERS
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import with_steps
 from pricing.types import Array
-
-Parts = tuple[Array, Array, Array]
-Order = Literal[0, 1, 2]
-Kind = Literal[
-    "resimulated (same simulator, other estimator, seed and steps)",
-    "resimulated (same simulator and estimator, other seed and steps)",
-]
 
 # Relative bias of a gamma at the money that smoothing may have: less than the noise of the paths below.
 SMOOTHED = Smoothed(gamma_bias=1e-3)
@@ -49,7 +43,8 @@ SEVERAL, TERMS = Frozen(paths=1 << 17, degree=4), 256
 # Times the steps of the labels' grids.
 FINER = 2
 REPLICATES = 16
-# Points that take about a minute on one thread, and numbers of a path by passes that each of them may take for that.
+# Points that take about a minute on one thread, twice as long under local volatility and where a barrier is bridged
+# under Heston, and numbers of a path by passes that each of them may take for that.
 POINTS, BUDGET = 64, 1 << 25
 # Paths of one replicate, whatever they cost; a path is taken to cost at least so many numbers.
 LEAST_PATHS, MOST_PATHS, LEAST_NUMBERS = 1 << 7, 1 << 13, 4
@@ -58,17 +53,7 @@ LEAST_PATHS, MOST_PATHS, LEAST_NUMBERS = 1 << 7, 1 << 13, 4
 OWN = 24
 
 
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """A problem on its finer grid, what estimates its value and gradient, and what its Hessian, if anything does."""
-
-    problem: PricingProblem
-    first: Estimator
-    second: Estimator | None
-    kind: Kind
-
-
-def plan(problem: PricingProblem) -> Plan:
+def method(problem: PricingProblem) -> Resimulated:
     """How the problem is resimulated.
 
     Raises:
@@ -81,13 +66,20 @@ def plan(problem: PricingProblem) -> Plan:
         contribution(problem, first, seed=0)
     elif payoff.decided == "holder":
         first = FROZEN if problem.payoff.assets == 1 else replace(SEVERAL, degree=_degree(problem))
-    own: Kind = "resimulated (same simulator and estimator, other seed and steps)"
-    other: Kind = "resimulated (same simulator, other estimator, seed and steps)"
+    own: ResimulatedKind = "resimulated (same simulator and estimator, other seed and steps)"
+    other: ResimulatedKind = "resimulated (same simulator, other estimator, seed and steps)"
     alone = isinstance(first, Bridge | Frozen)
     second: Estimator | None = first if alone else SMOOTHED
     if bridged(problem):
         second = None  # `pricing.specs.refusals.require_differentiable` says why
-    return Plan(problem=finer(problem), first=first, second=second, kind=own if alone else other)
+    return Resimulated(
+        kind=own if alone else other,
+        problem=finer(problem),
+        first=first,
+        second=second,
+        points=POINTS // 2 if problem.process.facts.level_noise or bridged(problem) else POINTS,
+        relative_error=RULE_ERROR if payoff.decided == "holder" else 0.0,
+    )
 
 
 def _degree(problem: PricingProblem) -> int:
@@ -102,24 +94,18 @@ def bridged(problem: PricingProblem) -> bool:
     return problem.process.facts.bridge == "own steps" and problem.payoff.facts.decided == "always"
 
 
-def points(problem: PricingProblem) -> int:
-    """How many points take about a minute on one thread, two where a barrier is bridged under Heston."""
-    return POINTS // 2 if problem.process.facts.level_noise or bridged(problem) else POINTS
-
-
 def finer(problem: PricingProblem) -> PricingProblem:
     """The problem with more time steps, if its process has any."""
     return replace(problem, process=with_steps(problem.process, FINER))
 
 
-def reference(problem: PricingProblem, features: Array, *, order: Order, seed: int) -> tuple[Parts, Parts]:
+def reference(how: Resimulated, features: Array, *, order: Order, seed: int) -> tuple[Derivatives, Derivatives]:
     """Value, gradient and Hessian with their errors, zeros beyond the order and of a Hessian that nothing estimates.
 
     Of what is smoothed the errors count the stated bias in, as that share of the largest entry over the samples.
 
     Shape: features batch feature.
     """
-    how = plan(problem)
     second = how.second or how.first
     order = order if how.second is not None else min(order, 1)
     own = int(stream("reference", seed=seed).integers(1 << 62))
@@ -129,16 +115,15 @@ def reference(problem: PricingProblem, features: Array, *, order: Order, seed: i
         low = _runs(how.problem, how.first, features, order=1, seed=own)
         runs = [*low[:2], _runs(how.problem, second, features, order=2, seed=own)[2]]
     samples, dimension = features.shape
-    empty = [np.zeros((REPLICATES, *shape)) for shape in ((samples,), (samples, dimension), (samples, dimension**2))]
-    empty[2] = empty[2].reshape(REPLICATES, samples, dimension, dimension)
-    whole = [*runs, *empty[len(runs) :]]
-    means = [part.mean(axis=0) for part in whole]
-    biases = [abs(stated_bias(part)["relative_gamma"]) for part in (how.first, how.first, second)]
-    errors = [
-        np.hypot(part.std(axis=0, ddof=1) / np.sqrt(REPLICATES), bias * np.abs(mean).max(axis=0))
-        for part, mean, bias in zip(whole, means, biases, strict=True)
-    ]
-    return (means[0], means[1], means[2]), (errors[0], errors[1], errors[2])
+    shapes = (samples,), (samples, dimension), (samples, dimension, dimension)
+    runs += [np.zeros((REPLICATES, *shape)) for shape in shapes[len(runs) :]]
+    means = Derivatives(*(run.mean(axis=0) for run in runs))
+    biases = [abs(stated_bias(estimator)["relative_gamma"]) for estimator in (how.first, how.first, second)]
+    errors = (
+        np.hypot(run.std(axis=0, ddof=1) / np.sqrt(REPLICATES), bias * np.abs(mean).max(axis=0))
+        for run, mean, bias in zip(runs, means, biases, strict=True)
+    )
+    return means, Derivatives(*errors)
 
 
 def paths(problem: PricingProblem, estimator: Estimator, *, order: int) -> int:
@@ -169,4 +154,4 @@ def _runs(problem: PricingProblem, estimator: Estimator, features: Array, *, ord
         return derivatives(expectation, x[rows], order=order, directions=None if units is None else units[rows])
 
     runs = [simulated(simulation, len(x), measure, index=index, seed=seed) for index in range(REPLICATES)]
-    return [torch.stack(part).numpy() for part in zip(*runs, strict=True)]
+    return [torch.stack(column).numpy() for column in zip(*runs, strict=True)]

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pricing.specs.diffusion import Diffusion
+from pricing.specs.payoff import Payoff
 from pricing.specs.problem import PricingProblem
 from pricing.specs.schedule import Piece
 
@@ -50,9 +51,13 @@ def scenario(problem: PricingProblem, features: Tensor) -> Scenario:
 
 
 def times(problem: PricingProblem, at: Scenario) -> Tensor:
+    """The problem's dates in years, the maturity last. Shape: -> batch-or-1 1 date."""
+    return dates(problem.payoff, at)
+
+
+def dates(payoff: Payoff, at: Scenario) -> Tensor:
     """The payoff's dates in years, the maturity last. Shape: -> batch-or-1 1 date."""
-    shares = problem.payoff.facts.dates
-    return at["maturity"] * at["maturity"].new_tensor(shares)
+    return at["maturity"] * at["maturity"].new_tensor(payoff.facts.dates)
 
 
 def correlation(process: Diffusion, at: Scenario) -> Tensor:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from pricing.draws import stream, uniforms
-from pricing.references.discounted_forward import forward
+from pricing.references.discounted_forward import affine_payment
 from pricing.specs.problem import PricingProblem
 from pruning.certificates.chart import Chart, Form, chart
 from pruning.certificates.jets import Jet, affordable, middle, reach, sweep
@@ -87,7 +87,7 @@ def prove_shape(
     Raises:
         PruningError: an activation with a kink, whose gamma is not a function.
     """
-    if forward(problem) is None:
+    if affine_payment(problem) is None:
         return []
     proof = prove(network, problem, tolerance=tolerance, budget=budget, seed=seed)
     t = proof.chart.coordinates(proof.points)
@@ -158,7 +158,7 @@ def contract_of(network: Network, problem: PricingProblem, features: Tensor) -> 
     Raises:
         PruningError: the forward is not affine in the features.
     """
-    payment = forward(problem)
+    payment = affine_payment(problem)
     if payment is None:
         raise PruningError("problem: shapes are proven of calls and puts on a basket as functions of their spots alone")
     slope, constant = torch.from_numpy(payment.slope), payment.constant

@@ -105,13 +105,11 @@ def _by(pair: str) -> str:
 
 
 def _cancels(payoff: Payoff) -> str:
-    match payoff:
-        case BasketPayoff(weights=weights) | Bermudan(option=BasketPayoff(weights=weights)) if (
-            min(weights) < 0.0 < max(weights)
-        ):
-            return ",\nwhich says little of weights of both signs: entries of H cancel in it, their errors do not"
-        case _:
-            return ""
+    weights = payoff.facts.weights
+    if weights is None or not min(weights) < 0.0 < max(weights):
+        return ""
+    return ",
+which says little of weights of both signs: entries of H cancel in it, their errors do not"
 
 
 def judged(reference: ReferenceQuality, evaluation: EvaluationFacts) -> str:

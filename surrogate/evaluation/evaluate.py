@@ -11,6 +11,7 @@ from pricing.domain import Box
 from pricing.draws import stream, uniforms
 from pricing.errors import InvalidSpec
 from pricing.references import reference as references
+from pricing.references.methods import Known
 from pricing.specs.problem import PricingProblem
 from pricing.types import Array
 from surrogate.evaluation.accuracy import Prediction, hessian_r2, predict, r2
@@ -25,7 +26,7 @@ from surrogate.report.sources import SimulatedLabels
 from surrogate.spec import EvaluationSpec
 
 # Which second derivatives are unjudged, and why, by what the reference knows.
-UNJUDGED: Mapping[references.Known, str] = {
+UNJUDGED: Mapping[Known, str] = {
     "spots": "second derivatives by features other than spots, which replicates of an exercise rule do not estimate",
     "nothing": "gamma and all other second derivatives, which the bridges of a continuous barrier under Heston leave "
     "wrong by several percent or more",

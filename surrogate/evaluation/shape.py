@@ -1,12 +1,10 @@
-"""No-arbitrage statements, looked at on points of the Box; `pruning.shape` proves them on all of it."""
+"""No-arbitrage statements, looked at on points of the Box; `pruning.certificates.shape` proves them on all of it."""
 
 from __future__ import annotations
 
 import numpy as np
-import torch
 
-from pricing.simulation.scenario import discount, growth, scenario, times
-from pricing.specs.european import Call, Put
+from pricing.references.discounted_forward import payments
 from pricing.specs.problem import PricingProblem
 from pricing.types import Array
 from surrogate.evaluation.accuracy import Prediction
@@ -27,7 +25,7 @@ def shape_checks(
 
     Shape: batch feature ->.
     """
-    due = payment(problem, features)
+    due = payments(problem, features)
     if due is None:
         return ()
     amount, slope = due
@@ -47,22 +45,3 @@ def shape_checks(
         ShapeCheck(statement=name, worst_violation=max(float(worst), 0.0), holds=bool(worst <= tolerance))
         for name, worst in statements.items()
     )
-
-
-def payment(problem: PricingProblem, features: Array) -> tuple[Array, Array] | None:
-    """D (F - K) of a call, D (K - F) of a put, and its slopes by the spots; None of other payoffs.
-
-    Shape: batch feature -> batch; batch spot.
-    """
-    process, payoff = problem.process, problem.payoff
-    if not isinstance(payoff, Call | Put) or process.facts.dividends:
-        return None
-    x = torch.from_numpy(features).requires_grad_()
-    at = scenario(problem, x)
-    until = times(problem, at)
-    forward = at["spot"][:, 0] * torch.exp(growth(process, at, until))[:, 0, -1]
-    sign = 1.0 if payoff.side == "call" else -1.0
-    due = forward @ x.new_tensor(payoff.weights) - at.scalar("strike")[:, 0]
-    amount = sign * discount(process, at, until)[:, 0, -1] * due
-    (slope,) = torch.autograd.grad(amount.sum(), x)
-    return amount.detach().numpy(), slope[:, problem.box.columns("spot")].numpy()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 import QuantLib
 
 from pricing.domain import Feature
-from pricing.references.reference import reference
+from pricing.references.reference import Reference, reference
 from pricing.specs.payoff import Payoff
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Process
@@ -19,6 +21,7 @@ from pricing.types import Array
 # One date and day count for all: an Actual/365 year fraction of whole days is exact.
 TODAY = QuantLib.Date(2, 1, 2026)
 DAYS = 365.0
+REFERENCE = Path(__file__).parents[2] / "reference"
 
 
 @pytest.fixture
@@ -72,3 +75,21 @@ def bumped() -> Callable[..., tuple[Array, Array]]:
         return gradient, (up - down) / (2.0 * moves.diagonal())[:, None]
 
     return differences
+
+
+@pytest.fixture
+def assert_finite() -> Callable[[Reference], None]:
+    """That nothing of a reference is NaN or infinite."""
+
+    def check(got: Reference) -> None:
+        for numbers in (got.value, got.gradient, got.hessian):
+            assert np.isfinite(numbers).all()
+
+    return check
+
+
+@pytest.fixture
+def andersen_broadie() -> Callable[[int], list[dict[str, str]]]:
+    """The published Bermudan max-calls on so many assets, one row a spot."""
+    rows = list(csv.DictReader((REFERENCE / "andersen_broadie.csv").read_text().splitlines()))
+    return lambda assets: [row for row in rows if row["assets"] == str(assets)]

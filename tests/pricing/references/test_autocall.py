@@ -10,7 +10,8 @@ from torch import Tensor
 
 from pricing.domain import Feature
 from pricing.references import autocall, replicates
-from pricing.references.reference import differentiate, kind, reference
+from pricing.references.derivatives import differentiate
+from pricing.references.reference import kind, reference
 from pricing.simulation.scenario import scenario
 from pricing.specs.payoff import Autocall
 from pricing.specs.problem import PricingProblem
@@ -37,7 +38,8 @@ def process(assets: int) -> BlackScholes:
 
 
 def valued(problem: PricingProblem, points: Tensor, features: Tensor) -> Tensor:
-    return autocall.value(problem, scenario(problem, features), points)
+    assets = problem.process.assets
+    return autocall.value(process(assets), note(assets), scenario(problem, features), points)
 
 
 @pytest.mark.parametrize("features", [{}, {"volatility": (0.1, 0.5), "maturity": (0.5, 2.0)}])

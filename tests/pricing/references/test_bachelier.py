@@ -20,7 +20,7 @@ Build = Callable[..., PricingProblem]
 SINGLE = Bachelier(volatilities=(20.0,), correlation=((1.0,),))
 
 
-def test_the_basket_is_the_one_of_pricing_analytic(long_short: PricingProblem) -> None:
+def test_the_basket_is_the_one_of_the_written_out_greeks(long_short: PricingProblem) -> None:
     features = long_short.box.from_uniforms(np.random.default_rng(1).random((16, long_short.box.dimension)))
     ours, theirs = reference(long_short, features), greeks(long_short, features)
     assert ours.kind == "closed form"
@@ -29,7 +29,7 @@ def test_the_basket_is_the_one_of_pricing_analytic(long_short: PricingProblem) -
     assert np.allclose(ours.hessian, theirs.gamma, rtol=1e-9, atol=1e-12)
 
 
-def test_every_parameter_has_the_greek_of_pricing_analytic() -> None:
+def test_every_parameter_has_its_written_out_greek() -> None:
     process = Bachelier(
         volatilities=(20.0, 30.0),
         correlation=((1.0, 0.3), (0.3, 1.0)),

@@ -27,7 +27,8 @@ def on(payoff: Call | Put | Digital, **changes: object) -> PricingProblem:
 
 def value(payoff: Call | Put | Digital, **changes: object) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     problem = on(payoff, **changes)
-    return series(payoff, problem, scenario(problem, X)).numpy()
+    assert isinstance(problem.process, Merton)
+    return series(problem.process, payoff, scenario(problem, X)).numpy()
 
 
 def black(spot: float, strike: float, rate: float, deviation: float) -> float:

@@ -212,10 +212,10 @@ def miss(value: float, published: Published) -> float:
 @pytest.mark.parametrize("name", CASES)
 def test_references_are_what_was_published(name: str) -> None:
     published = CASES[name]
-    found = reference(published.problem, np.array([published.spots]), order=0)
-    error = 0.0 if found.standard_error is None else found.standard_error[0]
+    got = reference(published.problem, np.array([published.spots]), order=0)
+    error = 0.0 if got.standard_error is None else got.standard_error[0]
     assert error < 2e-3 * published.high + 1e-5 * max(published.spots)
-    assert miss(found.value[0], published) <= published.tolerance + ERRORS * error
+    assert miss(got.value[0], published) <= published.tolerance + ERRORS * error
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from pricing.errors import InvalidSpec, NonFiniteLabels
-from pricing.references.reference import Known, affordable, kind, method, reference
+from pricing.references.methods import Known
+from pricing.references.reference import affordable, kind, method, reference
 from pricing.specs.base import load
 from pricing.specs.european import BestOf, Call
 from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, Payoff

@@ -71,7 +71,7 @@ def test_it_agrees_with_exact_references(problem: Build, process: Process, payof
     x = np.full((2, process.assets), 1.0) * np.array([[97.0], [108.0]])
     exact = reference(case, x)
     assert not exact.kind.startswith("resimulated")
-    means, errors = resimulated.reference(case, x, order=2, seed=1)
+    means, errors = resimulated.reference(resimulated.method(case), x, order=2, seed=1)
     for mean, error, right in zip(means, errors, (exact.value, exact.gradient, exact.hessian), strict=True):
         assert (np.abs(mean - right) <= 4.0 * error + BIAS * np.abs(right).max()).all()
         assert (error < 0.2 * np.abs(right).max()).all()
@@ -88,7 +88,7 @@ def test_early_exercise_on_several_assets_agrees_with_quadrature(
     x = np.array([[95.0, 100.0], [110.0, 105.0]])
     exact = reference(case, x)
     assert exact.kind == "plane quadrature"
-    means, errors = resimulated.reference(case, x, order=2, seed=1)
+    means, errors = resimulated.reference(resimulated.method(case), x, order=2, seed=1)
     for mean, error, right in zip(means, errors, (exact.value, exact.gradient, exact.hessian), strict=True):
         assert (np.abs(mean - right) <= 4.0 * error + BIAS * np.abs(right).max()).all()
 
@@ -102,34 +102,34 @@ def test_a_rule_on_many_assets_keeps_to_few_terms() -> None:
             maturity=1.0,
             features=(Feature(name="spot", lower=(0.5,) * assets, upper=(1.5,) * assets),),
         )
-        rule = resimulated.plan(case).first
+        rule = resimulated.method(case).first
         assert isinstance(rule, Frozen)
         assert rule.degree == degree
 
 
 def test_errors_of_what_is_smoothed_count_its_bias_in(problem: Build) -> None:
     case, x = problem(CASH, AVERAGE, 1.0), np.array([[100.0]])
-    (_, _, hessian), (_, _, error) = resimulated.reference(case, x, order=2, seed=1)
+    (_, _, hessian), (_, _, error) = resimulated.reference(resimulated.method(case), x, order=2, seed=1)
     assert error[0, 0, 0] > resimulated.SMOOTHED.gamma_bias * abs(hessian[0, 0, 0]) > 0.0
 
 
 def test_lower_orders_are_zeros_beyond(problem: Build) -> None:
     case, x = problem(CASH, AVERAGE, 1.0), np.array([[100.0]])
-    (value, gradient, hessian), (error, *_) = resimulated.reference(case, x, order=0, seed=1)
+    (value, gradient, hessian), (error, *_) = resimulated.reference(resimulated.method(case), x, order=0, seed=1)
     assert value[0] > 10.0 * error[0] > 0.0
     assert not gradient.any()
     assert not hessian.any()
 
 
 def test_another_seed_is_another_sample(problem: Build) -> None:
-    case, x = problem(CASH, AVERAGE, 1.0), np.array([[100.0]])
-    first, again, other = (resimulated.reference(case, x, order=0, seed=seed)[0][0][0] for seed in (1, 1, 2))
+    how, x = resimulated.method(problem(CASH, AVERAGE, 1.0)), np.array([[100.0]])
+    first, again, other = (resimulated.reference(how, x, order=0, seed=seed)[0].value for seed in (1, 1, 2))
     assert first == again != other
 
 
 def test_grids_are_finer_and_paths_fewer_where_they_cost_more(problem: Build) -> None:
     case = problem(STOCHASTIC, CALL, 1.0)
-    how = resimulated.plan(case)
+    how = resimulated.method(case)
     assert isinstance(how.problem.process, Heston)
     assert how.problem.process.steps == 32
     assert how.second is not None
@@ -143,14 +143,14 @@ def test_a_hessian_that_nothing_estimates_is_zero_beside_values_and_deltas(
     """In + out = vanilla of value and delta; only the Hessian is left out."""
     monkeypatch.setattr(resimulated, "REPLICATES", 4)
     monkeypatch.setattr(resimulated, "MOST_PATHS", 1 << 10)
-    x, found = np.array([[95.0], [110.0]]), list[Reference]()
+    x, halves = np.array([[95.0], [110.0]]), list[Reference]()
     right = reference(problem(STOCHASTIC, CALL, 1.0), x)
     for knock in ("in", "out"):
         barrier = Barrier(strike=100.0, barrier=85.0, direction="down", knock=knock)
-        found.append(reference(problem(STOCHASTIC, barrier, 1.0), x, seed=1))
-        assert found[-1].known == "nothing"
-        assert not found[-1].hessian.any()
-    one, other = found
+        halves.append(reference(problem(STOCHASTIC, barrier, 1.0), x, seed=1))
+        assert halves[-1].known == "nothing"
+        assert not halves[-1].hessian.any()
+    one, other = halves
     assert one.standard_error is not None
     assert other.standard_error is not None
     noise = one.standard_error + other.standard_error
@@ -160,4 +160,4 @@ def test_a_hessian_that_nothing_estimates_is_zero_beside_values_and_deltas(
 
 def test_what_nothing_simulates_is_refused(problem: Build) -> None:
     with pytest.raises(InvalidSpec, match="bridge"):
-        resimulated.plan(problem(CASH, Barrier(strike=100.0, barrier=85.0, direction="down", knock="out"), 1.0))
+        resimulated.method(problem(CASH, Barrier(strike=100.0, barrier=85.0, direction="down", knock="out"), 1.0))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pricing.domain import Box, Feature
-from pricing.references.reference import Known
+from pricing.references.methods import Known
 from pricing.specs.european import Call
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier

@@ -7,7 +7,8 @@ import pytest
 
 from pricing.errors import InvalidSpec
 from pricing.references import reference as references
-from pricing.references.reference import Known, Reference
+from pricing.references.methods import Known
+from pricing.references.reference import Reference
 from pricing.specs.problem import PricingProblem
 from surrogate.evaluation.evaluate import UNJUDGED, as_prediction, evaluate, reference, reference_quality
 from surrogate.functions.network import Network

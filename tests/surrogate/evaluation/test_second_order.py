@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from pricing.domain import Feature
-from pricing.references.reference import Known, Reference, reference
+from pricing.references.methods import Known
+from pricing.references.reference import Reference, reference
 from pricing.specs.european import Call
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from msgspec.structs import replace as change
 
+from pricing.references.discounted_forward import payments
 from pricing.specs.european import Call, Digital, Put
 from pricing.specs.problem import PricingProblem
 from surrogate.evaluation.accuracy import predict
 from surrogate.evaluation.evaluate import reference
-from surrogate.evaluation.shape import payment, shape_checks
+from surrogate.evaluation.shape import shape_checks
 from surrogate.functions.network import Network
 
 
@@ -47,5 +48,5 @@ def test_shape_checks_find_each_violation(student: Network, call: PricingProblem
 def test_other_payoffs_have_no_statements(call: PricingProblem) -> None:
     digital, features = change(call, payoff=Digital(weights=(0.7, 0.3), strike=1.0)), np.ones((3, 2))
     exact = reference(call, features)
-    assert payment(digital, features) is None
+    assert payments(digital, features) is None
     assert shape_checks(exact, exact, problem=digital, features=features, tolerance=0.0) == ()

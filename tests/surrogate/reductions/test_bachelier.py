@@ -8,8 +8,8 @@ import torch
 from msgspec.structs import replace
 
 from pricing.domain import Feature
-from pricing.references import bachelier as closed_form
-from pricing.references.reference import reference
+from pricing.references.methods import Differentiated
+from pricing.references.reference import method, reference
 from pricing.simulation.scenario import scenario
 from pricing.specs.european import Call, Digital, Put
 from pricing.specs.problem import PricingProblem
@@ -62,9 +62,11 @@ def reduced(problem: PricingProblem) -> Reduction:
 def exactly(reduction: Reduction, features: torch.Tensor) -> torch.Tensor:
     """The scaled formula with the canonical problem's closed form for the network."""
     canonical = reduction.canonical
+    how = method(canonical)
+    assert isinstance(how, Differentiated)
 
     def h(u: torch.Tensor) -> torch.Tensor:
-        return closed_form.linear(canonical, scenario(canonical, u))
+        return how.formula(scenario(canonical, u))
 
     return evaluate([reduction.value], features, h)[0][:, 0]
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from pricing.domain import Feature
 from pricing.references import black_scholes, fourier, rainbow
 from pricing.references.reference import reference
-from pricing.simulation.scenario import Scenario, scenario
+from pricing.simulation.scenario import scenario
 from pricing.specs.european import Call, Digital, Put, WorstOf
 from pricing.specs.payoff import Barrier, Payoff
 from pricing.specs.problem import PricingProblem
@@ -53,7 +53,8 @@ HESTON = Heston(
 )
 OUT = Barrier(strike=1.0, barrier=0.7, direction="down", knock="out")
 
-Formula = Callable[[PricingProblem, Scenario], Tensor]
+# Of a process, a payoff and a scenario.
+Formula = Callable[..., Tensor]
 CASES: dict[str, tuple[Process, Payoff, tuple[Feature, ...], Formula]] = {
     "call": (SINGLE, Call(weights=(1.0,), strike=1.0), (STRIKE, MATURITY, VOLATILITY, RATE), black_scholes.single),
     "two puts": (SINGLE, Put(weights=(2.0,), strike=2.0), (MATURITY, SCALE, DIVIDEND), black_scholes.single),
@@ -90,7 +91,8 @@ def test_scaling_is_exact(name: str) -> None:
     assert reduction.canonical.box.distance(u.detach().numpy()).max() <= 1e-12
     (local,) = evaluate([reduction.local_amplitude], u)
     (amplitude,) = evaluate([reduction.amplitude], x)
-    value = (amplitude / local)[:, 0] * formula(reduction.canonical, scenario(reduction.canonical, u))
+    canonical = reduction.canonical
+    value = (amplitude / local)[:, 0] * formula(canonical.process, canonical.payoff, scenario(canonical, u))
     (slope,) = torch.autograd.grad(value.sum(), x)
     np.testing.assert_allclose(value.detach().numpy(), exact.value, rtol=1e-8, atol=1e-9)
     np.testing.assert_allclose(slope.numpy(), exact.gradient, rtol=1e-7, atol=1e-7)

@@ -1,0 +1,45 @@
+"""Closed forms of forward-start options, whose strike is set at t as a share K of the basket.
+
+Black-Scholes, one asset: given S_t the option is one on S_T / S_t, so with the forwards F
+
+    V = D_T w E[(S_T - K S_t)^+] = D_T w Black(F_T, K F_t, sigma^2 (T - t)).
+
+Bachelier: w . S_T - K w . S_t is Gaussian.
+
+References: Rubinstein (1991), Pay now, choose later.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from pricing.references.bachelier import variance
+from pricing.references.black_scholes import terminal
+from pricing.references.normal import gaussian, lognormal
+from pricing.simulation.scenario import Scenario, dates, discount, growth
+from pricing.specs.payoff import ForwardStart
+from pricing.specs.process import Bachelier, BlackScholes
+
+
+def single(process: BlackScholes, payoff: ForwardStart, at: Scenario) -> Tensor:
+    """Value on one asset without dividends in cash; a negative weight swaps call and put. Shape: -> batch."""
+    forward, paid, ticks = terminal(process, at, dates(payoff, at))
+    (weight,) = payoff.weights
+    sign = 1.0 if (payoff.side == "call") == (weight > 0.0) else -1.0
+    strike = abs(weight) * at.scalar("strike")[:, 0] * forward[:, 0, 0]
+    spread = at["volatility"][:, 0, 0].square() * (ticks[:, 1] - ticks[:, 0])
+    return paid[:, 1] * lognormal(abs(weight) * forward[:, 1, 0], strike, spread, sign=sign)
+
+
+def basket(process: Bachelier, payoff: ForwardStart, at: Scenario) -> Tensor:
+    """Value on any number of assets. Shape: -> batch."""
+    until, strike = dates(payoff, at), at.scalar("strike")
+    weights = until.new_tensor(payoff.weights)
+    amounts = torch.stack([-strike * weights, weights.expand(len(strike), -1)], dim=1)
+    mean = (at["spot"] * torch.exp(growth(process, at, until)[:, 0]) * amounts).sum(dim=(1, 2))
+    sign = math.copysign(1.0, 1.0 if payoff.side == "call" else -1.0)
+    spread = variance(process, at, amounts, until)
+    return discount(process, at, until)[:, 0, -1] * gaussian(mean, torch.zeros_like(mean), spread, sign=sign)

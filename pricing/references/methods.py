@@ -1,0 +1,110 @@
+"""The ways in which a problem is referenced, each with what it needs.
+
+All tell their kind, how many points take about a minute on one thread (None where that is more than anybody asks for),
+what value and gradient may be off beside the other errors, and which second derivatives they know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from torch import Tensor
+
+from pricing.references.differences import Grid
+from pricing.simulation.scenario import Scenario
+from pricing.specs.estimator import Estimator
+from pricing.specs.problem import PricingProblem
+
+FormulaKind = Literal["closed form", "fourier", "quadrature"]
+GridKind = Literal["quadrature", "pde", "plane quadrature"]
+ResimulatedKind = Literal[
+    "resimulated (same simulator, other estimator, seed and steps)",
+    "resimulated (same simulator and estimator, other seed and steps)",
+]
+Kind = FormulaKind | GridKind | Literal["replicates"] | ResimulatedKind
+# Of which pairs of features second derivatives are known.
+Known = Literal["all", "spots", "nothing"]
+# Value at a scenario, and the same given uniforms. Shape: -> batch; path coordinate -> batch.
+Formula = Callable[[Scenario], Tensor]
+Sampled = Callable[[Scenario, Tensor], Tensor]
+
+# Errors of value and gradient relative to the forward, that the tests hold the deterministic kinds to.
+RELATIVE_ERRORS: Mapping[FormulaKind | GridKind, float] = {
+    "closed form": 1e-12,
+    "fourier": 1e-9,
+    "quadrature": 1e-8,
+    "pde": 1e-6,
+    "plane quadrature": 1e-4,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Differentiated:
+    """A formula that is differentiated, so many rows at once."""
+
+    kind: FormulaKind
+    formula: Formula
+    rows: int
+    points: int | None
+    known: ClassVar[Known] = "all"
+
+    @property
+    def relative_error(self) -> float:
+        """Of value and gradient."""
+        return RELATIVE_ERRORS[self.kind]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Solved:
+    """A solution on a grid of spots, by differences in the other features."""
+
+    kind: GridKind
+    grid: Grid
+    points: int | None
+    known: ClassVar[Known] = "all"
+
+    @property
+    def relative_error(self) -> float:
+        """Of value and gradient beside what the differences miss."""
+        return RELATIVE_ERRORS[self.kind]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replicated:
+    """A value given uniforms of so many paths and coordinates, on replicates that are differentiated."""
+
+    sampled: Sampled
+    dimension: int
+    paths: int
+    points: int
+    relative_error: float
+    known: Known
+    kind: ClassVar[Kind] = "replicates"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resimulated:
+    """The package's own simulation again.
+
+    Args:
+        problem: on a finer grid, if it has one.
+        first: what estimates its value and gradient.
+        second: what estimates its Hessian, if anything does.
+    """
+
+    kind: ResimulatedKind
+    problem: PricingProblem
+    first: Estimator
+    second: Estimator | None
+    points: int
+    relative_error: float
+
+    @property
+    def known(self) -> Known:
+        """The whole Hessian, or nothing of it."""
+        return "nothing" if self.second is None else "all"
+
+
+Method = Differentiated | Solved | Replicated | Resimulated
