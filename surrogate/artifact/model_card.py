@@ -6,9 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 
 from pricing.specs.base import load
-from pricing.specs.european import BasketPayoff
 from pricing.specs.labels import LabelSpec
-from pricing.specs.payoff import Bermudan, Payoff
+from pricing.specs.payoff import Payoff
 from pricing.specs.problem import PricingProblem
 from surrogate.artifact.manifest import Certificate, DifferenceProof, Manifest
 from surrogate.artifact.sentences import show_bounds, show_network, show_outputs, show_r2
@@ -108,8 +107,7 @@ def _cancels(payoff: Payoff) -> str:
     weights = payoff.facts.weights
     if weights is None or not min(weights) < 0.0 < max(weights):
         return ""
-    return ",
-which says little of weights of both signs: entries of H cancel in it, their errors do not"
+    return ",\nwhich says little of weights of both signs: entries of H cancel in it, their errors do not"
 
 
 def judged(reference: ReferenceQuality, evaluation: EvaluationFacts) -> str:
