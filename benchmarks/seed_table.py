@@ -66,7 +66,7 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Budget:
+class Effort:
     """How much of everything; smoke is for CI and proves only that the pipeline runs."""
 
     hidden: tuple[int, ...]
@@ -76,7 +76,7 @@ class Budget:
     iterations: int
 
 
-FULL = Budget(
+FULL = Effort(
     hidden=(128,) * 6,
     labels=LabelSpec(
         samples=16_384,
@@ -91,7 +91,7 @@ FULL = Budget(
     epochs=60,
     iterations=1000,
 )
-SMOKE = Budget(
+SMOKE = Effort(
     hidden=(16,) * 6,
     labels=LabelSpec(samples=256, paths=64, replicates=2, order=1, draws=Draws(pilot=64)),
     fine_tuning_samples=64,
@@ -132,26 +132,26 @@ def timed(work: Callable[[], Result]) -> tuple[Result, float]:
     return work(), time.perf_counter() - start
 
 
-def run(seed: int, budget: Budget) -> list[dict[str, Any]]:
+def run(seed: int, effort: Effort) -> list[dict[str, Any]]:
     """All rows of one seed."""
     problem = make_problem(seed)
     generator = torch.Generator().manual_seed(seed)
 
     def label() -> Labels:
-        return make_labels(problem, sample_features(problem, budget.labels, seed=seed), budget.labels, seed=seed)
+        return make_labels(problem, sample_features(problem, effort.labels, seed=seed), effort.labels, seed=seed)
 
     labels, label_seconds = timed(label)
     whole = from_labels(labels)
     values = Dataset(x=whole.x, y=whole.y)
-    few = whole.rows(slice(budget.fine_tuning_samples))
-    polish = LevenbergMarquardt(starts=1, short=1, finalists=1, long=budget.iterations)
+    few = whole.rows(slice(effort.fine_tuning_samples))
+    polish = LevenbergMarquardt(starts=1, short=1, finalists=1, long=effort.iterations)
     value_only = TrainingSpec(loss=SobolevLoss(order=0), optimisers=(LBFGS(iterations=100),))
     sobolev = TrainingSpec(loss=SobolevLoss(order=1), optimisers=(polish,))
-    adam = Adam(epochs=budget.epochs, batch=128, learning_rate=1e-3, single_precision=True)
+    adam = Adam(epochs=effort.epochs, batch=128, learning_rate=1e-3, single_precision=True)
     vanilla = TrainingSpec(loss=SobolevLoss(order=0), optimisers=(adam,))
 
     oversized, training = timed(
-        lambda: fit(values, NetworkSpec(hidden=budget.hidden), vanilla, generator=generator).network
+        lambda: fit(values, NetworkSpec(hidden=effort.hidden), vanilla, generator=generator).network
     )
     spec = PruningSpec(
         method="significance", parameters=PARAMETERS, stages=4, schedule="geometric", fine_tuning=value_only
@@ -165,7 +165,7 @@ def run(seed: int, budget: Budget) -> list[dict[str, Any]]:
         lambda: train(pruned, Dataset(x=few.x, y=y, gradient=gradient), sobolev, generator=generator).network
     )
     final, finishing = timed(lambda: train(pruned, few, sobolev, generator=generator).network)
-    starts = LevenbergMarquardt(starts=8, short=40, finalists=1, long=budget.iterations)
+    starts = LevenbergMarquardt(starts=8, short=40, finalists=1, long=effort.iterations)
     scratch_spec = TrainingSpec(loss=SobolevLoss(order=1), optimisers=(starts,))
     small = NetworkSpec(hidden=final.widths[1:-1])
     scratch, scratching = timed(lambda: fit(few, small, scratch_spec, generator=generator).network)

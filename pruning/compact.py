@@ -12,9 +12,9 @@ from surrogate.functions.activations import ACTIVATIONS
 from surrogate.functions.network import Network
 
 
-def put(parts: Sequence[Tensor], index: int, part: Tensor) -> tuple[Tensor, ...]:
-    """The parts with one of them replaced."""
-    return (*parts[:index], part, *parts[index + 1 :])
+def put(tensors: Sequence[Tensor], index: int, new: Tensor) -> tuple[Tensor, ...]:
+    """The tensors with one of them replaced."""
+    return (*tensors[:index], new, *tensors[index + 1 :])
 
 
 def fold(network: Network, layer: int, keep: Tensor, constants: Tensor) -> Network:

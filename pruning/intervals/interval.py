@@ -141,8 +141,8 @@ def multiply(a: Interval, b: Interval) -> Interval:
 
 def add(a: Interval, b: Interval) -> Interval:
     """Elementwise sum."""
-    found = Interval(a.lower + b.lower, a.upper + b.upper)
-    return found.widen(EPSILON * found.magnitude)
+    total = Interval(a.lower + b.lower, a.upper + b.upper)
+    return total.widen(EPSILON * total.magnitude)
 
 
 def subtract(a: Interval, b: Interval) -> Interval:
@@ -153,8 +153,8 @@ def subtract(a: Interval, b: Interval) -> Interval:
 def square(a: Interval) -> Interval:
     """Elementwise square: the product of an interval with itself forgets that it is never negative."""
     least = a.lower.clamp(min=0.0) - a.upper.clamp(max=0.0)
-    found = Interval(least * least, a.magnitude * a.magnitude)
-    wide = found.widen(EPSILON * found.magnitude + TINY)
+    squares = Interval(least * least, a.magnitude * a.magnitude)
+    wide = squares.widen(EPSILON * squares.magnitude + TINY)
     return Interval(wide.lower.clamp(min=0.0), wide.upper)
 
 

@@ -53,8 +53,8 @@ def ntk_sap(network: Network, evidence: Evidence, *, discrepancy: Discrepancy) -
         for batch in torch.split(inputs, SHARED):
             theta = drawn(network, evidence.generator)
             gradients = torch.autograd.grad(discrepancy(theta, masks, batch, evidence.generator), masks)
-            total = [sum_ + part for sum_, part in zip(total, gradients, strict=True)]
-    return tuple((part * mask.detach()).abs() for part, mask in zip(total, masks, strict=True))
+            total = [before + gradient for before, gradient in zip(total, gradients, strict=True)]
+    return tuple((each * mask.detach()).abs() for each, mask in zip(total, masks, strict=True))
 
 
 def drawn(network: Network, generator: torch.Generator) -> Network:
@@ -94,7 +94,7 @@ def trace(theta: Network, masks: Scores, inputs: Tensor, generator: torch.Genera
     squares = replace(
         rows, left=tuple(left.square() for left in rows.left), right=tuple(right.square() for right in rows.right)
     ).combine(torch.ones_like(rows.residual))
-    return torch.stack([(mask.square() * part).sum() for mask, part in zip(masks, squares, strict=True)]).sum()
+    return torch.stack([(mask.square() * each).sum() for mask, each in zip(masks, squares, strict=True)]).sum()
 
 
 def masked(theta: Network, masks: Scores) -> Network:

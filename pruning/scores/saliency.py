@@ -38,14 +38,14 @@ def salience(network: Network, evidence: Evidence) -> Scores:
     """|w dL/dw|. At a trained optimum the mean gradient is near 0, and this near noise."""
     rows = loss_rows(network, evidence.dataset, evidence.spec.rows, evidence.generator)
     gradient = rows.combine(torch.full_like(rows.residual, 1.0 / len(evidence.dataset)))
-    return tuple((weight * part).abs() for weight, part in zip(network.weights, gradient, strict=True))
+    return tuple((weight * slope).abs() for weight, slope in zip(network.weights, gradient, strict=True))
 
 
 def salience_per_sample(network: Network, evidence: Evidence) -> Scores:
     """mean_n |w dL_n/dw|, which never cancels."""
     rows = loss_rows(network, evidence.dataset, evidence.spec.rows, evidence.generator)
     gradient = rows.absolute(torch.full_like(rows.residual, 1.0 / len(evidence.dataset)))
-    return tuple(weight.abs() * part for weight, part in zip(network.weights, gradient, strict=True))
+    return tuple(weight.abs() * slope for weight, slope in zip(network.weights, gradient, strict=True))
 
 
 def obd(network: Network, evidence: Evidence) -> Scores:
@@ -55,7 +55,7 @@ def obd(network: Network, evidence: Evidence) -> Scores:
     """
     rows = ROWS[evidence.spec.rows](network, evidence.dataset, evidence.generator)
     half = 0.5 / len(evidence.dataset)
-    return tuple(half * weight.square() * part for weight, part in zip(network.weights, rows.squares(), strict=True))
+    return tuple(half * weight.square() * bend for weight, bend in zip(network.weights, rows.squares(), strict=True))
 
 
 def node_significance(network: Network, evidence: Evidence, enclosure: Enclosure) -> Scores:
@@ -64,11 +64,11 @@ def node_significance(network: Network, evidence: Evidence, enclosure: Enclosure
     Delta and gamma are taken along the inputs, each in units of its spread over the samples, as in the Sobolev loss.
     """
     spread = torch.diag(evidence.scaling.x_scale)
-    parts = [SIGNIFICANCE[target](network, enclosure, spread) for target in evidence.spec.targets]
-    totals = [sum(float(layer.sum()) for layer in part) or 1.0 for part in parts]
+    by_target = [SIGNIFICANCE[target](network, enclosure, spread) for target in evidence.spec.targets]
+    totals = [sum(float(layer.sum()) for layer in scores) or 1.0 for scores in by_target]
     return tuple(
         torch.stack([layer / total for layer, total in zip(same, totals, strict=True)]).sum(dim=0)
-        for same in zip(*parts, strict=True)
+        for same in zip(*by_target, strict=True)
     )
 
 
