@@ -70,7 +70,7 @@ def ranges(name: ActivationName, jet: Jet) -> list[Interval]:
 
 
 def through(phi: Sequence[Interval], jet: Jet) -> Jet:
-    """The jet of phi(a)."""
+    """The jet of phi(a). Shape: phi[i] (box, 1, width) -> a jet of the same width."""
     orders = [phi[0]]
     if len(jet.orders) > 1:
         orders.append(multiply(phi[1], jet.orders[1]))
@@ -95,7 +95,7 @@ def _slopes_through(phi: Sequence[Interval], jet: Jet) -> tuple[Interval, ...]:
 
 
 def onward(weight: Tensor, bias: Tensor, jet: Jet) -> Jet:
-    """The jet of W h + b."""
+    """The jet of W h + b. Shape: weight out in, bias (out,) -> a jet of width out."""
     return Jet(
         orders=tuple(affine(weight, each, bias if i == 0 else None) for i, each in enumerate(jet.orders)),
         slopes=tuple(affine(weight, slope) for slope in jet.slopes),
@@ -117,7 +117,10 @@ def reach(slope: Interval, radius: Tensor) -> Tensor:
 
 
 def sweep(network: Network, form: LinearForm, tangents: Interval, t: Interval, *, order: int) -> tuple[Jet, Jet]:
-    """The jets of the outputs over sub-boxes and, without slopes, at their middles; ``form`` is the first layer's."""
+    """The jets of the outputs over sub-boxes and, without slopes, at their middles; ``form`` is the first layer's.
+
+    Shape: t (box, coordinate) -> orders (box, 1 or direction, output).
+    """
     jet = start(form, tangents, t, order=order)
     centre = start(form, tangents, middle(t), order=order, sloped=False)
     for layer, (weight, bias) in enumerate(zip(network.weights[1:], network.biases[1:], strict=True), start=1):
@@ -138,5 +141,5 @@ def affordable(widths: Sequence[int], slopes: int) -> int:
 
 
 def middle(t: Interval) -> Interval:
-    """The middles of sub-boxes, as sub-boxes."""
+    """The middles of sub-boxes, as sub-boxes. Shape: box coordinate -> box coordinate."""
     return Interval(t.middle, t.middle)

@@ -61,7 +61,10 @@ class Yardstick:
 
 @dataclass(frozen=True, kw_only=True)
 class Proof:
-    """The chart of a network's Box and its cover by sub-boxes; quantity i is the violation of statement i."""
+    """The chart of a network's Box and its cover by sub-boxes; quantity i is the violation of statement i.
+
+    Shape: points (batch, input), scale one a statement.
+    """
 
     chart: BoxChart
     cover: Cover
@@ -154,6 +157,8 @@ def prove(network: Network, problem: PricingProblem, *, tolerance: float, budget
 
 def yardstick_of(network: Network, problem: PricingProblem, features: Tensor) -> Yardstick:
     """Forward, direction and scales; the rounding of the forward goes into ``slack``.
+
+    Shape: batch input ->.
 
     Raises:
         PruningError: the forward is not affine in the features.

@@ -61,7 +61,10 @@ def enclose(
 
 
 def in_batches(network: Network, box: Interval, rows: int) -> list[Interval]:
-    """The boxes of a batch of one dimension, as many at a time as have affine forms of so many rows that fit."""
+    """The boxes of a batch of one dimension, as many at a time as have affine forms of so many rows that fit.
+
+    Shape: box input -> fewer boxes input, each.
+    """
     if box.lower.ndim != 2:
         return [box]
     size = boxes_at_once(network, rows)

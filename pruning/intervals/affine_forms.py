@@ -47,7 +47,7 @@ class AffineForm:
 
     @property
     def interval(self) -> Interval:
-        """What the form can be."""
+        """What the form can be. Shape: -> ... width."""
         slack = EPSILON * (self.center.abs() + self.radius)
         return Interval(self.center - self.radius, self.center + self.radius).widen(slack)
 
@@ -74,7 +74,7 @@ class AffineForm:
         )
 
     def scale(self, alpha: Tensor, shift: Tensor, fresh: Tensor) -> AffineForm:
-        """alpha v + shift + e fresh, of a form without alpha and fresh."""
+        """alpha v + shift + e fresh, of a form without alpha and fresh. Shape: ... width, each."""
         center, radius = alpha * self.center, alpha.abs() * self.radius
         slack = 4 * EPSILON * (center.abs() + shift.abs() + radius)
         return AffineForm(
@@ -89,7 +89,7 @@ class AffineForm:
 
 @dataclass(frozen=True, kw_only=True)
 class Span:
-    """An interval and, where affine forms are asked for, the form that made it narrower."""
+    """An interval and, where affine forms are asked for, the form that made it narrower. Shape: ... width."""
 
     interval: Interval
     form: AffineForm | None
@@ -141,7 +141,7 @@ def _stretched(interval: Interval, constants: Tensor | None) -> Interval:
 
 
 def span(interval: Interval, method: EnclosureMethod) -> Span:
-    """Independent entries in intervals: the box of inputs."""
+    """Independent entries in intervals: the box of inputs. Shape: ... width ->."""
     if method == "interval":
         return Span(interval=interval, form=None)
     error = EPSILON * interval.magnitude

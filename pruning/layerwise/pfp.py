@@ -49,12 +49,12 @@ NodeChoice = Callable[[Tensor, int, Tensor], Tensor]
 
 
 def surest(scores: Tensor, count: int, clocks: Tensor) -> Tensor:  # noqa: ARG001
-    """The most sensitive nodes, as they are."""
+    """The most sensitive nodes, as they are. Shape: width, width -> width."""
     return top(scores, count).to(scores.dtype)
 
 
 def drawn(scores: Tensor, count: int, clocks: Tensor) -> Tensor:
-    """The first nodes to come up, unbiased."""
+    """The first nodes to come up, unbiased. Shape: width, width -> width."""
     arrivals = torch.where(scores > 0, clocks / scores, torch.inf)
     kept = top(-arrivals, count)
     later = arrivals[~kept].min() if count < len(scores) else torch.tensor(torch.inf)
@@ -64,7 +64,10 @@ def drawn(scores: Tensor, count: int, clocks: Tensor) -> Tensor:
 
 
 def partly_drawn(scores: Tensor, count: int, clocks: Tensor) -> Tensor:
-    """Nodes that are expected at least once in the draws that ``count`` takes, and the rest drawn."""
+    """Nodes that are expected at least once in the draws that ``count`` takes, and the rest drawn.
+
+    Shape: width, width -> width.
+    """
     chances = scores / scores.sum()
     sure = top(scores, min(count, int((chances >= 1.0 / _draws(chances, count)).sum())))
     factors = sure.to(scores.dtype)
@@ -89,7 +92,7 @@ def draws(scores: Tensor, accuracy: float) -> float:
 
 
 def counts_at(scores: Sequence[Tensor], accuracy: float) -> list[int]:
-    """Nodes that every layer keeps for one accuracy, at least one."""
+    """Nodes that every layer keeps for one accuracy, at least one. Shape: width, per layer ->."""
     counts = []
     for layer in scores:
         total = float(layer.sum())

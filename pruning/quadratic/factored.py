@@ -59,7 +59,7 @@ class Factored:
 
 
 def factored(rows: Rows, index: Tensor, scale: Tensor, dtype: torch.dtype) -> Factored:
-    """The columns ``index`` of rows, divided by ``scale``."""
+    """The columns ``index`` of rows, divided by ``scale``. Shape: column, column ->."""
 
     def flat(factors: Sequence[Tensor]) -> tuple[Tensor, ...]:
         # Numbers below the least normal one would slow every product down a hundredfold and weigh nothing.

@@ -60,7 +60,7 @@ def _merges(network: Network, enclosure: Enclosure) -> Iterator[tuple[Network, f
 
 
 def constants_of(network: Network, evidence: Evidence) -> tuple[Tensor, ...] | None:
-    """What removed nodes are replaced by; None for the middles of their intervals."""
+    """What removed nodes are replaced by; None for the middles of their intervals. Shape: -> width, per layer 0..L."""
     if evidence.spec.fold == "middle":
         return None
     return means(network, evidence.dataset.x * evidence.scaling.x_scale + evidence.scaling.x_mean)

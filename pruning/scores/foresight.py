@@ -34,7 +34,7 @@ class LossOfWeights:
     theta: Tensor
 
     def loss(self, temperature: float = 1.0) -> Tensor:
-        """The Sobolev loss, or the cross-entropy of logits over a temperature."""
+        """The Sobolev loss, or the cross-entropy of logits over a temperature. Shape: -> scalar."""
         data = self.objective.dataset
         if data.has_classes:
             return cross_entropy(outputs(self.objective.at(self.theta), data.x) / temperature, data.y)
@@ -70,14 +70,20 @@ def loss_of_weights(network: Network, evidence: Evidence) -> LossOfWeights:
 
 
 def snip(network: Network, evidence: Evidence) -> Scores:
-    """|w dL/dw|, the derivative of the loss by the mask; the mean over samples comes before the absolute value."""
+    """|w dL/dw|, the derivative of the loss by the mask; the mean over samples comes before the absolute value.
+
+    Shape: -> out in, per layer.
+    """
     given = loss_of_weights(network, evidence)
     (gradient,) = torch.autograd.grad(given.loss(), given.theta)
     return given.layers((given.theta * gradient).detach().abs())
 
 
 def grasp(network: Network, evidence: Evidence) -> Scores:
-    """w (H g), signed: without w, ||g||^2 changes by -2 w (H g), so what stays has the largest gradient norm."""
+    """w (H g), signed: without w, ||g||^2 changes by -2 w (H g), so what stays has the largest gradient norm.
+
+    Shape: -> out in, per layer.
+    """
     given = loss_of_weights(network, evidence)
     (gradient,) = torch.autograd.grad(given.loss(TEMPERATURE), given.theta, create_graph=True)
     (product,) = torch.autograd.grad((gradient * gradient.detach()).sum(), given.theta)
@@ -93,6 +99,8 @@ def synflow(network: Network, evidence: Evidence) -> Scores:  # noqa: ARG001
 
     Biases are 0 and activations the identity; only then is the flow R of every layer, and into and out of every node,
     the same. Each layer is divided by its mean row sum, so that R overflows at no depth.
+
+    Shape: -> out in, per layer.
     """
     sums = [weight.abs().sum(dim=1).mean() for weight in network.weights]
     sizes = [w.abs() / mean.where(mean > 0, 1.0) for w, mean in zip(network.weights, sums, strict=True)]

@@ -45,6 +45,8 @@ def ntk_sap(network: Network, evidence: Evidence, *, discrepancy: Discrepancy) -
     `INPUTS` inputs, ``draws`` times; every `SHARED` of them meet new weights. Of the given weights the score knows
     which are 0, of the samples nothing. But `prune_weights` removes what no sample feels, at the given weights, before
     anything that this ranks.
+
+    Shape: -> out in, per layer.
     """
     masks = tuple(mask.to(network.dtype).requires_grad_() for mask in masks_of(network))
     total = [torch.zeros_like(weight) for weight in network.weights]
@@ -80,7 +82,10 @@ def mean_square_slope(activation: ActivationName) -> float:
 
 
 def perturbed(theta: Network, masks: Scores, inputs: Tensor, generator: torch.Generator) -> Tensor:
-    """How far a random step moves the outputs: sum_i || f(z_i; theta o m) - f(z_i; (theta + D) o m) ||^2."""
+    """How far a random step moves the outputs: sum_i || f(z_i; theta o m) - f(z_i; (theta + D) o m) ||^2.
+
+    Shape: out in, per layer; batch input -> scalar.
+    """
     steps = [torch.randn(w.shape, generator=generator, dtype=w.dtype) for w in theta.weights]
     moved = tuple(weight + PERTURBATION * step for weight, step in zip(theta.weights, steps, strict=True))
     here, there = masked(theta, masks), masked(replace(theta, weights=moved), masks)
@@ -88,7 +93,10 @@ def perturbed(theta: Network, masks: Scores, inputs: Tensor, generator: torch.Ge
 
 
 def trace(theta: Network, masks: Scores, inputs: Tensor, generator: torch.Generator) -> Tensor:
-    """sum_i || m o df(z_i; theta o m)/dW ||^2, the kernel's trace; the square of an outer product is one too."""
+    """sum_i || m o df(z_i; theta o m)/dW ||^2, the kernel's trace; the square of an outer product is one too.
+
+    Shape: out in, per layer; batch input -> scalar.
+    """
     labels = inputs.new_zeros(len(inputs), theta.widths[-1])
     rows = gauss_newton(masked(theta, masks), Dataset(x=inputs, y=labels), generator)
     squares = replace(
