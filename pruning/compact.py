@@ -12,9 +12,9 @@ from surrogate.functions.activations import ACTIVATIONS
 from surrogate.functions.network import Network
 
 
-def put(parts: Sequence[Tensor], index: int, part: Tensor) -> tuple[Tensor, ...]:
-    """The parts with one of them replaced."""
-    return (*parts[:index], part, *parts[index + 1 :])
+def put(tensors: Sequence[Tensor], index: int, new: Tensor) -> tuple[Tensor, ...]:
+    """The tensors with one of them replaced. Shape: any, new as the one it replaces."""
+    return (*tensors[:index], new, *tensors[index + 1 :])
 
 
 def fold(network: Network, layer: int, keep: Tensor, constants: Tensor) -> Network:
@@ -73,7 +73,10 @@ def _without_linear_biases(network: Network) -> Network:
 
 
 def spread(smaller: Network, places: Sequence[Tensor], like: Network) -> Network:
-    """A compacted network in its old shape: the nodes that are gone have neither weights nor bias."""
+    """A compacted network in its old shape: the nodes that are gone have neither weights nor bias.
+
+    Shape: places (kept,) each -> weights out in, per layer, of ``like``.
+    """
     weights, biases = [], []
     for layer, (weight, bias) in enumerate(zip(like.weights, like.biases, strict=True)):
         wide, offsets = torch.zeros_like(weight), torch.zeros_like(bias)

@@ -31,7 +31,10 @@ AnyNetwork = TypeVar("AnyNetwork", Network, torch.nn.Sequential)
 
 @dataclass(frozen=True, kw_only=True)
 class Pruned(Generic[AnyNetwork]):
-    """A pruned network of the kind that was given, its masks (True = kept) and what happened, as JSON takes it."""
+    """A pruned network of the kind that was given, its masks (True = kept) and what happened, as JSON takes it.
+
+    Shape: masks out in, per layer.
+    """
 
     network: AnyNetwork
     masks: tuple[Tensor, ...]

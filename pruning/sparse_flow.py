@@ -57,6 +57,8 @@ def prune_flow(
         states: raw units; whose trajectories the scores are measured on and whose likelihood is maximised.
         spec: target, method and schedule; ``fine_tuning`` would first fit the given field's outputs.
 
+    Shape: states (batch, d).
+
     Raises:
         ImpossibleSparsity: the target leaves no field; raised before any work.
     """
@@ -88,6 +90,8 @@ def learn_states(
     states: Tensor, spec: FlowSpec, pruning: PruningSpec | None, *, generator: torch.Generator, progress: Progress
 ) -> Flow:
     """The flow of a table sampler: trained from the Gaussian of the states and, if asked for, pruned.
+
+    Shape: states (batch, d).
 
     Raises:
         SurrogateError: the states have no density.

@@ -52,6 +52,8 @@ class Evidence:
         standardisation: takes a network in raw units to the dataset's.
         training: all samples, raw units, the element type they came in.
         domain: the inputs that bounds hold for, raw units; without one, the least and largest of ``training``.
+
+    Shape: domain and `box` (feature,).
     """
 
     dataset: Dataset
@@ -63,7 +65,7 @@ class Evidence:
 
     @property
     def box(self) -> Interval:
-        """The inputs that bounds hold for, raw units, float64."""
+        """The inputs that bounds hold for, raw units, float64. Shape: -> (feature,)."""
         if self.domain is not None:
             return self.domain
         return Interval(self.training.x.amin(dim=0).double(), self.training.x.amax(dim=0).double())

@@ -30,16 +30,16 @@ SLACK = 1e-9
 
 
 @dataclass(frozen=True, kw_only=True)
-class Form:
+class LinearForm:
     """slope t + offset + rho with |rho| <= residual. Shape: slope (out, coordinate), offset and residual (out,)."""
 
     slope: Tensor
     offset: Tensor
     residual: Tensor
 
-    def __add__(self, other: Form) -> Form:
+    def __add__(self, other: LinearForm) -> LinearForm:
         """The sum of two forms of one chart, exact."""
-        return Form(
+        return LinearForm(
             slope=self.slope + other.slope,
             offset=self.offset + other.offset,
             residual=(self.residual + other.residual) * (1.0 + SLACK),
@@ -51,7 +51,7 @@ class Form:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chart:
+class BoxChart:
     """Coordinates t = P u of a Box, u = (x - middle) / half.
 
     Shape: middle and half (input,), directions P (coordinate, input), facets (facet, coordinate).
@@ -79,7 +79,7 @@ class Chart:
         x = self.middle + self.half * (t @ self.directions)
         return torch.minimum(torch.maximum(x, self.box.lower), self.box.upper)
 
-    def form(self, weight: Tensor, bias: Tensor, slack: Tensor | None = None) -> Form:
+    def form(self, weight: Tensor, bias: Tensor, slack: Tensor | None = None) -> LinearForm:
         """The linear form A x + b; ``slack`` bounds the error of b. Shape: out input, out ->."""
         scaled = weight * self.half
         slope, centre = self._rounded(scaled @ self.directions.T), weight @ self.middle + bias
@@ -88,7 +88,7 @@ class Chart:
         missed = missed + rounding(self.directions.T, slope.abs())
         residual = missed.sum(dim=1) + (centre - offset).abs() + rounding(weight, self.middle.abs(), bias)
         residual = residual if slack is None else residual + slack
-        return Form(slope=slope, offset=offset, residual=residual * (1.0 + SLACK) + TINY)
+        return LinearForm(slope=slope, offset=offset, residual=residual * (1.0 + SLACK) + TINY)
 
     def meets(self, t: Interval) -> Tensor:
         """False only where a sub-box holds no point of the Box. Shape: batch coordinate -> batch."""
@@ -100,7 +100,7 @@ class Chart:
         return torch.round(numbers / self.step) * self.step
 
 
-def chart(box: Interval, weight: Tensor, bias: Tensor, *, turned: bool = True) -> Chart:
+def chart(box: Interval, weight: Tensor, bias: Tensor, *, turned: bool = True) -> BoxChart:
     """The chart in which the rows of ``weight`` vary as little as they can after the first coordinates.
 
     With ``turned = False`` the coordinates are the features: better where the rows have no direction in common,
@@ -112,7 +112,7 @@ def chart(box: Interval, weight: Tensor, bias: Tensor, *, turned: bool = True) -
     scaled = weight * half
     directions = torch.linalg.svd(scaled, full_matrices=False).Vh if turned else torch.eye(len(half), dtype=half.dtype)
     largest = float(((weight * half).abs().sum(dim=1) + weight.abs() @ middle.abs() + bias.abs()).max())
-    return Chart(
+    return BoxChart(
         box=box,
         middle=middle,
         half=half,

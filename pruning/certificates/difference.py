@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from pruning.certificates.chart import Form
+from pruning.certificates.chart import LinearForm
 from pruning.certificates.jets import Jet, middle, onward, ranges, start, sweep, through, tightened
 from pruning.intervals.interval import EPSILON, Interval, activation_range, add, affine, multiply, subtract
 from surrogate.functions.activations import ActivationName
@@ -37,7 +37,7 @@ class Pair:
     """
 
     networks: tuple[Network, Network]
-    forms: tuple[Form, ...]
+    forms: tuple[LinearForm, ...]
     tangents: tuple[Interval, ...]
 
     def over(self, t: Interval, *, order: int) -> Jet:
@@ -60,7 +60,7 @@ class _Layer:
     change: Jet
 
     def cut(self, centre: _Layer, radius: Tensor) -> _Layer:
-        """All parts cut with their mean value forms."""
+        """All three cut with their mean value forms."""
         first, second = tightened(self.first, centre.first, radius), tightened(self.second, centre.second, radius)
         return _Layer(first=first, second=second, change=tightened(self.change, centre.change, radius))
 
@@ -99,7 +99,7 @@ def _next(networks: tuple[Network, Network], number: int, layer: _Layer) -> _Lay
         first=first,
         second=second,
         change=Jet(
-            parts=tuple(a.meet(b) for a, b in zip(change.parts, plain.parts, strict=True)),
+            orders=tuple(a.meet(b) for a, b in zip(change.orders, plain.orders, strict=True)),
             slopes=tuple(a.meet(b) for a, b in zip(change.slopes, plain.slopes, strict=True)),
         ),
     )
@@ -109,7 +109,7 @@ def _moved(
     name: ActivationName, layer: _Layer, phi: Sequence[Interval], other_phi: Sequence[Interval]
 ) -> list[Interval]:
     """phi^(i)(a') - phi^(i)(a) for every order i, by the mean value theorem where phi^(i) is continuous."""
-    a, other, change = (jet.parts[0] for jet in (layer.first, layer.second, layer.change))
+    a, other, change = (jet.orders[0] for jet in (layer.first, layer.second, layer.change))
     between = a.with_value(other.lower).with_value(other.upper)
     moved = [subtract(after, before) for after, before in zip(other_phi, phi, strict=True)]
     smooth = 1 if name == "relu" else len(moved)
@@ -121,18 +121,18 @@ def _moved(
 
 def _changed(phi: Sequence[Interval], moved: Sequence[Interval], layer: _Layer) -> Jet:
     """The difference of the jets of phi(a') and phi(a); ``phi`` are the ranges on a'."""
-    parts = [moved[0]]
-    if len(layer.change.parts) > 1:
-        parts.append(add(multiply(phi[1], layer.change.parts[1]), multiply(moved[1], layer.first.parts[1])))
-    return Jet(parts=tuple(parts), slopes=_slopes_changed(phi, moved, layer) if layer.change.slopes else ())
+    orders = [moved[0]]
+    if len(layer.change.orders) > 1:
+        orders.append(add(multiply(phi[1], layer.change.orders[1]), multiply(moved[1], layer.first.orders[1])))
+    return Jet(orders=tuple(orders), slopes=_slopes_changed(phi, moved, layer) if layer.change.slopes else ())
 
 
 def _slopes_changed(phi: Sequence[Interval], moved: Sequence[Interval], layer: _Layer) -> tuple[Interval, ...]:
-    up, shift = [part.unsqueeze(1) for part in phi], [part.unsqueeze(1) for part in moved]
+    up, shift = [each.unsqueeze(1) for each in phi], [each.unsqueeze(1) for each in moved]
     slope, turn = layer.first.slopes[0], layer.change.slopes[0]
     slopes = [add(multiply(up[1], turn), multiply(shift[1], slope))]
-    if len(layer.change.parts) > 1:
-        tangent, other, change = (jet.parts[1].unsqueeze(1) for jet in (layer.first, layer.second, layer.change))
+    if len(layer.change.orders) > 1:
+        tangent, other, change = (jet.orders[1].unsqueeze(1) for jet in (layer.first, layer.second, layer.change))
         steady = add(multiply(up[1], layer.change.slopes[1]), multiply(shift[1], layer.first.slopes[1]))
         steep = add(multiply(up[2], change), multiply(shift[2], tangent))
         slopes.append(add(steady, add(multiply(multiply(up[2], other), turn), multiply(steep, slope))))
@@ -147,9 +147,9 @@ def _onward(change: Jet, h: Jet, weight: Tensor, gap: Tensor, shift: Tensor) -> 
         return add(affine(weight, dh), affine(gap, at, bias)).widen(slack)
 
     return Jet(
-        parts=tuple(
+        orders=tuple(
             step(dh, at, shift if i == 0 else None)
-            for i, (dh, at) in enumerate(zip(change.parts, h.parts, strict=True))
+            for i, (dh, at) in enumerate(zip(change.orders, h.orders, strict=True))
         ),
         slopes=tuple(step(dh, at, None) for dh, at in zip(change.slopes, h.slopes, strict=True)),
     )
@@ -158,6 +158,6 @@ def _onward(change: Jet, h: Jet, weight: Tensor, gap: Tensor, shift: Tensor) -> 
 def less(a: Jet, b: Jet) -> Jet:
     """The difference of two jets."""
     return Jet(
-        parts=tuple(subtract(x, y) for x, y in zip(a.parts, b.parts, strict=True)),
+        orders=tuple(subtract(x, y) for x, y in zip(a.orders, b.orders, strict=True)),
         slopes=tuple(subtract(x, y) for x, y in zip(a.slopes, b.slopes, strict=True)),
     )

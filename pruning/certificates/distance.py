@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from pruning.certificates.alignment import align
-from pruning.certificates.chart import SLACK, Chart, chart
+from pruning.certificates.chart import SLACK, BoxChart, chart
 from pruning.certificates.difference import Pair
 from pruning.certificates.jets import Jet, affordable
 from pruning.certificates.search import Cover, Question, best_cover, round_up
@@ -74,7 +74,7 @@ def certify(dense: Network, pruned: Network, box: Interval, *, budget: int = BUD
     def observe(x: Tensor) -> Tensor:
         return (_observed(pruned, x, order=order) - _observed(dense, x, order=order)).abs().amax(dim=2)
 
-    def ask(coordinates: Chart) -> Question:
+    def ask(coordinates: BoxChart) -> Question:
         pair = _pair(networks, coordinates, linked=aligned is not None)
         return Question(
             chart=coordinates,
@@ -92,9 +92,9 @@ def certify(dense: Network, pruned: Network, box: Interval, *, budget: int = BUD
 def _require(dense: Network, pruned: Network, box: Interval) -> None:
     """Raise unless a bound on the difference of the two over the box means something."""
     for what, i, have in (("inputs", 0, len(box.lower)), ("outputs", -1, dense.widths[-1])):
-        found = (dense.widths[i], pruned.widths[i])
-        if set(found) != {have}:
-            raise PruningError(f"widths: dense and pruned must have {have} {what}, got {found[0]} and {found[1]}")
+        theirs = (dense.widths[i], pruned.widths[i])
+        if set(theirs) != {have}:
+            raise PruningError(f"widths: dense and pruned must have {have} {what}, got {theirs[0]} and {theirs[1]}")
     for name, network in (("dense", dense), ("pruned", pruned)):
         for numbers in (*network.weights, *network.biases):
             if numbers.dtype != torch.float64:
@@ -108,7 +108,7 @@ def _require(dense: Network, pruned: Network, box: Interval) -> None:
         raise PruningError(f"box: lower must not be above upper, got {box.lower.tolist()} and {box.upper.tolist()}")
 
 
-def _pair(networks: tuple[Network, Network], coordinates: Chart, *, linked: bool) -> Pair:
+def _pair(networks: tuple[Network, Network], coordinates: BoxChart, *, linked: bool) -> Pair:
     """The forms and derivatives of the first layers, with those of their difference if the networks are ``linked``."""
     (weight, other), (bias, other_bias) = ([getattr(n, kind)[0] for n in networks] for kind in ("weights", "biases"))
     form, tangents = coordinates.form(weight, bias), [Interval(w.T, w.T) for w in (weight, other)]
@@ -126,7 +126,7 @@ def _magnitudes(jet: Jet, radius: Tensor) -> tuple[Interval, Tensor]:
 
     Shape: -> (box, quantity); (box, quantity, coordinate).
     """
-    upper = torch.cat([part.magnitude.amax(dim=2) for part in jet.parts], dim=1)
+    upper = torch.cat([each.magnitude.amax(dim=2) for each in jet.orders], dim=1)
     carried = torch.cat([slope.magnitude.amax(dim=3) for slope in jet.slopes], dim=2) * radius[:, :, None]
     return Interval(torch.zeros_like(upper), upper), carried.transpose(1, 2)
 

@@ -23,7 +23,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from pruning.certificates.chart import SLACK, Form
+from pruning.certificates.chart import SLACK, LinearForm
 from pruning.intervals.interval import Interval, activation_range, add, affine, multiply, square
 from surrogate.functions.activations import ActivationName
 from surrogate.functions.network import Network
@@ -39,76 +39,76 @@ WORK = 1 << 30
 class Jet:
     """Value, T and K, as far as the order goes, and their slopes where they are known.
 
-    Shape: parts[i] (box, 1 or direction, width), slopes[i] (box, coordinate, 1 or direction, width).
+    Shape: orders[i] (box, 1 or direction, width), slopes[i] (box, coordinate, 1 or direction, width).
     """
 
-    parts: tuple[Interval, ...]
+    orders: tuple[Interval, ...]
     slopes: tuple[Interval, ...]
 
 
-def start(form: Form, tangents: Interval, t: Interval, *, order: int, sloped: bool = True) -> Jet:
+def start(form: LinearForm, tangents: Interval, t: Interval, *, order: int, sloped: bool = True) -> Jet:
     """The jet of the first pre-activations, with slopes if asked for.
 
     Shape: tangents (direction, width), t (box, coordinate) ->.
     """
     boxes, coordinates = t.lower.shape
     slope = form.slope.T[None, :, None, :].expand(boxes, -1, -1, -1)
-    parts, slopes = [form.over(t).unsqueeze(1)], [Interval(slope, slope)]
+    orders, slopes = [form.over(t).unsqueeze(1)], [Interval(slope, slope)]
     if order:
         shape = (boxes, *tangents.lower.shape)
         zero, flat = slope.new_zeros(shape), slope.new_zeros(boxes, coordinates, *shape[1:])
         along = Interval(tangents.lower.expand(shape), tangents.upper.expand(shape))
-        parts += [along, *[Interval(zero, zero)] * (order - 1)]
+        orders += [along, *[Interval(zero, zero)] * (order - 1)]
         slopes += [Interval(flat, flat)] * order
-    return Jet(parts=tuple(parts), slopes=tuple(slopes) if sloped else ())
+    return Jet(orders=tuple(orders), slopes=tuple(slopes) if sloped else ())
 
 
 def ranges(name: ActivationName, jet: Jet) -> list[Interval]:
     """phi and the derivatives that `through` asks for, on the jet's pre-activations. Shape: -> (box, 1, width)."""
-    count = len(jet.parts) + bool(jet.slopes)
-    return [activation_range(name, order, jet.parts[0]) for order in range(count)]
+    count = len(jet.orders) + bool(jet.slopes)
+    return [activation_range(name, order, jet.orders[0]) for order in range(count)]
 
 
 def through(phi: Sequence[Interval], jet: Jet) -> Jet:
-    """The jet of phi(a)."""
-    parts = [phi[0]]
-    if len(jet.parts) > 1:
-        parts.append(multiply(phi[1], jet.parts[1]))
-    if len(jet.parts) > 2:
-        parts.append(add(multiply(phi[2], square(jet.parts[1])), multiply(phi[1], jet.parts[2])))
-    return Jet(parts=tuple(parts), slopes=_slopes_through(phi, jet) if jet.slopes else ())
+    """The jet of phi(a). Shape: phi[i] (box, 1, width) -> a jet of the same width."""
+    orders = [phi[0]]
+    if len(jet.orders) > 1:
+        orders.append(multiply(phi[1], jet.orders[1]))
+    if len(jet.orders) > 2:
+        orders.append(add(multiply(phi[2], square(jet.orders[1])), multiply(phi[1], jet.orders[2])))
+    return Jet(orders=tuple(orders), slopes=_slopes_through(phi, jet) if jet.slopes else ())
 
 
 def _slopes_through(phi: Sequence[Interval], jet: Jet) -> tuple[Interval, ...]:
     """phi' a_t, then phi'' T a_t + phi' T_t, then (phi''' T^2 + phi'' K) a_t + 2 phi'' T T_t + phi' K_t."""
-    up, parts = [part.unsqueeze(1) for part in phi], [part.unsqueeze(1) for part in jet.parts]
+    up, orders = [each.unsqueeze(1) for each in phi], [each.unsqueeze(1) for each in jet.orders]
     slope = jet.slopes[0]
     slopes = [multiply(up[1], slope)]
-    if len(parts) > 1:
-        bent = multiply(up[2], parts[1])
+    if len(orders) > 1:
+        bent = multiply(up[2], orders[1])
         slopes.append(add(multiply(bent, slope), multiply(up[1], jet.slopes[1])))
-    if len(parts) > 2:
+    if len(orders) > 2:
         twice = multiply(bent, jet.slopes[1])
-        steep = multiply(add(multiply(up[3], square(parts[1])), multiply(up[2], parts[2])), slope)
+        steep = multiply(add(multiply(up[3], square(orders[1])), multiply(up[2], orders[2])), slope)
         slopes.append(add(add(steep, multiply(up[1], jet.slopes[2])), add(twice, twice)))
     return tuple(slopes)
 
 
 def onward(weight: Tensor, bias: Tensor, jet: Jet) -> Jet:
-    """The jet of W h + b."""
+    """The jet of W h + b. Shape: weight out in, bias (out,) -> a jet of width out."""
     return Jet(
-        parts=tuple(affine(weight, part, bias if i == 0 else None) for i, part in enumerate(jet.parts)),
+        orders=tuple(affine(weight, each, bias if i == 0 else None) for i, each in enumerate(jet.orders)),
         slopes=tuple(affine(weight, slope) for slope in jet.slopes),
     )
 
 
 def tightened(jet: Jet, centre: Jet, radius: Tensor) -> Jet:
-    """The parts cut with their mean value forms. Shape: radius (box, coordinate)."""
-    parts = tuple(
-        part.meet(at.widen(reach(slope, radius)))
-        for part, at, slope in zip(jet.parts, centre.parts, jet.slopes, strict=True)
+    """All orders cut with their mean value forms. Shape: radius (box, coordinate)."""
+    orders = tuple(
+        natural.meet(at.widen(reach(slope, radius)))
+        for natural, at, slope in zip(jet.orders, centre.orders, jet.slopes, strict=True)
     )
-    return Jet(parts=parts, slopes=jet.slopes)
+    return Jet(orders=orders, slopes=jet.slopes)
 
 
 def reach(slope: Interval, radius: Tensor) -> Tensor:
@@ -116,8 +116,11 @@ def reach(slope: Interval, radius: Tensor) -> Tensor:
     return torch.einsum("bk...,bk->b...", slope.magnitude, radius) * (1.0 + SLACK)
 
 
-def sweep(network: Network, form: Form, tangents: Interval, t: Interval, *, order: int) -> tuple[Jet, Jet]:
-    """The jets of the outputs over sub-boxes and, without slopes, at their middles; ``form`` is the first layer's."""
+def sweep(network: Network, form: LinearForm, tangents: Interval, t: Interval, *, order: int) -> tuple[Jet, Jet]:
+    """The jets of the outputs over sub-boxes and, without slopes, at their middles; ``form`` is the first layer's.
+
+    Shape: t (box, coordinate) -> orders (box, 1 or direction, output).
+    """
     jet = start(form, tangents, t, order=order)
     centre = start(form, tangents, middle(t), order=order, sloped=False)
     for layer, (weight, bias) in enumerate(zip(network.weights[1:], network.biases[1:], strict=True), start=1):
@@ -138,5 +141,5 @@ def affordable(widths: Sequence[int], slopes: int) -> int:
 
 
 def middle(t: Interval) -> Interval:
-    """The middles of sub-boxes, as sub-boxes."""
+    """The middles of sub-boxes, as sub-boxes. Shape: box coordinate -> box coordinate."""
     return Interval(t.middle, t.middle)

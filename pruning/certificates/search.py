@@ -17,7 +17,7 @@ from operator import itemgetter
 import torch
 from torch import Tensor
 
-from pruning.certificates.chart import Chart
+from pruning.certificates.chart import BoxChart
 from pruning.intervals.interval import Interval
 
 # A bound within so much of what was seen is as good as exact.
@@ -49,7 +49,7 @@ class Question:
         floor: bounds below it need no sharpening. Shape: (quantity,).
     """
 
-    chart: Chart
+    chart: BoxChart
     enclose: Callable[[Interval], tuple[Interval, Tensor]]
     observe: Callable[[Tensor], Tensor]
     tolerance: Tensor
@@ -79,16 +79,16 @@ class Cover:
     def holding(self, t: Tensor, *, above: float, quantity: int) -> Tensor:
         """Which points lie in a sub-box whose bound is above a number. Shape: batch coordinate -> batch."""
         left = self.ranges.upper[:, quantity] > above
-        found = torch.zeros(len(t), dtype=torch.bool)
+        held = torch.zeros(len(t), dtype=torch.bool)
         for some in torch.nonzero(left)[:, 0].tensor_split(1 + int(left.sum()) // CHUNK):
             lower, upper = self.boxes.lower[some], self.boxes.upper[some]
-            found |= ((t[:, None] >= lower) & (t[:, None] <= upper)).all(dim=2).any(dim=1)
-        return found
+            held |= ((t[:, None] >= lower) & (t[:, None] <= upper)).all(dim=2).any(dim=1)
+        return held
 
 
 def best_cover(
-    ask: Callable[[Chart], Question], charts: Sequence[Chart], points: Tensor, *, budget: int, entries: int
-) -> tuple[Chart, Cover]:
+    ask: Callable[[BoxChart], Question], charts: Sequence[BoxChart], points: Tensor, *, budget: int, entries: int
+) -> tuple[BoxChart, Cover]:
     """The cover in the chart that `TRIAL` sub-boxes promise most of; ``budget`` and ``tried`` are over all charts.
 
     Args:

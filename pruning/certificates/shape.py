@@ -22,7 +22,7 @@ from torch import Tensor
 from pricing.draws import stream, uniforms
 from pricing.references.discounted_forward import affine_payment
 from pricing.specs.problem import PricingProblem
-from pruning.certificates.chart import Chart, Form, chart
+from pruning.certificates.chart import BoxChart, LinearForm, chart
 from pruning.certificates.jets import Jet, affordable, middle, reach, sweep
 from pruning.certificates.search import Cover, Question, best_cover, round_up
 from pruning.errors import PruningError
@@ -46,7 +46,7 @@ FORWARD_ERROR = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contract:
+class Yardstick:
     """What a network is held against, as tensors.
 
     Shape: slope and along (input,), a vector of the forward D (F - K) = slope x + constant and u; scale (statement,).
@@ -61,9 +61,12 @@ class Contract:
 
 @dataclass(frozen=True, kw_only=True)
 class Proof:
-    """The chart of a network's Box and its cover by sub-boxes; quantity i is the violation of statement i."""
+    """The chart of a network's Box and its cover by sub-boxes; quantity i is the violation of statement i.
 
-    chart: Chart
+    Shape: points (batch, input), scale one a statement.
+    """
+
+    chart: BoxChart
     cover: Cover
     points: Tensor
     scale: list[float]
@@ -121,26 +124,26 @@ def prove(network: Network, problem: PricingProblem, *, tolerance: float, budget
     generator = stream("certificate", seed=seed)
     features = problem.box.from_uniforms(uniforms("sobol", POINTS, problem.box.dimension, generator=generator))
     points = torch.from_numpy(features)
-    contract = contract_of(network, problem, points)
-    rows = torch.cat([network.weights[0], contract.slope[None]]), torch.cat([network.biases[0], contract.constant])
+    yardstick = yardstick_of(network, problem, points)
+    rows = torch.cat([network.weights[0], yardstick.slope[None]]), torch.cat([network.biases[0], yardstick.constant])
     charts = [chart(box, *rows, turned=turned) for turned in (True, False)]
-    direction = affine(network.weights[0], Interval(contract.along[None], contract.along[None]))
+    direction = affine(network.weights[0], Interval(yardstick.along[None], yardstick.along[None]))
 
-    def ask(coordinates: Chart) -> Question:
+    def ask(coordinates: BoxChart) -> Question:
         first = coordinates.form(network.weights[0], network.biases[0])
-        payment = coordinates.form(contract.slope[None], contract.constant, contract.slack)
+        payment = coordinates.form(yardstick.slope[None], yardstick.constant, yardstick.slack)
 
         def enclose(t: Interval) -> tuple[Interval, Tensor]:
             jet, centre = sweep(network, first, direction, t, order=2)
-            return violations(jet, centre, payment, t, scale=contract.scale)
+            return violations(jet, centre, payment, t, scale=yardstick.scale)
 
         return Question(
             chart=coordinates,
             enclose=enclose,
-            observe=lambda x: observed(network, contract, x),
-            tolerance=torch.full_like(contract.scale, tolerance),
-            scale=torch.ones_like(contract.scale),
-            floor=torch.zeros_like(contract.scale),
+            observe=lambda x: observed(network, yardstick, x),
+            tolerance=torch.full_like(yardstick.scale, tolerance),
+            scale=torch.ones_like(yardstick.scale),
+            floor=torch.zeros_like(yardstick.scale),
         )
 
     slopes = max(len(coordinates.directions) for coordinates in charts)
@@ -149,11 +152,13 @@ def prove(network: Network, problem: PricingProblem, *, tolerance: float, budget
         min(budget, affordable(network.widths, slopes)),
     )
     coordinates, cover = best_cover(ask, charts, points, budget=budget, entries=entries)
-    return Proof(chart=coordinates, cover=cover, points=points, scale=contract.scale.tolist())
+    return Proof(chart=coordinates, cover=cover, points=points, scale=yardstick.scale.tolist())
 
 
-def contract_of(network: Network, problem: PricingProblem, features: Tensor) -> Contract:
+def yardstick_of(network: Network, problem: PricingProblem, features: Tensor) -> Yardstick:
     """Forward, direction and scales; the rounding of the forward goes into ``slack``.
+
+    Shape: batch input ->.
 
     Raises:
         PruningError: the forward is not affine in the features.
@@ -167,7 +172,7 @@ def contract_of(network: Network, problem: PricingProblem, features: Tensor) -> 
     with torch.no_grad():
         value, _, product = hessian_vector(network, features, along.expand(len(features), 1, -1))
     scale = [float(value.abs().max()) or 1.0, 1.0, 1.0, float((product[:, 0] @ along).abs().max()) or 1.0]
-    return Contract(
+    return Yardstick(
         slope=slope,
         constant=slope.new_tensor([constant]),
         slack=(FORWARD_ERROR * size)[None],
@@ -176,24 +181,26 @@ def contract_of(network: Network, problem: PricingProblem, features: Tensor) -> 
     )
 
 
-def violations(jet: Jet, centre: Jet, payment: Form, t: Interval, *, scale: Tensor) -> tuple[Interval, Tensor]:
+def violations(jet: Jet, centre: Jet, payment: LinearForm, t: Interval, *, scale: Tensor) -> tuple[Interval, Tensor]:
     """How far each statement is from holding, as a share of its scale, and how far each coordinate carries it.
 
     Shape: -> (box, statement); (box, statement, coordinate).
     """
-    (value, delta, gamma), slopes = ([_only(part) for part in parts] for parts in (jet.parts, jet.slopes))
+    (value, delta, gamma), slopes = ([_only(each) for each in several] for several in (jet.orders, jet.slopes))
     over, at = (Interval(ends.lower[:, 0], ends.upper[:, 0]) for ends in (payment.over(t), payment.over(middle(t))))
     steep = subtract(Interval(payment.slope, payment.slope), slopes[VALUE])
-    short = subtract(at, _only(centre.parts[VALUE])).widen(reach(steep, t.radius)).meet(subtract(over, value))
+    short = subtract(at, _only(centre.orders[VALUE])).widen(reach(steep, t.radius)).meet(subtract(over, value))
     missing = Interval(torch.maximum(short.lower, -value.upper), torch.maximum(short.upper, -value.lower))
     zero, one = torch.zeros_like(delta.lower), torch.ones_like(delta.lower)
-    found = [
+    short_of = [
         missing,
         subtract(Interval(zero, zero), delta),
         subtract(delta, Interval(one, one)),
         subtract(Interval(zero, zero), gamma),
     ]
-    ranges = Interval(torch.stack([f.lower for f in found], dim=1), torch.stack([f.upper for f in found], dim=1))
+    ranges = Interval(
+        torch.stack([each.lower for each in short_of], dim=1), torch.stack([each.upper for each in short_of], dim=1)
+    )
     shares = Interval(ranges.lower / scale, ranges.upper / scale)
     carried = torch.stack(
         [torch.maximum(steep.magnitude, slopes[VALUE].magnitude), *(slopes[i].magnitude for i in (SLOPE, SLOPE, BEND))],
@@ -202,14 +209,14 @@ def violations(jet: Jet, centre: Jet, payment: Form, t: Interval, *, scale: Tens
     return shares.widen(EPSILON * shares.magnitude), carried * t.radius[:, None]
 
 
-def observed(network: Network, contract: Contract, x: Tensor) -> Tensor:
+def observed(network: Network, yardstick: Yardstick, x: Tensor) -> Tensor:
     """The same violations at points, to rounding. Shape: batch input -> batch statement."""
-    value, gradient, product = hessian_vector(network, x, contract.along.expand(len(x), 1, -1))
-    delta, gamma = gradient @ contract.along, product[:, 0] @ contract.along
-    intrinsic = (x @ contract.slope + contract.constant).clamp(min=0.0)
-    return torch.stack([intrinsic - value, -delta, delta - 1.0, -gamma], dim=1) / contract.scale
+    value, gradient, product = hessian_vector(network, x, yardstick.along.expand(len(x), 1, -1))
+    delta, gamma = gradient @ yardstick.along, product[:, 0] @ yardstick.along
+    intrinsic = (x @ yardstick.slope + yardstick.constant).clamp(min=0.0)
+    return torch.stack([intrinsic - value, -delta, delta - 1.0, -gamma], dim=1) / yardstick.scale
 
 
-def _only(part: Interval) -> Interval:
+def _only(entry: Interval) -> Interval:
     """Of the one direction and the one output. Shape: ... 1 1 -> ..."""
-    return Interval(part.lower[..., 0, 0], part.upper[..., 0, 0])
+    return Interval(entry.lower[..., 0, 0], entry.upper[..., 0, 0])

@@ -26,6 +26,8 @@ def require_fit(
 ) -> Interval | None:
     """The box as an interval, after everything was found to fit.
 
+    Shape: -> (feature,).
+
     Raises:
         PruningError: names what does not.
     """
@@ -96,7 +98,10 @@ def draw_evidence(
     domain: Interval | None,
     generator: torch.Generator,
 ) -> Evidence:
-    """At most ``spec.samples`` random samples in normalised units, and the box; every call draws anew."""
+    """At most ``spec.samples`` random samples in normalised units, and the box; every call draws anew.
+
+    Shape: -> samples (row, feature).
+    """
     chosen = torch.randperm(len(dataset), generator=generator)[: spec.samples]
     return Evidence(
         dataset=normalise(dataset.rows(chosen).to(torch.float64), standardisation),

@@ -66,10 +66,10 @@ def to_sequential(network: Network, like: torch.nn.Sequential | None = None) -> 
     if like is not None:
         linears = [layer for layer in like if isinstance(layer, torch.nn.Linear)]
         if [layer.weight.shape for layer in linears] == [weight.shape for weight in network.weights]:
-            found = [
+            biased = [
                 (layer.bias is not None) or bool(b.any()) for layer, b in zip(linears, network.biases, strict=True)
             ]
-            ours = iter(_linears(network, found))
+            ours = iter(_linears(network, biased))
             filled = [next(ours) if isinstance(layer, torch.nn.Linear) else copy.deepcopy(layer) for layer in like]
             return torch.nn.Sequential(*filled).train(like.training)
     head, _, tail = ([], [], []) if like is None else _split(like)

@@ -44,10 +44,10 @@ def erdos_renyi(shapes: Sequence[tuple[int, int]], count: int, *, dense_output: 
 
 def _rounded(wanted: Sequence[float], room: Sequence[int], count: int) -> list[int]:
     """Whole numbers from 1 to ``room`` next to those wanted, with the exact sum."""
-    counts = [min(most, max(1, int(part))) for part, most in zip(wanted, room, strict=True)]
+    counts = [min(most, max(1, int(share))) for share, most in zip(wanted, room, strict=True)]
     while (missing := count - sum(counts)) != 0:
         step = 1 if missing > 0 else -1
-        movable = [i for i, part in enumerate(counts) if 1 <= part + step <= room[i]]
+        movable = [i for i, count in enumerate(counts) if 1 <= count + step <= room[i]]
         if not movable:
             break
         counts[max(movable, key=lambda i: step * (wanted[i] - counts[i]))] += step

@@ -42,7 +42,7 @@ class Exchange(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rule:
+class ExchangeRule:
     """When and how places change.
 
     Args:
@@ -78,13 +78,13 @@ def _end(spec: DynamicSpec, batches: int) -> float:
     return UNTIL * spec.optimiser.epochs * batches
 
 
-RULES: Mapping[Literal["set", "rigl"], Rule] = {
-    "set": Rule(exchange=exchange_at_random, fraction=after_every_epoch, moves=True, dense_output=True),
-    "rigl": Rule(exchange=exchange_by_gradient, fraction=at_intervals, moves=False, dense_output=False),
+RULES: Mapping[Literal["set", "rigl"], ExchangeRule] = {
+    "set": ExchangeRule(exchange=exchange_at_random, fraction=after_every_epoch, moves=True, dense_output=True),
+    "rigl": ExchangeRule(exchange=exchange_by_gradient, fraction=at_intervals, moves=False, dense_output=False),
 }
 
 
-def train_sparse(network: Network, budget: Budget, evidence: Evidence, *, rule: Rule) -> Cut:
+def train_sparse(network: Network, budget: Budget, evidence: Evidence, *, rule: ExchangeRule) -> Cut:
     """Train the given weights at a budget from the first step on; where they are changes by the rule.
 
     Random places at Erdos-Renyi densities to begin with, those of weights that are not 0 before others. A place may end
@@ -124,7 +124,7 @@ def _objective(network: Network, evidence: Evidence) -> Objective:
 
 
 def _minimise(
-    objective: Objective, kept: Tensor, rule: Rule, spec: DynamicSpec, *, generator: torch.Generator
+    objective: Objective, kept: Tensor, rule: ExchangeRule, spec: DynamicSpec, *, generator: torch.Generator
 ) -> Tensor:
     """Trained parameters, from the places of weights and biases at the start. Shape: parameter -> parameter.
 
@@ -135,12 +135,12 @@ def _minimise(
     point = working.start().requires_grad_()
     optimiser = torch.optim.Adam([point], lr=adam.learning_rate)
     batches = math.ceil(samples / adam.batch)
-    parts: Sequence[Tensor] = ()
+    chunks: Sequence[Tensor] = ()
     for step in range(adam.epochs * batches):
         if step % batches == 0:
-            parts = torch.randperm(samples, generator=generator).tensor_split(batches)
+            chunks = torch.randperm(samples, generator=generator).tensor_split(batches)
         optimiser.param_groups[0]["lr"] = learning_rate(adam, step / (adam.epochs * batches))
-        (gradient,) = torch.autograd.grad(working.loss(point, parts[step % batches]), point)
+        (gradient,) = torch.autograd.grad(working.loss(point, chunks[step % batches]), point)
         fraction = rule.fraction(spec, step, batches)
         if fraction == 0.0 or rule.moves:
             point.grad = gradient * kept
@@ -163,8 +163,8 @@ def _exchanged(
     """Parameters and mask after every layer's exchange; a dense layer has none. Shape: parameter each."""
     values, masks = unflatten(like, theta), unflatten(like, kept)
     layers = [
-        (weight, mask) if mask.all() else change(weight, mask, gradient=part)
-        for weight, mask, part in zip(values.weights, masks.weights, unflatten(like, gradient).weights, strict=True)
+        (weight, mask) if mask.all() else change(weight, mask, gradient=slope)
+        for weight, mask, slope in zip(values.weights, masks.weights, unflatten(like, gradient).weights, strict=True)
     ]
     weights, places = zip(*layers, strict=True)
     return flatten(replace(values, weights=weights)), flatten(replace(masks, weights=places))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pruning.intervals.affine_forms import Method, exact, span
+from pruning.intervals.affine_forms import EnclosureMethod, exact, span
 from pruning.intervals.interval import Interval, activation_range, rounding
 from surrogate.functions.network import Network
 
@@ -32,20 +32,20 @@ class Enclosure:
     them the identity; slack[l] (width,) what rounding may add to a_{l+1}.
     """
 
-    method: Method
+    method: EnclosureMethod
     nodes: tuple[Interval, ...]
     preactivations: tuple[Interval, ...]
     adjoints: tuple[Interval, ...]
     preadjoints: tuple[Interval, ...]
     slack: tuple[Tensor, ...]
 
-    def part(self, boxes: slice) -> Enclosure:
+    def over(self, boxes: slice) -> Enclosure:
         """Some boxes of a batch of one dimension."""
         return _map(lambda bounds: bounds[0][boxes], [self])
 
 
 def enclose(
-    network: Network, box: Interval, *, method: Method = "interval", constants: Sequence[Tensor] | None = None
+    network: Network, box: Interval, *, method: EnclosureMethod = "interval", constants: Sequence[Tensor] | None = None
 ) -> Enclosure:
     """Natural interval extension of the network and of its gradient (float64 networks only).
 
@@ -56,12 +56,15 @@ def enclose(
 
     Shape: box (..., input); the leading dimensions are a batch of boxes.
     """
-    parts = [_enclose(network, part, method, constants) for part in in_parts(network, box, network.widths[-1])]
-    return parts[0] if len(parts) == 1 else _map(lambda bounds: torch.cat(list(bounds)), parts)
+    batches = [_enclose(network, boxes, method, constants) for boxes in in_batches(network, box, network.widths[-1])]
+    return batches[0] if len(batches) == 1 else _map(lambda bounds: torch.cat(list(bounds)), batches)
 
 
-def in_parts(network: Network, box: Interval, rows: int) -> list[Interval]:
-    """The boxes of a batch of one dimension, as many at a time as have affine forms of so many rows that fit."""
+def in_batches(network: Network, box: Interval, rows: int) -> list[Interval]:
+    """The boxes of a batch of one dimension, as many at a time as have affine forms of so many rows that fit.
+
+    Shape: box input -> fewer boxes input, each.
+    """
     if box.lower.ndim != 2:
         return [box]
     size = boxes_at_once(network, rows)
@@ -73,7 +76,7 @@ def boxes_at_once(network: Network, rows: int) -> int:
     return max(1, MAXIMUM_ENTRIES // (rows * sum(network.widths[:-1]) * max(network.widths)))
 
 
-def _enclose(network: Network, box: Interval, method: Method, constants: Sequence[Tensor] | None) -> Enclosure:
+def _enclose(network: Network, box: Interval, method: EnclosureMethod, constants: Sequence[Tensor] | None) -> Enclosure:
     """All boxes at once."""
     spare = [None] * len(network.weights) if constants is None else constants
     values = [span(box if spare[0] is None else box.with_value(spare[0]), method)]
@@ -103,18 +106,18 @@ def _enclose(network: Network, box: Interval, method: Method, constants: Sequenc
     )
 
 
-def _map(function: Callable[[Sequence[Tensor]], Tensor], parts: Sequence[Enclosure]) -> Enclosure:
-    """A function of the same bound of all parts, for every bound."""
+def _map(function: Callable[[Sequence[Tensor]], Tensor], enclosures: Sequence[Enclosure]) -> Enclosure:
+    """A function of the same bound of all enclosures, for every bound."""
 
     def intervals(name: str) -> Iterator[Interval]:
-        for same in zip(*(getattr(part, name) for part in parts), strict=True):
+        for same in zip(*(getattr(each, name) for each in enclosures), strict=True):
             yield Interval(function([each.lower for each in same]), function([each.upper for each in same]))
 
     return Enclosure(
-        method=parts[0].method,
+        method=enclosures[0].method,
         nodes=tuple(intervals("nodes")),
         preactivations=tuple(intervals("preactivations")),
         adjoints=tuple(intervals("adjoints")),
         preadjoints=tuple(intervals("preadjoints")),
-        slack=tuple(function(list(same)) for same in zip(*(part.slack for part in parts), strict=True)),
+        slack=tuple(function(list(same)) for same in zip(*(each.slack for each in enclosures), strict=True)),
     )

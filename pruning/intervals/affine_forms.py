@@ -27,11 +27,11 @@ from pruning.intervals.chord import chord
 from pruning.intervals.interval import EPSILON, Interval, activation_range, add, affine, multiply, rounding
 from surrogate.functions.activations import ActivationName
 
-Method = Literal["interval", "affine"]
+EnclosureMethod = Literal["interval", "affine"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Form:
+class AffineForm:
     """center + alpha sum_k e_k block_k + e fresh + error.
 
     Shape: center, alpha and fresh (one e an entry; either may be missing), error (|error| <= it) and radius (of the
@@ -47,11 +47,11 @@ class Form:
 
     @property
     def interval(self) -> Interval:
-        """What the form can be."""
+        """What the form can be. Shape: -> ... width."""
         slack = EPSILON * (self.center.abs() + self.radius)
         return Interval(self.center - self.radius, self.center + self.radius).widen(slack)
 
-    def linear(self, weight: Tensor, bias: Tensor | None) -> Form:
+    def linear(self, weight: Tensor, bias: Tensor | None) -> AffineForm:
         """v W^T + b. Shape: ... in -> ... out."""
         slack = rounding(weight, self.center.abs() + self.radius, bias)
         center = self.center @ weight.T
@@ -64,7 +64,7 @@ class Form:
         radius = error
         for block in blocks:
             radius = radius + torch.linalg.vector_norm(block, 1, dim=-2) * (1.0 + block.shape[-2] * EPSILON)
-        return Form(
+        return AffineForm(
             center=center if bias is None else center + bias,
             blocks=tuple(blocks),
             alpha=None,
@@ -73,11 +73,11 @@ class Form:
             radius=radius * (1.0 + (len(blocks) + 1) * EPSILON),
         )
 
-    def scale(self, alpha: Tensor, shift: Tensor, fresh: Tensor) -> Form:
-        """alpha v + shift + e fresh, of a form without alpha and fresh."""
+    def scale(self, alpha: Tensor, shift: Tensor, fresh: Tensor) -> AffineForm:
+        """alpha v + shift + e fresh, of a form without alpha and fresh. Shape: ... width, each."""
         center, radius = alpha * self.center, alpha.abs() * self.radius
         slack = 4 * EPSILON * (center.abs() + shift.abs() + radius)
-        return Form(
+        return AffineForm(
             center=center + shift,
             blocks=self.blocks,
             alpha=alpha,
@@ -89,10 +89,10 @@ class Form:
 
 @dataclass(frozen=True, kw_only=True)
 class Span:
-    """An interval and, where affine forms are asked for, the form that made it narrower."""
+    """An interval and, where affine forms are asked for, the form that made it narrower. Shape: ... width."""
 
     interval: Interval
-    form: Form | None
+    form: AffineForm | None
 
     def linear(self, weight: Tensor, bias: Tensor | None = None) -> Span:
         """v W^T + b. Shape: ... in -> ... out."""
@@ -119,8 +119,8 @@ class Span:
         interval = activation_range(name, 0, self.interval)
         if self.form is None:
             return Span(interval=_stretched(interval, constants), form=None)
-        line = chord(name, self.interval)
-        return self._scaled(interval, line.alpha, line.beta, line.radius, constants)
+        straight = chord(name, self.interval)
+        return self._scaled(interval, straight.alpha, straight.beta, straight.radius, constants)
 
     def _scaled(
         self, interval: Interval, alpha: Tensor, shift: Tensor, fresh: Tensor, constants: Tensor | None
@@ -140,12 +140,12 @@ def _stretched(interval: Interval, constants: Tensor | None) -> Interval:
     return interval if constants is None else interval.with_value(constants)
 
 
-def span(interval: Interval, method: Method) -> Span:
-    """Independent entries in intervals: the box of inputs."""
+def span(interval: Interval, method: EnclosureMethod) -> Span:
+    """Independent entries in intervals: the box of inputs. Shape: ... width ->."""
     if method == "interval":
         return Span(interval=interval, form=None)
     error = EPSILON * interval.magnitude
-    form = Form(
+    form = AffineForm(
         center=interval.middle,
         blocks=(),
         alpha=None,
@@ -156,11 +156,11 @@ def span(interval: Interval, method: Method) -> Span:
     return Span(interval=interval, form=form)
 
 
-def exact(matrix: Tensor, batch: Sequence[int], method: Method) -> Span:
+def exact(matrix: Tensor, batch: Sequence[int], method: EnclosureMethod) -> Span:
     """The same numbers in every box of a batch. Shape: row... width -> ... row... width."""
     center = matrix.expand(*batch, *matrix.shape)
     zero = torch.zeros_like(center)
     if method == "interval":
         return Span(interval=Interval(center, center), form=None)
-    form = Form(center=center, blocks=(), alpha=None, fresh=None, error=zero, radius=zero)
+    form = AffineForm(center=center, blocks=(), alpha=None, fresh=None, error=zero, radius=zero)
     return Span(interval=Interval(center, center), form=form)

@@ -35,8 +35,8 @@ def chord(name: ActivationName, a: Interval) -> Chord:
     slope = range_between(name, 1, piece, slopes[:-1], slopes[1:])
     at_middle = phi(middle)[0]
     value = range_between(name, 0, Interval(middle, middle), at_middle, at_middle)
-    line = alpha * middle
+    straight = alpha * middle
     reach = piece.radius * torch.maximum((slope.upper - alpha).abs(), (slope.lower - alpha).abs())
-    reach = reach + 4 * EPSILON * (value.magnitude + line.abs() + reach)
-    error = Interval((value.lower - line - reach).amin(dim=0), (value.upper - line + reach).amax(dim=0))
+    reach = reach + 4 * EPSILON * (value.magnitude + straight.abs() + reach)
+    error = Interval((value.lower - straight - reach).amin(dim=0), (value.upper - straight + reach).amax(dim=0))
     return Chord(alpha=alpha, beta=error.middle, radius=error.radius)

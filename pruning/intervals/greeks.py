@@ -26,30 +26,15 @@ Directions carry units: with u = e_k times a spread of input k, all deltas are i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from pruning.intervals.adjoint import Enclosure, boxes_at_once
-from pruning.intervals.affine_forms import exact
-from pruning.intervals.interval import Interval, activation_range, add, affine, multiply
+from pruning.intervals.derivatives import first_order, second_order
 from pruning.intervals.significance import reach, significance
-from pruning.intervals.tangents import products, tangents
 from pruning.spec import GreekName
 from surrogate.functions.network import Network
-
-
-@dataclass(frozen=True, kw_only=True)
-class Jet:
-    """First derivatives along directions. Layers 0..L for nodes, 1..L for pre-activations.
-
-    Shape: nodes, preactivations (..., direction, width); adjoints d2y/(dh du) (..., direction, output, width).
-    """
-
-    nodes: tuple[Interval, ...]
-    preactivations: tuple[Interval, ...]
-    adjoints: tuple[Interval, ...]
 
 
 def value_significance(
@@ -67,12 +52,12 @@ def delta_significance(
     """S of every node for the deltas along directions. Shape: direction input -> width, per layer 0..L."""
     middles = _constants(enclosure, constants)
 
-    def of(part: Enclosure) -> list[Tensor]:
-        jet = first_order(network, part, directions, constants)
+    def of(boxes: Enclosure) -> list[Tensor]:
+        rates = first_order(network, boxes, directions, constants)
         scores = []
-        for layer, node in enumerate(part.nodes):
-            moved = reach(node, middles[layer]) * jet.adjoints[layer].magnitude.sum(dim=(-3, -2))
-            cut = jet.nodes[layer].magnitude.sum(dim=-2) * part.adjoints[layer].magnitude.sum(dim=-2)
+        for layer, node in enumerate(boxes.nodes):
+            moved = reach(node, middles[layer]) * rates.adjoints[layer].magnitude.sum(dim=(-3, -2))
+            cut = rates.nodes[layer].magnitude.sum(dim=-2) * boxes.adjoints[layer].magnitude.sum(dim=-2)
             scores.append(2.0 * (moved + cut))
         return scores
 
@@ -88,15 +73,15 @@ def gamma_significance(
     # An entry off the diagonal stands for two.
     count = torch.where(first == second, 1.0, 2.0).to(network.dtype)[:, None]
 
-    def of(part: Enclosure) -> list[Tensor]:
-        jet = first_order(network, part, directions, constants)
-        bends, thirds = _second_order(network, part, jet, (first, second), constants)
+    def of(boxes: Enclosure) -> list[Tensor]:
+        rates = first_order(network, boxes, directions, constants)
+        bends, thirds = second_order(network, boxes, rates, (first, second), constants)
         scores = []
-        for layer, node in enumerate(part.nodes):
+        for layer, node in enumerate(boxes.nodes):
             moved = reach(node, middles[layer]).unsqueeze(-2) * thirds[layer].magnitude.sum(dim=-2)
-            t, p = jet.nodes[layer].magnitude, jet.adjoints[layer].magnitude.sum(dim=-2)
+            t, p = rates.nodes[layer].magnitude, rates.adjoints[layer].magnitude.sum(dim=-2)
             cut = t[..., first, :] * p[..., second, :] + t[..., second, :] * p[..., first, :]
-            bent = bends[layer].magnitude * part.adjoints[layer].magnitude.sum(dim=-2).unsqueeze(-2)
+            bent = bends[layer].magnitude * boxes.adjoints[layer].magnitude.sum(dim=-2).unsqueeze(-2)
             scores.append(2.0 * (count * (moved + cut + bent)).sum(dim=-2))
         return scores
 
@@ -111,79 +96,12 @@ SIGNIFICANCE: Mapping[GreekName, Callable[[Network, Enclosure, Tensor], tuple[Te
 }
 
 
-def first_order(
-    network: Network, enclosure: Enclosure, directions: Tensor, constants: Sequence[Tensor] | None = None
-) -> Jet:
-    """Tangents along directions, and the derivatives of the adjoints. Shape: direction input ->."""
-    nodes, preactivations = tangents(network, enclosure, directions, constants)
-    zero = directions.new_zeros(len(directions), network.widths[-1], network.widths[-2])
-    along = exact(zero, nodes[0].lower.shape[:-2], enclosure.method)
-    adjoints = [along.interval]
-    slopes, bends = _ranges(network, enclosure, 1), _ranges(network, enclosure, 2)
-    for layer in range(len(slopes) - 1, -1, -1):
-        turned = multiply(enclosure.adjoints[layer + 1], bends[layer].unsqueeze(-2)).unsqueeze(-3)
-        plus = multiply(turned, preactivations[layer].unsqueeze(-2))
-        along = along.times(slopes[layer].unsqueeze(-2).unsqueeze(-2), plus).linear(network.weights[layer].T)
-        adjoints.append(along.interval)
-    return Jet(nodes=nodes, preactivations=preactivations, adjoints=tuple(adjoints[::-1]))
-
-
-def _second_order(
-    network: Network, enclosure: Enclosure, jet: Jet, pairs: tuple[Tensor, Tensor], constants: Sequence[Tensor] | None
-) -> tuple[list[Interval], list[Interval]]:
-    """Second tangents of the nodes, and d3y/(dh du dv), for pairs of directions.
-
-    Shape: pairs of indices (pair,) -> ... pair width; ... pair output width, per layer 0..L.
-    """
-    first, second = pairs
-    slopes, bends, twists = (_ranges(network, enclosure, order) for order in (1, 2, 3))
-    batch, outputs = enclosure.nodes[0].lower.shape[:-1], network.widths[-1]
-    zero = network.weights[0].new_zeros(*batch, len(first), network.widths[0])
-    nodes, bent, squares = [Interval(zero, zero)], [], []
-    for layer, slope in enumerate(slopes):
-        bent.append(affine(network.weights[layer], nodes[-1]))
-        squares.append(products(jet.preactivations[layer], first, second))
-        node = multiply(squares[-1], bends[layer].unsqueeze(-2))
-        nodes.append(_to_zero(add(node, multiply(bent[-1], slope.unsqueeze(-2))), layer + 1, constants))
-    none = network.weights[0].new_zeros(*batch, len(first), outputs, network.widths[-2])
-    adjoints = [Interval(none, none)]
-    for layer in range(len(slopes) - 1, -1, -1):
-        bend, a = bends[layer].unsqueeze(-2), jet.preactivations[layer].unsqueeze(-2)
-        curved = add(multiply(twists[layer].unsqueeze(-2), squares[layer]), multiply(bend, bent[layer])).unsqueeze(-2)
-        here = multiply(adjoints[-1], slopes[layer].unsqueeze(-2).unsqueeze(-2))
-        here = add(here, multiply(enclosure.adjoints[layer + 1].unsqueeze(-3), curved))
-        p = jet.adjoints[layer + 1]
-        for one, other in ((first, second), (second, first)):
-            pair = multiply(_pick(p, one, -3), _pick(a, other, -3))
-            here = add(here, multiply(pair, bend.unsqueeze(-2)))
-        adjoints.append(affine(network.weights[layer].T, here))
-    return nodes, adjoints[::-1]
-
-
 def _constants(enclosure: Enclosure, constants: Sequence[Tensor] | None) -> list[Tensor]:
     """What every node is replaced by: the middle of its interval if nothing is said. Shape: -> width, per layer."""
     middles = [node.hull().middle for node in enclosure.nodes]
     if constants is None:
         return middles
     return [constant.where(constant.isfinite(), middle) for constant, middle in zip(constants, middles, strict=True)]
-
-
-def _ranges(network: Network, enclosure: Enclosure, order: int) -> list[Interval]:
-    """A derivative of the activation, per hidden layer. Shape: ... width."""
-    return [
-        activation_range(network.activation_of(layer), order, a)
-        for layer, a in enumerate(enclosure.preactivations, start=1)
-    ]
-
-
-def _to_zero(tangent: Interval, layer: int, constants: Sequence[Tensor] | None) -> Interval:
-    """Tangents of nodes that may be constants stretched to 0."""
-    return tangent if constants is None else tangent.with_value(0.0 * constants[layer])
-
-
-def _pick(interval: Interval, index: Tensor, dim: int) -> Interval:
-    """Entries of a dimension."""
-    return Interval(interval.lower.index_select(dim, index), interval.upper.index_select(dim, index))
 
 
 def _worst(
@@ -193,5 +111,5 @@ def _worst(
     if enclosure.nodes[0].lower.ndim == 1:
         return tuple(of(enclosure))
     size, boxes = boxes_at_once(network, rows * network.widths[-1]), len(enclosure.nodes[0].lower)
-    parts = [of(enclosure.part(slice(start, start + size))) for start in range(0, boxes, size)]
-    return tuple(torch.cat(same).amax(dim=0) for same in zip(*parts, strict=True))
+    batches = [of(enclosure.over(slice(start, start + size))) for start in range(0, boxes, size)]
+    return tuple(torch.cat(same).amax(dim=0) for same in zip(*batches, strict=True))

@@ -63,39 +63,39 @@ class Interval:
 
     @property
     def width(self) -> Tensor:
-        """upper - lower."""
+        """upper - lower. Shape: any -> same."""
         return self.upper - self.lower
 
     @property
     def middle(self) -> Tensor:
-        """A point inside, half way up to rounding."""
+        """A point inside, half way up to rounding. Shape: any -> same."""
         return torch.minimum(self.lower + 0.5 * self.width, self.upper)
 
     @property
     def radius(self) -> Tensor:
-        """Largest distance from `middle`, rounded up."""
+        """Largest distance from `middle`, rounded up. Shape: any -> same."""
         distance = torch.maximum(self.middle - self.lower, self.upper - self.middle)
         return torch.nextafter(distance, distance.new_full((), torch.inf))
 
     @property
     def magnitude(self) -> Tensor:
-        """Largest absolute value."""
+        """Largest absolute value. Shape: any -> same."""
         return torch.maximum(self.lower.abs(), self.upper.abs())
 
     def widen(self, by: Tensor) -> Interval:
-        """Both bounds moved outward."""
+        """Both bounds moved outward. Shape: any, what broadcasts to it -> same."""
         return Interval(self.lower - by, self.upper + by)
 
     def with_value(self, value: Tensor) -> Interval:
-        """Stretched as far as a value; NaN stretches nothing."""
+        """Stretched as far as a value; NaN stretches nothing. Shape: any, what broadcasts to it -> same."""
         return Interval(torch.fmin(self.lower, value), torch.fmax(self.upper, value))
 
     def meet(self, other: Interval) -> Interval:
-        """What both hold. They enclose the same numbers, so it is never empty."""
+        """What both hold. They enclose the same numbers, so it is never empty. Shape: any, same -> same."""
         return Interval(torch.maximum(self.lower, other.lower), torch.minimum(self.upper, other.upper))
 
     def unsqueeze(self, dim: int) -> Interval:
-        """With one more dimension of length 1."""
+        """With one more dimension of length 1. Shape: any -> with a 1 at ``dim``."""
         return Interval(self.lower.unsqueeze(dim), self.upper.unsqueeze(dim))
 
     def hull(self) -> Interval:
@@ -130,7 +130,10 @@ def affine(weight: Tensor, x: Interval, bias: Tensor | None = None) -> Interval:
 
 
 def multiply(a: Interval, b: Interval) -> Interval:
-    """Elementwise product: the least and the largest of the four products of the bounds."""
+    """Elementwise product: the least and the largest of the four products of the bounds.
+
+    Shape: what broadcasts -> any.
+    """
     ll, lu, ul, uu = a.lower * b.lower, a.lower * b.upper, a.upper * b.lower, a.upper * b.upper
     product = Interval(
         torch.minimum(torch.minimum(ll, lu), torch.minimum(ul, uu)),
@@ -140,32 +143,38 @@ def multiply(a: Interval, b: Interval) -> Interval:
 
 
 def add(a: Interval, b: Interval) -> Interval:
-    """Elementwise sum."""
-    found = Interval(a.lower + b.lower, a.upper + b.upper)
-    return found.widen(EPSILON * found.magnitude)
+    """Elementwise sum. Shape: what broadcasts -> any."""
+    total = Interval(a.lower + b.lower, a.upper + b.upper)
+    return total.widen(EPSILON * total.magnitude)
 
 
 def subtract(a: Interval, b: Interval) -> Interval:
-    """Elementwise difference."""
+    """Elementwise difference. Shape: what broadcasts -> any."""
     return add(a, Interval(-b.upper, -b.lower))
 
 
 def square(a: Interval) -> Interval:
-    """Elementwise square: the product of an interval with itself forgets that it is never negative."""
+    """Elementwise square: the product of an interval with itself forgets that it is never negative.
+
+    Shape: any -> same.
+    """
     least = a.lower.clamp(min=0.0) - a.upper.clamp(max=0.0)
-    found = Interval(least * least, a.magnitude * a.magnitude)
-    wide = found.widen(EPSILON * found.magnitude + TINY)
+    squares = Interval(least * least, a.magnitude * a.magnitude)
+    wide = squares.widen(EPSILON * squares.magnitude + TINY)
     return Interval(wide.lower.clamp(min=0.0), wide.upper)
 
 
 def activation_range(name: ActivationName, order: int, z: Interval) -> Interval:
-    """Exact range of the derivative of an order 0 to 3 of phi on z, rounded outward; relu's where it exists."""
+    """Exact range of the derivative of an order 0 to 3 of phi on z, rounded outward; relu's where it exists.
+
+    Shape: any -> same.
+    """
     phi = ACTIVATIONS[name]
     return range_between(name, order, z, phi(z.lower)[order], phi(z.upper)[order])
 
 
 def range_between(name: ActivationName, order: int, z: Interval, at_lower: Tensor, at_upper: Tensor) -> Interval:
-    """`activation_range` for whoever has the values at both ends already."""
+    """`activation_range` for whoever has the values at both ends already. Shape: any, each -> same."""
     lower, upper = torch.minimum(at_lower, at_upper), torch.maximum(at_lower, at_upper)
     for place, value in STATIONARY[name][order]:
         inside = (z.lower <= place) & (place <= z.upper)

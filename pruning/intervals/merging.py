@@ -25,28 +25,28 @@ from surrogate.functions.network import Network
 def merge(network: Network, enclosure: Enclosure, layer: int) -> tuple[Network, float]:
     """The network with hidden layer ``layer`` (1..L) made affine and merged with the next; the bound on |y' - y|."""
     weight, bias, below = network.weights[layer - 1], network.biases[layer - 1], enclosure.nodes[layer - 1].hull()
-    line = chord(network.activation_of(layer), enclosure.preactivations[layer - 1].hull())
+    straight = chord(network.activation_of(layer), enclosure.preactivations[layer - 1].hull())
     above = replace(
         network,
         weights=network.weights[layer:],
         biases=network.biases[layer:],
         linear=frozenset(other - layer for other in network.linear if other > layer),
     )
-    rest = enclose(above, enclosure.nodes[layer].hull().widen(line.radius), method=enclosure.method)
-    terms = line.alpha.abs() * (below.magnitude @ weight.abs().T + bias.abs()) + line.beta.abs()
+    rest = enclose(above, enclosure.nodes[layer].hull().widen(straight.radius), method=enclosure.method)
+    terms = straight.alpha.abs() * (below.magnitude @ weight.abs().T + bias.abs()) + straight.beta.abs()
     slack = rounding(above.weights[0], terms, above.biases[0])
-    bound = (line.radius * rest.adjoints[0].magnitude.sum(dim=0)).sum()
+    bound = (straight.radius * rest.adjoints[0].magnitude.sum(dim=0)).sum()
     bound = bound + (slack * rest.preadjoints[0].magnitude.sum(dim=0)).sum()
     merged = replace(
         network,
         weights=(
             *network.weights[: layer - 1],
-            above.weights[0] @ (line.alpha[:, None] * weight),
+            above.weights[0] @ (straight.alpha[:, None] * weight),
             *above.weights[1:],
         ),
         biases=(
             *network.biases[: layer - 1],
-            above.biases[0] + above.weights[0] @ (line.alpha * bias + line.beta),
+            above.biases[0] + above.weights[0] @ (straight.alpha * bias + straight.beta),
             *above.biases[1:],
         ),
         linear=frozenset(other - (other > layer) for other in network.linear if other != layer),

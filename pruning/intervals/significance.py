@@ -83,7 +83,10 @@ def remove(
 
 
 def loosen(network: Network, enclosure: Enclosure, keep: Sequence[Tensor], values: Sequence[Tensor]) -> Enclosure:
-    """An enclosure that holds with any of the nodes that are not kept replaced by values inside their hulls."""
+    """An enclosure that holds with any of the nodes that are not kept replaced by values inside their hulls.
+
+    Shape: keep, values (width,), layers 0..L.
+    """
     boxes = enclosure.nodes[0]
     if all(kept.all() for kept in keep) or (enclosure.method == "interval" and boxes.lower.ndim == 1):
         return enclosure
@@ -92,5 +95,8 @@ def loosen(network: Network, enclosure: Enclosure, keep: Sequence[Tensor], value
 
 
 def means(network: Network, x: Tensor) -> tuple[Tensor, ...]:
-    """Mean of every node over samples in raw units: constants that cost less on average, more in the worst case."""
+    """Mean of every node over samples in raw units: constants that cost less on average, more in the worst case.
+
+    Shape: batch input -> (width,), layers 0..L.
+    """
     return (x.mean(dim=0), *(phi[0].mean(dim=0) for phi in forward(network, x)[1]))

@@ -9,12 +9,12 @@ from __future__ import annotations
 import torch
 
 from pruning.intervals.adjoint import enclose
-from pruning.intervals.affine_forms import Method
+from pruning.intervals.affine_forms import EnclosureMethod
 from pruning.intervals.interval import Interval
 from surrogate.functions.network import Network
 
 
-def split(network: Network, box: Interval, count: int, *, method: Method = "interval") -> Interval:
+def split(network: Network, box: Interval, count: int, *, method: EnclosureMethod = "interval") -> Interval:
     """``count`` sub-boxes that cover the box; as long as not all can be halved, those of largest significance are.
 
     Shape: input -> box input.

@@ -35,7 +35,7 @@ from surrogate.standardisation import Standardisation, to_normalised
 
 
 @dataclass(frozen=True, kw_only=True)
-class Form:
+class Factorisation:
     """What a layer may become: ``blocks`` of rank ``rank``, or with rank 0 what it is."""
 
     weights: int
@@ -44,23 +44,23 @@ class Form:
     rank: int = 0
 
 
-def forms(weight: Tensor, present: int) -> tuple[Form, ...]:
+def forms(weight: Tensor, present: int) -> tuple[Factorisation, ...]:
     """All forms of a layer with fewer weights than it has at present, and that one. Shape: f c ->."""
     f, c = weight.shape
     largest = float(torch.linalg.matrix_norm(weight, ord=2)) or 1.0
-    found = [Form(weights=present, error=0.0)]
+    possible = [Factorisation(weights=present, error=0.0)]
     for blocks in (k for k in range(1, c + 1) if c % k == 0):
         tails = torch.linalg.svdvals(_blocks(weight, blocks)).amax(dim=0).tolist()
         errors = [math.sqrt(blocks) * tail / largest for tail in [*tails[1:], 0.0]]
-        found += [
-            Form(weights=rank * (blocks * f + c), error=error, blocks=blocks, rank=rank)
+        possible += [
+            Factorisation(weights=rank * (blocks * f + c), error=error, blocks=blocks, rank=rank)
             for rank, error in enumerate(errors, start=1)
             if rank * (blocks * f + c) < present
         ]
-    return tuple(found)
+    return tuple(possible)
 
 
-def allocate(tables: Sequence[Sequence[Form]], count: int) -> tuple[Form, ...]:
+def allocate(tables: Sequence[Sequence[Factorisation]], count: int) -> tuple[Factorisation, ...]:
     """One form a layer, at most ``count`` weights in all, of least largest error.
 
     Raises:
@@ -71,7 +71,7 @@ def allocate(tables: Sequence[Sequence[Form]], count: int) -> tuple[Form, ...]:
         raise ImpossibleSparsity(f"alds keeps at least {least} weights of this network, got a budget of {count}")
     errors = sorted({form.error for table in tables for form in table})
 
-    def smallest(error: float) -> tuple[Form, ...]:
+    def smallest(error: float) -> tuple[Factorisation, ...]:
         affordable = ([form for form in table if form.error <= error] for table in tables)
         return tuple(min(table, key=lambda form: (form.weights, form.error)) for table in affordable)
 
@@ -80,7 +80,7 @@ def allocate(tables: Sequence[Sequence[Form]], count: int) -> tuple[Form, ...]:
     return smallest(errors[enough])
 
 
-def factors(weight: Tensor, form: Form) -> tuple[Tensor, Tensor]:
+def factors(weight: Tensor, form: Factorisation) -> tuple[Tensor, Tensor]:
     """Encoder and decoder: W ~ decoder @ encoder. Shape: f c -> (blocks rank) c, f (blocks rank)."""
     u, values, vh = torch.linalg.svd(_blocks(weight, form.blocks), full_matrices=False)
     root = values[:, : form.rank].sqrt()
@@ -117,10 +117,10 @@ def prune_low_rank(network: Network, budget: Budget, evidence: Evidence) -> Cut:
 
 
 def _factored(
-    network: Network, run: range, parts: tuple[Tensor, Tensor], standardisation: Standardisation
+    network: Network, run: range, pair: tuple[Tensor, Tensor], standardisation: Standardisation
 ) -> list[tuple[Tensor, Tensor]]:
     """Weights and biases of the encoder and the decoder that stand for a run, raw units."""
-    encoder, decoder = parts
+    encoder, decoder = pair
     product, bias = network.weights[run[0]], network.biases[run[0]]
     for layer in run[1:]:
         product = network.weights[layer] @ product

@@ -30,6 +30,7 @@ from torch import Tensor
 from pruning.compact import fold, put
 from pruning.intervals.adjoint import enclose
 from pruning.intervals.significance import remove
+from pruning.layerwise.bisection import bisect
 from pruning.layerwise.sensitivity import needed, sensitivities
 from pruning.removal.masks import top
 from pruning.removal.nodes import constants_of
@@ -37,25 +38,23 @@ from pruning.stage import Budget, Cut, Evidence, size
 from surrogate.functions.network import Network
 from surrogate.standardisation import to_normalised
 
-# Accuracies between which every layer goes from all its nodes to a single one; bisected in logs,
-# to 1e-10 of themselves.
+# Accuracies between which every layer goes from all its nodes to a single one.
 LEAST_ACCURACY, LARGEST_ACCURACY = 1e-12, 1e12
-BISECTIONS = 40
 # Draws beyond this expect every node whose probability is not rounding noise.
 MOST_DRAWS = 1e18
 
 # What the columns of ``count`` nodes are multiplied by, 0 for nodes that go; scores and arrival clocks Exp(1) given.
 # Shape: width, width -> width.
-Choice = Callable[[Tensor, int, Tensor], Tensor]
+NodeChoice = Callable[[Tensor, int, Tensor], Tensor]
 
 
 def surest(scores: Tensor, count: int, clocks: Tensor) -> Tensor:  # noqa: ARG001
-    """The most sensitive nodes, as they are."""
+    """The most sensitive nodes, as they are. Shape: width, width -> width."""
     return top(scores, count).to(scores.dtype)
 
 
 def drawn(scores: Tensor, count: int, clocks: Tensor) -> Tensor:
-    """The first nodes to come up, unbiased."""
+    """The first nodes to come up, unbiased. Shape: width, width -> width."""
     arrivals = torch.where(scores > 0, clocks / scores, torch.inf)
     kept = top(-arrivals, count)
     later = arrivals[~kept].min() if count < len(scores) else torch.tensor(torch.inf)
@@ -65,7 +64,10 @@ def drawn(scores: Tensor, count: int, clocks: Tensor) -> Tensor:
 
 
 def partly_drawn(scores: Tensor, count: int, clocks: Tensor) -> Tensor:
-    """Nodes that are expected at least once in the draws that ``count`` takes, and the rest drawn."""
+    """Nodes that are expected at least once in the draws that ``count`` takes, and the rest drawn.
+
+    Shape: width, width -> width.
+    """
     chances = scores / scores.sum()
     sure = top(scores, min(count, int((chances >= 1.0 / _draws(chances, count)).sum())))
     factors = sure.to(scores.dtype)
@@ -81,11 +83,7 @@ def distinct(chances: Tensor, draws: float) -> float:
 
 def _draws(chances: Tensor, count: int) -> float:
     """m that expects ``count`` different nodes."""
-    few, many = 1.0, MOST_DRAWS
-    for _ in range(BISECTIONS):
-        middle = math.sqrt(few * many)
-        few, many = (few, middle) if distinct(chances, middle) >= count else (middle, many)
-    return many
+    return bisect(lambda draws: distinct(chances, draws) >= count, MOST_DRAWS, 1.0)[0]
 
 
 def draws(scores: Tensor, accuracy: float) -> float:
@@ -94,31 +92,31 @@ def draws(scores: Tensor, accuracy: float) -> float:
 
 
 def counts_at(scores: Sequence[Tensor], accuracy: float) -> list[int]:
-    """Nodes that every layer keeps for one accuracy, at least one."""
+    """Nodes that every layer keeps for one accuracy, at least one. Shape: width, per layer ->."""
     counts = []
-    for part in scores:
-        total = float(part.sum())
-        expected = distinct(part / total, draws(part, accuracy)) if total > 0 else 0.0
-        counts.append(min(len(part), max(1, math.ceil(expected))))
+    for layer in scores:
+        total = float(layer.sum())
+        expected = distinct(layer / total, draws(layer, accuracy)) if total > 0 else 0.0
+        counts.append(min(len(layer), max(1, math.ceil(expected))))
     return counts
 
 
-def prune_pfp(network: Network, budget: Budget, evidence: Evidence, *, choice: Choice = surest) -> Cut:
+def prune_pfp(network: Network, budget: Budget, evidence: Evidence, *, choice: NodeChoice = surest) -> Cut:
     """Keep what one accuracy for all layers leaves of the budget; a bound is proven where nothing is rescaled."""
     normalised = to_normalised(network, evidence.standardisation)
-    scores = [part.amax(dim=0) for part in sensitivities(normalised, evidence)]
-    clocks = [torch.empty_like(part).exponential_(generator=evidence.generator) for part in scores]
-    alive = [network.weights[0].any(dim=0), *(torch.ones_like(part, dtype=torch.bool) for part in scores[1:])]
+    scores = [layer.amax(dim=0) for layer in sensitivities(normalised, evidence)]
+    clocks = [torch.empty_like(layer).exponential_(generator=evidence.generator) for layer in scores]
+    alive = [network.weights[0].any(dim=0), *(torch.ones_like(layer, dtype=torch.bool) for layer in scores[1:])]
     first = 1 if evidence.spec.protect_inputs else 0
     enclosure = enclose(network, evidence.box)
     constants = constants_of(network, evidence) or tuple(node.middle for node in enclosure.nodes)
 
     def factors(counts: Sequence[int]) -> tuple[Tensor, ...]:
-        found = [part.to(network.dtype) for part in alive]
+        chosen = [lives.to(network.dtype) for lives in alive]
         for layer, count in enumerate(counts, start=first):
             lives = alive[layer]
-            found[layer][lives] = choice(scores[layer][lives], count, clocks[layer][lives])
-        return tuple(found)
+            chosen[layer][lives] = choice(scores[layer][lives], count, clocks[layer][lives])
+        return tuple(chosen)
 
     def kept(counts: Sequence[int]) -> int:
         if budget.unit == "nodes":
@@ -126,10 +124,11 @@ def prune_pfp(network: Network, budget: Budget, evidence: Evidence, *, choice: C
         smaller = rescale(network, factors(counts), constants)
         return size(smaller, budget.unit)
 
-    found = factors(_allocate([part[lives] for part, lives in zip(scores, alive, strict=True)][first:], kept, budget))
+    living = [layer[lives] for layer, lives in zip(scores, alive, strict=True)][first:]
+    chosen = factors(_allocate(living, kept, budget))
     if choice is not surest:
-        return Cut(network=rescale(network, found, constants))
-    smaller, bound = remove(network, enclosure, [factor > 0 for factor in found], constants)
+        return Cut(network=rescale(network, chosen, constants))
+    smaller, bound = remove(network, enclosure, [factor > 0 for factor in chosen], constants)
     return Cut(network=smaller, bound=bound)
 
 
@@ -138,17 +137,13 @@ def _allocate(scores: Sequence[Tensor], kept: Callable[[Sequence[int]], int], bu
 
     The next step of the accuracy may add several nodes: of these the most sensitive are added while they fit.
     """
-    coarse, fine = LARGEST_ACCURACY, LEAST_ACCURACY
-    widest = [len(part) for part in scores]
-    if kept(counts_at(scores, fine)) <= budget.count:
-        coarse = fine
-    for _ in range(BISECTIONS):
-        middle = math.sqrt(coarse * fine)
-        if kept(counts_at(scores, middle)) <= budget.count:
-            coarse = middle
-        else:
-            fine, widest = middle, counts_at(scores, middle)
-    counts, ranked = counts_at(scores, coarse), [part.sort(descending=True).values for part in scores]
+
+    def affordable(accuracy: float) -> bool:
+        return kept(counts_at(scores, accuracy)) <= budget.count
+
+    coarse, fine = bisect(affordable, LARGEST_ACCURACY, LEAST_ACCURACY)
+    counts, ranked = counts_at(scores, coarse), [layer.sort(descending=True).values for layer in scores]
+    widest = [len(layer) for layer in scores] if fine == coarse else counts_at(scores, fine)
     while open_layers := [layer for layer, count in enumerate(counts) if count < widest[layer]]:
         layer = max(open_layers, key=lambda layer: float(ranked[layer][counts[layer]]))
         more = [*counts[:layer], counts[layer] + 1, *counts[layer + 1 :]]

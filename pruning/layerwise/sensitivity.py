@@ -31,9 +31,9 @@ FAILURE = 1e-16
 
 def sensitivity(weight: Tensor, nodes: Tensor) -> Tensor:
     """s of one layer. Shape: out in, batch in -> out in."""
-    parts = torch.cat([nodes.clamp(min=0.0), -nodes.clamp(max=0.0)])
-    parts = parts[parts.any(dim=1)]
-    shares = _largest(parts, weight.clamp(min=0.0)) + _largest(parts, -weight.clamp(max=0.0))
+    signed = torch.cat([nodes.clamp(min=0.0), -nodes.clamp(max=0.0)])
+    signed = signed[signed.any(dim=1)]
+    shares = _largest(signed, weight.clamp(min=0.0)) + _largest(signed, -weight.clamp(max=0.0))
     return shares.where(shares < ALL, 1.0)
 
 

@@ -24,13 +24,13 @@ networks" (SIAM J. Math. Data Sci. 2022). The closed form is ours; theirs is a c
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from pruning.layerwise.bisection import bisect
 from pruning.layerwise.sensitivity import SPREAD, needed, sensitivities
 from pruning.removal.masks import masks_of
 from pruning.removal.weights import felt
@@ -40,10 +40,8 @@ from surrogate.standardisation import to_normalised
 
 # Newton's method on a convex cubic from above: quadratic from a start within a factor 1.5.
 NEWTON_STEPS = 8
-# Multipliers from far below, where every urn is kept whole, to far above, where nothing is drawn; bisected in logs,
-# to 1e-10 of themselves.
+# Multipliers from far below, where every urn is kept whole, to far above, where nothing is drawn.
 LEAST_MULTIPLIER, LARGEST_MULTIPLIER = 1e-30, 1e30
-BISECTIONS = 40
 # Keeps y from under- and overflow; urns beyond it are kept whole, or empty, all the same.
 LEAST_TARGET = 1e-60
 
@@ -131,24 +129,19 @@ def prune_sipp(network: Network, budget: Budget, evidence: Evidence, *, hybrid: 
     ]
 
     def factors(multiplier: float) -> list[Tensor]:
-        found = []
+        layers = []
         for layer, weight, score in zip(urns, network.weights, scores, strict=True):
             price = torch.full_like(layer.total, 1.0 / len(weight))
             draws = best_draws(multiplier, needed(layer.total), price)
             positive, negative = layer.factors(draws, hybrid=hybrid).chunk(2)
-            found.append(_never_empty(positive + negative, score, weight != 0))
-        return found
+            layers.append(_never_empty(positive + negative, score, weight != 0))
+        return layers
 
-    fewer, more = LARGEST_MULTIPLIER, LEAST_MULTIPLIER
-    if _kept(factors(more)) <= budget.count:
-        fewer = more
-    for _ in range(BISECTIONS):
-        middle = math.sqrt(fewer * more)
-        if _kept(factors(middle)) <= budget.count:
-            fewer = middle
-        else:
-            more = middle
-    weights = (weight * factor for weight, factor in zip(network.weights, factors(fewer), strict=True))
+    def affordable(multiplier: float) -> bool:
+        return _kept(factors(multiplier)) <= budget.count
+
+    least, _ = bisect(affordable, LARGEST_MULTIPLIER, LEAST_MULTIPLIER)
+    weights = (weight * factor for weight, factor in zip(network.weights, factors(least), strict=True))
     return Cut(network=replace(network, weights=tuple(weights)))
 
 

@@ -36,36 +36,36 @@ class Factored:
         """A v. Shape: column -> row."""
         whole = v.new_zeros(sum(self._sizes)).index_copy(0, self.index, v * self.inverse)
         image = torch.zeros_like(self.left[0][:, 0])
-        for left, right, part in zip(self.left, self.right, torch.split(whole, self._sizes), strict=True):
-            image = image + ((right @ part.view(left.shape[1], right.shape[1]).T) * left).sum(dim=1)
+        for left, right, layer in zip(self.left, self.right, torch.split(whole, self._sizes), strict=True):
+            image = image + ((right @ layer.view(left.shape[1], right.shape[1]).T) * left).sum(dim=1)
         return image.view(-1, self.rows).sum(dim=0)
 
     def transposed(self, u: Tensor) -> Tensor:
         """A^T u. Shape: row -> column."""
         terms = u.repeat(len(self.left[0]) // self.rows)[:, None]
-        parts = [((terms * left).T @ right).flatten() for left, right in zip(self.left, self.right, strict=True)]
-        return torch.cat(parts)[self.index] * self.inverse
+        layers = [((terms * left).T @ right).flatten() for left, right in zip(self.left, self.right, strict=True)]
+        return torch.cat(layers)[self.index] * self.inverse
 
     def columns(self, index: Tensor) -> Tensor:
         """Some columns explicitly. Shape: chosen -> row chosen."""
-        chosen, start, parts = self.index[index], 0, list[Tensor]()
+        chosen, start, layers = self.index[index], 0, list[Tensor]()
         for left, right, size in zip(self.left, self.right, self._sizes, strict=True):
             own = chosen[(chosen >= start) & (chosen < start + size)] - start
             inputs = right.shape[1]
-            parts.append(left.T.contiguous()[own // inputs] * right.T.contiguous()[own % inputs])
+            layers.append(left.T.contiguous()[own // inputs] * right.T.contiguous()[own % inputs])
             start += size
-        whole = torch.cat(parts)
+        whole = torch.cat(layers)
         return (whole.view(len(whole), -1, self.rows).sum(dim=1) * self.inverse[index, None]).T
 
 
 def factored(rows: Rows, index: Tensor, scale: Tensor, dtype: torch.dtype) -> Factored:
-    """The columns ``index`` of rows, divided by ``scale``."""
+    """The columns ``index`` of rows, divided by ``scale``. Shape: column, column ->."""
 
-    def flat(parts: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    def flat(factors: Sequence[Tensor]) -> tuple[Tensor, ...]:
         # Numbers below the least normal one would slow every product down a hundredfold and weigh nothing.
         least = torch.finfo(dtype).tiny
         return tuple(
-            torch.where(part.abs() < least, part.new_zeros(()), part).flatten(end_dim=1).to(dtype) for part in parts
+            torch.where(each.abs() < least, each.new_zeros(()), each).flatten(end_dim=1).to(dtype) for each in factors
         )
 
     return Factored(

@@ -51,8 +51,8 @@ def path(problem: Quadratic, blocks: tuple[slice, ...], steps: int) -> list[int]
     """The weights that go, first to last: those without effect first, never the last one of a layer."""
     inverse = invert_blocks(problem, blocks)
     w, diagonal = minimum(problem, inverse), inverse.diagonal()
-    least = torch.cat([part.floor for part in inverse.parts])
-    dense = [part.times(torch.eye(len(part.floor), dtype=w.dtype)) for part in inverse.parts]
+    least = torch.cat([each.floor for each in inverse.inverses])
+    dense = [each.times(torch.eye(len(each.floor), dtype=w.dtype)) for each in inverse.inverses]
     taken = [torch.empty_like(matrix) for matrix in dense]
     owner, layer = _numbered([len(matrix) for matrix in dense]), _numbered(problem.sizes)
     counts, left = [0] * len(blocks), list(problem.sizes)
@@ -82,5 +82,5 @@ def path(problem: Quadratic, blocks: tuple[slice, ...], steps: int) -> list[int]
 
 
 def _numbered(sizes: list[int]) -> Tensor:
-    """The number of the part that each entry belongs to, parts of these sizes in a row."""
+    """The number of the run that each entry belongs to, runs of these sizes one after the other."""
     return torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))

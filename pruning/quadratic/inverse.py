@@ -56,19 +56,19 @@ class BlockInverse:
     """F^-1 of a model whose blocks do not see each other."""
 
     blocks: tuple[slice, ...]
-    parts: tuple[Inverse, ...]
+    inverses: tuple[Inverse, ...]
 
     def diagonal(self) -> Tensor:
         """[F^-1]_ii. Shape: -> weight."""
-        return torch.cat([part.diagonal() for part in self.parts])
+        return torch.cat([each.diagonal() for each in self.inverses])
 
     def times(self, v: Tensor) -> Tensor:
         """F^-1 v. Shape: weight -> weight."""
-        return torch.cat([part.times(v[block]) for block, part in zip(self.blocks, self.parts, strict=True)])
+        return torch.cat([each.times(v[block]) for block, each in zip(self.blocks, self.inverses, strict=True)])
 
 
 def invert_blocks(problem: Quadratic, blocks: tuple[slice, ...]) -> BlockInverse:
     """F^-1 of every block."""
     return BlockInverse(
-        blocks=blocks, parts=tuple(invert(problem.matrix[:, block], problem.damping) for block in blocks)
+        blocks=blocks, inverses=tuple(invert(problem.matrix[:, block], problem.damping) for block in blocks)
     )

@@ -38,7 +38,7 @@ class Point:
 
 
 def at(problem: Quadratic, w: Tensor) -> Point:
-    """The point of some weights."""
+    """The point of some weights. Shape: weight ->."""
     error = problem.error(w)
     return Point(w=w, error=error, loss=problem.loss_at(w, error), length=math.inf)
 

@@ -39,7 +39,7 @@ def cost(w: Tensor, diagonal: Tensor) -> Tensor:
 def minimum(problem: Quadratic, inverse: BlockInverse) -> Tensor:
     """The anchor less F^-1 A^T r, block after block as in `regression.fit`. Shape: -> weight."""
     w, error = problem.anchor.clone(), problem.residual
-    for block, inverted in zip(inverse.blocks, inverse.parts, strict=True):
+    for block, inverted in zip(inverse.blocks, inverse.inverses, strict=True):
         rows = problem.matrix[:, block]
         step = -inverted.times(rows.T @ error)
         w[block] += step

@@ -64,7 +64,10 @@ def eliminate(problem: Quadratic, near: Tensor, count: int, rounds: int) -> Tens
 
 
 def exchange(problem: Quadratic, support: Tensor, w: Tensor) -> tuple[Tensor, tuple[float, ...]]:
-    """Swap weights inside for weights outside while Q falls; the weights, and Q after every accepted exchange."""
+    """Swap weights inside for weights outside while Q falls; the weights, and Q after every accepted exchange.
+
+    Shape: weight, weight -> weight.
+    """
     count, losses = int(support.sum()), [problem.loss(w)]
     moved = max(1, int(SHARE * count))
     while moved and not support.all():

@@ -21,7 +21,10 @@ def masks_of(network: Network) -> tuple[Tensor, ...]:
 
 
 def apply(network: Network, masks: Sequence[Tensor]) -> Network:
-    """The network with the weights that are not kept set to 0; the others keep their bits."""
+    """The network with the weights that are not kept set to 0; the others keep their bits.
+
+    Shape: out in, per layer ->.
+    """
     return replace(
         network, weights=tuple(w.where(mask, w.new_zeros(())) for w, mask in zip(network.weights, masks, strict=True))
     )
@@ -48,6 +51,8 @@ def select(scores: Sequence[Tensor], alive: Sequence[Tensor], count: int) -> tup
     """Masks of the ``count`` best of the living over all groups (layers), at least one in each group.
 
     Nested: with the same scores, a smaller count selects a subset.
+
+    Shape: any, any, per group -> same, per group.
 
     Raises:
         PruningError: a score is NaN or infinite.

@@ -60,7 +60,7 @@ def _merges(network: Network, enclosure: Enclosure) -> Iterator[tuple[Network, f
 
 
 def constants_of(network: Network, evidence: Evidence) -> tuple[Tensor, ...] | None:
-    """What removed nodes are replaced by; None for the middles of their intervals."""
+    """What removed nodes are replaced by; None for the middles of their intervals. Shape: -> width, per layer 0..L."""
     if evidence.spec.fold == "middle":
         return None
     return means(network, evidence.dataset.x * evidence.standardisation.x_scale + evidence.standardisation.x_mean)
@@ -69,6 +69,6 @@ def constants_of(network: Network, evidence: Evidence) -> tuple[Tensor, ...] | N
 def _keep(network: Network, scores: Sequence[Tensor], count: int, *, protect_inputs: bool) -> tuple[Tensor, ...]:
     """Which nodes stay, ``count`` of them in all. Shape: -> width, per layer 0..L."""
     read = network.weights[0].any(dim=0)
-    alive = [read, *(torch.ones_like(part, dtype=torch.bool) for part in scores[1:])]
+    alive = [read, *(torch.ones_like(layer, dtype=torch.bool) for layer in scores[1:])]
     first = 1 if protect_inputs else 0
     return (*alive[:first], *select(scores[first:], alive[first:], count))

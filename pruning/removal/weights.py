@@ -22,7 +22,7 @@ def prune_weights(network: Network, budget: Budget, evidence: Evidence, *, score
     normalised = to_normalised(network, evidence.standardisation)
     last = torch.finfo(network.dtype).min
     live = felt(normalised, evidence.dataset)
-    scores = [part.where(effect, last) for part, effect in zip(score(normalised, evidence), live, strict=True)]
+    scores = [layer.where(effect, last) for layer, effect in zip(score(normalised, evidence), live, strict=True)]
     return Cut(network=apply(network, select(scores, masks_of(network), budget.count)))
 
 

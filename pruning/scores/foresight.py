@@ -24,7 +24,7 @@ TEMPERATURE = 200.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sensitivity:
+class LossOfWeights:
     """The loss as a function of the weights that are not 0, biases held.
 
     Shape: theta (living weight,).
@@ -34,7 +34,7 @@ class Sensitivity:
     theta: Tensor
 
     def loss(self, temperature: float = 1.0) -> Tensor:
-        """The Sobolev loss, or the cross-entropy of logits over a temperature."""
+        """The Sobolev loss, or the cross-entropy of logits over a temperature. Shape: -> scalar."""
         data = self.objective.dataset
         if data.has_classes:
             return cross_entropy(outputs(self.objective.at(self.theta), data.x) / temperature, data.y)
@@ -47,7 +47,7 @@ class Sensitivity:
         return unflatten(network, everything).weights
 
 
-def sensitivity(network: Network, evidence: Evidence) -> Sensitivity:
+def loss_of_weights(network: Network, evidence: Evidence) -> LossOfWeights:
     """The loss that the network is about to be trained with, on the evidence's samples, normalised units.
 
     Fine-tuning's if there is fine-tuning, otherwise of values and deltas if rows are "sobolev" and of values if not;
@@ -66,19 +66,25 @@ def sensitivity(network: Network, evidence: Evidence) -> Sensitivity:
         weights=loss_weights(data, loss),
         free=flatten(weights_alone).nonzero()[:, 0],
     )
-    return Sensitivity(objective=objective, theta=objective.start().requires_grad_())
+    return LossOfWeights(objective=objective, theta=objective.start().requires_grad_())
 
 
 def snip(network: Network, evidence: Evidence) -> Scores:
-    """|w dL/dw|, the derivative of the loss by the mask; the mean over samples comes before the absolute value."""
-    given = sensitivity(network, evidence)
+    """|w dL/dw|, the derivative of the loss by the mask; the mean over samples comes before the absolute value.
+
+    Shape: -> out in, per layer.
+    """
+    given = loss_of_weights(network, evidence)
     (gradient,) = torch.autograd.grad(given.loss(), given.theta)
     return given.layers((given.theta * gradient).detach().abs())
 
 
 def grasp(network: Network, evidence: Evidence) -> Scores:
-    """w (H g), signed: without w, ||g||^2 changes by -2 w (H g), so what stays has the largest gradient norm."""
-    given = sensitivity(network, evidence)
+    """w (H g), signed: without w, ||g||^2 changes by -2 w (H g), so what stays has the largest gradient norm.
+
+    Shape: -> out in, per layer.
+    """
+    given = loss_of_weights(network, evidence)
     (gradient,) = torch.autograd.grad(given.loss(TEMPERATURE), given.theta, create_graph=True)
     (product,) = torch.autograd.grad((gradient * gradient.detach()).sum(), given.theta)
     return given.layers((given.theta * product).detach())
@@ -93,15 +99,17 @@ def synflow(network: Network, evidence: Evidence) -> Scores:  # noqa: ARG001
 
     Biases are 0 and activations the identity; only then is the flow R of every layer, and into and out of every node,
     the same. Each layer is divided by its mean row sum, so that R overflows at no depth.
+
+    Shape: -> out in, per layer.
     """
     sums = [weight.abs().sum(dim=1).mean() for weight in network.weights]
     sizes = [w.abs() / mean.where(mean > 0, 1.0) for w, mean in zip(network.weights, sums, strict=True)]
     inward = [torch.ones_like(sizes[0][0])]
-    for part in sizes[:-1]:
-        inward.append(part @ inward[-1])
+    for weight in sizes[:-1]:
+        inward.append(weight @ inward[-1])
     outward = [torch.ones_like(sizes[-1][:, 0])]
-    for part in sizes[:0:-1]:
-        outward.append(part.T @ outward[-1])
+    for weight in sizes[:0:-1]:
+        outward.append(weight.T @ outward[-1])
     return tuple(
-        after[:, None] * part * before for after, part, before in zip(reversed(outward), sizes, inward, strict=True)
+        after[:, None] * weight * before for after, weight, before in zip(reversed(outward), sizes, inward, strict=True)
     )

@@ -45,6 +45,8 @@ def ntk_sap(network: Network, evidence: Evidence, *, discrepancy: Discrepancy) -
     `INPUTS` inputs, ``draws`` times; every `SHARED` of them meet new weights. Of the given weights the score knows
     which are 0, of the samples nothing. But `prune_weights` removes what no sample feels, at the given weights, before
     anything that this ranks.
+
+    Shape: -> out in, per layer.
     """
     masks = tuple(mask.to(network.dtype).requires_grad_() for mask in masks_of(network))
     total = [torch.zeros_like(weight) for weight in network.weights]
@@ -53,8 +55,8 @@ def ntk_sap(network: Network, evidence: Evidence, *, discrepancy: Discrepancy) -
         for batch in torch.split(inputs, SHARED):
             theta = drawn(network, evidence.generator)
             gradients = torch.autograd.grad(discrepancy(theta, masks, batch, evidence.generator), masks)
-            total = [sum_ + part for sum_, part in zip(total, gradients, strict=True)]
-    return tuple((part * mask.detach()).abs() for part, mask in zip(total, masks, strict=True))
+            total = [before + gradient for before, gradient in zip(total, gradients, strict=True)]
+    return tuple((each * mask.detach()).abs() for each, mask in zip(total, masks, strict=True))
 
 
 def drawn(network: Network, generator: torch.Generator) -> Network:
@@ -80,7 +82,10 @@ def mean_square_slope(activation: ActivationName) -> float:
 
 
 def perturbed(theta: Network, masks: Scores, inputs: Tensor, generator: torch.Generator) -> Tensor:
-    """How far a random step moves the outputs: sum_i || f(z_i; theta o m) - f(z_i; (theta + D) o m) ||^2."""
+    """How far a random step moves the outputs: sum_i || f(z_i; theta o m) - f(z_i; (theta + D) o m) ||^2.
+
+    Shape: out in, per layer; batch input -> scalar.
+    """
     steps = [torch.randn(w.shape, generator=generator, dtype=w.dtype) for w in theta.weights]
     moved = tuple(weight + PERTURBATION * step for weight, step in zip(theta.weights, steps, strict=True))
     here, there = masked(theta, masks), masked(replace(theta, weights=moved), masks)
@@ -88,13 +93,16 @@ def perturbed(theta: Network, masks: Scores, inputs: Tensor, generator: torch.Ge
 
 
 def trace(theta: Network, masks: Scores, inputs: Tensor, generator: torch.Generator) -> Tensor:
-    """sum_i || m o df(z_i; theta o m)/dW ||^2, the kernel's trace; the square of an outer product is one too."""
+    """sum_i || m o df(z_i; theta o m)/dW ||^2, the kernel's trace; the square of an outer product is one too.
+
+    Shape: out in, per layer; batch input -> scalar.
+    """
     labels = inputs.new_zeros(len(inputs), theta.widths[-1])
     rows = gauss_newton(masked(theta, masks), Dataset(x=inputs, y=labels), generator)
     squares = replace(
         rows, left=tuple(left.square() for left in rows.left), right=tuple(right.square() for right in rows.right)
     ).combine(torch.ones_like(rows.residual))
-    return torch.stack([(mask.square() * part).sum() for mask, part in zip(masks, squares, strict=True)]).sum()
+    return torch.stack([(mask.square() * each).sum() for mask, each in zip(masks, squares, strict=True)]).sum()
 
 
 def masked(theta: Network, masks: Scores) -> Network:

@@ -25,37 +25,39 @@ def magnitude(network: Network, evidence: Evidence) -> Scores:  # noqa: ARG001
 
 
 def magnitude_layerwise(network: Network, evidence: Evidence) -> Scores:
-    """|w| by rank in its own layer, so that every layer loses the same share."""
+    """|w| by rank in its own layer, so that every layer loses the same share. Shape: -> out in, per layer."""
     return tuple(_share(score, network.weights[i] != 0) for i, score in enumerate(magnitude(network, evidence)))
 
 
 def random(network: Network, evidence: Evidence) -> Scores:
-    """Uniform numbers: the baseline that every method must beat."""
+    """Uniform numbers: the baseline that every method must beat. Shape: -> out in, per layer."""
     return tuple(torch.rand(w.shape, generator=evidence.generator, dtype=w.dtype) for w in network.weights)
 
 
 def salience(network: Network, evidence: Evidence) -> Scores:
-    """|w dL/dw|. At a trained optimum the mean gradient is near 0, and this near noise."""
+    """|w dL/dw|. At a trained optimum the mean gradient is near 0, and this near noise. Shape: -> out in, per layer."""
     rows = loss_rows(network, evidence.dataset, evidence.spec.rows, evidence.generator)
     gradient = rows.combine(torch.full_like(rows.residual, 1.0 / len(evidence.dataset)))
-    return tuple((weight * part).abs() for weight, part in zip(network.weights, gradient, strict=True))
+    return tuple((weight * slope).abs() for weight, slope in zip(network.weights, gradient, strict=True))
 
 
 def salience_per_sample(network: Network, evidence: Evidence) -> Scores:
-    """mean_n |w dL_n/dw|, which never cancels."""
+    """mean_n |w dL_n/dw|, which never cancels. Shape: -> out in, per layer."""
     rows = loss_rows(network, evidence.dataset, evidence.spec.rows, evidence.generator)
     gradient = rows.absolute(torch.full_like(rows.residual, 1.0 / len(evidence.dataset)))
-    return tuple(weight.abs() * part for weight, part in zip(network.weights, gradient, strict=True))
+    return tuple(weight.abs() * slope for weight, slope in zip(network.weights, gradient, strict=True))
 
 
 def obd(network: Network, evidence: Evidence) -> Scores:
     """1/2 H_ii w_i^2, H = A^T A / n the curvature of the loss: what it rises by if all other weights stay as they are.
 
+    Shape: -> out in, per layer.
+
     References: LeCun, Denker & Solla, "Optimal brain damage" (NIPS 1989).
     """
     rows = ROWS[evidence.spec.rows](network, evidence.dataset, evidence.generator)
     half = 0.5 / len(evidence.dataset)
-    return tuple(half * weight.square() * part for weight, part in zip(network.weights, rows.squares(), strict=True))
+    return tuple(half * weight.square() * bend for weight, bend in zip(network.weights, rows.squares(), strict=True))
 
 
 def node_significance(network: Network, evidence: Evidence, enclosure: Enclosure) -> Scores:
@@ -64,11 +66,11 @@ def node_significance(network: Network, evidence: Evidence, enclosure: Enclosure
     Delta and gamma are taken along the inputs, each in units of its spread over the samples, as in the Sobolev loss.
     """
     spread = torch.diag(evidence.standardisation.x_scale)
-    parts = [SIGNIFICANCE[target](network, enclosure, spread) for target in evidence.spec.targets]
-    totals = [sum(float(layer.sum()) for layer in part) or 1.0 for part in parts]
+    by_target = [SIGNIFICANCE[target](network, enclosure, spread) for target in evidence.spec.targets]
+    totals = [sum(float(layer.sum()) for layer in scores) or 1.0 for scores in by_target]
     return tuple(
         torch.stack([layer / total for layer, total in zip(same, totals, strict=True)]).sum(dim=0)
-        for same in zip(*parts, strict=True)
+        for same in zip(*by_target, strict=True)
     )
 
 
@@ -80,7 +82,7 @@ def node_magnitude(network: Network, evidence: Evidence, enclosure: Enclosure) -
 
 
 def node_random(network: Network, evidence: Evidence, enclosure: Enclosure) -> Scores:  # noqa: ARG001
-    """Uniform numbers for whole nodes."""
+    """Uniform numbers for whole nodes. Shape: -> width, per layer 0..L."""
     return tuple(torch.rand(width, generator=evidence.generator, dtype=network.dtype) for width in network.widths[:-1])
 
 

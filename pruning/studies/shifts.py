@@ -22,7 +22,7 @@ from pricing.types import Array
 NOMINAL = "nominal"
 
 
-class Noise(Spec, frozen=True, kw_only=True, tag_field="kind", tag="noise"):
+class InputNoise(Spec, frozen=True, kw_only=True, tag_field="kind", tag="noise"):
     """The network sees x + level (upper - lower) u, u uniform in [-1, 1]^d; the reference stays at x.
 
     Seen points may lie outside the Box by the level: a client's rounding or a stale quote does not stop at its faces.
@@ -54,7 +54,7 @@ class Corner(Spec, frozen=True, kw_only=True, tag_field="kind", tag="corner"):
         return f"{self.side} corner {self.share:g}"
 
 
-class Edges(Spec, frozen=True, kw_only=True, tag_field="kind", tag="edges"):
+class Faces(Spec, frozen=True, kw_only=True, tag_field="kind", tag="edges"):
     """Points of the Box with one coordinate, in turn, moved to its nearer bound: the faces."""
 
     @property
@@ -105,15 +105,15 @@ class Maturity(Spec, frozen=True, kw_only=True, tag_field="kind", tag="maturity"
         return f"maturity x{self.factor:g}"
 
 
-Shift = Noise | Corner | Edges | Narrowed | Volatility | Maturity
+Shift = InputNoise | Corner | Faces | Narrowed | Volatility | Maturity
 
 DEFAULT_SHIFTS: tuple[Shift, ...] = (
-    Noise(level=0.001),
-    Noise(level=0.01),
-    Noise(level=0.05),
+    InputNoise(level=0.001),
+    InputNoise(level=0.01),
+    InputNoise(level=0.05),
     Corner(side="lower"),
     Corner(side="upper"),
-    Edges(),
+    Faces(),
     Narrowed(),
     Volatility(factor=1.05),
     Maturity(factor=0.95),
@@ -149,11 +149,11 @@ def _shifted(problem: PricingProblem, shift: Shift, uniforms: Array, noise: Arra
     box, other = problem.box, problem
     asked = shown = box.from_uniforms(uniforms)
     match shift:
-        case Noise(level=level):
+        case InputNoise(level=level):
             shown = asked + level * (box.upper - box.lower) * (2.0 * noise - 1.0)
         case Corner(side=side, share=share):
             asked = shown = box.from_uniforms(share * uniforms + (0.0 if side == "lower" else 1.0 - share))
-        case Edges():
+        case Faces():
             asked = shown = _on_faces(box, uniforms)
         case Narrowed(share=share):
             asked = shown = box.from_uniforms(share * uniforms + 0.5 * (1.0 - share))

@@ -36,7 +36,7 @@ from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier
 from pricing.types import Array
 from pruning.spec import PruningSpec
-from pruning.studies.shifts import Noise
+from pruning.studies.shifts import InputNoise
 from surrogate.artifact.files import Artifact
 from surrogate.artifact.make import make_artifact
 from surrogate.artifact.manifest import Provenance
@@ -259,7 +259,7 @@ def sweep_of_three(problem: PricingProblem) -> tuple[SweepSpec, list[Outcome], l
         parameters=(40,),
         seeds=(0, 1),
         deltas=(0.0, 1.0),
-        shifts=(Noise(level=0.01),),
+        shifts=(InputNoise(level=0.01),),
         from_scratch=FromScratch(hidden=((2,),)),
     )
     sizes = {"dense": 100, "a": 40, "b & c": 20, "from scratch": 30}

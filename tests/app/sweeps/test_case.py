@@ -15,7 +15,7 @@ from app.sweeps.record import Measured
 from app.sweeps.spec import Case
 from pricing.specs.base import dump, load
 from pruning.spec import PruningSpec
-from pruning.studies.shifts import Noise
+from pruning.studies.shifts import InputNoise
 from surrogate.artifact.manifest import plain_manifest
 from surrogate.export.onnx_reader import read_network
 from surrogate.spec import NetworkSpec
@@ -24,7 +24,7 @@ from surrogate.spec import NetworkSpec
 @pytest.fixture
 def dense(tiny_build: BuildSpec) -> Case:
     """The dense network of a sweep."""
-    return Case(label="dense", build=tiny_build, shifts=(Noise(level=0.01),))
+    return Case(label="dense", build=tiny_build, shifts=(InputNoise(level=0.01),))
 
 
 def measured(case: Case, folder: Path) -> Measured:

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from pruning.certificates.chart import Chart, chart
+from pruning.certificates.chart import BoxChart, chart
 from pruning.certificates.jets import Jet, sweep
 from pruning.intervals.interval import Interval
 from surrogate.functions.activations import ActivationName
@@ -25,7 +25,7 @@ def box() -> Interval:
     return Interval(-half, 1.5 * half)
 
 
-def jets(network: Network, coordinates: Chart, direction: torch.Tensor, t: Interval) -> Jet:
+def jets(network: Network, coordinates: BoxChart, direction: torch.Tensor, t: Interval) -> Jet:
     tangent = (network.weights[0] @ direction)[None]
     form = coordinates.form(network.weights[0], network.biases[0])
     return sweep(network, form, Interval(tangent - 1e-14, tangent + 1e-14), t, order=2)[0]
@@ -42,7 +42,7 @@ def test_value_and_derivatives_are_enclosed(network: Network, box: Interval, gen
         # The point is anywhere in its sub-box.
         middle = t + radius * (2.0 * torch.rand(t.shape, generator=generator, dtype=torch.float64) - 1.0)
         jet = jets(network, coordinates, direction, Interval(middle - radius, middle + radius))
-        for part, held in zip(jet.parts, values, strict=True):
+        for part, held in zip(jet.orders, values, strict=True):
             assert (part.lower[:, 0, 0] <= held).all()
             assert (held <= part.upper[:, 0, 0]).all()
 
@@ -78,7 +78,7 @@ def test_the_excess_falls_with_the_square_of_the_width(
         inside = (centre[:, None] + radius * corners).reshape(-1, centre.shape[1])
         points = jets(network, coordinates, direction, Interval(inside, inside))
         excess = []
-        for part, at in zip(jet.parts, points.parts, strict=True):
+        for part, at in zip(jet.orders, points.orders, strict=True):
             seen = at.lower.reshape(len(centre), -1)
             width = (part.upper - part.lower).flatten() - (seen.amax(dim=1) - seen.amin(dim=1))
             excess.append(width.mean())

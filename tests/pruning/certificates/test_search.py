@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from pruning.certificates.chart import Chart, chart
+from pruning.certificates.chart import BoxChart, chart
 from pruning.certificates.search import GAP, Question, best_cover, round_up
 from pruning.intervals.interval import Interval, square
 
 
-def question(coordinates: Chart, *, tolerance: float) -> Question:
+def question(coordinates: BoxChart, *, tolerance: float) -> Question:
     """Bound 1 - |x|^2 on [-1, 1]^2 by its natural extension; its largest value is 1, at the origin."""
 
     def enclose(t: Interval) -> tuple[Interval, Tensor]:
@@ -34,20 +34,20 @@ def question(coordinates: Chart, *, tolerance: float) -> Question:
 
 
 @pytest.fixture
-def charts() -> list[Chart]:
+def charts() -> list[BoxChart]:
     one = torch.ones(2, dtype=torch.float64)
     weight = torch.tensor([[1.0, 1.0], [1.0, -1.0]], dtype=torch.float64)
     return [chart(Interval(-one, one), weight, 0.0 * one, turned=turned) for turned in (True, False)]
 
 
-def test_the_bound_closes_on_what_was_seen(charts: list[Chart]) -> None:
+def test_the_bound_closes_on_what_was_seen(charts: list[BoxChart]) -> None:
     points = torch.tensor([[0.5, 0.5]], dtype=torch.float64)
     _, cover = best_cover(lambda c: question(c, tolerance=math.inf), charts, points, budget=2000, entries=1)
     assert cover.seen[0] <= 1.0 <= cover.bounds[0] <= (1.0 + GAP) * cover.seen[0]
     assert cover.tried < 2000
 
 
-def test_without_a_budget_nothing_is_known(charts: list[Chart]) -> None:
+def test_without_a_budget_nothing_is_known(charts: list[BoxChart]) -> None:
     points = torch.tensor([[0.5, 0.5]], dtype=torch.float64)
     _, cover = best_cover(lambda c: question(c, tolerance=0.0), charts, points, budget=0, entries=1)
     assert cover.tried == 0
@@ -57,7 +57,7 @@ def test_without_a_budget_nothing_is_known(charts: list[Chart]) -> None:
 
 @pytest.mark.parametrize("budget", [1, 7, 300])
 def test_the_budget_is_kept_and_the_cover_holds_the_box(
-    budget: int, charts: list[Chart], generator: torch.Generator
+    budget: int, charts: list[BoxChart], generator: torch.Generator
 ) -> None:
     x = 2.0 * torch.rand(2000, 2, generator=generator, dtype=torch.float64) - 1.0
     found, cover = best_cover(lambda c: question(c, tolerance=0.2), charts, x[:1], budget=budget, entries=1)
@@ -65,7 +65,7 @@ def test_the_budget_is_kept_and_the_cover_holds_the_box(
     assert cover.holding(found.coordinates(x), above=-math.inf, quantity=0).all()
 
 
-def test_sub_boxes_decide_where_the_tolerance_is_kept(charts: list[Chart], generator: torch.Generator) -> None:
+def test_sub_boxes_decide_where_the_tolerance_is_kept(charts: list[BoxChart], generator: torch.Generator) -> None:
     x = 2.0 * torch.rand(20_000, 2, generator=generator, dtype=torch.float64) - 1.0
     found, cover = best_cover(lambda c: question(c, tolerance=0.2), charts, x[:1], budget=5000, entries=1)
     failing = cover.holding(found.coordinates(x), above=0.2, quantity=0)

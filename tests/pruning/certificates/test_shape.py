@@ -13,7 +13,7 @@ from pricing.specs.european import Call, Put
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier
 from pruning.certificates import jets
-from pruning.certificates.shape import STATEMENTS, contract_of, observed, prove, prove_shape
+from pruning.certificates.shape import STATEMENTS, observed, prove, prove_shape, yardstick_of
 from pruning.errors import PruningError
 from pruning.intervals.interval import interval_of
 from surrogate.functions.activations import ActivationName
@@ -97,7 +97,7 @@ def test_a_violated_statement_is_never_proven(
     assert entry["share"] < 1.0
     assert entry["share_is"].startswith("estimate")
     points = corners_and_inside(problem)
-    worst = float(observed(ramp, contract_of(ramp, problem, points), points)[:, STATEMENTS.index(statement)].max())
+    worst = float(observed(ramp, yardstick_of(ramp, problem, points), points)[:, STATEMENTS.index(statement)].max())
     assert TOLERANCE < worst <= entry["smallest_tolerance"] <= 1.2 * worst
 
 
@@ -119,7 +119,7 @@ def test_no_point_of_a_proven_sub_box_violates(
     box = interval_of(problem.box)
     x = box.lower + box.width * torch.rand(100_000, 3, generator=generator, dtype=torch.float64)
     t = proof.chart.coordinates(x)
-    violations = observed(network, contract_of(network, problem, proof.points), x)
+    violations = observed(network, yardstick_of(network, problem, proof.points), x)
     assert proof.cover.holding(t, above=-torch.inf, quantity=0).all()
     assert (violations.amax(dim=0) <= proof.cover.bounds).all()
     for i in range(len(STATEMENTS)):
@@ -133,7 +133,7 @@ def test_the_share_is_the_part_that_holds(ramp: Network, problem: PricingProblem
     entry = proven(lowered, problem)["value >= intrinsic"]
     box = interval_of(problem.box)
     x = box.lower + box.width * torch.rand(100_000, 3, generator=generator, dtype=torch.float64)
-    holds = observed(lowered, contract_of(lowered, problem, x), x)[:, 0] <= TOLERANCE
+    holds = observed(lowered, yardstick_of(lowered, problem, x), x)[:, 0] <= TOLERANCE
     assert entry["share"] == pytest.approx(float(holds.double().mean()), abs=0.02)
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pruning.dynamic.regrowth import erdos_renyi
-from pruning.dynamic.training import RULES, Rule, after_every_epoch, at_intervals, train_sparse
+from pruning.dynamic.training import RULES, ExchangeRule, after_every_epoch, at_intervals, train_sparse
 from pruning.removal.masks import masks_of
 from pruning.spec import DynamicSpec
 from pruning.stage import Budget, Evidence, size
@@ -46,7 +46,7 @@ class Recorded:
         return new, now
 
 
-def recorded(name: Name) -> tuple[Recorded, Rule]:
+def recorded(name: Name) -> tuple[Recorded, ExchangeRule]:
     record = Recorded(name)
     return record, replace(RULES[name], exchange=record)
 

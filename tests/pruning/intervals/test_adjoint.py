@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pruning.intervals.adjoint import Enclosure, enclose
-from pruning.intervals.affine_forms import Method
+from pruning.intervals.affine_forms import EnclosureMethod
 from pruning.intervals.interval import Interval
 from pruning.intervals.significance import significance
 from surrogate.functions.activations import ACTIVATIONS, ActivationName
@@ -35,7 +35,7 @@ def intervals(enclosure: Enclosure) -> tuple[Interval, ...]:
 
 @both_methods
 def test_every_value_and_derivative_is_enclosed(
-    network: Network, wide: Interval, method: Method, generator: torch.Generator
+    network: Network, wide: Interval, method: EnclosureMethod, generator: torch.Generator
 ) -> None:
     x = wide.lower + wide.width * torch.rand(100_000, 3, generator=generator, dtype=torch.float64)
     enclosure = enclose(network, wide, method=method)
@@ -52,7 +52,7 @@ def test_every_value_and_derivative_is_enclosed(
 
 @both_methods
 def test_a_degenerate_box_gives_the_gradient_and_no_significance(
-    network: Network, method: Method, generator: torch.Generator
+    network: Network, method: EnclosureMethod, generator: torch.Generator
 ) -> None:
     point = torch.randn(3, generator=generator, dtype=torch.float64)
     enclosure = enclose(network, Interval(point, point), method=method)
@@ -75,7 +75,7 @@ def test_a_larger_box_has_larger_enclosures(network: Network, wide: Interval) ->
 
 @both_methods
 def test_a_batch_of_boxes_has_the_enclosures_of_its_boxes(
-    network: Network, method: Method, generator: torch.Generator
+    network: Network, method: EnclosureMethod, generator: torch.Generator
 ) -> None:
     lower = torch.randn(2, 3, 3, generator=generator, dtype=torch.float64)
     boxes = Interval(lower, lower + torch.rand(2, 3, 3, generator=generator, dtype=torch.float64))
@@ -92,7 +92,7 @@ def test_a_batch_of_boxes_has_the_enclosures_of_its_boxes(
 
 @both_methods
 def test_nodes_that_may_be_constants_have_them_in_their_intervals(
-    network: Network, wide: Interval, method: Method, generator: torch.Generator
+    network: Network, wide: Interval, method: EnclosureMethod, generator: torch.Generator
 ) -> None:
     """What is downstream must hold as well when the constant has taken the node's place."""
     free = enclose(network, wide, method=method)

@@ -5,7 +5,7 @@ import torch
 
 from pruning.intervals import adjoint
 from pruning.intervals.adjoint import enclose
-from pruning.intervals.affine_forms import Method
+from pruning.intervals.affine_forms import EnclosureMethod
 from pruning.intervals.greeks import gamma_significance
 from pruning.intervals.interval import Interval
 from pruning.intervals.significance import significance
@@ -71,8 +71,8 @@ def _preactivation(network: Network, x: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("method", ["interval", "affine"])
-def test_a_batch_too_large_for_the_memory_is_enclosed_in_parts(
-    method: Method, box: Interval, generator: torch.Generator, monkeypatch: pytest.MonkeyPatch
+def test_a_batch_too_large_for_the_memory_is_enclosed_in_batches(
+    method: EnclosureMethod, box: Interval, generator: torch.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network = initialise((3, 6, 5, 1), "silu", generator=generator)
     boxes = Interval(box.lower.expand(7, -1), box.upper - torch.rand(7, 1, generator=generator, dtype=torch.float64))
@@ -84,9 +84,13 @@ def test_a_batch_too_large_for_the_memory_is_enclosed_in_parts(
         scores = gamma_significance(network, found, directions)
         return (*(each.upper for each in found.adjoints), *found.slack, *scores)
 
-    assert len(adjoint.in_parts(network, boxes, 1)) == 1
+    assert len(adjoint.in_batches(network, boxes, 1)) == 1
     whole = everything()
     monkeypatch.setattr(adjoint, "MAXIMUM_ENTRIES", 200)
-    assert max(len(part.lower) for part in adjoint.in_parts(network, boxes, 1)) == adjoint.boxes_at_once(network, 1) < 7
+    assert (
+        max(len(batch.lower) for batch in adjoint.in_batches(network, boxes, 1))
+        == adjoint.boxes_at_once(network, 1)
+        < 7
+    )
     for one, other in zip(whole, everything(), strict=True):
         torch.testing.assert_close(one, other, rtol=ROUNDING, atol=ROUNDING)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pruning.intervals.adjoint import enclose
-from pruning.intervals.affine_forms import Method
+from pruning.intervals.affine_forms import EnclosureMethod
 from pruning.intervals.greeks import SIGNIFICANCE, delta_significance, gamma_significance
 from pruning.intervals.interval import Interval
 from pruning.intervals.significance import loosen, means, remove, significance
@@ -62,7 +62,7 @@ def test_freezing_one_node_changes_delta_by_at_most_half_its_significance(
 @pytest.mark.parametrize("fold", ["middle", "mean"])
 def test_random_removals_change_delta_and_gamma_by_at_most_half_the_sum(
     activation: ActivationName,
-    method: Method,
+    method: EnclosureMethod,
     splits: int,
     fold: str,
     box: Interval,
@@ -128,7 +128,7 @@ def test_the_value_is_what_it_was(box: Interval, generator: torch.Generator) -> 
 
 
 @pytest.mark.parametrize("method", ["interval", "affine"])
-def test_a_node_whose_tangent_cancelled_counts_once_another_is_frozen(method: Method) -> None:
+def test_a_node_whose_tangent_cancelled_counts_once_another_is_frozen(method: EnclosureMethod) -> None:
     """y = g + f with g = h_1 - h_2 = -f is 0 and so are the tangents of g and f, until h_1 is frozen and g after it."""
     network = Network(
         weights=tuple(

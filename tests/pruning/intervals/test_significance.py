@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pruning.intervals.adjoint import enclose
-from pruning.intervals.affine_forms import Method
+from pruning.intervals.affine_forms import EnclosureMethod
 from pruning.intervals.interval import Interval
 from pruning.intervals.significance import means, remove, significance
 from pruning.intervals.split import split
@@ -49,7 +49,7 @@ def test_the_error_of_one_input_reaches_the_bound(generator: torch.Generator) ->
 @pytest.mark.parametrize("splits", [1, 6])
 @pytest.mark.parametrize("fold", ["middle", "mean"])
 def test_the_certificate_holds_for_random_removals(
-    activation: ActivationName, method: Method, splits: int, fold: str, generator: torch.Generator
+    activation: ActivationName, method: EnclosureMethod, splits: int, fold: str, generator: torch.Generator
 ) -> None:
     box = Interval(
         torch.tensor([-1.0, 0.0, -0.3], dtype=torch.float64), torch.tensor([0.5, 1.0, 0.3], dtype=torch.float64)
@@ -99,7 +99,7 @@ def test_splits_and_affine_forms_sharpen_the_bound(fold: str, generator: torch.G
     constants = [node.middle for node in enclose(network, box, method="affine").nodes]
     if fold == "mean":
         constants = list(means(network, x))
-    methods: tuple[Method, ...] = ("interval", "affine")
+    methods: tuple[EnclosureMethod, ...] = ("interval", "affine")
     _, bound = remove(network, natural, keep, constants)
     for method in methods:
         for count in (2, 16):

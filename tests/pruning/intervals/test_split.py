@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pruning.intervals.adjoint import enclose
-from pruning.intervals.affine_forms import Method
+from pruning.intervals.affine_forms import EnclosureMethod
 from pruning.intervals.interval import Interval
 from pruning.intervals.significance import significance
 from pruning.intervals.split import split
@@ -49,7 +49,7 @@ def test_the_coordinate_that_matters_is_halved(generator: torch.Generator) -> No
 
 
 @pytest.mark.parametrize("method", ["interval", "affine"])
-def test_splitting_never_increases_a_significance(network: Network, box: Interval, method: Method) -> None:
+def test_splitting_never_increases_a_significance(network: Network, box: Interval, method: EnclosureMethod) -> None:
     found = [significance(enclose(network, box, method=method))]
     for count in (2, 8, 32):
         found.append(significance(enclose(network, split(network, box, count, method=method), method=method)))

@@ -10,7 +10,7 @@ import torch
 
 from pruning.compact import compact
 from pruning.errors import ImpossibleSparsity
-from pruning.layerwise.low_rank import Form, allocate, factors, forms, least_weights, prune_low_rank
+from pruning.layerwise.low_rank import Factorisation, allocate, factors, forms, least_weights, prune_low_rank
 from pruning.prune import prune
 from pruning.spec import PruningSpec
 from pruning.stage import Budget, Evidence, size
@@ -25,7 +25,7 @@ def matrix(f: int = 24, c: int = 12, seed: int = 0) -> torch.Tensor:
     return torch.randn(f, c, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def every_form(weight: torch.Tensor) -> list[Form]:
+def every_form(weight: torch.Tensor) -> list[Factorisation]:
     """The forms of a layer that has so many weights that none is too large."""
     return [form for form in forms(weight, 10 * weight.numel()) if form.rank > 0]
 
@@ -44,7 +44,7 @@ def test_one_block_is_the_best_approximation_of_its_rank() -> None:
 def test_full_rank_is_the_layer_itself() -> None:
     weight = matrix()
     for blocks in (1, 2, 3, 4, 6, 12):
-        encoder, decoder = factors(weight, Form(weights=0, error=0.0, blocks=blocks, rank=12 // blocks))
+        encoder, decoder = factors(weight, Factorisation(weights=0, error=0.0, blocks=blocks, rank=12 // blocks))
         torch.testing.assert_close(decoder @ encoder, weight)
 
 

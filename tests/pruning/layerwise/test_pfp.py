@@ -9,7 +9,17 @@ from torch import Tensor
 
 from pruning.intervals.adjoint import enclose
 from pruning.intervals.interval import Interval
-from pruning.layerwise.pfp import Choice, counts_at, distinct, drawn, draws, partly_drawn, prune_pfp, rescale, surest
+from pruning.layerwise.pfp import (
+    NodeChoice,
+    counts_at,
+    distinct,
+    drawn,
+    draws,
+    partly_drawn,
+    prune_pfp,
+    rescale,
+    surest,
+)
 from pruning.layerwise.sensitivity import sensitivities
 from pruning.stage import Budget, Evidence, size
 from surrogate.dataset import Dataset
@@ -17,7 +27,7 @@ from surrogate.functions.network import Network, initialise, outputs
 from surrogate.standardisation import to_normalised
 
 EvidenceOf = Callable[..., Evidence]
-CHOICES: list[Choice] = [surest, partly_drawn, drawn]
+CHOICES: list[NodeChoice] = [surest, partly_drawn, drawn]
 
 
 def scores_of(width: int, seed: int = 0) -> Tensor:
@@ -53,7 +63,7 @@ def test_the_expected_number_of_different_nodes() -> None:
 
 
 @pytest.mark.parametrize("choice", CHOICES)
-def test_the_number_of_nodes_is_exact_and_all_of_them_stay_as_they_are(choice: Choice) -> None:
+def test_the_number_of_nodes_is_exact_and_all_of_them_stay_as_they_are(choice: NodeChoice) -> None:
     scores = scores_of(20)
     scores[[3, 8]] = 0.0
     generator = torch.Generator().manual_seed(2)
@@ -64,7 +74,7 @@ def test_the_number_of_nodes_is_exact_and_all_of_them_stay_as_they_are(choice: C
 
 
 @pytest.mark.parametrize("choice", [partly_drawn, drawn])
-def test_what_is_drawn_is_unbiased(choice: Choice) -> None:
+def test_what_is_drawn_is_unbiased(choice: NodeChoice) -> None:
     scores, generator = scores_of(8), torch.Generator().manual_seed(3)
     factors = torch.stack([choice(scores, 4, clocks_of(8, generator)) for _ in range(2000)])
     error = factors.mean(dim=0) - 1.0
@@ -124,7 +134,7 @@ def test_the_bound_holds_and_the_most_sensitive_stay(
 @pytest.mark.parametrize("choice", CHOICES)
 @pytest.mark.parametrize("fold", ["middle", "mean"])
 def test_parameters_and_inputs_are_budgets_too(
-    choice: Choice, fold: str, trained: Network, dataset: Dataset, evidence_of: EvidenceOf
+    choice: NodeChoice, fold: str, trained: Network, dataset: Dataset, evidence_of: EvidenceOf
 ) -> None:
     given = evidence_of(dataset, fold=fold)
     for count in (100, 40, 9):

@@ -121,7 +121,7 @@ def test_classes_have_the_cross_entropy(classes: Evidence, generator: torch.Gene
 
 
 def squared_gradient(network: Network, evidence: Evidence, temperature: float) -> float:
-    given = foresight.sensitivity(network, evidence)
+    given = foresight.loss_of_weights(network, evidence)
     (gradient,) = torch.autograd.grad(given.loss(temperature), given.theta)
     return float(gradient.square().sum())
 

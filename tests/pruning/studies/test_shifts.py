@@ -14,10 +14,10 @@ from pruning.studies.shifts import (
     DEFAULT_SHIFTS,
     Corner,
     Domain,
-    Edges,
+    Faces,
+    InputNoise,
     Maturity,
     Narrowed,
-    Noise,
     Shift,
     Volatility,
     domains,
@@ -55,8 +55,8 @@ def test_the_first_domain_is_the_nominal_one_and_names_differ(uniforms: Array, n
 
 
 def test_noise_moves_what_is_shown_by_its_level_and_not_the_question(uniforms: Array, noise: Array) -> None:
-    nominal, small = shifted(Noise(level=0.01), uniforms, noise)
-    _, large = shifted(Noise(level=0.05), uniforms, noise)
+    nominal, small = shifted(InputNoise(level=0.01), uniforms, noise)
+    _, large = shifted(InputNoise(level=0.05), uniforms, noise)
     np.testing.assert_array_equal(small.asked, nominal.asked)
     moved = (small.shown - nominal.shown) / WIDTH
     assert 0.005 < np.abs(moved).max() <= 0.01
@@ -64,7 +64,7 @@ def test_noise_moves_what_is_shown_by_its_level_and_not_the_question(uniforms: A
 
 
 def test_even_a_perfect_surrogate_has_the_error_that_noise_induces(uniforms: Array, noise: Array) -> None:
-    levels = [Noise(level=level) for level in (0.0, 0.01, 0.05)]
+    levels = [InputNoise(level=level) for level in (0.0, 0.01, 0.05)]
     errors = []
     for domain in domains(PROBLEM, levels, uniforms=uniforms, noise=noise):
         answer, exact = (greeks(domain.problem, points).value for points in (domain.shown, domain.asked))
@@ -91,7 +91,7 @@ def test_parts_of_the_box_are_where_they_say(
 
 
 def test_edges_have_one_coordinate_on_a_face(uniforms: Array, noise: Array) -> None:
-    nominal, faces = shifted(Edges(), uniforms, noise)
+    nominal, faces = shifted(Faces(), uniforms, noise)
     on_face = np.isin(faces.shown, [PROBLEM.box.lower, PROBLEM.box.upper])
     np.testing.assert_array_equal(on_face.sum(axis=1), 1)
     np.testing.assert_array_equal(on_face.sum(axis=0), 32)
@@ -111,6 +111,6 @@ def test_a_bachelier_option_knows_volatility_and_maturity_by_their_product(unifo
 
 def test_bounds_are_checked() -> None:
     with pytest.raises(InvalidSpec, match="level"):
-        Noise(level=-0.1)
+        InputNoise(level=-0.1)
     with pytest.raises(InvalidSpec, match="share"):
         Corner(side="upper", share=1.5)

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from pruning.intervals.adjoint import enclose
-from pruning.intervals.affine_forms import Method
+from pruning.intervals.affine_forms import EnclosureMethod
+from pruning.intervals.derivatives import products, tangents
 from pruning.intervals.interval import Interval
-from pruning.intervals.tangents import products, tangents
 from surrogate.functions.activations import ActivationName
 from surrogate.functions.network import forward, initialise
 
@@ -14,7 +14,7 @@ from surrogate.functions.network import forward, initialise
 @pytest.mark.parametrize("activation", ["silu", "softplus", "tanh"])
 @pytest.mark.parametrize("method", ["interval", "affine"])
 def test_every_tangent_and_product_is_enclosed(
-    activation: ActivationName, method: Method, generator: torch.Generator
+    activation: ActivationName, method: EnclosureMethod, generator: torch.Generator
 ) -> None:
     network = initialise((3, 6, 5, 4, 1), activation, generator=generator)
     half = torch.tensor([0.5, 0.2, 0.4], dtype=torch.float64)
