@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from msgspec.structs import replace
@@ -18,6 +18,8 @@ from pricing.specs.european import Call, Digital
 from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, Payoff
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier, BlackScholes, Heston, LocalVolatility, Process
+
+ProcessType = TypeVar("ProcessType", bound=Process)
 
 ONE, PAIR = ((1.0,),), ((1.0, 0.5), (0.5, 1.0))
 
@@ -52,7 +54,7 @@ def uncorrelated(assets: int) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(float(i == j) for j in range(assets)) for i in range(assets))
 
 
-def alike(process: Process, correlation: tuple[tuple[float, ...], ...]) -> Process:
+def alike(process: ProcessType, correlation: tuple[tuple[float, ...], ...]) -> ProcessType:
     """A process of one asset as one of as many that are alike, with that correlation."""
     numbers = {name: getattr(process, name) for name in process.__struct_fields__ if name != "correlation"}
     each = {name: n * len(correlation) for name, n in numbers.items() if isinstance(n, tuple) and len(n) == 1}

@@ -70,10 +70,10 @@ def test_covariance_of_all_assets_at_the_paths_end(source: Source, long_short: P
     at = scenario(long_short, torch.zeros(1, 3, dtype=torch.float64))
     ends = simulate(long_short.process, at, torch.from_numpy(normals)[None], until).noise[0, :, 0].numpy()
     A = step_factors(long_short.process, at, until)[0, 0].numpy()
-    expected, found = A @ A.T, ends.T @ ends / paths
+    expected, covariance = A @ A.T, ends.T @ ends / paths
     deviation = np.sqrt(np.diag(expected))
     bound = 4.0 * np.sqrt(2.0 * 2.0 / paths)
-    assert np.abs((found - expected) / np.outer(deviation, deviation)).max() < bound
+    assert np.abs((covariance - expected) / np.outer(deviation, deviation)).max() < bound
 
 
 def test_antithetic_paths_come_in_opposite_pairs() -> None:

@@ -9,9 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from pricing.domain import Feature
 from pricing.errors import InvalidSpec, NonFiniteLabels, OutOfDomain
-from pricing.labels import Labels, load, make_labels, save
+from pricing.labels import load, make_labels, save
 from pricing.references.bachelier_greeks import greeks
 from pricing.sampling import sample_features
 from pricing.specs.draws import Draws
@@ -19,38 +18,32 @@ from pricing.specs.estimator import Conditional, Estimator, Pathwise, Smoothed
 from pricing.specs.european import Call
 from pricing.specs.labels import LabelSpec
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import BlackScholes
 from pricing.specs.sampler import MoneynessSampler
+from tests.pricing.cases import CALL, PLAIN, asked, feature, problem_of
 
 # Draws that do not depend on the features, so that bumped features meet the same normals.
 FIXED = Draws(rotation="none")
 STEP = 1e-5
 
 
-def label(labels: Labels, name: str) -> Tensor:
-    value = getattr(labels, name)
-    assert isinstance(value, Tensor)
-    return value
-
-
 @pytest.mark.parametrize("estimator", [Smoothed(width=0.1), Smoothed(kernel="silu", width=0.1), Conditional()])
 def test_labels_are_derivatives_on_the_same_normals(estimator: Estimator, seven: PricingProblem, spots: Tensor) -> None:
     spec = LabelSpec(paths=64, replicates=2, draws=FIXED, estimator=estimator, directions=2, direction_law="random")
     labels = make_labels(seven, spots, spec, seed=3)
-    directions = label(labels, "directions")
+    directions = asked(labels.directions)
     for k in range(2):
         up, down = (make_labels(seven, spots + h * directions[:, k], spec, seed=3) for h in (STEP, -STEP))
         slope = (up.value - down.value) / (2 * STEP)
-        torch.testing.assert_close((label(labels, "gradient") * directions[:, k]).sum(1), slope, rtol=0, atol=1e-8)
-        bend = (label(up, "gradient") - label(down, "gradient")) / (2 * STEP)
-        torch.testing.assert_close(label(labels, "curvature")[:, k], bend, rtol=0, atol=1e-6)
+        torch.testing.assert_close((asked(labels.gradient) * directions[:, k]).sum(1), slope, rtol=0, atol=1e-8)
+        bend = (asked(up.gradient) - asked(down.gradient)) / (2 * STEP)
+        torch.testing.assert_close(asked(labels.curvature)[:, k], bend, rtol=0, atol=1e-6)
 
 
 def test_pathwise_gradient_is_the_share_of_paths_in_the_money(seven: PricingProblem, spots: Tensor) -> None:
     """Delta of the raw payoff is w times a count of paths over M."""
     spec = LabelSpec(paths=64, replicates=1, draws=FIXED, estimator=Pathwise(), order=1)
     assert isinstance(seven.payoff, Call)
-    share = label(make_labels(seven, spots, spec, seed=1), "gradient") / spots.new_tensor(seven.payoff.weights)
+    share = asked(make_labels(seven, spots, spec, seed=1).gradient) / spots.new_tensor(seven.payoff.weights)
     counts = share * 64
     torch.testing.assert_close(counts, counts.round(), rtol=0, atol=1e-12)
     torch.testing.assert_close(counts, counts[:, :1].expand(-1, 7), rtol=0, atol=1e-12)
@@ -72,10 +65,10 @@ def test_within_four_standard_errors_of_the_closed_form(
     )
     x = sample_features(long_short, spec, seed=8)
     labels, exact = make_labels(long_short, x, spec, seed=8), greeks(long_short, x.numpy())
-    hv = np.einsum("nij,nkj->nki", exact.gamma, label(labels, "directions").numpy())
+    hv = np.einsum("nij,nkj->nki", exact.gamma, asked(labels.directions).numpy())
     for name, truth in (("value", exact.value), ("gradient", exact.delta), ("curvature", hv)):
-        error = label(labels, f"{name}_error").numpy()
-        assert (np.abs(label(labels, name).numpy() - truth) < 4.0 * error + 1e-5 * np.abs(truth)).all(), name
+        error = asked(getattr(labels, f"{name}_error")).numpy()
+        assert (np.abs(asked(getattr(labels, name)).numpy() - truth) < 4.0 * error + 1e-5 * np.abs(truth)).all(), name
 
 
 def test_default_labels_of_the_seven_asset_case(seven: PricingProblem) -> None:
@@ -84,24 +77,24 @@ def test_default_labels_of_the_seven_asset_case(seven: PricingProblem) -> None:
     x = sample_features(seven, spec, seed=0)
     labels, exact = make_labels(seven, x, spec, seed=0), greeks(seven, x.numpy())
     np.testing.assert_allclose(labels.value, exact.value, atol=1e-4 * 0.2)
-    np.testing.assert_allclose(label(labels, "gradient"), exact.delta, atol=1e-3)
-    hv = np.einsum("nij,nkj->nki", exact.gamma, label(labels, "directions").numpy())
-    np.testing.assert_allclose(label(labels, "curvature"), hv, atol=0.01 * np.abs(hv).max())
+    np.testing.assert_allclose(asked(labels.gradient), exact.delta, atol=1e-3)
+    hv = np.einsum("nij,nkj->nki", exact.gamma, asked(labels.directions).numpy())
+    np.testing.assert_allclose(asked(labels.curvature), hv, atol=0.01 * np.abs(hv).max())
 
 
 def test_the_seed_decides_every_bit(seven: PricingProblem, spots: Tensor) -> None:
     spec = LabelSpec(paths=64, replicates=2, direction_law="random")
     first, again, other = (make_labels(seven, spots, spec, seed=seed) for seed in (1, 1, 2))
     for name in ("value", "gradient", "directions", "curvature", "value_error", "gradient_error", "curvature_error"):
-        assert torch.equal(label(first, name), label(again, name))
-        assert not torch.equal(label(first, name), label(other, name))
+        assert torch.equal(asked(getattr(first, name)), asked(getattr(again, name)))
+        assert not torch.equal(asked(getattr(first, name)), asked(getattr(other, name)))
 
 
 def test_samples_do_not_depend_on_their_neighbours(seven: PricingProblem, spots: Tensor) -> None:
     spec = LabelSpec(paths=64, draws=FIXED, order=1)
-    whole, part = make_labels(seven, spots, spec, seed=1), make_labels(seven, spots[:5], spec, seed=1)
-    torch.testing.assert_close(whole.value[:5], part.value, rtol=1e-14, atol=0)
-    torch.testing.assert_close(label(whole, "gradient")[:5], label(part, "gradient"), rtol=1e-14, atol=0)
+    whole, few = make_labels(seven, spots, spec, seed=1), make_labels(seven, spots[:5], spec, seed=1)
+    torch.testing.assert_close(whole.value[:5], few.value, rtol=1e-14, atol=0)
+    torch.testing.assert_close(asked(whole.gradient)[:5], asked(few.gradient), rtol=1e-14, atol=0)
 
 
 def test_order_decides_what_is_labelled(seven: PricingProblem, spots: Tensor) -> None:
@@ -132,7 +125,7 @@ def test_budget(changes: dict[str, object], paths: int, payoffs: int, seven: Pri
 
 
 def test_principal_direction_of_a_basket_is_its_weights(seven: PricingProblem, spots: Tensor) -> None:
-    directions = label(make_labels(seven, spots, LabelSpec(paths=8, directions=7), seed=0), "directions")
+    directions = asked(make_labels(seven, spots, LabelSpec(paths=8, directions=7), seed=0).directions)
     assert isinstance(seven.payoff, Call)
     w = torch.tensor(seven.payoff.weights, dtype=torch.float64)
     torch.testing.assert_close(directions[:, 0], (w / w.norm()).expand(16, -1), rtol=0, atol=1e-12)
@@ -142,18 +135,10 @@ def test_principal_direction_of_a_basket_is_its_weights(seven: PricingProblem, s
 
 def test_principal_direction_is_found_in_units_of_the_box() -> None:
     """Over the Box a spot moves values by 30 and a volatility by 4, although vega is 40 and delta 0.5."""
-    problem = PricingProblem(
-        process=BlackScholes(volatilities=(0.2,), correlation=((1.0,),)),
-        payoff=Call(weights=(1.0,), strike=100.0),
-        maturity=1.0,
-        features=(
-            Feature(name="spot", lower=(70.0,), upper=(130.0,)),
-            Feature(name="volatility", lower=(0.15,), upper=(0.25,)),
-        ),
-    )
+    problem = problem_of(PLAIN, CALL, feature("volatility", 0.15, 0.25), spots=(70.0, 130.0))
     spec = LabelSpec(samples=16, paths=8)
     features = sample_features(problem, spec, seed=0)
-    direction = label(make_labels(problem, features, spec, seed=0), "directions")[0, 0].numpy()
+    direction = asked(make_labels(problem, features, spec, seed=0).directions)[0, 0].numpy()
     shares = np.abs(direction) / (problem.box.upper - problem.box.lower)
     assert shares[1] < 0.3 * shares[0]
 
@@ -161,7 +146,7 @@ def test_principal_direction_is_found_in_units_of_the_box() -> None:
 def test_random_directions_have_unit_second_moment(single: PricingProblem) -> None:
     x = torch.full((4096, 1), 1.0, dtype=torch.float64)
     spec = LabelSpec(paths=1, replicates=1, direction_law="random", directions=2)
-    v = label(make_labels(single, x, spec, seed=0), "directions")[..., 0]
+    v = asked(make_labels(single, x, spec, seed=0).directions)[..., 0]
     moments = (v.T @ v / len(v)).numpy()
     np.testing.assert_allclose(moments, np.eye(2), atol=4.0 * np.sqrt(2.0 / 4096))
 
@@ -182,8 +167,8 @@ def test_no_time_left(single: PricingProblem) -> None:
             msgspec.structs.replace(single, maturity=0.0), x, LabelSpec(paths=4, estimator=estimator), seed=0
         )
         np.testing.assert_allclose(labels.value, [0.2, 0.0], atol=1e-15)
-        assert label(labels, "gradient").ravel().tolist() == [-1.0, 0.0]
-        assert label(labels, "curvature").ravel().tolist() == [0.0, 0.0]
+        assert asked(labels.gradient).ravel().tolist() == [-1.0, 0.0]
+        assert asked(labels.curvature).ravel().tolist() == [0.0, 0.0]
 
 
 def test_labels_that_overflow_name_the_sample(seven: PricingProblem, spots: Tensor) -> None:
@@ -211,9 +196,9 @@ def test_labels_and_their_errors_survive_a_file(seven: PricingProblem, spots: Te
         save(labels, tmp_path / "a.npz")
         again = load(tmp_path / "a.npz")
         assert (again.paths, again.payoffs) == (labels.paths, labels.payoffs)
-        for name, part in vars(labels).items():
-            if isinstance(part, Tensor):
-                assert torch.equal(vars(again)[name], part)
+        for name, saved in vars(labels).items():
+            if isinstance(saved, Tensor):
+                assert torch.equal(vars(again)[name], saved)
         assert (again.curvature_error is None) == (replicates == 1)
         save(again, tmp_path / "b.npz")
         assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()

@@ -9,10 +9,10 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from msgspec.structs import replace
 from torch import Tensor
 
 from pricing import monte_carlo
-from pricing.domain import Feature
 from pricing.errors import InvalidSpec, OutOfDomain
 from pricing.estimators.contribute import contribution
 from pricing.labels import derivatives, make_labels
@@ -28,9 +28,10 @@ from pricing.specs.european import BestOf, Call, Put, WorstOf
 from pricing.specs.labels import LabelSpec
 from pricing.specs.payoff import Bermudan, Payoff
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import Bachelier, BlackScholes, Heston, LocalVolatility, Process
+from pricing.specs.process import Bachelier, Process
 from pricing.specs.sampler import MoneynessSampler
 from pricing.types import Array
+from tests.pricing.cases import CALL, PLAIN, STOCHASTIC, SURFACE, alike, feature, problem_of, uncorrelated
 
 Sharing = Literal["common", "shifted", "independent"]
 SOURCES = ("pseudo", "antithetic", "sobol")
@@ -58,15 +59,13 @@ def test_four_standard_errors(
         with pytest.raises(msgspec.ValidationError, match="shifted"):
             drawn(source, sharing)
         return
-    spec = msgspec.structs.replace(RAW, draws=drawn(source, sharing, rotation=rotation))
+    spec = replace(RAW, draws=drawn(source, sharing, rotation=rotation))
     assert np.abs(deviations(seven, spots, spec)).max() < 4.0
 
 
 @pytest.mark.parametrize("estimator", [Pathwise(), Smoothed(), Conditional(normal="first")])
 def test_every_estimator_with_carry(estimator: Estimator, long_short: PricingProblem) -> None:
-    spec = msgspec.structs.replace(
-        RAW, samples=8, estimator=estimator, draws=drawn("pseudo"), sampler=MoneynessSampler(bound=1.5)
-    )
+    spec = replace(RAW, samples=8, estimator=estimator, draws=drawn("pseudo"), sampler=MoneynessSampler(bound=1.5))
     x = sample_features(long_short, spec, seed=0)
     assert np.abs(deviations(long_short, x, spec)).max() < 4.0
 
@@ -75,7 +74,7 @@ def test_every_estimator_with_carry(estimator: Estimator, long_short: PricingPro
 def test_error_bars_are_calibrated(source: str, sharing: Sharing, seven: PricingProblem) -> None:
     """With 16 replicates the ratio is Student's t: root mean square sqrt(15 / 13) over independent samples."""
     x = 1.1 + 0.2 * (torch.rand((256, 7), dtype=torch.float64, generator=torch.Generator().manual_seed(3)) - 0.5)
-    spec = msgspec.structs.replace(RAW, paths=64, draws=drawn(source, sharing))
+    spec = replace(RAW, paths=64, draws=drawn(source, sharing))
     ratio = deviations(seven, x, spec)
     if sharing == "common":  # one path set: one error shared by all samples, only its size can be checked
         assert np.abs(ratio).max() < 4.0
@@ -87,7 +86,7 @@ def rate(problem: PricingProblem, x: Tensor, draws: Draws) -> float:
     """Exponent p of an error M^-p between 64 and 4096 paths."""
     errors = []
     for paths in (64, 4096):
-        estimate = value(problem, x, msgspec.structs.replace(RAW, paths=paths, replicates=32, draws=draws), seed=2)
+        estimate = value(problem, x, replace(RAW, paths=paths, replicates=32, draws=draws), seed=2)
         assert estimate.standard_error is not None
         errors.append(float(estimate.standard_error.square().mean().sqrt()))
     return float(np.log(errors[0] / errors[1]) / np.log(64.0))
@@ -108,7 +107,7 @@ def test_antithetic_halves_the_variance_at_the_money(seven: PricingProblem) -> N
     x = torch.full((32, 7), 1.1, dtype=torch.float64) / sum(seven.payoff.weights)
     errors = []
     for source in ("pseudo", "antithetic"):
-        spec = msgspec.structs.replace(RAW, paths=128, replicates=32, draws=drawn(source, "independent"))
+        spec = replace(RAW, paths=128, replicates=32, draws=drawn(source, "independent"))
         estimate = value(seven, x, spec, seed=5)
         assert estimate.standard_error is not None
         errors.append(float(estimate.standard_error.square().mean()))
@@ -118,7 +117,7 @@ def test_antithetic_halves_the_variance_at_the_money(seven: PricingProblem) -> N
 @pytest.mark.parametrize("kernel", ["silu", "softplus", "gaussian"])
 def test_bias_of_smoothing_is_as_stated(kernel: Literal["silu", "softplus", "gaussian"], seven: PricingProblem) -> None:
     x = torch.full((1, 7), 1.1, dtype=torch.float64)
-    spec = msgspec.structs.replace(
+    spec = replace(
         RAW, paths=4096, draws=drawn("sobol", rotation="gradient_pca"), estimator=Smoothed(kernel=kernel, width=0.05)
     )
     exact = greeks(seven, x.numpy())
@@ -146,8 +145,7 @@ def test_rotation_keeps_the_expectation(long_short: PricingProblem) -> None:
     """The rotated problem on turned-back normals is the same number, path by path."""
     x = torch.tensor([[100.0, 90.0, 95.0]], dtype=torch.float64)
     plain, turned = (
-        prepare(long_short, x, msgspec.structs.replace(RAW, draws=drawn("sobol", rotation=r)), seed=0)
-        for r in ("none", "gradient_pca")
+        prepare(long_short, x, replace(RAW, draws=drawn("sobol", rotation=r)), seed=0) for r in ("none", "gradient_pca")
     )
     z = torch.randn((1, 32, 3), dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     (matrix,) = turned.rotation.matrices
@@ -176,9 +174,9 @@ def test_paths_in_parts_give_the_same_labels(
     whole = make_labels(long_short, x, spec, seed=1)
     monkeypatch.setattr(monte_carlo, "PART_NUMBERS", 1 << 13)
     assert len(prepare(long_short, x, spec, seed=1).parts) > 4
-    parts = make_labels(long_short, x, spec, seed=1)
+    in_parts = make_labels(long_short, x, spec, seed=1)
     for name in ("value", "gradient", "curvature"):
-        torch.testing.assert_close(getattr(parts, name), getattr(whole, name), rtol=1e-12, atol=1e-14)
+        torch.testing.assert_close(getattr(in_parts, name), getattr(whole, name), rtol=1e-12, atol=1e-14)
 
 
 def test_average_of_replicates() -> None:
@@ -206,34 +204,14 @@ def test_average_holds_one_replicate_at_a_time() -> None:
     assert estimate.standard_error.tolist() == pytest.approx([np.sqrt(6.0 / 8.0)] * 3)
 
 
-ONE, THREE = ((1.0,),), ((1.0, 0.5, 0.5), (0.5, 1.0, 0.5), (0.5, 0.5, 1.0))
-MARKET = BlackScholes(volatilities=(0.2,) * 3, correlation=THREE)
+THREE = alike(PLAIN, ((1.0, 0.5, 0.5), (0.5, 1.0, 0.5), (0.5, 0.5, 1.0)))
+UNIT = replace(CALL, strike=1.0)
 HEAVY: dict[str, tuple[Process, Payoff]] = {
-    "basket": (MARKET, Call(weights=(0.3,) * 3, strike=1.0)),
-    "worst_of": (MARKET, WorstOf(initial=(1.0,) * 3, strike=1.0, side="put")),
-    "bermudan": (MARKET, Bermudan(option=BestOf(initial=(1.0,) * 3, strike=1.0), dates=(0.5, 1.0))),
-    "heston": (
-        Heston(
-            initial_variances=(0.04,),
-            mean_reversions=(1.5,),
-            long_variances=(0.04,),
-            variance_volatilities=(0.5,),
-            spot_variance_correlations=(-0.7,),
-            correlation=ONE,
-        ),
-        Call(weights=(1.0,), strike=1.0),
-    ),
-    "local_volatility": (
-        LocalVolatility(
-            volatilities=(0.2,),
-            skews=(-0.3,),
-            curvatures=(0.5,),
-            powers=(0.4,),
-            reference_spots=(1.0,),
-            correlation=ONE,
-        ),
-        Call(weights=(1.0,), strike=1.0),
-    ),
+    "basket": (THREE, Call(weights=(0.3,) * 3, strike=1.0)),
+    "worst_of": (THREE, WorstOf(initial=(1.0,) * 3, strike=1.0, side="put")),
+    "bermudan": (THREE, Bermudan(option=BestOf(initial=(1.0,) * 3, strike=1.0), dates=(0.5, 1.0))),
+    "heston": (STOCHASTIC, UNIT),
+    "local_volatility": (replace(SURFACE, reference_spots=(1.0,)), UNIT),
 }
 
 
@@ -242,17 +220,8 @@ HEAVY: dict[str, tuple[Process, Payoff]] = {
 def test_the_graph_keeps_no_more_than_is_planned_for(name: str, smoothed: bool) -> None:
     """Numbers a path that the backward passes of curvature labels keep; at least twice as many is the peak."""
     process, payoff = HEAVY[name]
-    spot = Feature(name="spot", lower=(0.5,) * process.assets, upper=(1.5,) * process.assets)
-    problem = PricingProblem(
-        process=process,
-        payoff=payoff,
-        maturity=1.0,
-        features=(
-            spot,
-            Feature(name="volatility_scale", lower=(0.5,), upper=(1.5,)),
-            Feature(name="maturity", lower=(0.5,), upper=(1.5,)),
-        ),
-    )
+    moving = (feature("volatility_scale", 0.5, 1.5), feature("maturity", 0.5, 1.5))
+    problem = problem_of(process, payoff, *moving, spots=(0.5, 1.5))
     estimator = Frozen(paths=1 << 10) if name == "bermudan" else Smoothed() if smoothed else Automatic()
     spec = LabelSpec(paths=256, estimator=estimator, draws=Draws(pilot=16))
     x = torch.tensor([[*[1.0 + 0.01 * i for i in range(process.assets)], 1.0, 1.0]], dtype=torch.float64)
@@ -273,15 +242,9 @@ def test_the_graph_keeps_no_more_than_is_planned_for(name: str, smoothed: bool) 
 @pytest.mark.parametrize(("name", "coordinates"), [("correlation", [1.0]), ("loading", [-1.0, 1.0])])
 def test_correlations_without_a_matrix_are_refused(name: str, coordinates: list[float]) -> None:
     size = len(coordinates)
-    problem = PricingProblem(
-        process=Bachelier(volatilities=(0.2, 0.3), correlation=((1.0, 0.0), (0.0, 1.0))),
-        payoff=Call(weights=(0.5, 0.5), strike=1.0),
-        maturity=1.0,
-        features=(
-            Feature(name="spot", lower=(0.5, 0.5), upper=(1.5, 1.5)),
-            Feature(name=name, lower=(-1.0,) * size, upper=(1.0,) * size),
-        ),
-    )
+    process = Bachelier(volatilities=(0.2, 0.3), correlation=uncorrelated(2))
+    dependence = feature(name, -1.0, 1.0, size=size)
+    problem = problem_of(process, Call(weights=(0.5, 0.5), strike=1.0), dependence, spots=(0.5, 1.5))
     x = torch.tensor([[1.0, 1.0, *[0.5] * size], [1.0, 1.0, *coordinates]], dtype=torch.float64)
     value(problem, x[:1], LabelSpec(paths=4), seed=0)
     with pytest.raises(OutOfDomain, match="sample 1: the correlation matrix must be positive definite"):

@@ -20,9 +20,8 @@ from pricing.specs.labels import LabelSpec
 from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, Payoff
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier, BlackScholes, Heston, LocalVolatility, Process
+from tests.pricing.cases import CARRYING, PAIR, asked, feature, problem_of
 
-PAIR = ((1.0, 0.5), (0.5, 1.0))
-ONE = ((1.0,),)
 QUARTERS = (0.25, 0.5, 0.75, 1.0)
 RATE, MATURITY = 0.03, 0.75
 
@@ -50,7 +49,6 @@ PROCESSES: dict[str, Process] = {
         steps=4,
     ),
 }
-SINGLE = BlackScholes(volatilities=(0.25,), correlation=ONE, rate=RATE, dividend_yields=(0.01,))
 WEIGHTS, INITIAL = (0.6, 0.4), (100.0, 100.0)
 
 
@@ -85,35 +83,33 @@ NOTE = Autocall(
 )
 
 
-def problem(process: Process, payoff: Payoff, *extra: Feature, maturity: float = MATURITY) -> PricingProblem:
-    spot = Feature(name="spot", lower=(0.0,) * process.assets, upper=(1e4,) * process.assets)
-    return PricingProblem(process=process, payoff=payoff, maturity=maturity, features=(spot, *extra))
+def product(process: Process, payoff: Payoff, *extra: Feature, maturity: float = MATURITY) -> PricingProblem:
+    return problem_of(process, payoff, *extra, maturity=maturity, spots=(0.0, 1e4))
 
 
-def labels(asked: PricingProblem, rows: Any, **options: Any) -> Labels:
+def labels(priced: PricingProblem, rows: Any, **options: Any) -> Labels:
     spec = LabelSpec(**{"paths": 128, "replicates": 4, "order": 2, **options})
-    return make_labels(asked, torch.as_tensor(rows, dtype=torch.float64), spec, seed=3)
+    return make_labels(priced, torch.as_tensor(rows, dtype=torch.float64), spec, seed=3)
 
 
-def error(*found: Labels) -> Tensor:
+def error(*estimates: Labels) -> Tensor:
     """Joint standard error of sums and differences, with a floor for labels that are exact."""
-    parts = [label.value_error for label in found]
-    assert all(part is not None for part in parts)
-    joint: Tensor = torch.linalg.vector_norm(torch.stack([part for part in parts if part is not None]), dim=0) + 1e-10
+    errors = torch.stack([asked(labels.value_error) for labels in estimates])
+    joint: Tensor = torch.linalg.vector_norm(errors, dim=0) + 1e-10
     return joint
 
 
 SPOTS = [[100.0, 95.0], [90.0, 110.0], [70.0, 130.0], [120.0, 115.0]]
-STRIKE = Feature(name="strike", lower=(50.0,), upper=(200.0,))
+STRIKE = feature("strike", 50.0, 200.0)
 
 
 @pytest.mark.parametrize("process", PROCESSES.values(), ids=PROCESSES.keys())
 def test_call_less_put_is_the_forward(process: Process) -> None:
     for name in ("vanilla", "asian"):
-        call, put = (labels(problem(process, two(side)[name]), SPOTS, paths=1024) for side in ("call", "put"))
-        deep = problem(process, two("call")[name], STRIKE)
+        call, put = (labels(product(process, two(side)[name]), SPOTS, paths=1024) for side in ("call", "put"))
+        deep = product(process, two("call")[name], STRIKE)
         forward = labels(deep, [[*spots, 1e-6 + 50.0] for spots in SPOTS], paths=1024)
-        low = labels(problem(process, two("put")[name], STRIKE), [[*spots, 50.0 + 1e-6] for spots in SPOTS], paths=1024)
+        low = labels(product(process, two("put")[name], STRIKE), [[*spots, 50.0 + 1e-6] for spots in SPOTS], paths=1024)
         discount = torch.exp(torch.tensor(-RATE * MATURITY))
         expected = forward.value - low.value - discount * 50.0
         assert torch.allclose(call.value - put.value, expected, atol=float(4 * error(call, put, forward, low).max()))
@@ -126,27 +122,26 @@ def test_call_less_put_is_the_forward(process: Process) -> None:
 @pytest.mark.parametrize("process", PROCESSES.values(), ids=PROCESSES.keys())
 def test_values_fall_or_rise_and_bend_upwards_in_the_strike(process: Process, side: Side, name: str) -> None:
     """The same paths serve every strike, so that both statements hold path by path."""
-    asked = problem(process, two(side)[name], STRIKE)
+    priced = product(process, two(side)[name], STRIKE)
     strikes = torch.linspace(80.0, 120.0, 9, dtype=torch.float64)
-    found = labels(asked, [[100.0, 95.0, float(strike)] for strike in strikes], order=1)
-    assert found.gradient is not None
-    slope = found.gradient[:, -1]
+    estimate = labels(priced, [[100.0, 95.0, float(strike)] for strike in strikes], order=1)
+    slope = asked(estimate.gradient)[:, -1]
     assert (slope <= 1e-12).all() if side == "call" else (slope >= -1e-12).all()
     assert (slope.diff() >= -1e-9).all()
-    assert (found.value.diff().diff() >= -1e-9).all()
+    assert (estimate.value.diff().diff() >= -1e-9).all()
 
 
 @pytest.mark.parametrize("name", ["vanilla", "worst_of", "best_of", "asian"])
 @pytest.mark.parametrize("process", ["black_scholes", "heston"])
 def test_values_are_homogeneous_in_spots_and_strike(process: str, name: str) -> None:
-    asked = problem(PROCESSES[process], two("call")[name], STRIKE)
+    priced = product(PROCESSES[process], two("call")[name], STRIKE)
     rows = torch.tensor([[*spots, 100.0] for spots in SPOTS], dtype=torch.float64)
-    found, doubled = (labels(asked, factor * rows) for factor in (1.0, 2.0))
-    assert torch.allclose(doubled.value, 2.0 * found.value, rtol=1e-9)
-    assert found.gradient is not None
+    estimate, doubled = (labels(priced, factor * rows) for factor in (1.0, 2.0))
+    assert torch.allclose(doubled.value, 2.0 * estimate.value, rtol=1e-9)
+    assert estimate.gradient is not None
     assert doubled.gradient is not None
-    assert torch.allclose((rows * found.gradient).sum(dim=1), found.value, rtol=1e-9)
-    assert torch.allclose(doubled.gradient, found.gradient, atol=1e-9)
+    assert torch.allclose((rows * estimate.gradient).sum(dim=1), estimate.value, rtol=1e-9)
+    assert torch.allclose(doubled.gradient, estimate.gradient, atol=1e-9)
 
 
 @pytest.mark.parametrize("dates", [(), QUARTERS])
@@ -157,15 +152,15 @@ def test_a_barrier_in_and_one_out_make_the_option_without(side: Side, direction:
     rows = [[86.0], [95.0], [105.0], [119.0], [80.0], [125.0]]
     knocked = [
         labels(
-            problem(
-                SINGLE,
+            product(
+                CARRYING,
                 Barrier(strike=100.0, barrier=level, direction=direction, knock=knock, side=side, dates=dates),
             ),
             rows,
         )
         for knock in ("in", "out")
     ]
-    plain = labels(problem(SINGLE, (Call if side == "call" else Put)(weights=(1.0,), strike=100.0)), rows)
+    plain = labels(product(CARRYING, (Call if side == "call" else Put)(weights=(1.0,), strike=100.0)), rows)
     assert torch.allclose(
         knocked[0].value + knocked[1].value, plain.value, atol=float(4 * error(*knocked).max() + 1e-9)
     )
@@ -179,8 +174,8 @@ def test_early_exercise_is_worth_at_least_none(side: Side) -> None:
     option = two(side)["best_of"]
     assert isinstance(option, BestOf)
     draws = {"paths": 1024, "order": 1}
-    early = labels(problem(PROCESSES["black_scholes"], Bermudan(option=option, dates=QUARTERS)), SPOTS, **draws)
-    late = labels(problem(PROCESSES["black_scholes"], option), SPOTS, **draws)
+    early = labels(product(PROCESSES["black_scholes"], Bermudan(option=option, dates=QUARTERS)), SPOTS, **draws)
+    late = labels(product(PROCESSES["black_scholes"], option), SPOTS, **draws)
     assert (early.value >= late.value - 4 * error(early, late) - 0.01 * late.value).all()
 
 
@@ -188,19 +183,19 @@ def judged() -> dict[str, PricingProblem]:
     """Products whose reference is exact, and one that is simulated, on random assets of both signs of everything."""
     spread = Call(weights=(1.0, -1.0), strike=5.0)
     cases = {
-        f"{kind} {name} {side}": problem(PROCESSES[kind], payoff)
+        f"{kind} {name} {side}": product(PROCESSES[kind], payoff)
         for kind in ("bachelier", "black_scholes")
         for side in ("call", "put")
         for name, payoff in two(side).items()
         if not (kind == "bachelier" and name in ("worst_of", "best_of"))
     }
     cases |= {
-        f"single {name} {side}": problem(SINGLE, payoff)
+        f"single {name} {side}": product(CARRYING, payoff)
         for side in ("call", "put")
         for name, payoff in one(side).items()
     }
-    cases |= {"spread": problem(PROCESSES["black_scholes"], spread)}
-    cases |= {"backward spread": problem(PROCESSES["black_scholes"], Put(weights=(-1.0, 1.0), strike=5.0))}
+    cases |= {"spread": product(PROCESSES["black_scholes"], spread)}
+    cases |= {"backward spread": product(PROCESSES["black_scholes"], Put(weights=(-1.0, 1.0), strike=5.0))}
     return cases
 
 
@@ -209,15 +204,15 @@ JUDGED = judged()
 
 @pytest.mark.parametrize("name", JUDGED)
 def test_labels_agree_with_the_independent_reference(name: str) -> None:
-    asked = JUDGED[name]
-    rows = torch.tensor(SPOTS, dtype=torch.float64)[:, : asked.process.assets]
-    found, exact = labels(asked, rows, paths=512, replicates=8), reference(asked, rows.numpy())
-    assert found.directions is not None
-    curvature = np.einsum("nij,nkj->nki", exact.hessian, found.directions.numpy())
+    priced = JUDGED[name]
+    rows = torch.tensor(SPOTS, dtype=torch.float64)[:, : priced.process.assets]
+    estimate, exact = labels(priced, rows, paths=512, replicates=8), reference(priced, rows.numpy())
+    assert estimate.directions is not None
+    curvature = np.einsum("nij,nkj->nki", exact.hessian, estimate.directions.numpy())
     pairs = (
-        (found.value, exact.value, found.value_error, exact.standard_error),
-        (found.gradient, exact.gradient, found.gradient_error, exact.gradient_error),
-        (found.curvature, curvature, found.curvature_error, None),
+        (estimate.value, exact.value, estimate.value_error, exact.standard_error),
+        (estimate.gradient, exact.gradient, estimate.gradient_error, exact.gradient_error),
+        (estimate.curvature, curvature, estimate.curvature_error, None),
     )
     for got, want, label_error, reference_error in pairs:
         assert got is not None
@@ -236,22 +231,18 @@ def test_early_exercise_labels_agree_with_quadrature_in_the_plane(kind: str) -> 
     )
     option = two("call" if kind == "best_of" else "put")[kind]
     assert isinstance(option, BestOf | WorstOf | Put)
-    asked = PricingProblem(
-        process=process,
-        payoff=Bermudan(option=option, dates=(0.2, 0.4, 0.6, 0.8, 1.0)),
-        maturity=3.0,
-        features=(Feature(name="spot", lower=(80.0, 80.0), upper=(120.0, 120.0)),),
-    )
+    payoff = Bermudan(option=option, dates=(0.2, 0.4, 0.6, 0.8, 1.0))
+    priced = problem_of(process, payoff, maturity=3.0, spots=(80.0, 120.0))
     rows = torch.tensor([[90.0, 90.0], [100.0, 95.0], [110.0, 110.0], [95.0, 118.0]], dtype=torch.float64)
-    exact, frozen = reference(asked, rows.numpy()), Frozen(degree=4, paths=1 << 16)
-    found = labels(asked, rows, paths=2048, replicates=8, estimator=frozen, directions=2, direction_law="random")
+    exact, frozen = reference(priced, rows.numpy()), Frozen(degree=4, paths=1 << 16)
+    estimate = labels(priced, rows, paths=2048, replicates=8, estimator=frozen, directions=2, direction_law="random")
     assert exact.kind == "plane quadrature"
-    assert found.directions is not None
-    curvature = np.einsum("nij,nkj->nki", exact.hessian, found.directions.numpy())
+    assert estimate.directions is not None
+    curvature = np.einsum("nij,nkj->nki", exact.hessian, estimate.directions.numpy())
     triples = (
-        (found.value, exact.value, found.value_error, 0.002),
-        (found.gradient, exact.gradient, found.gradient_error, 0.005),
-        (found.curvature, curvature, found.curvature_error, 0.04),
+        (estimate.value, exact.value, estimate.value_error, 0.002),
+        (estimate.gradient, exact.gradient, estimate.gradient_error, 0.005),
+        (estimate.curvature, curvature, estimate.curvature_error, 0.04),
     )
     for got, want, standard_error, missed in triples:
         assert got is not None
@@ -272,15 +263,15 @@ def degenerate() -> dict[str, tuple[PricingProblem, list[list[float]]]]:
             for kind, process in PROCESSES.items():
                 if name == "autocall" and kind != "black_scholes":
                     continue
-                cases[f"expiry {kind} {name} {side}"] = (problem(process, payoff, maturity=0.0), SPOTS)
-                cases[f"zero spot {kind} {name} {side}"] = (problem(process, payoff), [[0.0, 0.0], [0.0, 100.0]])
+                cases[f"expiry {kind} {name} {side}"] = (product(process, payoff, maturity=0.0), SPOTS)
+                cases[f"zero spot {kind} {name} {side}"] = (product(process, payoff), [[0.0, 0.0], [0.0, 100.0]])
                 if kind in still:
-                    cases[f"still {kind} {name} {side}"] = (problem(still[kind], payoff), SPOTS)
+                    cases[f"still {kind} {name} {side}"] = (product(still[kind], payoff), SPOTS)
         for name, payoff in one(side).items():
-            calm = replace(SINGLE, volatilities=(0.0,))
-            cases[f"expiry {name} {side}"] = (problem(SINGLE, payoff, maturity=0.0), [[90.0], [100.0], [110.0]])
-            cases[f"still {name} {side}"] = (problem(calm, payoff), [[90.0], [100.0], [110.0]])
-            cases[f"zero spot {name} {side}"] = (problem(SINGLE, payoff), [[0.0], [85.0]])
+            calm = replace(CARRYING, volatilities=(0.0,))
+            cases[f"expiry {name} {side}"] = (product(CARRYING, payoff, maturity=0.0), [[90.0], [100.0], [110.0]])
+            cases[f"still {name} {side}"] = (product(calm, payoff), [[90.0], [100.0], [110.0]])
+            cases[f"zero spot {name} {side}"] = (product(CARRYING, payoff), [[0.0], [85.0]])
     return cases
 
 
@@ -289,9 +280,9 @@ CASES = degenerate()
 
 @pytest.mark.parametrize("name", CASES)
 def test_labels_stay_finite_where_nothing_is_random(name: str) -> None:
-    asked, rows = CASES[name]
-    found = labels(asked, rows, paths=16, replicates=2, draws=Draws(pilot=16))
-    assert found.gradient is not None
-    assert found.curvature is not None
-    for label in (found.value, found.gradient, found.curvature):
+    priced, rows = CASES[name]
+    estimate = labels(priced, rows, paths=16, replicates=2, draws=Draws(pilot=16))
+    assert estimate.gradient is not None
+    assert estimate.curvature is not None
+    for label in (estimate.value, estimate.gradient, estimate.curvature):
         assert torch.isfinite(label).all()

@@ -58,19 +58,19 @@ def test_derivatives_are_those_of_the_value(x: Tensor) -> None:
     y = evaluate(polynomial, points)
     (gradient,) = torch.autograd.grad(y.sum(), points, create_graph=True)
     hessian = [torch.autograd.grad(g.sum(), points, retain_graph=True)[0] for g in gradient.unbind(dim=1)]
-    found = value_gradient_hessian(polynomial, points.detach())
-    for got, expected in zip(found, (y, gradient, torch.stack(hessian, dim=1)), strict=True):
+    derivatives = value_gradient_hessian(polynomial, points.detach())
+    for got, expected in zip(derivatives, (y, gradient, torch.stack(hessian, dim=1)), strict=True):
         torch.testing.assert_close(got, expected.detach(), rtol=1e-10, atol=1e-12)
     slopes = design_gradient(polynomial.basis, points.detach())
-    torch.testing.assert_close(torch.einsum("nti,t->ni", slopes, polynomial.coefficients), found[1])
+    torch.testing.assert_close(torch.einsum("nti,t->ni", slopes, polynomial.coefficients), derivatives[1])
 
 
 @pytest.mark.parametrize("differential", [False, True])
 def test_a_polynomial_is_found_again(differential: bool, x: Tensor) -> None:
     polynomial = random_polynomial(x, 4)
     y, gradient = labels(polynomial, x)
-    found = fit(polynomial.basis, x, y, gradient=gradient if differential else None)
-    torch.testing.assert_close(found.coefficients, polynomial.coefficients, rtol=0.0, atol=1e-8)
+    fitted = fit(polynomial.basis, x, y, gradient=gradient if differential else None)
+    torch.testing.assert_close(fitted.coefficients, polynomial.coefficients, rtol=0.0, atol=1e-8)
 
 
 def test_coefficients_solve_the_weighted_normal_equations(x: Tensor) -> None:
@@ -79,7 +79,7 @@ def test_coefficients_solve_the_weighted_normal_equations(x: Tensor) -> None:
     y, gradient = torch.randn(2000, generator=generator, dtype=torch.float64), torch.exp(x / 8.0)
     weight = torch.rand(2000, generator=generator, dtype=torch.float64)
     basis = make_basis(x, 2)
-    found = fit(basis, x, y, gradient=gradient, weight=weight, ridge=0.0)
+    fitted = fit(basis, x, y, gradient=gradient, weight=weight, ridge=0.0)
     mean = (weight * y).sum() / weight.sum()
     variance = (weight * (y - mean).square()).sum() / weight.sum()
     blocks, targets = [design(basis, x)], [y]
@@ -90,7 +90,7 @@ def test_coefficients_solve_the_weighted_normal_equations(x: Tensor) -> None:
     root = weight.sqrt()
     rows, right = torch.cat([root[:, None] * b for b in blocks]), torch.cat([root * t for t in targets])
     expected = torch.linalg.lstsq(rows, right[:, None]).solution[:, 0]
-    torch.testing.assert_close(found.coefficients, expected, rtol=1e-9, atol=1e-11)
+    torch.testing.assert_close(fitted.coefficients, expected, rtol=1e-9, atol=1e-11)
 
 
 def test_a_sample_of_weight_zero_is_as_good_as_absent(x: Tensor) -> None:
@@ -113,8 +113,8 @@ def test_differentials_beat_values_alone_on_noisy_labels(x: Tensor) -> None:
 
         target, slopes = noisy(y), noisy(gradient)
         plain, differential = (fit(polynomial.basis, x, target, gradient=g) for g in (None, slopes))
-        for part, truth in enumerate((y, gradient)):
-            errors = [float((labels(found, x)[part] - truth).norm()) for found in (plain, differential)]
+        for order, truth in enumerate((y, gradient)):
+            errors = [float((labels(fitted, x)[order] - truth).norm()) for fitted in (plain, differential)]
             assert errors[1] < errors[0]
 
 
@@ -123,10 +123,10 @@ def test_noise_raises_the_ridge(x: Tensor) -> None:
     basis, generator = make_basis(x[:100], 4), torch.Generator().manual_seed(4)
     noise = torch.randn(100, generator=generator, dtype=torch.float64)
     exact = evaluate(random_polynomial(x[:100], 4), x[:100])
-    found = fit(basis, x[:100], noise)
-    assert fit(basis, x[:100], exact).ridge < 1e-9 < found.ridge
+    fitted = fit(basis, x[:100], noise)
+    assert fit(basis, x[:100], exact).ridge < 1e-9 < fitted.ridge
     free = fit(basis, x[:100], noise, ridge=0.0)
-    assert found.coefficients.norm() < 0.5 * free.coefficients.norm()
+    assert fitted.coefficients.norm() < 0.5 * free.coefficients.norm()
 
 
 def test_inputs_that_do_not_vary_and_labels_that_are_zero_leave_finite_coefficients(x: Tensor) -> None:

@@ -8,21 +8,16 @@ from scipy.stats import kstest, truncnorm
 from torch import Tensor
 
 from pricing import monte_carlo, sampling
-from pricing.domain import Feature
 from pricing.errors import InvalidSpec
 from pricing.references.bachelier_greeks import greeks
 from pricing.sampling import path_numbers, sample_features, sample_inside
 from pricing.simulation.scenario import Scenario, scenario
-from pricing.specs.draws import Draws
 from pricing.specs.european import BestOf, Call, Put, Side, WorstOf
 from pricing.specs.labels import LabelSpec
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier
 from pricing.specs.sampler import DiffusedSampler, MoneynessSampler, Sampler, TableSampler, UniformSampler
-
-# Draws that do not depend on the features, so that bumped features meet the same normals.
-FIXED = Draws(rotation="none")
-STEP = 1e-5
+from tests.pricing.cases import problem_of, uncorrelated
 
 
 def sampled(problem: PricingProblem, sampler: Sampler, samples: int = 4096) -> Tensor:
@@ -120,26 +115,22 @@ def test_the_moneyness_of_many_samples_is_met_batch_by_batch(
 
 def test_unused_feature_is_left_alone() -> None:
     """A weight of zero gives the moneyness sampler no reason to move that asset."""
-    problem = PricingProblem(
-        process=Bachelier(volatilities=(0.2, 0.3), correlation=((1.0, 0.0), (0.0, 1.0))),
-        payoff=Call(weights=(1.0, 0.0), strike=1.0),
-        maturity=1.0,
-        features=(Feature(name="spot", lower=(0.5, 0.5), upper=(1.5, 1.5)),),
-    )
+    process = Bachelier(volatilities=(0.2, 0.3), correlation=uncorrelated(2))
+    problem = problem_of(process, Call(weights=(1.0, 0.0), strike=1.0), spots=(0.5, 1.5))
     x = sampled(problem, MoneynessSampler()).numpy()
     assert kstest(x[:, 1] - 0.5, "uniform").statistic < 2.0 / 4096
 
 
 def test_states_outside_the_box_are_drawn_again(single: PricingProblem) -> None:
     """Normals around 1 with deviation 1/2 in [0.5, 1.5]: the truncated law, and its share of 68.27 %."""
-    found = sample_inside(single.box, lambda normals: 1.0 + 0.5 * normals, 4096, seed=2)
-    x = found.features.numpy()
+    inside = sample_inside(single.box, lambda normals: 1.0 + 0.5 * normals, 4096, seed=2)
+    x = inside.features.numpy()
     assert x.shape == (4096, 1)
     assert single.box.contains(x).all()
-    assert found.share == pytest.approx(0.6827, abs=2e-3)
+    assert inside.share == pytest.approx(0.6827, abs=2e-3)
     assert kstest(x[:, 0], truncnorm(-1.0, 1.0, loc=1.0, scale=0.5).cdf).statistic < 0.01
     again = sample_inside(single.box, lambda normals: 1.0 + 0.5 * normals, 4096, seed=2)
-    assert torch.equal(again.features, found.features)
+    assert torch.equal(again.features, inside.features)
 
 
 @pytest.mark.parametrize("centre", [9.0, float("nan")])

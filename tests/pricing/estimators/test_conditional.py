@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import QuantLib
 import torch
+from msgspec.structs import replace
 from scipy.special import ndtr
 from torch import Tensor
 
 from pricing.case_study import random_market
-from pricing.domain import Feature
 from pricing.errors import InvalidSpec
 from pricing.estimators.conditional import contribution
 from pricing.labels import Labels, make_labels
@@ -24,10 +24,12 @@ from pricing.specs.european import BestOf, Call, Digital, Put, Side, WorstOf
 from pricing.specs.labels import LabelSpec
 from pricing.specs.payoff import Asian, Barrier, Payoff
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import Bachelier, BlackScholes, Heston, LocalVolatility
+from pricing.specs.process import Bachelier, BlackScholes, Heston
 from pricing.specs.schedule import Dividend
+from tests.pricing import oracle
+from tests.pricing.cases import PAIR, PLAIN, STOCHASTIC, SURFACE, alike, problem_of, uncorrelated
 
-MARKET = random_market(4, seed=3)
+BASKET = random_market(4, seed=3)
 LONG_SHORT = (1.0, -0.8, 0.6, -0.5)
 DATES = (0.25, 0.5, 0.75)
 STEP = 1e-5
@@ -35,13 +37,13 @@ STEP = 1e-5
 KERNEL_BIAS = 0.02
 # Every payoff that a formula integrates along a line.
 PAYOFFS: dict[str, Payoff] = {
-    "call": Call(weights=MARKET.weights, strike=1.0),
-    "put": Put(weights=MARKET.weights, strike=1.0),
-    "digital": Digital(weights=MARKET.weights, strike=1.0, cash=2.0),
+    "call": Call(weights=BASKET.weights, strike=1.0),
+    "put": Put(weights=BASKET.weights, strike=1.0),
+    "digital": Digital(weights=BASKET.weights, strike=1.0, cash=2.0),
     "long_short": Call(weights=LONG_SHORT, strike=0.2),
     "short": Put(weights=(-0.5, -0.5, 0.0, -0.2), strike=-1.1),
     "digital_long_short": Digital(weights=LONG_SHORT, strike=0.2, side="put"),
-    "asian": Asian(weights=MARKET.weights, strike=1.0, dates=DATES),
+    "asian": Asian(weights=BASKET.weights, strike=1.0, dates=DATES),
     "asian_long_short": Asian(weights=LONG_SHORT, strike=0.2, dates=DATES, side="put"),
     "worst_of": WorstOf(initial=(1.0, 1.1, 1.0, 0.9), strike=0.9, side="put"),
     "best_of": BestOf(initial=(1.0, 1.1, 1.0, 0.9), strike=1.1),
@@ -51,14 +53,13 @@ PAYOFFS: dict[str, Payoff] = {
 def four(payoff: Payoff, law: Literal["bachelier", "black_scholes"]) -> PricingProblem:
     """Four assets with carry."""
     carry = {"rate": 0.03, "dividend_yields": (0.0, 0.01, 0.05, 0.02)}
-    shared = {"volatilities": MARKET.volatilities, "correlation": MARKET.correlation, **carry}
+    shared = {"volatilities": BASKET.volatilities, "correlation": BASKET.correlation, **carry}
     process = (
         msgspec.convert({"kind": law, "convention": "carry", **shared}, Bachelier)
         if law == "bachelier"
         else msgspec.convert({"kind": law, **shared}, BlackScholes)
     )
-    features = (Feature(name="spot", lower=(0.5,) * 4, upper=(1.5,) * 4),)
-    return PricingProblem(process=process, payoff=payoff, maturity=1.5, features=features)
+    return problem_of(process, payoff, maturity=1.5, spots=(0.5, 1.5))
 
 
 def spots4() -> Tensor:
@@ -67,7 +68,7 @@ def spots4() -> Tensor:
 
 def far(labels: Labels, others: Labels, name: str) -> float:
     """Largest distance in standard errors of the difference, beyond the bias that a narrow kernel may have."""
-    a, b, ea, eb = (getattr(part, n) for n in (name, f"{name}_error") for part in (labels, others))
+    a, b, ea, eb = (getattr(given, n) for n in (name, f"{name}_error") for given in (labels, others))
     beyond = ((a - b).abs() - KERNEL_BIAS * b.abs().max()).clamp(min=0.0)
     return float((beyond / (ea.square() + eb.square()).sqrt().clamp(min=1e-15)).max())
 
@@ -109,8 +110,8 @@ def test_agrees_with_paths_that_integrate_nothing(law: Literal["bachelier", "bla
     """Values against the raw payoff, deltas and curvature against a kernel narrow enough for its bias not to show."""
     problem, jumps = four(PAYOFFS[name], law), isinstance(PAYOFFS[name], Digital)
     exact = LabelSpec(paths=512, replicates=8, direction_law="random")
-    raw = msgspec.structs.replace(exact, estimator=Pathwise(), order=0 if jumps else 1, paths=1024)
-    smooth = msgspec.structs.replace(exact, estimator=Smoothed(width=0.2 if jumps else 0.1), paths=1024)
+    raw = replace(exact, estimator=Pathwise(), order=0 if jumps else 1, paths=1024)
+    smooth = replace(exact, estimator=Smoothed(width=0.2 if jumps else 0.1), paths=1024)
     labels = make_labels(problem, spots4(), exact, seed=1)
     others = make_labels(problem, spots4(), raw, seed=2)
     kernels = make_labels(problem, spots4(), smooth, seed=1)
@@ -141,22 +142,13 @@ def test_labels_are_derivatives_on_the_same_normals(name: str) -> None:
 
 def stulz(spots: Tensor, kind: type[WorstOf | BestOf], side: Side) -> float:
     """Two assets, volatilities 0.2 and 0.3, correlation 0.5, rate 5 %, one year, strike 1, by QuantLib."""
-    today = QuantLib.Date(1, 1, 2025)
-    QuantLib.Settings.instance().evaluationDate = today
-    day, calendar = QuantLib.Actual365Fixed(), QuantLib.NullCalendar()
-    rate, none = (QuantLib.YieldTermStructureHandle(QuantLib.FlatForward(today, r, day)) for r in (0.05, 0.0))
     processes = [
-        QuantLib.BlackScholesMertonProcess(
-            QuantLib.QuoteHandle(QuantLib.SimpleQuote(spot)),
-            none,
-            rate,
-            QuantLib.BlackVolTermStructureHandle(QuantLib.BlackConstantVol(today, calendar, volatility, day)),
-        )
+        oracle.black_scholes(spot, rate=0.05, dividend=0.0, volatility=volatility)
         for spot, volatility in zip(spots.tolist(), (0.2, 0.3), strict=True)
     ]
-    plain = QuantLib.PlainVanillaPayoff(QuantLib.Option.Call if side == "call" else QuantLib.Option.Put, 1.0)
+    plain = oracle.payoff(side, 1.0)
     ranked = QuantLib.MinBasketPayoff(plain) if kind is WorstOf else QuantLib.MaxBasketPayoff(plain)
-    option = QuantLib.BasketOption(ranked, QuantLib.EuropeanExercise(today + 365))
+    option = QuantLib.BasketOption(ranked, oracle.exercise())
     option.setPricingEngine(QuantLib.StulzEngine(*processes, 0.5))
     return float(option.NPV())
 
@@ -164,12 +156,8 @@ def stulz(spots: Tensor, kind: type[WorstOf | BestOf], side: Side) -> float:
 @pytest.mark.parametrize("kind", [WorstOf, BestOf])
 @pytest.mark.parametrize("side", ["call", "put"])
 def test_two_ranked_assets_with_cross_gamma(kind: type[WorstOf | BestOf], side: Side) -> None:
-    problem = PricingProblem(
-        process=BlackScholes(volatilities=(0.2, 0.3), correlation=((1.0, 0.5), (0.5, 1.0)), rate=0.05),
-        payoff=kind(initial=(1.0, 1.0), strike=1.0, side=side),
-        maturity=1.0,
-        features=(Feature(name="spot", lower=(0.7, 0.7), upper=(1.4, 1.4)),),
-    )
+    process = BlackScholes(volatilities=(0.2, 0.3), correlation=PAIR, rate=0.05)
+    problem = problem_of(process, kind(initial=(1.0, 1.0), strike=1.0, side=side), spots=(0.7, 1.4))
     x = torch.tensor([[1.0, 1.0], [0.9, 1.1]], dtype=torch.float64)
     labels = make_labels(problem, x, LabelSpec(paths=2048, replicates=8, directions=2, direction_law="random"), seed=3)
     assert labels.value_error is not None
@@ -192,18 +180,11 @@ def test_two_ranked_assets_with_cross_gamma(kind: type[WorstOf | BestOf], side: 
 
 def test_alike_assets_keep_the_curvature_of_their_switch() -> None:
     """Independent equal assets: along the first axis all move alike, so that the direction must be another."""
-    eye = tuple(tuple(float(i == j) for j in range(3)) for i in range(3))
-    problem = PricingProblem(
-        process=BlackScholes(volatilities=(0.2,) * 3, correlation=eye),
-        payoff=BestOf(initial=(1.0,) * 3, strike=0.5),
-        maturity=1.0,
-        features=(Feature(name="spot", lower=(0.7,) * 3, upper=(1.4,) * 3),),
-    )
+    three = alike(PLAIN, uncorrelated(3))
+    problem = problem_of(three, BestOf(initial=(1.0,) * 3, strike=0.5), spots=(0.7, 1.4))
     spec = LabelSpec(paths=1024, replicates=8, direction_law="random", directions=3)
     labels = make_labels(problem, torch.ones(1, 3, dtype=torch.float64), spec, seed=0)
-    kernels = make_labels(
-        problem, labels.features, msgspec.structs.replace(spec, estimator=Smoothed(width=0.05), paths=8192), seed=0
-    )
+    kernels = make_labels(problem, labels.features, replace(spec, estimator=Smoothed(width=0.05), paths=8192), seed=0)
     assert labels.curvature is not None
     assert kernels.curvature is not None
     assert float((labels.curvature - kernels.curvature).norm() / kernels.curvature.norm()) < 0.03
@@ -212,13 +193,8 @@ def test_alike_assets_keep_the_curvature_of_their_switch() -> None:
 @pytest.mark.parametrize("rotation", ["none", "gradient_pca"])
 def test_every_ranked_asset_keeps_the_curvature_of_its_strike(rotation: Literal["none", "gradient_pca"]) -> None:
     """Of three independent assets the middle one must not stand still along the direction."""
-    eye = tuple(tuple(float(i == j) for j in range(3)) for i in range(3))
-    problem = PricingProblem(
-        process=BlackScholes(volatilities=(0.25,) * 3, correlation=eye),
-        payoff=WorstOf(initial=(1.0,) * 3, strike=0.9, side="put"),
-        maturity=1.0,
-        features=(Feature(name="spot", lower=(0.7,) * 3, upper=(1.4,) * 3),),
-    )
+    three = alike(replace(PLAIN, volatilities=(0.25,)), uncorrelated(3))
+    problem = problem_of(three, WorstOf(initial=(1.0,) * 3, strike=0.9, side="put"), spots=(0.7, 1.4))
     spec = LabelSpec(paths=2048, direction_law="random", directions=3, draws=Draws(rotation=rotation))
     labels = make_labels(problem, torch.ones(1, 3, dtype=torch.float64), spec, seed=0)
     right = reference(problem, labels.features.numpy()).hessian
@@ -231,12 +207,9 @@ def test_every_ranked_asset_keeps_the_curvature_of_its_strike(rotation: Literal[
 def test_geometric_average_of_one_asset_is_its_closed_form() -> None:
     """Lognormal: mean and variance of the average of ln S over the dates (Kemna & Vorst 1990), by QuantLib's engine."""
     times = (0.25, 0.5, 0.75, 1.0)
-    problem = PricingProblem(
-        process=BlackScholes(volatilities=(0.3,), correlation=((1.0,),), rate=0.05),
-        payoff=Asian(weights=(1.0,), strike=1.0, dates=times, average="geometric"),
-        maturity=1.0,
-        features=(Feature(name="spot", lower=(0.5,), upper=(1.5,)),),
-    )
+    process = replace(PLAIN, volatilities=(0.3,), rate=0.05)
+    payoff = Asian(weights=(1.0,), strike=1.0, dates=times, average="geometric")
+    problem = problem_of(process, payoff, spots=(0.5, 1.5))
     x = torch.tensor([[0.9], [1.0], [1.2]], dtype=torch.float64)
     labels = make_labels(problem, x, LabelSpec(paths=2, replicates=2), seed=0)
     mean = np.log(x[:, 0].numpy()) + (0.05 - 0.045) * np.mean(times)
@@ -252,24 +225,20 @@ def test_geometric_average_of_one_asset_is_its_closed_form() -> None:
 
 def test_heston_basket_with_slopes_of_both_signs() -> None:
     """Given the variances the basket is a sum of exponentials whose slopes change from path to path."""
-    problem = PricingProblem(
-        process=Heston(
-            initial_variances=(0.04, 0.09),
-            mean_reversions=(1.5, 1.0),
-            long_variances=(0.04, 0.09),
-            variance_volatilities=(0.5, 0.8),
-            spot_variance_correlations=(-0.7, -0.5),
-            correlation=((1.0, -0.6), (-0.6, 1.0)),
-            steps=4,
-        ),
-        payoff=Put(weights=(0.5, 0.5), strike=1.0),
-        maturity=1.0,
-        features=(Feature(name="spot", lower=(0.5, 0.5), upper=(1.5, 1.5)),),
+    process = Heston(
+        initial_variances=(0.04, 0.09),
+        mean_reversions=(1.5, 1.0),
+        long_variances=(0.04, 0.09),
+        variance_volatilities=(0.5, 0.8),
+        spot_variance_correlations=(-0.7, -0.5),
+        correlation=((1.0, -0.6), (-0.6, 1.0)),
+        steps=4,
     )
+    problem = problem_of(process, Put(weights=(0.5, 0.5), strike=1.0), spots=(0.5, 1.5))
     x = torch.tensor([[1.0, 1.0], [0.8, 1.1]], dtype=torch.float64)
     spec = LabelSpec(paths=1024, replicates=8)
     labels = make_labels(problem, x, spec, seed=0)
-    others = make_labels(problem, x, msgspec.structs.replace(spec, estimator=Pathwise(), order=1), seed=5)
+    others = make_labels(problem, x, replace(spec, estimator=Pathwise(), order=1), seed=5)
     assert far(labels, others, "value") < 5.0
     assert far(labels, others, "gradient") < 5.0
 
@@ -278,7 +247,7 @@ def test_integration_lowers_the_variance(seven: PricingProblem, spots: Tensor) -
     """Rao-Blackwell: a conditional expectation on the same normals varies less, at every sample."""
     draws = Draws(source="pseudo", rotation="none")
     pathwise = LabelSpec(paths=256, replicates=64, draws=draws, estimator=Pathwise(), order=1)
-    integrated = msgspec.structs.replace(pathwise, estimator=Conditional(normal="first"))
+    integrated = replace(pathwise, estimator=Conditional(normal="first"))
     raw, smooth = (make_labels(seven, spots, spec, seed=1) for spec in (pathwise, integrated))
     assert raw.value_error is not None
     assert smooth.value_error is not None
@@ -296,12 +265,8 @@ def test_a_normal_that_moves_nothing_is_refused(seven: PricingProblem, spots: Te
 
 def test_the_first_cholesky_normal_may_move_nothing_too() -> None:
     """A spread with w . L[:, 0] = 0 would keep its kink."""
-    problem = PricingProblem(
-        process=Bachelier(volatilities=(0.1, 0.2), correlation=((1.0, 0.5), (0.5, 1.0))),
-        payoff=Call(weights=(1.0, -1.0), strike=0.0),
-        maturity=1.0,
-        features=(Feature(name="spot", lower=(0.5, 0.5), upper=(1.5, 1.5)),),
-    )
+    process = Bachelier(volatilities=(0.1, 0.2), correlation=PAIR)
+    problem = problem_of(process, Call(weights=(1.0, -1.0), strike=0.0), spots=(0.5, 1.5))
     spec, x = LabelSpec(paths=4, draws=Draws(rotation="none")), torch.ones(1, 2, dtype=torch.float64)
     with pytest.raises(InvalidSpec, match="carries 0 of a standard deviation"):
         make_labels(problem, x, spec, seed=0)
@@ -311,7 +276,7 @@ def test_the_first_cholesky_normal_may_move_nothing_too() -> None:
 @pytest.mark.parametrize("name", PAYOFFS)
 @pytest.mark.parametrize("law", ["bachelier", "black_scholes"])
 def test_no_time_left_is_the_payoff(name: str, law: Literal["bachelier", "black_scholes"]) -> None:
-    problem = msgspec.structs.replace(four(PAYOFFS[name], law), maturity=0.0)
+    problem = replace(four(PAYOFFS[name], law), maturity=0.0)
     raw = LabelSpec(paths=2, replicates=1, estimator=Pathwise(), order=0)
     labels = make_labels(problem, spots4(), LabelSpec(paths=2, replicates=1), seed=0)
     np.testing.assert_allclose(labels.value, make_labels(problem, spots4(), raw, seed=0).value, atol=1e-14)
@@ -320,19 +285,15 @@ def test_no_time_left_is_the_payoff(name: str, law: Literal["bachelier", "black_
 @pytest.mark.parametrize("name", PAYOFFS)
 def test_no_spot_and_no_volatility_are_finite(name: str) -> None:
     problem = four(PAYOFFS[name], "black_scholes")
-    still = msgspec.structs.replace(problem.process, volatilities=(0.2, 0.0, 0.3, 0.0))
+    still = replace(problem.process, volatilities=(0.2, 0.0, 0.3, 0.0))
     x = torch.tensor([[0.0, 1.0, 1.0, 0.0], [1.0, 1.0, 1.0, 1.0]], dtype=torch.float64)
-    make_labels(msgspec.structs.replace(problem, process=still), x, LabelSpec(paths=8, replicates=1), seed=0)
+    make_labels(replace(problem, process=still), x, LabelSpec(paths=8, replicates=1), seed=0)
 
 
 def one(payoff: Payoff, *dividends: Dividend) -> PricingProblem:
     """One asset, with dividends."""
-    return PricingProblem(
-        process=BlackScholes(volatilities=(0.3,), correlation=((1.0,),), rate=0.03, dividends=dividends),
-        payoff=payoff,
-        maturity=1.0,
-        features=(Feature(name="spot", lower=(0.0,), upper=(1.5,)),),
-    )
+    process = replace(PLAIN, volatilities=(0.3,), rate=0.03, dividends=dividends)
+    return problem_of(process, payoff, spots=(0.0, 1.5))
 
 
 @pytest.mark.parametrize("amount", [0.1, 0.6])
@@ -341,18 +302,15 @@ def test_cash_dividends_leave_the_last_step(amount: float) -> None:
     problem = one(Call(weights=(1.0,), strike=0.6), Dividend(time=0.5, amount=amount))
     x, spec = torch.tensor([[0.5], [0.9], [1.2]], dtype=torch.float64), LabelSpec(paths=512, replicates=16)
     labels = make_labels(problem, x, spec, seed=0)
-    others = make_labels(problem, x, msgspec.structs.replace(spec, estimator=Pathwise(), order=1, paths=2048), seed=1)
+    others = make_labels(problem, x, replace(spec, estimator=Pathwise(), order=1, paths=2048), seed=1)
     assert far(labels, others, "value") < 5.0
     assert far(labels, others, "gradient") < 5.0
 
 
 @pytest.mark.parametrize("payoff", [Call(weights=(0.5, 0.5), strike=1.0), WorstOf(initial=(1.0, 1.0), strike=1.0)])
 def test_a_dividend_in_cash_that_leaves_one_asset_nothing(payoff: Call | WorstOf) -> None:
-    process = BlackScholes(
-        volatilities=(0.2, 0.3), correlation=((1.0, 0.5), (0.5, 1.0)), dividends=(Dividend(time=0.5, amount=0.5),)
-    )
-    spot = Feature(name="spot", lower=(0.0, 0.0), upper=(2.0, 2.0))
-    problem = PricingProblem(process=process, payoff=payoff, maturity=1.0, features=(spot,))
+    process = BlackScholes(volatilities=(0.2, 0.3), correlation=PAIR, dividends=(Dividend(time=0.5, amount=0.5),))
+    problem = problem_of(process, payoff, spots=(0.0, 2.0))
     x = torch.tensor([[0.0, 2.0], [1e-8, 2.0]], dtype=torch.float64)
     labels = make_labels(problem, x, LabelSpec(paths=1024, replicates=2, draws=Draws(pilot=16)), seed=0)
     assert labels.gradient is not None
@@ -365,30 +323,15 @@ def test_a_dividend_in_cash_that_leaves_one_asset_nothing(payoff: Call | WorstOf
 
 def test_where_nothing_moves_the_event_in_the_last_step_no_curvature_is_made_up() -> None:
     """Without a normal that smooths the kink the curvature would be 0, or what else moves, whatever the truth."""
-    local = LocalVolatility(
-        volatilities=(0.25,),
-        skews=(-0.3,),
-        curvatures=(1.0,),
-        powers=(0.3,),
-        reference_spots=(1.0,),
-        correlation=((1.0,),),
-    )
-    certain = Heston(
-        initial_variances=(0.04,),
-        mean_reversions=(1.0,),
-        long_variances=(0.04,),
-        variance_volatilities=(0.3,),
-        spot_variance_correlations=(-1.0,),
-        correlation=((1.0,),),
-    )
+    local, certain = SURFACE, replace(STOCHASTIC, spot_variance_correlations=(-1.0,))
     call, early = Call(weights=(1.0,), strike=1.0), Asian(weights=(1.0,), strike=1.0, dates=(0.25, 0.5))
     cases = {
         "after the average": [
             one(early, Dividend(time=0.3, amount=0.1)),
-            msgspec.structs.replace(one(early), process=local),
+            replace(one(early), process=local),
         ],
         "no step left": [one(call, Dividend(time=1.0, amount=0.1))],
-        "no normal of its own": [msgspec.structs.replace(one(call), process=certain)],
+        "no normal of its own": [replace(one(call), process=certain)],
     }
     for match, problems in cases.items():
         for problem in problems:

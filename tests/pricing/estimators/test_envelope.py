@@ -19,7 +19,7 @@ def lines(amounts: Tensor, slopes: Tensor, strike: Tensor, law: Law) -> Lines:
     return Lines(amounts=amounts, slopes=slopes, strike=strike, law=law)
 
 
-def parts() -> tuple[Tensor, Tensor, Tensor]:
+def five() -> tuple[Tensor, Tensor, Tensor]:
     """Three paths of five assets, slopes of both signs, two of them alike."""
     amounts = 0.8 + 0.4 * torch.rand((1, 3, 5), dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     slopes = torch.tensor([[[0.3, -0.1, 0.2, 0.2, 0.0]]], dtype=torch.float64)
@@ -30,7 +30,7 @@ def parts() -> tuple[Tensor, Tensor, Tensor]:
 @pytest.mark.parametrize("rank", ["lowest", "highest"])
 @pytest.mark.parametrize("side", ["call", "put"])
 def test_expectation_by_quadrature(law: Law, rank: Rank, side: Side) -> None:
-    amounts, slopes, strike = parts()
+    amounts, slopes, strike = five()
     t = torch.linspace(-10.0, 10.0, 200_001, dtype=torch.float64)
     along = slopes[..., None] * t
     levels = amounts[..., None] + along if law == "additive" else amounts[..., None] * torch.exp(along)
@@ -44,7 +44,7 @@ def test_expectation_by_quadrature(law: Law, rank: Rank, side: Side) -> None:
 @pytest.mark.parametrize("rank", ["lowest", "highest"])
 def test_first_and_second_derivatives(law: Law, rank: Rank) -> None:
     """Through the switches of the worst as well: what smoothing by a kernel only approaches."""
-    arguments = [part.requires_grad_() for part in parts()]
+    arguments = [tensor.requires_grad_() for tensor in five()]
     for side in ("call", "put"):
 
         def value(amounts: Tensor, slopes: Tensor, strike: Tensor, side: Side = side) -> Tensor:

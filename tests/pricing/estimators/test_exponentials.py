@@ -34,7 +34,7 @@ def function(amounts: Tensor, slopes: Tensor, strike: Tensor) -> Exponentials:
 
 def by_trapezium(case: str, side: Side) -> tuple[Array, Array]:
     """Expected ramp and probability of exercise of both paths on a fine grid."""
-    amounts, slopes, strike = (part.numpy() for part in tensors(case))
+    amounts, slopes, strike = (tensor.numpy() for tensor in tensors(case))
     t = np.linspace(-12.0, 12.0, 400_001)
     f = (amounts[0][:, :, None] * np.exp(slopes[0].T * t)).sum(axis=1) - strike[0]
     signed = f if side == "call" else -f
@@ -54,12 +54,12 @@ def test_expectations_by_quadrature(case: str, side: Side) -> None:
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("side", SIDES)
 def test_first_and_second_derivatives(case: str, side: Side) -> None:
-    arguments = [part.requires_grad_() for part in tensors(case)]
+    arguments = [tensor.requires_grad_() for tensor in tensors(case)]
     for expectation in (ramp, step):
 
         def value(amounts: Tensor, slopes: Tensor, strike: Tensor, expectation=expectation) -> Tensor:  # type: ignore[no-untyped-def]
-            found: Tensor = expectation(function(amounts, slopes, strike), side)
-            return found
+            expected: Tensor = expectation(function(amounts, slopes, strike), side)
+            return expected
 
         assert torch.autograd.gradcheck(value, arguments, atol=1e-7)
         assert torch.autograd.gradgradcheck(value, arguments, atol=1e-6)
@@ -90,10 +90,10 @@ def test_a_convex_sum_that_stays_above_its_strike_is_always_exercised() -> None:
 )
 def test_limits_are_finite(side: Side, amount: float, slope: float, strike: float) -> None:
     """No spot, no volatility, no strike: the payoff of the one level, 0 from below 1e-15, and finite derivatives."""
-    parts = [torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in ([[[amount]]], [[[slope]]], [[strike]])]
+    given = [torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in ([[[amount]]], [[[slope]]], [[strike]])]
     signed = (amount * math.exp(0.5 * slope * slope) - strike) * (1.0 if side == "call" else -1.0)
-    assert float(ramp(function(*parts), side).detach()) == pytest.approx(max(signed, 0.0), abs=1e-15)
+    assert float(ramp(function(*given), side).detach()) == pytest.approx(max(signed, 0.0), abs=1e-15)
     for expectation in (ramp, step):
-        slopes = torch.autograd.grad(expectation(function(*parts), side).sum(), parts, create_graph=True)
-        bends = torch.autograd.grad(sum(part.sum() for part in slopes), parts, allow_unused=True)  # type: ignore[arg-type]
-        assert all(bool(torch.isfinite(part).all()) for part in (*slopes, *bends) if part is not None)
+        slopes = torch.autograd.grad(expectation(function(*given), side).sum(), given, create_graph=True)
+        bends = torch.autograd.grad(sum(slope.sum() for slope in slopes), given, allow_unused=True)  # type: ignore[arg-type]
+        assert all(bool(torch.isfinite(label).all()) for label in (*slopes, *bends) if label is not None)

@@ -8,7 +8,6 @@ import torch
 from msgspec.structs import replace
 from torch import Tensor
 
-from pricing.domain import Feature
 from pricing.errors import InvalidSpec
 from pricing.estimators import frozen
 from pricing.estimators.contribute import contribution
@@ -22,23 +21,18 @@ from pricing.specs.european import BestOf, Call, Put
 from pricing.specs.labels import LabelSpec
 from pricing.specs.payoff import Bermudan
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import Bachelier, BlackScholes, Process
+from pricing.specs.process import BlackScholes, Process
+from tests.pricing.cases import GAUSSIAN, PLAIN, problem_of
 
-ONE = ((1.0,),)
-BLACK_SCHOLES = BlackScholes(volatilities=(0.2,), correlation=ONE, rate=0.06, dividend_yields=(0.02,))
-BACHELIER = Bachelier(volatilities=(8.0,), correlation=ONE, rate=0.06, convention="carry")
+BLACK_SCHOLES = replace(PLAIN, rate=0.06, dividend_yields=(0.02,))
+BACHELIER = replace(GAUSSIAN, volatilities=(8.0,), rate=0.06, convention="carry")
 PUT = Put(weights=(1.0,), strike=40.0)
 DATES = (0.2, 0.4, 0.6, 0.8, 1.0)
 
 
 def put(process: Process = BLACK_SCHOLES, dates: tuple[float, ...] = DATES, maturity: float = 1.0) -> PricingProblem:
     """A put struck at 40 on one asset."""
-    return PricingProblem(
-        process=process,
-        payoff=Bermudan(option=PUT, dates=dates),
-        maturity=maturity,
-        features=(Feature(name="spot", lower=(30.0,), upper=(50.0,)),),
-    )
+    return problem_of(process, Bermudan(option=PUT, dates=dates), maturity=maturity, spots=(30.0, 50.0))
 
 
 def labels_spec(order: int = 2) -> LabelSpec:
@@ -143,12 +137,8 @@ def test_no_volatility_and_no_time_leave_finite_labels(process: Process, volatil
 
 def test_assets_that_differ_see_the_best_of_them() -> None:
     process = BlackScholes(volatilities=(0.2, 0.3), correlation=((1.0, 0.3), (0.3, 1.0)), dividend_yields=(0.1, 0.05))
-    problem = PricingProblem(
-        process=process,
-        payoff=Bermudan(option=BestOf(initial=(1.0, 1.0), strike=100.0), dates=(0.5, 1.0)),
-        maturity=2.0,
-        features=(Feature(name="spot", lower=(80.0, 80.0), upper=(120.0, 120.0)),),
-    )
+    payoff = Bermudan(option=BestOf(initial=(1.0, 1.0), strike=100.0), dates=(0.5, 1.0))
+    problem = problem_of(process, payoff, maturity=2.0, spots=(80.0, 120.0))
     spots = torch.tensor([[100.0, 95.0]], dtype=torch.float64)
     labels = make_labels(problem, spots, labels_spec(1), seed=1)
     other = reference(problem, spots.numpy(), order=1)

@@ -45,7 +45,7 @@ def test_draws_invert_the_law() -> None:
 
 
 def test_derivatives_are_those_of_the_root() -> None:
-    a, drift = (part.flatten() for part in torch.meshgrid(STARTS[2:4], DRIFTS, indexing="ij"))
+    a, drift = (grid.flatten() for grid in torch.meshgrid(STARTS[2:4], DRIFTS, indexing="ij"))
     u = torch.full_like(a, 0.3)
 
     def draw(a: Tensor, drift: Tensor) -> tuple[Tensor, Tensor]:

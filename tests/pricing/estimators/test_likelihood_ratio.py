@@ -16,9 +16,10 @@ from pricing.specs.draws import Draws
 from pricing.specs.estimator import LikelihoodRatio
 from pricing.specs.european import Call, Digital, WorstOf
 from pricing.specs.labels import LabelSpec
-from pricing.specs.payoff import Asian, Barrier, Bermudan, Payoff
+from pricing.specs.payoff import Asian, Bermudan, Payoff
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import Bachelier, BlackScholes, Heston
+from pricing.specs.process import Bachelier, BlackScholes
+from tests.pricing.cases import CALL, DATED, PAIR, PLAIN, STOCHASTIC, feature, problem_of
 
 WEIGHTS = (0.4, 0.6)
 PAYOFFS: dict[str, Payoff] = {
@@ -29,18 +30,17 @@ PAYOFFS: dict[str, Payoff] = {
 }
 # Everything that moves the density.
 FEATURES = (
-    Feature(name="spot", lower=(0.8, 0.8), upper=(1.2, 1.2)),
-    Feature(name="maturity", lower=(0.5,), upper=(1.5,)),
-    Feature(name="volatility", lower=(0.1, 0.1), upper=(0.4, 0.4)),
-    Feature(name="rate", lower=(0.0,), upper=(0.1,)),
-    Feature(name="correlation", lower=(0.0,), upper=(0.5,)),
+    feature("maturity", 0.5, 1.5),
+    feature("volatility", 0.1, 0.4, size=2),
+    feature("rate", 0.0, 0.1),
+    feature("correlation", 0.0, 0.5),
 )
 
 
-def two(payoff: Payoff, kind: type[Bachelier | BlackScholes]) -> PricingProblem:
+def two(payoff: Payoff, kind: type[Bachelier | BlackScholes], *others: Feature) -> PricingProblem:
     shared: dict[str, Any] = {"convention": "carry"} if kind is Bachelier else {}
-    process = kind(volatilities=(0.2, 0.3), correlation=((1.0, 0.5), (0.5, 1.0)), rate=0.03, **shared)
-    return PricingProblem(process=process, payoff=payoff, maturity=1.0, features=FEATURES)
+    process = kind(volatilities=(0.2, 0.3), correlation=PAIR, rate=0.03, **shared)
+    return problem_of(process, payoff, *FEATURES, *others, spots=(0.8, 1.2))
 
 
 def features(problem: PricingProblem) -> Tensor:
@@ -76,39 +76,21 @@ def test_baseline_leaves_certain_cash_without_variance() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "scope", "reason"),
+    ("problem", "reason"),
     [
-        ({"payoff": Bermudan(option=Call(weights=WEIGHTS, strike=1.0), dates=(0.5, 1.0))}, "full", "at given dates"),
-        ({"features": (*FEATURES, Feature(name="strike", lower=(0.9,), upper=(1.1,)))}, "full", "'strike'"),
+        (two(Bermudan(option=Call(weights=WEIGHTS, strike=1.0), dates=(0.5, 1.0)), BlackScholes), "at given dates"),
+        (two(PAYOFFS["call"], BlackScholes, feature("strike", 0.9, 1.1)), "'strike'"),
+        (problem_of(STOCHASTIC, CALL), "density of the path that is known"),
     ],
 )
-def test_what_the_density_does_not_know_is_refused(
-    changes: dict[str, object], scope: Literal["full", "last"], reason: str
-) -> None:
-    problem = msgspec.structs.replace(two(Call(weights=WEIGHTS, strike=1.0), BlackScholes), **changes)
+def test_what_the_density_does_not_know_is_refused(problem: PricingProblem, reason: str) -> None:
     with pytest.raises(InvalidSpec, match=reason):
-        contribution(problem, LikelihoodRatio(scope=scope), seed=0)
+        contribution(problem, LikelihoodRatio(scope="full"), seed=0)
 
 
-def test_processes_without_a_known_density_are_refused() -> None:
-    process = Heston(
-        initial_variances=(0.04,),
-        mean_reversions=(1.0,),
-        long_variances=(0.04,),
-        variance_volatilities=(0.5,),
-        spot_variance_correlations=(-0.5,),
-        correlation=((1.0,),),
-    )
-    spot = (Feature(name="spot", lower=(0.8,), upper=(1.2,)),)
-    heston = PricingProblem(process=process, payoff=Call(weights=(1.0,), strike=1.0), maturity=1.0, features=spot)
-    with pytest.raises(InvalidSpec, match="density of the path that is known"):
-        contribution(heston, LikelihoodRatio(), seed=0)
-    barrier = Barrier(strike=1.0, barrier=0.8, direction="down", knock="out", dates=(0.5, 1.0))
-    black = msgspec.structs.replace(
-        heston, process=BlackScholes(volatilities=(0.2,), correlation=((1.0,),)), payoff=barrier
-    )
+def test_the_density_of_the_last_step_knows_no_jump_before_it() -> None:
     with pytest.raises(InvalidSpec, match="scope 'last'"):
-        contribution(black, LikelihoodRatio(scope="last"), seed=0)
+        contribution(problem_of(PLAIN, DATED), LikelihoodRatio(scope="last"), seed=0)
 
 
 @pytest.mark.parametrize("changes", [{"volatility": 0.0}, {"maturity": 0.0}, {"spot": 0.0}])

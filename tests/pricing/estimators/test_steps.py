@@ -2,17 +2,18 @@
 
 import pytest
 import torch
+from msgspec.structs import replace
 from torch import Tensor
 
-from pricing.domain import Feature
 from pricing.errors import InvalidSpec
 from pricing.estimators.steps import CERTAIN, Steps, require_affine, steps, threshold, turn
 from pricing.processes.simulate import blocks, simulate
 from pricing.simulation.scenario import scenario, times
-from pricing.specs.payoff import Autocall, Barrier
+from pricing.specs.payoff import Autocall
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import Bachelier, BlackScholes, Heston, Process
+from pricing.specs.process import Bachelier, BlackScholes, Process
 from pricing.specs.schedule import Dividend, Piece
+from tests.pricing.cases import DATED, PAIR, PLAIN, STOCHASTIC, alike, problem_of
 
 CORRELATION = ((1.0, -0.4, 0.3), (-0.4, 1.0, 0.2), (0.3, 0.2, 1.0))
 
@@ -28,23 +29,10 @@ def basket(process: Process, dates: tuple[float, ...]) -> PricingProblem:
         coupon_barrier=0.8,
         knock_in=0.6,
     )
-    spots = Feature(name="spot", lower=(50.0,) * assets, upper=(150.0,) * assets)
-    return PricingProblem(process=process, payoff=payoff, maturity=2.0, features=(spots,))
+    return problem_of(process, payoff, maturity=2.0)
 
 
-def heston(assets: int) -> Heston:
-    """Two or one assets with strong skew."""
-    return Heston(
-        initial_variances=(0.04,) * assets,
-        mean_reversions=(1.5,) * assets,
-        long_variances=(0.05,) * assets,
-        variance_volatilities=(0.5,) * assets,
-        spot_variance_correlations=(-0.6,) * assets,
-        correlation=((1.0,),) if assets == 1 else ((1.0, 0.5), (0.5, 1.0)),
-        steps=4,
-    )
-
-
+SKEWED = replace(STOCHASTIC, long_variances=(0.05,), spot_variance_correlations=(-0.6,), steps=4)
 PROCESSES: list[Process] = [
     BlackScholes(
         volatilities=(0.2, 0.3, 0.1),
@@ -52,8 +40,8 @@ PROCESSES: list[Process] = [
         rate=0.03,
         volatility_pieces=(Piece(start=0.7, value=1.5),),
     ),
-    heston(1),
-    heston(2),
+    SKEWED,
+    alike(SKEWED, PAIR),
 ]
 
 
@@ -125,16 +113,13 @@ def test_edges_and_levels_are_inverse(problem: PricingProblem) -> None:
 
 
 def test_cash_dividends_are_refused() -> None:
-    process = BlackScholes(volatilities=(0.2,), correlation=((1.0,),), dividends=(Dividend(time=0.5, amount=1.0),))
+    process = replace(PLAIN, dividends=(Dividend(time=0.5, amount=1.0),))
     with pytest.raises(InvalidSpec, match="dividends in cash"):
         require_affine(process)
 
 
 def test_one_date_of_a_barrier_is_the_last() -> None:
-    payoff = Barrier(strike=100.0, barrier=90.0, direction="down", knock="out", dates=(0.5,))
-    process = BlackScholes(volatilities=(0.2,), correlation=((1.0,),))
-    spot = Feature(name="spot", lower=(50.0,), upper=(150.0,))
-    problem = PricingProblem(process=process, payoff=payoff, maturity=1.0, features=(spot,))
+    problem = problem_of(PLAIN, replace(DATED, dates=(0.5,)))
     at = scenario(problem, torch.tensor([[100.0]], dtype=torch.float64))
-    path = steps(process, at, torch.zeros(1, 1, 2, dtype=torch.float64), times(problem, at))
+    path = steps(PLAIN, at, torch.zeros(1, 1, 2, dtype=torch.float64), times(problem, at))
     assert path.along[0, 0, :, 0].tolist() == pytest.approx([0.2 * 0.5**0.5] * 2)

@@ -49,6 +49,5 @@ def test_blocks_hold_a_normal_a_step_and_asset_and_hestons_one_a_date_besides(
     process: Heston | LocalVolatility, dates: int
 ) -> None:
     two = alike(process, PAIR)
-    assert isinstance(two, Heston | LocalVolatility)
     own = 2 * dates if isinstance(process, Heston) else 0
     assert sum(blocks(two, dates)) == 2 * dates * steps(two, dates) + own

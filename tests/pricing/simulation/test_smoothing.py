@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from pricing.domain import Feature
 from pricing.labels import make_labels
 from pricing.references.reference import reference
 from pricing.simulation.smoothing import (
@@ -25,8 +24,8 @@ from pricing.simulation.smoothing import (
 from pricing.specs.estimator import Conditional, Kernel, Pathwise, Smoothed
 from pricing.specs.european import WorstOf
 from pricing.specs.labels import LabelSpec
-from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes
+from tests.pricing.cases import problem_of
 
 KERNELS: tuple[Kernel, ...] = get_args(Kernel)
 
@@ -121,8 +120,9 @@ def test_scaling_and_the_limit_of_no_width() -> None:
 
 def test_hermite_polynomials() -> None:
     d = 1.7
-    found = [hermite(order, d) for order in (0, 2, 4)]
-    np.testing.assert_allclose(found, [1.0, d**2 - 1.0, d**4 - 6.0 * d**2 + 3.0], rtol=1e-14)
+    np.testing.assert_allclose(
+        [hermite(order, d) for order in (0, 2, 4)], [1.0, d**2 - 1.0, d**4 - 6.0 * d**2 + 3.0], rtol=1e-14
+    )
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
@@ -139,12 +139,8 @@ def test_unbiased_estimators_state_no_bias() -> None:
 
 def test_ranked_assets_of_unlike_volatility_keep_the_stated_bias() -> None:
     """A tie as wide as a share of the volatile asset would be wide for the still one: 13 % of its gamma at 1e-3."""
-    problem = PricingProblem(
-        process=BlackScholes(volatilities=(0.5, 0.08), correlation=((1.0, 0.4), (0.4, 1.0))),
-        payoff=WorstOf(initial=(1.0, 1.0), strike=0.95, side="put"),
-        maturity=1.0,
-        features=(Feature(name="spot", lower=(0.5, 0.5), upper=(1.5, 1.5)),),
-    )
+    unlike = BlackScholes(volatilities=(0.5, 0.08), correlation=((1.0, 0.4), (0.4, 1.0)))
+    problem = problem_of(unlike, WorstOf(initial=(1.0, 1.0), strike=0.95, side="put"), spots=(0.5, 1.5))
     spec = LabelSpec(estimator=Smoothed(gamma_bias=1e-3), paths=8192, replicates=4, directions=2)
     labels = make_labels(problem, torch.tensor([[1.0, 0.95]], dtype=torch.float64), spec, seed=5)
     assert labels.curvature is not None
