@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.inference.answer import GammaForm
+from app.inference.predictor import GammaForm
 
 # Every output that a model may have; `surrogate.greeks` names those that are derivatives.
 OutputName = Literal[

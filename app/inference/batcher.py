@@ -17,8 +17,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from app.inference.answer import DEFAULT_OUTPUTS, Answer, rows_of
-from app.inference.predictor import Predictor
+from app.inference.predictor import DEFAULT_OUTPUTS, Answer, Predictor, rows_of
 from app.telemetry import Metrics
 from pricing.types import Array
 
