@@ -41,7 +41,7 @@ class Dataset:
         return not self.y.is_floating_point()
 
     def rows(self, index: Tensor | slice) -> Dataset:
-        """The samples that ``index`` selects."""
+        """The samples that ``index`` selects. Shape: index (selected,), or batch of bool."""
         return self._each(lambda part: part[index])
 
     def to(self, dtype: torch.dtype) -> Dataset:

@@ -93,6 +93,8 @@ def answer_bytes(query: Query, sizes: Mapping[str, int]) -> int:
 def encode(query: Query, answer: Answer, first: int) -> tuple[bytes, ...]:
     """The outputs asked for as JSON lists without their outer brackets; ``first`` is the part's first row.
 
+    Shape: answer as `app.inference.predictor.Answer`, of some of the query's rows.
+
     Raises:
         NonFiniteAnswer: names the first row that is not finite.
     """
@@ -114,7 +116,10 @@ def encode(query: Query, answer: Answer, first: int) -> tuple[bytes, ...]:
 def assemble(
     name: str, version: int, query: Query, parts: Sequence[tuple[bytes, ...]], *, in_domain: BoolArray
 ) -> list[bytes]:
-    """The whole answer as pieces to send in order: one if it is small, else those that were encoded, uncopied."""
+    """The whole answer as pieces to send in order: one if it is small, else those that were encoded, uncopied.
+
+    Shape: in_domain batch.
+    """
     pieces = [f'{{"model":"{name}","version":{version}'.encode()]
     for i, key in enumerate(query.outputs):
         opening = b',"%b":[' % key.encode()

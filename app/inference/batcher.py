@@ -58,7 +58,10 @@ class Batcher:
         finish: Finish[Result],
         outputs: Sequence[str] = DEFAULT_OUTPUTS,
     ) -> list[Result]:
-        """What ``finish`` makes of the answer's parts, in order: one part, or one per chunk, made on the pool."""
+        """What ``finish`` makes of the answer's parts, in order: one part, or one per chunk, made on the pool.
+
+        Shape: features batch feature.
+        """
         start = time.perf_counter()
         if len(features) < LARGE_ROWS:
             return [finish(await self._together(predictor, _Waiting(features, outputs, self._future(), start)), 0)]

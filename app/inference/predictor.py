@@ -66,7 +66,7 @@ class Predictor:
 
 
 def rows_of(answer: Answer, rows: slice) -> Answer:
-    """Some of the rows, as views."""
+    """Some of the rows, as views. Shape: see `Answer`."""
     return {name: array[rows] for name, array in answer.items()}
 
 

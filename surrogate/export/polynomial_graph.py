@@ -54,7 +54,10 @@ def metadata(surrogate: PolynomialSurrogate) -> dict[str, str]:
 
 
 def read_constants(constants: Mapping[str, Tensor], properties: Mapping[str, str]) -> PolynomialSurrogate:
-    """The polynomial of a file's constants and metadata; exact in float64."""
+    """The polynomial of a file's constants and metadata; exact in float64.
+
+    Shape: constants axes feature axis, offset axis, coefficients term-1 1+axis+pair, constants 1+axis+pair.
+    """
     degree = int(properties[DEGREE])
     matrix, rest = constants[MATRIX], constants[COEFFICIENTS][:, 0]
     order = torch.cat([rows for rows, _ in _groups(exponents(matrix.shape[1], degree))])

@@ -53,7 +53,7 @@ class PolynomialSurrogate:
 
     @cached_property
     def inner(self) -> Polynomial:
-        """P, a polynomial of z."""
+        """The polynomial p of z."""
         basis = Basis(
             exponents=exponents(self.matrix.shape[1], self.degree),
             mean=torch.zeros_like(self.offset),

@@ -134,6 +134,8 @@ class Objective:
 
     ``free`` indexes `surrogate.functions.network.flatten`; the other coordinates keep the values of ``network``.
     ``ridge`` is rho of the added rho |theta|^2: a brake on networks that learn from noisy labels.
+
+    Shape: free (free,).
     """
 
     network: Network
@@ -197,7 +199,10 @@ def with_coordinates(network: Network, free: Tensor, theta: Tensor) -> Network:
 
 
 def free_coordinates(network: Network, masks: Sequence[Tensor] | None) -> Tensor:
-    """Indices of `flatten` that training may move: all biases, and the weights that their mask keeps."""
+    """Indices of `flatten` that training may move: all biases, and the weights that their mask keeps.
+
+    Shape: masks out in, per layer -> free.
+    """
     if masks is None:
         return torch.arange(sum(t.numel() for t in (*network.weights, *network.biases)))
     kept = [

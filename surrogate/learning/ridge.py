@@ -132,6 +132,8 @@ def _silent(_: float) -> None:
 def folds(dataset: Dataset, *, generator: torch.Generator) -> list[tuple[Tensor, Tensor]]:
     """Indices to train on and to judge on, for each fold of up to SAMPLES samples; equal features stay together.
 
+    Shape: -> learnt, held out of each.
+
     Raises:
         SurrogateError: too few different samples.
     """

@@ -42,6 +42,8 @@ class Expression:
         array: of a constant its numbers, of a product the constant matrix, of clamp and inside the two bounds, of a
             feature its first and last column.
         rows, width: of the matrix that every sample has.
+
+    Shape: array of a constant rows width, of a product width width', of the others (2,).
     """
 
     operator: Operator
@@ -52,7 +54,7 @@ class Expression:
 
     @property
     def numbers(self) -> Tensor:
-        """What comes with the operator."""
+        """What comes with the operator. Shape: as ``array``."""
         assert self.array is not None
         return self.array
 
@@ -117,7 +119,7 @@ def _covers(part: Expression, other: Expression) -> bool:
 
 
 def add(a: Expression, b: Expression) -> Expression:
-    """A + b; what adds nothing is left out."""
+    """The sum a + b; what adds nothing is left out."""
     for part, other in ((a, b), (b, a)):
         if _is(part, 0.0) and _covers(other, part):
             return other
@@ -125,7 +127,7 @@ def add(a: Expression, b: Expression) -> Expression:
 
 
 def multiply(a: Expression, b: Expression) -> Expression:
-    """A b, entry by entry; what changes nothing is left out, constants meet before they meet the rest.
+    """The product a b, entry by entry; what changes nothing is left out, constants meet before they meet the rest.
 
     What is multiplied by 0 is 0, whatever it is.
     """
@@ -165,7 +167,7 @@ def total(x: Expression) -> Expression:
 
 
 def product(x: Expression, matrix: Tensor) -> Expression:
-    """X @ matrix. Shape: matrix width width'."""
+    """The product x @ matrix. Shape: matrix width width'."""
     if x.width == 1:
         return multiply(x, constant(matrix))
     return total(multiply(x, constant(matrix.T))) if matrix.shape[1] == 1 else _product(x, matrix)
