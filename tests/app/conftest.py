@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import sys
 import tomllib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ import torch
 from fastapi import FastAPI
 from msgspec.structs import replace
 
+from app import cli
 from app.jobs.queue import Jobs, open_database
 from app.main import create_app
 from app.registry.registry import Registry
@@ -219,3 +223,34 @@ def own_environment() -> Iterator[None]:
     yield
     os.environ.clear()
     os.environ.update(before)
+
+
+@dataclass(frozen=True)
+class Result:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
+    """Runs a command line in this process, in an empty registry without bundled models."""
+    monkeypatch.setenv("SOBOLITE_REGISTRY", str(tmp_path / "registry"))
+    monkeypatch.setenv("SOBOLITE_BUNDLED", str(tmp_path / "bundled"))
+
+    def run(*arguments: object) -> Result:
+        monkeypatch.setattr(sys, "argv", ["sobolite", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        captured = capsys.readouterr()
+        return Result(int(stop.value.code or 0), captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def built(run: Callable[..., Result], tiny_file: Path) -> Any:
+    """The answer of a build of the tiny model."""
+    result = run("build", tiny_file, "--json")
+    assert result.code == 0, result.err
+    return json.loads(result.out)
