@@ -20,7 +20,6 @@ from app.http.limits import Admission, BodyLimit
 from app.http.observe import Observe
 from app.http.openapi import describe
 from app.http.routes import datasets, health, jobs, models, prices
-from app.http.shortcut import Shortcut
 from app.http.shutdown import Drain
 from app.inference.batcher import Batcher
 from app.inference.predictor import Predictors
@@ -51,7 +50,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.metrics = Metrics()
     app.state.drain = Drain(settings.drain_seconds)
     app.state.admission = Admission(requests=settings.queue_requests, size=settings.queue_bytes)
-    app.add_middleware(Shortcut, route=prices.ROUTE)
+    app.add_middleware(prices.Shortcut, route=prices.ROUTE)
     uploads = {datasets.PATH: settings.dataset_bytes + datasets.ENVELOPE}
     app.add_middleware(BodyLimit, limit=settings.body_bytes, special=uploads)
     app.add_middleware(Observe, metrics=app.state.metrics, drain=app.state.drain)

@@ -28,22 +28,12 @@ class Metrics:
             "sobolite_requests", "Requests answered", ["handler", "method", "status"], registry=self.registry
         )
         self.seconds = self._histogram("request_seconds", "First byte to last", SECONDS, ["handler"])
-        self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self.queue = self._histogram(
             "price_queue_seconds", "Parsed to start of computation, longest of one call", SECONDS
         )
         self.compute = self._histogram("price_compute_seconds", "One call of the runtime", SECONDS)
         self.batch_rows = self._histogram("price_batch_rows", "Rows of one call of the runtime", ROWS)
         self.batch_requests = self._histogram("price_batch_requests", "Requests that share one call", ROWS)
-
-    def answered(self, handler: str, method: str, status: int, seconds: float) -> None:
-        """Count one answer."""
-        key = (handler, method, status)
-        if key not in self._series:  # looking a series up by its labels costs more than counting
-            self._series[key] = self.requests.labels(handler, method, status), self.seconds.labels(handler)
-        count, duration = self._series[key]
-        count.inc()
-        duration.observe(seconds)
 
     def _histogram(
         self, name: str, text: str, buckets: tuple[float, ...], labels: list[str] | None = None

@@ -34,8 +34,7 @@ sys.path[0] = str(Path(__file__).parent.parent)
 import numpy as np
 import torch
 
-from app.inference.answer import DEFAULT_OUTPUTS
-from app.inference.predictor import Predictor, load_predictor
+from app.inference.predictor import DEFAULT_OUTPUTS, Predictor, load_predictor
 from app.registry.registry import Registry
 from pricing.domain import Feature
 from pricing.specs.european import Call

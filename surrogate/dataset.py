@@ -41,15 +41,15 @@ class Dataset:
         return not self.y.is_floating_point()
 
     def rows(self, index: Tensor | slice) -> Dataset:
-        """The samples that ``index`` selects."""
-        return self._each(lambda part: part[index])
+        """The samples that ``index`` selects. Shape: index (selected,), or batch of bool."""
+        return self._each(lambda tensor: tensor[index])
 
     def to(self, dtype: torch.dtype) -> Dataset:
         """The same samples in another precision; class labels stay what they are."""
-        return self._each(lambda part: part.to(dtype) if part.is_floating_point() else part)
+        return self._each(lambda tensor: tensor.to(dtype) if tensor.is_floating_point() else tensor)
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Dataset:
-        return Dataset(**{name: change(part) for name, part in vars(self).items() if part is not None})
+        return Dataset(**{name: change(tensor) for name, tensor in vars(self).items() if tensor is not None})
 
 
 # What `as_dataset` takes: ours, torch's, or features and labels.

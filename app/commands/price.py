@@ -21,8 +21,7 @@ from app.commands.terminal import (
     show_json,
 )
 from app.errors import InvalidRequest, NonFiniteAnswer
-from app.inference.answer import DEFAULT_OUTPUTS, Answer, GammaForm, gamma_form
-from app.inference.predictor import Predictor, load_predictor
+from app.inference.predictor import DEFAULT_OUTPUTS, Answer, GammaForm, Predictor, gamma_form, load_predictor
 from app.specification.feature_files import read_features
 from pricing.domain import Box
 from pricing.errors import OutOfDomain

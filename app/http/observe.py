@@ -8,6 +8,7 @@ import time
 from http import HTTPStatus
 
 import structlog
+from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.http.problems import unexpected
@@ -27,6 +28,7 @@ class Observe:
         self.app = app
         self.metrics = metrics
         self.drain = drain
+        self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the app and observe its answer."""
@@ -59,10 +61,19 @@ class Observe:
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         handler = getattr(scope.get("endpoint"), "__name__", "none")
-        self.metrics.answered(handler, scope["method"], status, seconds)
+        self._count(handler, scope["method"], status, seconds)
         if handler not in UNLOGGED or status >= HTTPStatus.BAD_REQUEST:
             line = {"method": scope["method"], "path": scope["path"], "status": status, "seconds": round(seconds, 6)}
             structlog.get_logger().info("request", **line)
+
+    def _count(self, handler: str, method: str, status: int, seconds: float) -> None:
+        key = (handler, method, status)
+        if key not in self._series:  # looking a series up by its labels costs more than counting
+            requests = self.metrics.requests.labels(handler, method, status)
+            self._series[key] = requests, self.metrics.seconds.labels(handler)
+        count, duration = self._series[key]
+        count.inc()
+        duration.observe(seconds)
 
 
 def _request_id(scope: Scope) -> str:

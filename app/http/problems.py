@@ -59,9 +59,9 @@ async def _invalid(_: Request, error: Exception) -> Response:
     if error.errors()[0]["type"] == "json_invalid":
         detail = f"the body is not valid JSON: {error.errors()[0]['ctx']['error']}"
         return problem(NotJson, STATUS[NotJson], detail, fields={}, headers=None)
-    found = [{"path": ".".join(map(str, e["loc"])), "message": e["msg"]} for e in error.errors()]
-    detail = "; ".join(f"{e['path']}: {e['message']}" for e in found)
-    return problem(InvalidRequest, 422, detail, fields={"path": found[0]["path"], "errors": found}, headers=None)
+    wrong = [{"path": ".".join(map(str, e["loc"])), "message": e["msg"]} for e in error.errors()]
+    detail = "; ".join(f"{e['path']}: {e['message']}" for e in wrong)
+    return problem(InvalidRequest, 422, detail, fields={"path": wrong[0]["path"], "errors": wrong}, headers=None)
 
 
 def unexpected() -> Response:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from app.inference.answer import GammaForm
+from app.inference.predictor import GammaForm
 from pricing.specs.parameters import GREEKS, OUTPUTS
 
 

@@ -17,8 +17,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from app.inference.answer import DEFAULT_OUTPUTS, Answer, rows_of
-from app.inference.predictor import Predictor
+from app.inference.predictor import DEFAULT_OUTPUTS, Answer, Predictor, rows_of
 from app.telemetry import Metrics
 from pricing.types import Array
 
@@ -59,7 +58,10 @@ class Batcher:
         finish: Finish[Result],
         outputs: Sequence[str] = DEFAULT_OUTPUTS,
     ) -> list[Result]:
-        """What ``finish`` makes of the answer's parts, in order: one part, or one per chunk, made on the pool."""
+        """What ``finish`` makes of the answer's parts, in order: one part, or one per chunk, made on the pool.
+
+        Shape: features batch feature.
+        """
         start = time.perf_counter()
         if len(features) < LARGE_ROWS:
             return [finish(await self._together(predictor, _Waiting(features, outputs, self._future(), start)), 0)]

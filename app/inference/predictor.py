@@ -1,4 +1,4 @@
-"""The ONNX Runtime sessions of a model version, loaded when first asked for. Torch-free.
+"""Loaded model versions: their ONNX Runtime sessions, and what they answer. Torch-free.
 
 Values alone, and everything but gamma, have sessions of their own: the same nodes of the same file without the rest of
 it, and the same numbers.
@@ -15,9 +15,10 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from app.errors import Unavailable
 from app.files import read_json
-from app.inference.answer import DEFAULT_OUTPUTS, Answer
 from app.registry.registry import Registry
 from pricing.domain import Box
 from pricing.types import Array
@@ -28,6 +29,12 @@ from surrogate.export.subgraph import part_for
 from surrogate.runtime import CPU, CUDA, Session, has_cuda, open_session
 
 Provider = Literal["auto", "cpu", "cuda"]
+GammaForm = Literal["full", "diagonal", "parallel"]
+# Outputs by name. Shape: value (batch,), delta (batch, feature), gamma (batch, feature, feature), any other (batch,) or
+# (batch, coordinate).
+Answer = dict[str, Array]
+# What is answered where nothing else is asked for.
+DEFAULT_OUTPUTS = ("value", "delta", "gamma")
 # Threads of a call: parallelism comes from chunks and processes (measured: it scales better).
 THREADS = 1
 
@@ -56,6 +63,22 @@ class Predictor:
         """The outputs asked for. Shape: batch feature -> see `Answer`. Safe to call from several threads."""
         session = next(session for computed, session in self.sessions.items() if computed.issuperset(outputs))
         return dict(zip(outputs, session.run(outputs, {"features": features}), strict=True))
+
+
+def rows_of(answer: Answer, rows: slice) -> Answer:
+    """Some of the rows, as views. Shape: see `Answer`."""
+    return {name: array[rows] for name, array in answer.items()}
+
+
+def gamma_form(gamma: Array, form: GammaForm) -> Array:
+    """H, its diagonal, or 1'H 1. Shape: batch feature feature -> batch feature feature, batch feature or batch."""
+    if form == "full":
+        return gamma
+    if form == "diagonal":
+        return np.ascontiguousarray(np.einsum("nii->ni", gamma))
+    with np.errstate(over="ignore", invalid="ignore"):  # whoever shows it refuses the row
+        parallel: Array = gamma.sum(axis=(1, 2))
+    return parallel
 
 
 def load_predictor(folder: Path, *, provider: Provider) -> Predictor:

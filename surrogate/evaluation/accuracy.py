@@ -43,7 +43,7 @@ class Prediction:
     judges: bool = True
 
     def rows(self, index: BoolArray) -> Prediction:
-        """The samples that ``index`` selects."""
+        """The samples that ``index`` selects. Shape: index batch of bool."""
         return replace(self, value=self.value[index], delta=self.delta[index], gamma=self.gamma[index])
 
 
@@ -70,6 +70,8 @@ def accuracy(predicted: Prediction, reference: Prediction, box: Box | None = Non
 
     Args:
         box: tells the spots from other features; without it all are spots.
+
+    Shape: predicted, reference as `Prediction` ->.
     """
     spots = slice(None) if box is None else box.columns("spot")
     outputs = {

@@ -88,7 +88,7 @@ def reference(problem: PricingProblem, features: Array) -> Prediction:
 
 
 def as_prediction(exact: references.Reference) -> Prediction:
-    """A reference as what a surrogate predicts."""
+    """A reference as what a surrogate predicts. Shape: as `Prediction`."""
     return Prediction(value=exact.value, delta=exact.gradient, gamma=exact.hessian, judges=exact.known != "nothing")
 
 

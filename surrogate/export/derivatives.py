@@ -22,26 +22,26 @@ def gradient(end: Expression, leaves: Sequence[Expression]) -> list[Expression]:
     for expression in reversed(order(end)):
         if expression not in adjoints:
             continue
-        for part, share in zip(expression.inputs, _pull(expression, adjoints[expression]), strict=True):
-            if not part.is_constant:
-                share = share if part.width == expression.width else _summed(share, part, expression)
-                adjoints[part] = adjoints[part] + share if part in adjoints else share
+        for operand, share in zip(expression.inputs, _pull(expression, adjoints[expression]), strict=True):
+            if not operand.is_constant:
+                share = share if operand.width == expression.width else _summed(share, operand, expression)
+                adjoints[operand] = adjoints[operand] + share if operand in adjoints else share
     return [_widened(adjoints.get(leaf, constant(0.0)), leaf.width) for leaf in leaves]
 
 
-def _widened(part: Expression, width: int) -> Expression:
+def _widened(operand: Expression, width: int) -> Expression:
     """In full, where one column stands for as many equal ones."""
-    return multiply(part, constant(torch.ones(width)))
+    return multiply(operand, constant(torch.ones(width)))
 
 
-def _sum(part: Expression, width: int) -> Expression:
+def _sum(operand: Expression, width: int) -> Expression:
     """The sum over a width, of which one column may stand for all."""
-    return total(part) if part.width == width else part * float(width)
+    return total(operand) if operand.width == width else operand * float(width)
 
 
-def _summed(share: Expression, part: Expression, y: Expression) -> Expression:
+def _summed(share: Expression, operand: Expression, y: Expression) -> Expression:
     """What a part of one column owes, that was broadcast to all of y."""
-    return _sum(share, y.width) if part.width == 1 and y.operator in ("add", "multiply") else share
+    return _sum(share, y.width) if operand.width == 1 and y.operator in ("add", "multiply") else share
 
 
 def _pull(y: Expression, adjoint: Expression) -> tuple[Expression, ...]:
@@ -93,7 +93,7 @@ def tangents(ends: Sequence[Expression], seeds: Mapping[Expression, Tensor]) -> 
     directions = len(next(iter(seeds.values())))
     moved: dict[Expression, Expression] = {leaf: constant(seed) for leaf, seed in seeds.items()}
     for y in order(*ends):
-        if y not in moved and any(part in moved for part in y.inputs):
+        if y not in moved and any(operand in moved for operand in y.inputs):
             along = _push(y, moved)
             if along is not None:
                 moved[y] = along
@@ -106,10 +106,10 @@ def _push(y: Expression, moved: Mapping[Expression, Expression]) -> Expression |
     x = y.inputs[0]
     match y.operator:
         case "add":
-            parts = [moved[part] for part in y.inputs if part in moved]
+            terms = [moved[operand] for operand in y.inputs if operand in moved]
         case "multiply":
             a, b = y.inputs
-            parts = [moved[part] * other for part, other in ((a, b), (b, a)) if part in moved]
+            terms = [moved[operand] * other for operand, other in ((a, b), (b, a)) if operand in moved]
         case "product":
             return product(_widened(moved[x], x.width), y.numbers)
         case "total":
@@ -122,4 +122,4 @@ def _push(y: Expression, moved: Mapping[Expression, Expression]) -> Expression |
             return Expression("network_curvature", (x, _widened(moved[x], x.width)), None, moved[x].rows, x.width)
         case _:
             return moved[x] * slope(y)
-    return parts[0] if len(parts) == 1 else add(*parts)
+    return terms[0] if len(terms) == 1 else add(*terms)

@@ -34,9 +34,9 @@ AddSurrogate = Callable[[str], Names]
 
 def add_formula(graph: Graph, value: Expression, box: Box, add_surrogate: AddSurrogate) -> None:
     """``value``, ``delta`` and ``gamma`` of a formula of the features."""
-    d, blocks = box.dimension, [box.columns(part.name) for part in box.features]
-    found = {leaf.numbers[0].item(): leaf for leaf in order(value) if leaf.operator == "feature"}
-    leaves = [found.get(block.start, feature(block.start, block.stop)) for block in blocks]
+    d, blocks = box.dimension, [box.columns(block.name) for block in box.features]
+    known = {leaf.numbers[0].item(): leaf for leaf in order(value) if leaf.operator == "feature"}
+    leaves = [known.get(block.start, feature(block.start, block.stop)) for block in blocks]
     eye = torch.eye(d, dtype=torch.float64)
     slopes = gradient(value, leaves)
     bends = tangents(slopes, {leaf: eye[:, block] for leaf, block in zip(leaves, blocks, strict=True)})
@@ -57,9 +57,9 @@ class _Emitter:
         self.added: dict[str, Names] = {}
         self.features = graph.node("Reshape", "features", graph.integers([-1, 1, dimension]))
 
-    def columns(self, parts: Sequence[Expression]) -> str:
+    def columns(self, expressions: Sequence[Expression]) -> str:
         """Several expressions side by side, constants repeated for every sample."""
-        names = [self._repeated(part) if part.is_constant else self.name(part) for part in parts]
+        names = [self._repeated(operand) if operand.is_constant else self.name(operand) for operand in expressions]
         return self.graph.node("Concat", *names, axis=2) if len(names) > 1 else names[0]
 
     def name(self, end: Expression) -> str:
@@ -69,15 +69,15 @@ class _Emitter:
                 self.made[expression] = self._node(expression)
         return self._of(end)
 
-    def _of(self, part: Expression) -> str:
-        return self._constant(part.numbers) if part.is_constant else self.made[part]
+    def _of(self, operand: Expression) -> str:
+        return self._constant(operand.numbers) if operand.is_constant else self.made[operand]
 
     def _node(self, y: Expression) -> str:
         match y.operator:
             case "feature":
                 return self._slice(*y.numbers.tolist())
             case "add" | "multiply":
-                names = (self._spread(part, y.width) for part in y.inputs)
+                names = (self._spread(operand, y.width) for operand in y.inputs)
                 return self._once(OPERATORS[y.operator], *names)
             case "product":
                 return self._once("MatMul", self._of(y.inputs[0]), self._constant(y.numbers))
@@ -107,14 +107,14 @@ class _Emitter:
         digest = hashlib.sha256(str(numbers.shape).encode() + numbers.tobytes()).hexdigest()[:16]
         return self.graph.constant(f"number_{digest}", numbers)
 
-    def _spread(self, part: Expression, width: int) -> str:
-        if part.is_constant and part.width < width:
-            return self._constant(part.numbers.expand(-1, width).contiguous())
-        return self._of(part)
+    def _spread(self, operand: Expression, width: int) -> str:
+        if operand.is_constant and operand.width < width:
+            return self._constant(operand.numbers.expand(-1, width).contiguous())
+        return self._of(operand)
 
-    def _repeated(self, part: Expression) -> str:
+    def _repeated(self, operand: Expression) -> str:
         nothing = self._once("Mul", self._slice(0, 1), self._constant(torch.zeros(1, 1, dtype=torch.float64)))
-        return self._once("Add", nothing, self._constant(part.numbers))
+        return self._once("Add", nothing, self._constant(operand.numbers))
 
     def _slice(self, start: int, stop: int) -> str:
         integers = self.graph.integers

@@ -54,6 +54,8 @@ def mapped_out(graph: Graph, weight: npt.NDArray[np.floating], name: str, flat: 
     """W^T G W of a symmetric G, all flattened; ``name`` is that of W in the graph.
 
     The long way are two products of plain matrices: onnxruntime multiplies no empty batch of transposed ones.
+
+    Shape: weight W feature; ``flat`` batch (W W) -> batch (feature feature), or its rows one after the other.
     """
     width, d = weight.shape
     if width * width * d * d <= OUTER_ENTRIES:

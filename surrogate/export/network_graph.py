@@ -178,7 +178,7 @@ def metadata(network: Network) -> dict[str, str]:
 
 
 def read_constants(constants: Mapping[str, Tensor], properties: Mapping[str, str]) -> Network:
-    """The network of a file's constants and metadata; exact in float64.
+    """The network of a file's constants and metadata; exact in float64. Shape: constants weight_l out in, bias_l out.
 
     Raises:
         CorruptArtifact: they are not those of `add_network`.

@@ -91,9 +91,9 @@ def _model(graph: Graph, box: Box, kind: int) -> onnx.ModelProto:
 def _add_greek(graph: Graph, greek: Greek) -> None:
     """A derivative by one feature, cut out of the delta."""
     ends = [graph.integers([end]) for end in (greek.columns.start, greek.columns.stop)]
-    part = graph.node("Slice", "delta", *ends, graph.integers([1]))
-    part = graph.node("Neg", part) if greek.sign < 0.0 else part
-    graph.node("Reshape", part, graph.integers([-1] if greek.size == 1 else [-1, greek.size]), name=greek.name)
+    columns = graph.node("Slice", "delta", *ends, graph.integers([1]))
+    columns = graph.node("Neg", columns) if greek.sign < 0.0 else columns
+    graph.node("Reshape", columns, graph.integers([-1] if greek.size == 1 else [-1, greek.size]), name=greek.name)
 
 
 def _add(graph: Graph, network: Surrogate, names: Names, source: str) -> Names:

@@ -68,6 +68,6 @@ def check_parity(
             )
         differences[name] = difference
     empty = session.run(["value", "delta", "gamma"], {"features": points[:0]})
-    if [part.shape for part in empty] != [(0,), (0, box.dimension), (0, box.dimension, box.dimension)]:
+    if [tensor.shape for tensor in empty] != [(0,), (0, box.dimension), (0, box.dimension, box.dimension)]:
         raise ParityFailure(f"an empty batch gives shapes {[part.shape for part in empty]}")
     return differences

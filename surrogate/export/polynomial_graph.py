@@ -39,12 +39,12 @@ def add_polynomial(graph: Graph, surrogate: PolynomialSurrogate, source: str, na
     phi = graph.node("Concat", *terms, axis=1) if len(terms) > 1 else terms[0]
     numbers = surrogate.derivatives
     coefficients = graph.constant(COEFFICIENTS, numbers[order].numpy())
-    found = graph.node("Gemm", phi, coefficients, graph.constant(CONSTANTS, numbers[0].numpy()))
-    graph.node("Reshape", _columns(graph, found, 0, 1), graph.integers([-1]), name=names[0])
+    numbers_by_z = graph.node("Gemm", phi, coefficients, graph.constant(CONSTANTS, numbers[0].numpy()))
+    graph.node("Reshape", _columns(graph, numbers_by_z, 0, 1), graph.integers([-1]), name=names[0])
     turned = graph.constant("polynomial_axes_turned", matrix.T)
-    graph.node("MatMul", _columns(graph, found, 1, 1 + axes), turned, name=names[1])
+    graph.node("MatMul", _columns(graph, numbers_by_z, 1, 1 + axes), turned, name=names[1])
     places = graph.constant("polynomial_pairs", (1 + axes + pairs(axes)).flatten().numpy(), np.int64)
-    flat = mapped_out(graph, matrix.T, turned, graph.node("Gather", found, places, axis=1))
+    flat = mapped_out(graph, matrix.T, turned, graph.node("Gather", numbers_by_z, places, axis=1))
     graph.node("Reshape", flat, graph.integers([-1, d, d]), name=names[2])
 
 
@@ -54,7 +54,10 @@ def metadata(surrogate: PolynomialSurrogate) -> dict[str, str]:
 
 
 def read_constants(constants: Mapping[str, Tensor], properties: Mapping[str, str]) -> PolynomialSurrogate:
-    """The polynomial of a file's constants and metadata; exact in float64."""
+    """The polynomial of a file's constants and metadata; exact in float64.
+
+    Shape: constants axes feature axis, offset axis, coefficients term-1 1+axis+pair, constants 1+axis+pair.
+    """
     degree = int(properties[DEGREE])
     matrix, rest = constants[MATRIX], constants[COEFFICIENTS][:, 0]
     order = torch.cat([rows for rows, _ in _groups(exponents(matrix.shape[1], degree))])
@@ -94,11 +97,11 @@ def _products(graph: Graph, table: str, columns: npt.NDArray[np.int64], *, width
     if np.array_equal(columns[:, 0], np.arange(width)):
         return table
     count = columns.shape[1]
-    found = ""
+    product = ""
     for i, places in enumerate(columns.T):
         factor = graph.node("Gather", table, graph.constant(f"factors_{count}_{i}", places, np.int64), axis=1)
-        found = graph.node("Mul", found, factor) if found else factor
-    return found
+        product = graph.node("Mul", product, factor) if product else factor
+    return product
 
 
 def _columns(graph: Graph, source: str, start: int, stop: int) -> str:

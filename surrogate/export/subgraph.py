@@ -63,7 +63,7 @@ def _needed(graph: list[Field], outputs: set[str]) -> bytes:
 
 
 def _names(message: bytes, number: int) -> set[str]:
-    return {content.decode() for found, content, _ in _fields(message) if found == number}
+    return {content.decode() for field, content, _ in _fields(message) if field == number}
 
 
 def _fields(message: bytes) -> Iterator[Field]:

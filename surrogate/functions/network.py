@@ -80,7 +80,9 @@ def initialise(
 
 def flatten(network: Network) -> Tensor:
     """All parameters in one vector: W_1, b_1, W_2, b_2, ... Shape: -> parameter."""
-    return torch.cat([part.reshape(-1) for pair in zip(network.weights, network.biases, strict=True) for part in pair])
+    return torch.cat(
+        [tensor.reshape(-1) for pair in zip(network.weights, network.biases, strict=True) for tensor in pair]
+    )
 
 
 def unflatten(network: Network, vector: Tensor) -> Network:

@@ -44,7 +44,7 @@ class PolynomialSurrogate:
     @property
     def parameters(self) -> int:
         """Number of coefficients and of entries of the axes that are not exactly zero."""
-        return int(sum(torch.count_nonzero(part) for part in (self.matrix, self.offset, self.coefficients)))
+        return int(sum(torch.count_nonzero(numbers) for numbers in (self.matrix, self.offset, self.coefficients)))
 
     def to(self, dtype: torch.dtype) -> PolynomialSurrogate:
         """The same polynomial with numbers of another element type."""
@@ -53,7 +53,7 @@ class PolynomialSurrogate:
 
     @cached_property
     def inner(self) -> Polynomial:
-        """P, a polynomial of z."""
+        """The polynomial p of z."""
         basis = Basis(
             exponents=exponents(self.matrix.shape[1], self.degree),
             mean=torch.zeros_like(self.offset),
@@ -69,7 +69,7 @@ class PolynomialSurrogate:
 
 def value_gradient_hessian(surrogate: PolynomialSurrogate, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """y, dy/dx and d2y/dx2. Shape: batch input -> batch; batch input; batch input input."""
-    value, slopes, bends = (torch.cat(parts) for parts in zip(*_blocks(surrogate, x), strict=True))
+    value, slopes, bends = (torch.cat(blocks) for blocks in zip(*_blocks(surrogate, x), strict=True))
     turn = surrogate.matrix
     return value, slopes @ turn.T, turn @ bends @ turn.T
 
@@ -85,6 +85,6 @@ def _blocks(surrogate: PolynomialSurrogate, x: Tensor) -> Iterator[tuple[Tensor,
     """Value, gradient and Hessian by z, for as many rows at a time as memory should hold."""
     z = (x @ surrogate.matrix + surrogate.offset).clamp(-FARTHEST, FARTHEST)
     axes = z.shape[1]
-    for part in torch.split(z, max(1, BLOCK_NUMBERS // (len(surrogate.coefficients) * axes))):
-        found = design(surrogate.inner.basis, part) @ surrogate.derivatives
-        yield found[:, 0], found[:, 1 : 1 + axes], found[:, 1 + axes + pairs(axes)]
+    for rows in torch.split(z, max(1, BLOCK_NUMBERS // (len(surrogate.coefficients) * axes))):
+        columns = design(surrogate.inner.basis, rows) @ surrogate.derivatives
+        yield columns[:, 0], columns[:, 1 : 1 + axes], columns[:, 1 + axes + pairs(axes)]

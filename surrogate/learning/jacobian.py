@@ -77,7 +77,7 @@ def _of_values(network: Network, x: Tensor) -> Tensor:
 
 def _spread(derivatives: Derivatives) -> Derivatives:
     """With room for directions and features. Shape: batch width -> batch 1 1 width."""
-    phi, slope, bend, third = (part[:, None, None, :] for part in derivatives)
+    phi, slope, bend, third = (derivative[:, None, None, :] for derivative in derivatives)
     return phi, slope, bend, third
 
 

@@ -37,9 +37,9 @@ def minimise(
         total, gradient = point.new_zeros(()), torch.zeros_like(point)
         for start in range(0, samples, ROWS):
             rows = slice(start, min(start + ROWS, samples))
-            part = working.loss(point, rows) * ((rows.stop - rows.start) / samples)
-            gradient += torch.autograd.grad(part, point)[0]
-            total += part.detach()
+            share = working.loss(point, rows) * ((rows.stop - rows.start) / samples)
+            gradient += torch.autograd.grad(share, point)[0]
+            total += share.detach()
         point.grad = gradient
         return total
 

@@ -95,23 +95,23 @@ def _unweighted(network: Network, batch: Dataset, weights: LossWeights) -> Tenso
     assert batch.directions is not None
     assert batch.curvature is not None
     y, gradient, product = hessian_vector(network, batch.x, batch.directions)
-    parts = [
+    terms = [
         weights.value * (y - batch.y)[:, None],
         weights.gradient * (gradient - batch.gradient),
         (weights.curvature * (product - batch.curvature)).flatten(start_dim=1),
     ]
-    return torch.cat(parts, dim=1)
+    return torch.cat(terms, dim=1)
 
 
 def multipliers(weights: LossWeights, batch: Dataset) -> Tensor:
     """What each residual is multiplied by. Shape: -> batch residual, the batch 1 where samples weigh the same."""
     value = weights.gradient.new_full((1 if batch.y.ndim == 1 else batch.y.shape[1],), weights.value)
-    parts = [value]
+    sizes = [value]
     if weights.order >= 1:
-        parts.append(weights.gradient)
+        sizes.append(weights.gradient)
     if weights.order >= 2 and batch.curvature is not None:
-        parts.append(weights.curvature.expand(batch.curvature[0].numel()))
-    row = torch.cat(parts)[None]
+        sizes.append(weights.curvature.expand(batch.curvature[0].numel()))
+    row = torch.cat(sizes)[None]
     return row if batch.weight is None else batch.weight.sqrt()[:, None] * row
 
 
@@ -134,6 +134,8 @@ class Objective:
 
     ``free`` indexes `surrogate.functions.network.flatten`; the other coordinates keep the values of ``network``.
     ``ridge`` is rho of the added rho |theta|^2: a brake on networks that learn from noisy labels.
+
+    Shape: free (free,).
     """
 
     network: Network
@@ -197,12 +199,15 @@ def with_coordinates(network: Network, free: Tensor, theta: Tensor) -> Network:
 
 
 def free_coordinates(network: Network, masks: Sequence[Tensor] | None) -> Tensor:
-    """Indices of `flatten` that training may move: all biases, and the weights that their mask keeps."""
+    """Indices of `flatten` that training may move: all biases, and the weights that their mask keeps.
+
+    Shape: masks out in, per layer -> free.
+    """
     if masks is None:
         return torch.arange(sum(t.numel() for t in (*network.weights, *network.biases)))
     kept = [
-        part
+        movable
         for mask, bias in zip(masks, network.biases, strict=True)
-        for part in (mask.reshape(-1), torch.ones_like(bias, dtype=torch.bool))
+        for movable in (mask.reshape(-1), torch.ones_like(bias, dtype=torch.bool))
     ]
     return torch.cat(kept).nonzero()[:, 0]

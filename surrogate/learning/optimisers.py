@@ -27,8 +27,8 @@ def minimise(
     for stage, optimiser in enumerate(optimisers):
         done = stage / len(optimisers)
 
-        def share(part: float, done: float = done) -> None:
-            progress(done + part / len(optimisers))
+        def share(fraction: float, done: float = done) -> None:
+            progress(done + fraction / len(optimisers))
 
         share(0.0)
         theta, history = _minimise(objective, theta, optimiser, generator=generator, progress=share)

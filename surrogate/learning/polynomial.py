@@ -53,7 +53,7 @@ def fit_polynomial(dataset: Dataset, spec: PolynomialSpec) -> Regression:
         require_few(axes, spec)
     standardisation = fit_standardisation(dataset.x, dataset.y) if axes is None else axes.standardisation
     seen = normalise(dataset, standardisation) if axes is None else project(dataset, axes)
-    found = fit(
+    fitted = fit(
         make_basis(seen.x, spec.degree),
         seen.x,
         seen.y,
@@ -63,16 +63,16 @@ def fit_polynomial(dataset: Dataset, spec: PolynomialSpec) -> Regression:
         derivative_weight=spec.derivative_weight * influence(seen) if spec.derivative_weight > 0.0 else 0.0,
     )
     turn = torch.eye(dataset.x.shape[1], dtype=dataset.x.dtype) if axes is None else axes.matrix
-    matrix = turn / standardisation.x_scale[:, None] / found.basis.scale
-    coefficients = found.coefficients * standardisation.y_scale
+    matrix = turn / standardisation.x_scale[:, None] / fitted.basis.scale
+    coefficients = fitted.coefficients * standardisation.y_scale
     coefficients[0] += standardisation.y_mean
     surrogate = PolynomialSurrogate(
         matrix=matrix,
-        offset=-standardisation.x_mean @ matrix - found.basis.mean / found.basis.scale,
+        offset=-standardisation.x_mean @ matrix - fitted.basis.mean / fitted.basis.scale,
         degree=spec.degree,
         coefficients=coefficients,
     )
-    return Regression(surrogate=surrogate, relative_ridge=found.ridge, axes=axes)
+    return Regression(surrogate=surrogate, relative_ridge=fitted.ridge, axes=axes)
 
 
 def require_few(axes: Axes, spec: PolynomialSpec) -> None:

@@ -75,22 +75,22 @@ def choose_ridge(
         SurrogateError: too few different samples.
     """
     quick = all(isinstance(optimiser, LevenbergMarquardt) for optimiser in optimisers)
-    parts = folds(objective.dataset, generator=generator)[: FOLDS if quick else 1]
+    splits = folds(objective.dataset, generator=generator)[: FOLDS if quick else 1]
     # A network of zeros leaves the labels: the loss that is 1 in the usual units, and more where deltas weigh more.
     unit = float(objective.loss(torch.zeros_like(theta)))
     ridges = [unit * ridge for ridge in (RIDGES if quick else RIDGES[::2])]
-    points, losses, kept = [theta] * len(parts), list[Tensor](), list[Tensor]()
+    points, losses, kept = [theta] * len(splits), list[Tensor](), list[Tensor]()
     best = 0
     for step, ridge in enumerate(ridges):
-        found = []
-        for index, (train, test) in enumerate(parts):
+        held_out = []
+        for index, (train, test) in enumerate(splits):
             learnt = replace(objective, dataset=objective.dataset.rows(train), ridge=ridge)
             start = points[0 if step == 0 else index]
             using = short(optimisers) if step == index == 0 else short(continued(optimisers))
             points[index] = minimise(learnt, start, using, generator=generator, progress=_silent)[0]
-            found.append(_losses(replace(objective, dataset=objective.dataset.rows(test), ridge=0.0), points[index]))
-            progress((step * len(parts) + index + 1) / (len(ridges) * len(parts)))
-        losses.append(torch.cat(found))
+            held_out.append(_losses(replace(objective, dataset=objective.dataset.rows(test), ridge=0.0), points[index]))
+            progress((step * len(splits) + index + 1) / (len(ridges) * len(splits)))
+        losses.append(torch.cat(held_out))
         kept.append(points[0])
         if _excess(losses[step], losses[best]) < -PROGRESS:
             best = step
@@ -101,7 +101,7 @@ def choose_ridge(
         for ridge, loss in zip(ridges, losses, strict=False)
     )
     chosen = next(place for place, score in enumerate(scores) if score.excess <= ACCEPTED)
-    share = len(parts[0][0]) / len(objective.dataset)
+    share = len(splits[0][0]) / len(objective.dataset)
     return RidgeChoice(ridge=ridges[chosen] * share, theta=kept[chosen], scores=scores)
 
 
@@ -132,6 +132,8 @@ def _silent(_: float) -> None:
 def folds(dataset: Dataset, *, generator: torch.Generator) -> list[tuple[Tensor, Tensor]]:
     """Indices to train on and to judge on, for each fold of up to SAMPLES samples; equal features stay together.
 
+    Shape: -> learnt, held out of each.
+
     Raises:
         SurrogateError: too few different samples.
     """
@@ -142,8 +144,8 @@ def folds(dataset: Dataset, *, generator: torch.Generator) -> list[tuple[Tensor,
             f"ridge 'auto' needs {LEAST} samples with different features, got {int(groups[-1]) + 1}; give the ridge as "
             "a number"
         )
-    part = groups % FOLDS
-    return [(order[part != fold], order[part == fold]) for fold in range(FOLDS)]
+    fold_of = groups % FOLDS
+    return [(order[fold_of != fold], order[fold_of == fold]) for fold in range(FOLDS)]
 
 
 def draw_groups(x: Tensor, *, generator: torch.Generator) -> Tensor:

@@ -61,6 +61,8 @@ def train(
         masks: one per weight matrix, True = kept; a pruned weight stays exactly 0.
         delta_units: size of one unit of error in each delta, raw units; by default the delta's root mean square.
 
+    Shape: masks out in, per layer; delta_units feature.
+
     Raises:
         TrainingDiverged: the result or its loss is not finite.
         SurrogateError: labels that the loss needs are missing.

@@ -42,6 +42,8 @@ class Expression:
         array: of a constant its numbers, of a product the constant matrix, of clamp and inside the two bounds, of a
             feature its first and last column.
         rows, width: of the matrix that every sample has.
+
+    Shape: array of a constant rows width, of a product width width', of the others (2,).
     """
 
     operator: Operator
@@ -52,7 +54,7 @@ class Expression:
 
     @property
     def numbers(self) -> Tensor:
-        """What comes with the operator."""
+        """What comes with the operator. Shape: as ``array``."""
         assert self.array is not None
         return self.array
 
@@ -103,39 +105,41 @@ def feature(start: int, stop: int) -> Expression:
 
 def _make(operator: Operator, *inputs: Expression, array: Tensor | None = None, width: int | None = None) -> Expression:
     """The operator, or the constant that it makes of constants."""
-    rows = max(part.rows for part in inputs)
-    made = Expression(operator, inputs, array, rows, width or max(part.width for part in inputs))
-    return constant(_apply(made, [part.numbers for part in inputs])) if all(p.is_constant for p in inputs) else made
+    rows = max(operand.rows for operand in inputs)
+    made = Expression(operator, inputs, array, rows, width or max(operand.width for operand in inputs))
+    return (
+        constant(_apply(made, [operand.numbers for operand in inputs])) if all(p.is_constant for p in inputs) else made
+    )
 
 
-def _is(part: Expression, number: float) -> bool:
-    return part.is_constant and bool((part.numbers == number).all())
+def _is(operand: Expression, number: float) -> bool:
+    return operand.is_constant and bool((operand.numbers == number).all())
 
 
-def _covers(part: Expression, other: Expression) -> bool:
-    return part.width >= other.width and part.rows >= other.rows
+def _covers(operand: Expression, other: Expression) -> bool:
+    return operand.width >= other.width and operand.rows >= other.rows
 
 
 def add(a: Expression, b: Expression) -> Expression:
-    """A + b; what adds nothing is left out."""
-    for part, other in ((a, b), (b, a)):
-        if _is(part, 0.0) and _covers(other, part):
+    """The sum a + b; what adds nothing is left out."""
+    for operand, other in ((a, b), (b, a)):
+        if _is(operand, 0.0) and _covers(other, operand):
             return other
     return _make("add", a, b)
 
 
 def multiply(a: Expression, b: Expression) -> Expression:
-    """A b, entry by entry; what changes nothing is left out, constants meet before they meet the rest.
+    """The product a b, entry by entry; what changes nothing is left out, constants meet before they meet the rest.
 
     What is multiplied by 0 is 0, whatever it is.
     """
-    for part, other in ((a, b), (b, a)):
-        if _is(part, 1.0) and _covers(other, part):
+    for operand, other in ((a, b), (b, a)):
+        if _is(operand, 1.0) and _covers(other, operand):
             return other
-        if _is(part, 0.0):
+        if _is(operand, 0.0):
             return constant(torch.zeros(max(a.rows, b.rows), max(a.width, b.width)))
-        if part.is_constant and other.operator == "multiply" and other.inputs[1].is_constant:
-            return multiply(other.inputs[0], multiply(other.inputs[1], part))
+        if operand.is_constant and other.operator == "multiply" and other.inputs[1].is_constant:
+            return multiply(other.inputs[0], multiply(other.inputs[1], operand))
     return _make("multiply", b, a) if a.is_constant else _make("multiply", a, b)
 
 
@@ -165,7 +169,7 @@ def total(x: Expression) -> Expression:
 
 
 def product(x: Expression, matrix: Tensor) -> Expression:
-    """X @ matrix. Shape: matrix width width'."""
+    """The product x @ matrix. Shape: matrix width width'."""
     if x.width == 1:
         return multiply(x, constant(matrix))
     return total(multiply(x, constant(matrix.T))) if matrix.shape[1] == 1 else _product(x, matrix)
@@ -208,18 +212,18 @@ def _apply(expression: Expression, inputs: Sequence[Tensor]) -> Tensor:
 
 def order(*ends: Expression) -> list[Expression]:
     """Every expression that the ends are made of, inputs first."""
-    found: dict[Expression, None] = {}
+    ordered: dict[Expression, None] = {}
     stack = [(end, False) for end in reversed(ends)]
     while stack:
         expression, seen = stack.pop()
-        if expression in found:
+        if expression in ordered:
             continue
         if seen:
-            found[expression] = None
+            ordered[expression] = None
         else:
             stack.append((expression, True))
-            stack.extend((part, False) for part in reversed(expression.inputs))
-    return list(found)
+            stack.extend((operand, False) for operand in reversed(expression.inputs))
+    return list(ordered)
 
 
 def evaluate(
@@ -234,7 +238,7 @@ def evaluate(
     """
     values: dict[Expression, Tensor] = {}
     for expression in order(*ends):
-        inputs = [values[part] for part in expression.inputs]
+        inputs = [values[operand] for operand in expression.inputs]
         match expression.operator:
             case "constant":
                 values[expression] = expression.numbers
@@ -253,7 +257,7 @@ def enclose(end: Expression, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tens
     """Bounds by interval arithmetic, exact where no feature occurs twice, to rounding. Shape: feature -> width."""
     bounds: dict[Expression, tuple[Tensor, Tensor]] = {}
     for expression in order(end):
-        ends = [bounds[part] for part in expression.inputs]
+        ends = [bounds[operand] for operand in expression.inputs]
         match expression.operator:
             case "constant":
                 bounds[expression] = (expression.numbers, expression.numbers)
@@ -274,6 +278,6 @@ def enclose(end: Expression, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tens
                 up, down = matrix.clamp(min=0.0), matrix.clamp(max=0.0)
                 bounds[expression] = (low @ up + high @ down, high @ up + low @ down)
             case _:  # increasing
-                low, high = (_apply(expression, [part[i] for part in ends]) for i in (0, 1))
+                low, high = (_apply(expression, [bound[i] for bound in ends]) for i in (0, 1))
                 bounds[expression] = (low, high)
     return bounds[end][0][0], bounds[end][1][0]

@@ -121,4 +121,4 @@ def _nested_accuracy(plain: Mapping[str, Any]) -> dict[str, Any]:
 def _nested(plain: Mapping[str, Any]) -> dict[str, Any]:
     """The scores of outputs, which are those that have a root mean square error, in a mapping of their own."""
     outputs = {name: score for name, score in plain.items() if isinstance(score, Mapping) and "rmse" in score}
-    return {name: part for name, part in plain.items() if name not in outputs} | {"outputs": outputs}
+    return {name: fact for name, fact in plain.items() if name not in outputs} | {"outputs": outputs}

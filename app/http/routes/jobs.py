@@ -52,7 +52,7 @@ async def submit(
     try:
         spec = settle_dataset(load_spec(body.kind, body.spec), request.app.state.registry.root)
     except InvalidSpec as error:
-        place = {"path": ".".join(part for part in ("spec", error.fields.get("path")) if part)}
+        place = {"path": ".".join(name for name in ("spec", error.fields.get("path")) if name)}
         raise InvalidRequest(str(error), **error.fields | place) from error
     if isinstance(spec, PruneJobSpec):
         request.app.state.registry.resolve(spec.model, spec.version)

@@ -1,10 +1,42 @@
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from app.commands.models import show_accuracy, show_certificate
+from surrogate.artifact.files import MODEL, verify
 from surrogate.artifact.manifest import Certificate, ShapeProof
 from surrogate.report.report import read_report
+
+Run = Callable[..., Any]
+
+
+def test_models_are_listed_shown_pulled_and_renamed(run: Run, built: Any, tmp_path: Path) -> None:
+    assert json.loads(run("models", "list", "--json").out)[0]["aliases"] == {"champion": 1, "latest": 1}
+    assert json.loads(run("models", "show", "tiny@latest", "--json").out)["version"] == 1
+    shown = run("models", "show", "tiny").out
+    assert "2-3-1 (silu)" in shown
+    assert "value >= intrinsic" in shown
+    assert run("models", "alias", "tiny", "stable", "1").code == 0
+    assert run("models", "pull", "tiny@stable", "--output", tmp_path / "copy").code == 0
+    assert verify(tmp_path / "copy")
+
+
+def test_the_list_of_models_has_the_shape_of_the_routes(run: Run, built: Any) -> None:
+    assert json.loads(run("models", "list", "--json").out) == [
+        {"name": "tiny", "latest": 1, "versions": [1], "aliases": {"champion": 1, "latest": 1}}
+    ]
+
+
+def test_a_corrupt_version_is_not_pulled(run: Run, built: Any, tmp_path: Path) -> None:
+    (Path(built["folder"]) / MODEL).write_bytes(b"other")
+    result = run("models", "pull", "tiny", "--output", tmp_path / "new" / "copy")
+    assert (result.code, result.out, MODEL in result.err) == (1, "", True)
+    assert list((tmp_path / "new").iterdir()) == []
 
 
 def test_a_table_of_scores_has_every_output_that_has_errors(capsys: pytest.CaptureFixture[str]) -> None:

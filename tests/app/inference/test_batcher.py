@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from prometheus_client import Histogram
 
-from app.inference.answer import DEFAULT_OUTPUTS, Answer
 from app.inference.batcher import CHUNK_ROWS, LARGE_ROWS, Batcher
-from app.inference.predictor import Predictor, load_predictor
+from app.inference.predictor import DEFAULT_OUTPUTS, Answer, Predictor, load_predictor
 from app.registry.registry import Registry
 from app.settings import Settings
 from app.telemetry import Metrics

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from app.errors import Unavailable, UnknownVersion
-from app.inference.predictor import Predictors, execution_providers, load_predictor
+from app.inference.predictor import Predictors, execution_providers, gamma_form, load_predictor, rows_of
 from app.registry.registry import Registry
 from app.settings import Settings
 from pricing.specs.problem import PricingProblem
@@ -112,3 +112,17 @@ def test_providers() -> None:
             execution_providers("cuda")
     else:
         assert execution_providers("cuda") == execution_providers("auto")
+
+
+def test_gamma_forms() -> None:
+    gamma, ones = np.random.default_rng(0).normal(size=(7, 3, 3)), np.ones(3)
+    assert gamma_form(gamma, "full") is gamma
+    assert (gamma_form(gamma, "diagonal") == [np.diag(hessian) for hessian in gamma]).all()
+    np.testing.assert_allclose(gamma_form(gamma, "parallel"), [ones @ h @ ones for h in gamma], rtol=1e-13)
+
+
+def test_rows_of_an_answer_are_views() -> None:
+    answer = {"value": np.arange(5.0), "delta": np.ones((5, 2))}
+    part = rows_of(answer, slice(1, 3))
+    assert part["value"].tolist() == [1.0, 2.0]
+    assert all(np.shares_memory(part[name], answer[name]) for name in answer)

@@ -1,8 +1,9 @@
-"""A price request's JSON straight into one matrix of features, with no Python object per number.
+"""The JSON of a price: a request straight into one matrix of features, arrays straight into an answer.
 
-Every number is read once, and the shape is proven by counting: each row has the right length, the buffer holds rows x
-columns numbers, and the body has no opening bracket beyond those of the rows. Whatever fails that is handed to
-`app.http.price_errors`, which walks to the first element that is wrong.
+No number of either becomes a Python object. Every number of a request is read once, and the shape is proven by
+counting: each row has the right length, the buffer holds rows x columns numbers, and the body has no opening bracket
+beyond those of the rows. Whatever fails that is handed to `app.http.price_errors`, which walks to the first element
+that is wrong. An answer is made part by part, so that parts can be made on several threads.
 """
 
 from __future__ import annotations
@@ -12,20 +13,23 @@ from collections.abc import Collection, Iterable, Mapping, Sequence, Sized
 from typing import Any, NamedTuple, NoReturn, TypeVar, cast, get_args
 
 import numpy as np
+import orjson
 import simdjson
 
-from app.errors import InvalidRequest, NotJson, TooLarge
+from app.errors import InvalidRequest, NonFiniteAnswer, NotJson, TooLarge
 from app.http.price_errors import SHOWN, find_fault, shown
 from app.http.schemas import Outside
-from app.inference.answer import DEFAULT_OUTPUTS, GammaForm
+from app.inference.predictor import DEFAULT_OUTPUTS, Answer, GammaForm, gamma_form
 from pricing.domain import Box
-from pricing.types import Array
+from pricing.types import Array, BoolArray
 
 KEYS = ("inputs", "outputs", "gamma", "outside")
 GAMMA_FORMS: tuple[GammaForm, ...] = get_args(GammaForm)
 OUTSIDES: tuple[Outside, ...] = get_args(Outside)
 # Bodies up to this size are read a second time, slowly, to name the NaN that made them unreadable.
 EXPLAINED_BYTES = 1 << 20
+# The longest float64 in JSON, -2.2250738585072014e-308, with its comma and the most brackets a number can have: 24 + 5.
+NUMBER_BYTES = 29
 
 Word = TypeVar("Word", bound=str)
 
@@ -72,6 +76,59 @@ def parse(body: bytes, box: Box, *, max_rows: int, known: Collection[str] = DEFA
         find_fault(inputs, box)
         raise
     return Query(features, outputs, gamma, outside)
+
+
+def answer_bytes(query: Query, sizes: Mapping[str, int]) -> int:
+    """An upper bound on the answer's size.
+
+    Args:
+        sizes: numbers that each output has a row.
+    """
+    rows: int = len(query.features)
+    width: int = query.features.shape[1]
+    gamma = {"full": width * width, "diagonal": width, "parallel": 1}[query.gamma]
+    return rows * NUMBER_BYTES * sum(gamma if name == "gamma" else sizes[name] for name in query.outputs)
+
+
+def encode(query: Query, answer: Answer, first: int) -> tuple[bytes, ...]:
+    """The outputs asked for as JSON lists without their outer brackets; ``first`` is the part's first row.
+
+    Shape: answer as `app.inference.predictor.Answer`, of some of the query's rows.
+
+    Raises:
+        NonFiniteAnswer: names the first row that is not finite.
+    """
+    arrays = answer
+    if query.gamma != "full" and "gamma" in query.outputs:
+        arrays = answer | {"gamma": gamma_form(answer["gamma"], query.gamma)}
+    encoded = tuple(orjson.dumps(arrays[name], option=orjson.OPT_SERIALIZE_NUMPY)[1:-1] for name in query.outputs)
+    # NaN and infinity are spelt null, the only n there can be; one letter is searched for ten times faster than a word
+    if any(b"n" in output for output in encoded):
+        asked = [arrays[name] for name in query.outputs]
+        finite = [np.isfinite(array).reshape(len(array), -1).all(axis=1) for array in asked]
+        row = first + int(np.argmin(np.all(finite, axis=0)))
+        raise NonFiniteAnswer(
+            f"row {row}: the surrogate is not finite there, far outside its Box", path=f"inputs[{row}]"
+        )
+    return encoded
+
+
+def assemble(
+    name: str, version: int, query: Query, parts: Sequence[tuple[bytes, ...]], *, in_domain: BoolArray
+) -> list[bytes]:
+    """The whole answer as pieces to send in order: one if it is small, else those that were encoded, uncopied.
+
+    Shape: in_domain batch.
+    """
+    pieces = [f'{{"model":"{name}","version":{version}'.encode()]
+    for i, key in enumerate(query.outputs):
+        opening = b',"%b":[' % key.encode()
+        for part in parts:
+            pieces += opening, part[i]
+            opening = b","
+        pieces.append(b"]")
+    pieces.append(b',"in_domain":%b}' % orjson.dumps(in_domain, option=orjson.OPT_SERIALIZE_NUMPY))
+    return pieces if len(parts) > 1 else [b"".join(pieces)]
 
 
 def _check_keys(where: str, keys: Sequence[str], known: Sequence[str], *, prefix: str = "") -> None:
