@@ -54,6 +54,7 @@ HESTON = Heston(
     spot_variance_correlations=(-0.7,),
     correlation=((1.0,),),
 )
+CERTAIN = replace(HESTON, spot_variance_correlations=(-1.0,))
 CALL = Call(weights=(1.0,), strike=100.0)
 DIGITAL = Digital(weights=(1.0,), strike=100.0)
 ASIAN = Asian(weights=(1.0,), strike=100.0, dates=(0.5, 1.0))
@@ -78,6 +79,7 @@ def problem(process: Process, payoff: Payoff, *others: Feature, maturity: float 
         (replace(PLAIN, dividends=(Dividend(time=0.5, proportion=0.1),)), BARRIER, Bridge(), "a dividend jumps"),
         (PLAIN, BARRIER, Survival(), "'survival' is for barriers with dates and for autocalls"),
         (PAYING, DATED, Survival(), "need lognormal levels"),
+        (CERTAIN, DATED, Survival(), "'survival' has no normal of its own .* use 'auto' or 'smoothed'"),
         (PLAIN, BARRIER, Smoothed(), "misses what happens between dates"),
         (PLAIN, BERMUDAN, Pathwise(), "misses exercise"),
         (PAYING, CALL, Pathwise(control="geometric"), "control = 'geometric' needs 'black_scholes' without"),
@@ -107,6 +109,12 @@ def test_the_rule_chooses_what_fits(process: Process, payoff: Payoff) -> None:
     given = problem(process, payoff)
     require_estimator(given, choose(given))
     require_estimator(given, Automatic())
+
+
+def test_where_the_variance_decides_every_step_a_barrier_with_dates_is_smoothed() -> None:
+    """Given the variance no normal is left whose chance of crossing the barrier could be differentiated."""
+    assert choose(problem(HESTON, DATED)) == Survival()
+    assert choose(problem(CERTAIN, DATED)) == Smoothed()
 
 
 def test_jumps_have_no_pathwise_deltas() -> None:
