@@ -19,6 +19,7 @@ from pricing.estimators.contribute import contribution
 from pricing.estimators.contribution import Contribution
 from pricing.simulation.rotation import Rotation, identity
 from pricing.simulation.scenario import correlation, scenario
+from pricing.specs.choice import require_estimator
 from pricing.specs.labels import LabelSpec
 from pricing.specs.problem import PricingProblem
 from pricing.specs.refusals import require_differentiable
@@ -85,6 +86,7 @@ def prepare(problem: PricingProblem, features: Tensor, spec: LabelSpec, *, seed:
         row = int((~finite).nonzero()[0])
         raise OutOfDomain(f"sample {row}: features must be finite, got {features[row].tolist()}")
     require_correlation(problem, features)
+    require_estimator(problem, spec.estimator)
     require_differentiable(problem, spec.estimator, order=spec.order)
     settled = contribution(problem, spec.estimator, seed=seed)
     rotation = find_rotation(problem, features, settled, spec, seed=seed)

@@ -104,7 +104,7 @@ def log_density(problem: PricingProblem, at: Scenario, levels: Tensor, until: Te
         raise InvalidSpec(
             "estimator: 'likelihood_ratio' has no density where a volatility, a time step or a geometric spot is 0; "
             "keep them positive, or use 'auto'",
-            path="estimator",
+            path="labels.estimator",
         )
     shocks = torch.linalg.solve_triangular(factors[:, since:], moves[:, :, since:].permute(0, 2, 3, 1), upper=False)
     logarithm: Tensor = -0.5 * shocks.square().sum(dim=(1, 2)) - torch.log(scales).sum(dim=(1, 2))[:, None]

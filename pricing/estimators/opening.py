@@ -83,7 +83,7 @@ def require_share(problem: PricingProblem, at: Scenario, axis: Tensor) -> None:
             f"estimator: the normal that 'conditional' integrates carries {float(shares[row]):.3g} of a standard "
             f"deviation of {float(totals[row]):.3g}, which smooths nothing; use normal = 'first' with rotation = "
             "'gradient_pca', or 'smoothed'",
-            path="estimator.normal",
+            path="labels.estimator.normal",
         )
 
 

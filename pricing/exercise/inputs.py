@@ -2,8 +2,8 @@
 
 Levels that stay positive enter as (S - L) / (S + L), L an asset's level at the strike: half its log-moneyness near
 there, within [-1, 1] and finite at 0. A ranked payoff of exchangeable assets sees them in order of size, one of other
-assets sees its own event beside them. Where values are homogeneous in spots and strike, the strike is no input but the
-unit.
+assets sees its own event beside them. A positive strike is the unit, and no input where values are homogeneous in
+spots and strike, which those of a surface of local volatility are not.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def inputs(problem: PricingProblem, levels: Tensor, at: Scenario) -> Tensor:
         event = (gain(problem, levels, at) / scale(problem, at))[..., None]
         columns.append(event / (2.0 + event.abs()) if homogeneous(problem) else event)
     others = [feature.name for feature in problem.features if feature.name != "spot"]
-    if homogeneous(problem):
+    if homogeneous(problem) and problem.process.facts.unscaled is None:
         others = [name for name in others if name != "strike"]
     columns += [at[name].expand(*levels.shape[:2], -1) for name in others]
     return torch.cat(columns, dim=-1)
@@ -91,7 +91,7 @@ def scale(problem: PricingProblem, at: Scenario) -> Tensor:
 
 
 def homogeneous(problem: PricingProblem) -> bool:
-    """Whether levels are positive and the strike too, wherever in the Box."""
+    """Whether levels are positive and the strike too, wherever in the Box, so that it is a unit."""
     if not problem.process.facts.positive:
         return False
     names = [feature.name for feature in problem.features]

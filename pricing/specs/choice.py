@@ -30,7 +30,7 @@ def choose(problem: PricingProblem) -> Estimator:
             return Bridge()
         case "holder":
             return Frozen()
-        case "dates" if payoff.survives and process.unaffine is None:
+        case "dates" if payoff.survives and process.unaffine is None and process.unopened is None:
             return Survival()
         case "maturity" | "average" | "dates":
             return Conditional() if not_integrated(problem) is None else Smoothed()
@@ -115,8 +115,10 @@ def not_surviving(problem: PricingProblem) -> str | None:
     """Why one-step survival does not fit the problem; None where it does."""
     if not problem.payoff.facts.survives:
         return "'survival' is for barriers with dates and for autocalls; use 'auto'"
-    reason = problem.process.facts.unaffine
-    return reason and f"'survival' and 'bridge' need {reason}, or use 'smoothed' on dates"
+    process = problem.process.facts
+    if process.unaffine is not None:
+        return f"'survival' and 'bridge' need {process.unaffine}, or use 'smoothed' on dates"
+    return process.unopened and f"'survival' {process.unopened}; use 'auto' or 'smoothed'"
 
 
 def not_bridged(problem: PricingProblem) -> str | None:

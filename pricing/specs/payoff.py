@@ -285,7 +285,7 @@ class Bermudan(Spec, frozen=True, kw_only=True, tag_field="kind", tag="bermudan"
             flat=False,
             survives=False,
             unintegrated=NOT_TERMINAL,
-            ranked=True,
+            ranked=option.ranked,
             weights=option.weights,
             vanilla=False,
             sized_by=f"option.{option.sized_by}",

@@ -61,7 +61,7 @@ def require_reversion(problem: PricingProblem, *, order: int) -> None:
     Nothing lifts it from there where kappa theta = 0, and its relative spread xi s / m is infinite.
     """
     moving = [feature.name for feature in problem.features if PARAMETERS[feature.name].noise == "variance"]
-    if order < 2 or not moving or not problem.process.facts.random_variance:
+    if order < 2 or not moving or "variance_volatility" not in problem.parameters:
         return
     varying = {feature.name: feature for feature in problem.features}
     least = {**problem.parameters, **{name: feature.lower for name, feature in varying.items()}}

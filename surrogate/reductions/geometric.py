@@ -61,6 +61,8 @@ def reduce(problem: PricingProblem) -> Reduction | str:
     if (reason := obstacle(problem, at)) is not None:
         return reason
     scaled = scaled_parameters(problem, at)
+    if (name := left_out(at, scaled)) is not None:
+        return f"nothing says how {name} scales with the others"
     varying = {name: part for name, part in scaled.items() if not part.is_constant}
     left = sum(part.width for part in varying.values())
     if left > problem.box.dimension:
@@ -145,6 +147,12 @@ def scaled_parameters(problem: PricingProblem, at: Leaves) -> dict[str, Expressi
     return scaled | {name: at[name] for name in at if PARAMETERS[name].scaling == "none"}
 
 
+def left_out(at: Leaves, scaled: Leaves) -> str | None:
+    """A parameter that no rule above scales; the maturity and the strike are what the others are scaled by."""
+    still = {"volatility_scale"} if at["volatility_scale"].is_constant else set()
+    return min(set(at) - set(scaled) - {"maturity", "strike"} - still, default=None)
+
+
 def canonical_problem(problem: PricingProblem, scaled: Leaves, varying: Leaves) -> PricingProblem:
     """Strike 1, maturity 1, the scaled parameters: features where they vary, else the specification's numbers."""
     process, payoff = problem.process, problem.payoff
@@ -167,7 +175,7 @@ def canonical_problem(problem: PricingProblem, scaled: Leaves, varying: Leaves) 
 
 def variance(canonical: PricingProblem, at: Leaves) -> Expression:
     """The mean over the assets of the expected variance to the maturity 1."""
-    if canonical.process.facts.random_variance:
+    if "mean_reversion" in at:
         assets = canonical.process.assets
         exponents, weights = mean_over_time(-at["mean_reversion"])
         averages = torch.kron(weights.numbers.reshape(-1, 1), torch.eye(assets, dtype=torch.float64))

@@ -120,3 +120,12 @@ def test_the_rule_chooses_what_fits(process: Process, payoff: Payoff) -> None:
     given = problem_of(process, payoff)
     require_estimator(given, choose(given))
     require_estimator(given, Automatic())
+
+
+def test_where_the_variance_decides_every_step_a_barrier_with_dates_is_smoothed() -> None:
+    """Given the variance no normal is left whose chance of crossing the barrier could be differentiated."""
+    certain = replace(STOCHASTIC, spot_variance_correlations=(-1.0,))
+    assert choose(problem_of(STOCHASTIC, DATED)) == Survival()
+    assert choose(problem_of(certain, DATED)) == Smoothed()
+    with pytest.raises(InvalidSpec, match=r"'survival' has no normal of its own .* use 'auto' or 'smoothed'"):
+        require_estimator(problem_of(certain, DATED), Survival())

@@ -19,9 +19,10 @@ from pricing.specs.payoff import Barrier, Payoff
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes, Heston, Process
 from pricing.specs.schedule import Dividend
+from surrogate.reductions import geometric
 from surrogate.reductions.choice import reason, reduce
 from surrogate.reductions.expressions import evaluate
-from surrogate.reductions.reduction import Reduction, to_canonical
+from surrogate.reductions.reduction import Reduction, parameters, to_canonical
 
 MATURITY = Feature(name="maturity", lower=(0.2,), upper=(2.0,), unit="years")
 STRIKE = Feature(name="strike", lower=(0.8,), upper=(1.2,))
@@ -132,3 +133,13 @@ def test_what_gains_nothing_or_is_not_homogeneous_stays_as_it_is_and_says_why() 
     width = replace(call, features=(call.features[0], VOLATILITY))
     assert reduced(width).canonical.box.dimension == width.box.dimension
     assert reason(width) is None
+
+
+def test_a_parameter_that_no_rule_scales_leaves_no_reduction(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rather than one that forgets it."""
+    call = make("call")
+    scaled = geometric.scaled_parameters(call, parameters(call))
+    del scaled["dividend_yield"]
+    monkeypatch.setattr(geometric, "scaled_parameters", lambda problem, at: scaled)
+    assert reduce(call) is None
+    assert reason(call) == "nothing says how dividend_yield scales with the others"
