@@ -10,8 +10,9 @@ from pricing.exercise.inputs import inputs
 from pricing.labels import make_labels
 from pricing.simulation.scenario import scenario
 from pricing.specs.estimator import Frozen
+from pricing.specs.european import Put
 from pricing.specs.labels import LabelSpec
-from pricing.specs.payoff import Bermudan, Put
+from pricing.specs.payoff import Bermudan
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes, LocalVolatility, Process
 
