@@ -66,7 +66,7 @@ def by_date(normals: Tensor, process: Merton, until: Tensor) -> Tensor:
 def poisson(uniform: Tensor, mean: Tensor) -> Tensor:
     """The least n with P(N <= n) >= u for a Poisson count N. Shape: any, broadcast."""
     count, chance = torch.zeros_like(uniform + mean), torch.zeros_like(mean)
-    largest = float(mean.amax())
+    largest = float(mean.detach().amax())
     logarithm = torch.log(mean.clamp(min=torch.finfo(mean.dtype).tiny))
     for n in range(math.ceil(largest + TAIL * math.sqrt(largest)) + LEAST_COUNTS):
         chance = chance + torch.exp(n * logarithm - mean - math.lgamma(n + 1.0))

@@ -34,7 +34,7 @@ def series(process: Merton, payoff: Call | Put | Digital, at: Scenario) -> Tenso
     side = math.copysign(1.0, weight)
     sign = side if payoff.side == "call" else -side
     mean, growth = intensity * until[:, 0, -1], mu + 0.5 * delta.square()
-    count = math.ceil(float(mean.amax()) + TAIL * math.sqrt(float(mean.amax()))) + LEAST_TERMS
+    count = math.ceil(float(mean.detach().amax()) + TAIL * math.sqrt(float(mean.detach().amax()))) + LEAST_TERMS
     n = torch.arange(count, dtype=mean.dtype)[:, None]
     logarithm = torch.log(mean.clamp(min=torch.finfo(mean.dtype).tiny))
     chance = torch.exp(n * logarithm - mean - torch.lgamma(n + 1.0))

@@ -90,7 +90,7 @@ def test_every_greek_is_judged_and_described(built: Artifact) -> None:
         "0.25 <= maturity < 1",
         "1 <= maturity",
     ]
-    assert plain_manifest(built.manifest)["network"]["widths"] == [2, 3, 3, 1]
+    assert plain_manifest(built.manifest)["network"]["widths"] == (2, 3, 3, 1)
     assert plain_manifest(built.manifest)["reduction"]["simulated"]["payoff"]["strike"] == 0.0
     assert "Exact scaling" in built.card
     assert "| theta |" in built.card

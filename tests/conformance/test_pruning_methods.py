@@ -10,17 +10,17 @@ import torch
 from torch.utils.data import TensorDataset
 
 from pricing.domain import Box, Feature
+from pruning.driver.samples import draw_evidence, standardisation_of
 from pruning.errors import PruningError
-from pruning.intervals.interval import Interval
+from pruning.intervals.interval import interval_of
 from pruning.methods import METHODS
 from pruning.prune import prune
 from pruning.spec import DynamicSpec, MethodName, PruningSpec
 from pruning.stage import Budget, Evidence, size
-from surrogate.dataset import Dataset, normalise
+from surrogate.dataset import Dataset
 from surrogate.functions.network import Network, initialise, outputs
 from surrogate.learning.training import fit
 from surrogate.spec import LBFGS, Adam, NetworkSpec, SobolevLoss, TrainingSpec
-from surrogate.standardisation import fit_standardisation
 
 TUNING = TrainingSpec(loss=SobolevLoss(order=1), optimisers=(LBFGS(iterations=5),))
 BOX = Box(features=(Feature(name="spot", lower=(0.0, 0.0), upper=(1.0, 1.0)),))
@@ -64,15 +64,8 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 def evidence(method: MethodName, dataset: Dataset) -> Evidence:
-    standardisation = fit_standardisation(dataset.x, dataset.y)
-    return Evidence(
-        dataset=normalise(dataset, standardisation),
-        standardisation=standardisation,
-        training=dataset,
-        domain=Interval(torch.zeros(2, dtype=torch.float64), torch.ones(2, dtype=torch.float64)),
-        spec=PruningSpec(method=method, sparsity=0.5),
-        generator=seeded(),
-    )
+    spec = PruningSpec(method=method, sparsity=0.5)
+    return draw_evidence(dataset, standardisation_of(dataset), spec, domain=interval_of(BOX), generator=seeded())
 
 
 def test_the_names_of_the_specification_are_those_of_the_mapping() -> None:
@@ -81,8 +74,11 @@ def test_the_names_of_the_specification_are_those_of_the_mapping() -> None:
 
 def feasible(method: MethodName, network: Network, count: int) -> Budget:
     """A budget of ``count``, or of the least that the method can keep."""
-    least = METHODS[method].least
-    return Budget(unit=METHODS[method].granularity, count=count if least is None else max(count, least(network)))
+    facts = METHODS[method]
+    return Budget(
+        unit=facts.granularity,
+        count=count if facts.granularity == "nodes" else max(count, facts.least_weights(network)),
+    )
 
 
 def is_met(method: MethodName, count: int, kept: int) -> bool:

@@ -32,6 +32,19 @@ def interval(box: Box) -> Interval:
     return interval_of(box)
 
 
+@pytest.fixture
+def points_in(generator: torch.Generator) -> Callable[..., torch.Tensor]:
+    """So many random points of an interval, a share of them corners, where most errors are largest."""
+
+    def draw(interval: Interval, count: int, *, corners: float = 0.2) -> torch.Tensor:
+        uniforms = torch.rand(count, len(interval.lower), generator=generator, dtype=torch.float64)
+        last = int(corners * count)
+        uniforms[:last] = uniforms[:last].round()
+        return interval.lower + interval.width * uniforms
+
+    return draw
+
+
 @pytest.fixture(scope="session")
 def dataset(box: Box) -> Dataset:
     """A smooth ramp of a basket of three, its third weight small, with exact deltas."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 
 import msgspec
@@ -11,6 +12,7 @@ from pricing.domain import Box, Feature
 from pricing.errors import InvalidSpec
 from pruning.compact import compact, compact_with_places, spread
 from pruning.errors import ImpossibleSparsity, PruningError
+from pruning.intervals.interval import Interval
 from pruning.prune import prune
 from pruning.removal.masks import masks_of
 from pruning.spec import DynamicSpec, MethodName, PruningSpec
@@ -19,6 +21,7 @@ from surrogate.functions.network import Network, initialise, outputs, value
 from surrogate.spec import LBFGS, Adam, LevenbergMarquardt, Optimiser, SobolevLoss, TrainingSpec
 from surrogate.standardisation import fit_standardisation, to_raw
 
+PointsIn = Callable[..., torch.Tensor]
 TUNING = TrainingSpec(loss=SobolevLoss(order=1), optimisers=(LBFGS(iterations=15),))
 
 
@@ -36,11 +39,11 @@ def test_the_reported_bound_holds_over_the_box(
     trained: Network,
     dataset: Dataset,
     box: Box,
+    interval: Interval,
+    points_in: PointsIn,
     generator: torch.Generator,
 ) -> None:
-    uniforms = torch.rand(20_000, 3, generator=generator, dtype=torch.float64)
-    uniforms[:2000] = uniforms[:2000].round()
-    x = torch.from_numpy(box.from_uniforms(uniforms.numpy()))
+    x = points_in(interval, 20_000)
     for target in ({"sparsity": 0.4}, {"parameters": 40}):
         spec = PruningSpec(method=method, fold=fold, protect_inputs=protect, stages=2, **target)  # type: ignore[arg-type]
         pruned = prune(trained, dataset, spec, box=box, generator=generator)

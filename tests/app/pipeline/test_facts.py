@@ -9,7 +9,6 @@ from app.pipeline.facts import PruneOrder, TrainOrder, load_labels, load_order, 
 from app.specification.jobs import load_spec
 from pricing.errors import InvalidSpec
 from pricing.specs.base import dump
-from pricing.specs.estimator import Conditional
 from surrogate.artifact.manifest import Certificate
 from surrogate.report.sources import ImportedLabels, RidgeFacts, RidgeScore, SimulatedLabels, StatesFacts
 
@@ -56,7 +55,7 @@ def test_an_order_of_something_else_is_refused(tiny: dict[str, Any]) -> None:
 def test_labels_know_whether_they_were_simulated() -> None:
     simulated, imported = load_labels(SIMULATED), load_labels(IMPORTED)
     assert isinstance(simulated, SimulatedLabels)
-    assert simulated.estimator == dump(Conditional()) == dump(simulated)["estimator"]
+    assert simulated.estimator == SIMULATED["estimator"] == dump(simulated)["estimator"]
     assert isinstance(imported, ImportedLabels)
     assert (imported.learnt_from, imported.noise) == (180, None)
 

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from pruning.certificates import jets
 from pruning.certificates.distance import certify
@@ -21,21 +21,18 @@ from surrogate.dataset import Dataset
 from surrogate.functions.activations import ActivationName
 from surrogate.functions.network import Network, initialise, outputs, value_and_gradient
 
+PointsIn = Callable[..., torch.Tensor]
+
 POINTS = 100_000
 BUDGET = 400
 
 
-def random_points(box: Interval, generator: torch.Generator) -> Tensor:
-    uniforms = torch.rand(POINTS, len(box.lower), generator=generator, dtype=torch.float64)
-    return box.lower + box.width * uniforms
-
-
 def assert_certified(
-    dense: Network, pruned: Network, box: Interval, generator: torch.Generator, *, within: float
+    dense: Network, pruned: Network, box: Interval, points_in: PointsIn, *, within: float
 ) -> dict[str, Any]:
     """The bounds hold at random points and are at most ``within`` times what is seen there."""
     found = certify(dense, pruned, box, budget=BUDGET)
-    x = random_points(box, generator)
+    x = points_in(box, POINTS)
     (value, gradient), (other, other_gradient) = value_and_gradient(dense, x), value_and_gradient(pruned, x)
     gap, gaps = (other - value).abs().max(), (other_gradient - gradient).abs().amax(dim=0)
     assert gap <= found["value"] <= within * gap
@@ -48,37 +45,46 @@ def assert_certified(
 
 @pytest.mark.parametrize("activation", ["silu", "softplus", "tanh"])
 def test_the_bounds_hold_for_removed_nodes(
-    activation: ActivationName, interval: Interval, generator: torch.Generator
+    activation: ActivationName, interval: Interval, points_in: PointsIn, generator: torch.Generator
 ) -> None:
     network = initialise((3, 8, 6, 1), activation, generator=generator)
     keep = [torch.ones(3, dtype=torch.bool), *(torch.rand(n, generator=generator) > 0.3 for n in (8, 6))]
     smaller, bound = remove(network, enclose(network, interval), keep)
     assert smaller.parameters < network.parameters
-    found = assert_certified(network, smaller, interval, generator, within=2.0)
+    found = assert_certified(network, smaller, interval, points_in, within=2.0)
     assert found["value"] < bound
 
 
-def test_the_bounds_hold_for_removed_weights(interval: Interval, generator: torch.Generator) -> None:
+def test_the_bounds_hold_for_removed_weights(
+    interval: Interval, points_in: PointsIn, generator: torch.Generator
+) -> None:
     network = initialise((3, 8, 6, 1), "silu", generator=generator)
     for share in (0.05, 0.3):
         weights = tuple(w * (torch.rand(w.shape, generator=generator) > share) for w in network.weights)
-        assert_certified(network, replace(network, weights=weights), interval, generator, within=2.0)
+        assert_certified(network, replace(network, weights=weights), interval, points_in, within=2.0)
 
 
 @pytest.mark.parametrize("sparsity", [0.1, 0.4])
 def test_the_bounds_hold_for_chita(
-    sparsity: float, trained: Network, dataset: Dataset, interval: Interval, generator: torch.Generator
+    sparsity: float,
+    trained: Network,
+    dataset: Dataset,
+    interval: Interval,
+    points_in: PointsIn,
+    generator: torch.Generator,
 ) -> None:
     pruned = prune(trained, dataset, PruningSpec(method="chita", sparsity=sparsity), generator=generator)
     assert pruned.report["bound"] is None
-    assert_certified(trained, pruned.network, interval, generator, within=10.0)
-    assert_certified(trained, compact(pruned.network), interval, generator, within=10.0)
+    assert_certified(trained, pruned.network, interval, points_in, within=10.0)
+    assert_certified(trained, compact(pruned.network), interval, points_in, within=10.0)
 
 
-def test_networks_of_another_depth_are_certified(interval: Interval, generator: torch.Generator) -> None:
+def test_networks_of_another_depth_are_certified(
+    interval: Interval, points_in: PointsIn, generator: torch.Generator
+) -> None:
     dense = initialise((3, 6, 5, 1), "silu", generator=generator)
     other = initialise((3, 4, 1), "tanh", generator=generator)
-    found = assert_certified(dense, other, interval, generator, within=2.0)
+    found = assert_certified(dense, other, interval, points_in, within=2.0)
     assert found["method"] == "difference of two enclosures"
 
 
@@ -101,12 +107,14 @@ def test_a_network_is_not_far_from_itself(interval: Interval, generator: torch.G
     assert max(found["value"], found["largest_delta"]) < 1e-12
 
 
-def test_of_a_kink_only_the_value_is_certified(interval: Interval, generator: torch.Generator) -> None:
+def test_of_a_kink_only_the_value_is_certified(
+    interval: Interval, points_in: PointsIn, generator: torch.Generator
+) -> None:
     network = initialise((3, 8, 6, 2), "relu", generator=generator)
     weights = tuple(w * (torch.rand(w.shape, generator=generator) > 0.1) for w in network.weights)
     pruned = replace(network, weights=weights)
     found = certify(network, pruned, interval, budget=BUDGET)
-    x = random_points(interval, generator)
+    x = points_in(interval, POINTS)
     gap = (outputs(network, x) - outputs(pruned, x)).abs().max()
     assert gap <= found["value"] <= 2.0 * gap
     assert found["delta"] is None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
@@ -10,6 +11,8 @@ from pruning.certificates.jets import Jet, sweep
 from pruning.intervals.interval import Interval
 from surrogate.functions.activations import ActivationName
 from surrogate.functions.network import Network, hessian_vector, initialise
+
+PointsIn = Callable[..., torch.Tensor]
 
 SMOOTH: tuple[ActivationName, ...] = ("silu", "softplus", "tanh")
 
@@ -31,10 +34,12 @@ def jets(network: Network, coordinates: BoxChart, direction: torch.Tensor, t: In
     return sweep(network, form, Interval(tangent - 1e-14, tangent + 1e-14), t, order=2)[0]
 
 
-def test_value_and_derivatives_are_enclosed(network: Network, box: Interval, generator: torch.Generator) -> None:
+def test_value_and_derivatives_are_enclosed(
+    network: Network, box: Interval, points_in: PointsIn, generator: torch.Generator
+) -> None:
     coordinates = chart(box, network.weights[0], network.biases[0])
     direction = torch.randn(4, generator=generator, dtype=torch.float64)
-    x = box.lower + box.width * torch.rand(2000, 4, generator=generator, dtype=torch.float64)
+    x = points_in(box, 2000)
     value, gradient, product = hessian_vector(network, x, direction.expand(len(x), 1, -1))
     values = (value, gradient @ direction, product[:, 0] @ direction)
     t = coordinates.coordinates(x)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +20,7 @@ from pruning.intervals.interval import interval_of
 from surrogate.functions.activations import ActivationName
 from surrogate.functions.network import Network, initialise
 
+PointsIn = Callable[..., torch.Tensor]
 TOLERANCE = 1e-4
 WEIGHTS, STRIKE, WIDTH = (0.5, 0.3, 0.2), 1.0, 0.1
 
@@ -112,12 +114,16 @@ def corners_and_inside(problem: PricingProblem) -> torch.Tensor:
 @pytest.mark.parametrize("activation", ["silu", "softplus", "tanh"])
 @pytest.mark.parametrize("widths", [(3, 2, 3, 1), (3, 5, 4, 1)])
 def test_no_point_of_a_proven_sub_box_violates(
-    activation: ActivationName, widths: tuple[int, ...], problem: PricingProblem, generator: torch.Generator
+    activation: ActivationName,
+    widths: tuple[int, ...],
+    problem: PricingProblem,
+    points_in: PointsIn,
+    generator: torch.Generator,
 ) -> None:
     network = initialise(widths, activation, generator=generator)
     proof = prove(network, problem, tolerance=TOLERANCE, budget=600, seed=1)
     box = interval_of(problem.box)
-    x = box.lower + box.width * torch.rand(100_000, 3, generator=generator, dtype=torch.float64)
+    x = points_in(box, 100_000)
     t = proof.chart.coordinates(x)
     violations = observed(network, yardstick_of(network, problem, proof.points), x)
     assert proof.cover.holding(t, above=-torch.inf, quantity=0).all()
@@ -127,12 +133,12 @@ def test_no_point_of_a_proven_sub_box_violates(
         assert (violations[~left_out, i] <= TOLERANCE).all()
 
 
-def test_the_share_is_the_part_that_holds(ramp: Network, problem: PricingProblem, generator: torch.Generator) -> None:
+def test_the_share_is_the_part_that_holds(ramp: Network, problem: PricingProblem, points_in: PointsIn) -> None:
     """Lowered by 0.01 the ramp is below the intrinsic value away from the strike only; the rest is proven."""
     lowered = replace(ramp, biases=(ramp.biases[0], ramp.biases[1] - 0.01))
     entry = proven(lowered, problem)["value >= intrinsic"]
     box = interval_of(problem.box)
-    x = box.lower + box.width * torch.rand(100_000, 3, generator=generator, dtype=torch.float64)
+    x = points_in(box, 100_000, corners=0.0)
     holds = observed(lowered, yardstick_of(lowered, problem, x), x)[:, 0] <= TOLERANCE
     assert entry["share"] == pytest.approx(float(holds.double().mean()), abs=0.02)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,8 @@ from pruning.intervals.interval import Interval
 from pruning.intervals.significance import significance
 from surrogate.functions.activations import ACTIVATIONS, ActivationName
 from surrogate.functions.network import Network, adjoints, forward, initialise
+
+PointsIn = Callable[..., torch.Tensor]
 
 both_methods = pytest.mark.parametrize("method", ["interval", "affine"])
 # Sums over a batch may be taken in another order.
@@ -35,9 +38,9 @@ def intervals(enclosure: Enclosure) -> tuple[Interval, ...]:
 
 @both_methods
 def test_every_value_and_derivative_is_enclosed(
-    network: Network, wide: Interval, method: EnclosureMethod, generator: torch.Generator
+    network: Network, wide: Interval, method: EnclosureMethod, points_in: PointsIn
 ) -> None:
-    x = wide.lower + wide.width * torch.rand(100_000, 3, generator=generator, dtype=torch.float64)
+    x = points_in(wide, 100_000)
     enclosure = enclose(network, wide, method=method)
     _, hidden = forward(network, x)
     for node, values in zip(enclosure.nodes, [x, *(phi[0] for phi in hidden)], strict=True):
@@ -92,14 +95,14 @@ def test_a_batch_of_boxes_has_the_enclosures_of_its_boxes(
 
 @both_methods
 def test_nodes_that_may_be_constants_have_them_in_their_intervals(
-    network: Network, wide: Interval, method: EnclosureMethod, generator: torch.Generator
+    network: Network, wide: Interval, method: EnclosureMethod, points_in: PointsIn
 ) -> None:
     """What is downstream must hold as well when the constant has taken the node's place."""
     free = enclose(network, wide, method=method)
     constants = [torch.full((width,), torch.nan, dtype=torch.float64) for width in network.widths[:-1]]
     constants[1][2] = free.nodes[1].upper[2]
     found = enclose(network, wide, method=method, constants=constants)
-    x = wide.lower + wide.width * torch.rand(20_000, 3, generator=generator, dtype=torch.float64)
+    x = points_in(wide, 20_000)
     h = forward(network, x)[1][0][0].clone()
     h[:, 2] = constants[1][2]
     above = h @ network.weights[1].T + network.biases[1]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
@@ -11,6 +13,8 @@ from pruning.intervals.interval import Interval
 from pruning.intervals.significance import significance
 from surrogate.functions.activations import ACTIVATIONS, ActivationName
 from surrogate.functions.network import Network, initialise
+
+PointsIn = Callable[..., torch.Tensor]
 
 # Both methods round; what one of them rounds more may be this much of the other.
 ROUNDING = 1e-12
@@ -49,7 +53,7 @@ def test_a_network_without_bends_is_enclosed_exactly(box: Interval, generator: t
     torch.testing.assert_close(found.upper, center + radius, rtol=0.0, atol=ROUNDING)
 
 
-def test_the_excess_falls_with_the_square_of_the_box(generator: torch.Generator) -> None:
+def test_the_excess_falls_with_the_square_of_the_box(points_in: PointsIn, generator: torch.Generator) -> None:
     """The first order is exact, that of interval arithmetic is not."""
     network = initialise((3, 10, 10, 10, 1), "tanh", generator=generator)
     point = torch.randn(3, generator=generator, dtype=torch.float64)
@@ -57,7 +61,7 @@ def test_the_excess_falls_with_the_square_of_the_box(generator: torch.Generator)
     def excess(half: float) -> float:
         box = Interval(point - half, point + half)
         found = enclose(network, box, method="affine").preactivations[-1]
-        x = box.lower + box.width * torch.rand(20_000, 3, generator=generator, dtype=torch.float64).round()
+        x = points_in(box, 20_000, corners=1.0)
         values = _preactivation(network, x)
         return float((found.width - (values.amax(dim=0) - values.amin(dim=0))).mean())
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
@@ -10,16 +12,18 @@ from pruning.intervals.interval import Interval
 from surrogate.functions.activations import ActivationName
 from surrogate.functions.network import forward, initialise
 
+PointsIn = Callable[..., torch.Tensor]
+
 
 @pytest.mark.parametrize("activation", ["silu", "softplus", "tanh"])
 @pytest.mark.parametrize("method", ["interval", "affine"])
 def test_every_tangent_and_product_is_enclosed(
-    activation: ActivationName, method: EnclosureMethod, generator: torch.Generator
+    activation: ActivationName, method: EnclosureMethod, points_in: PointsIn, generator: torch.Generator
 ) -> None:
     network = initialise((3, 6, 5, 4, 1), activation, generator=generator)
     half = torch.tensor([0.5, 0.2, 0.4], dtype=torch.float64)
     box = Interval(-half, 1.5 * half)
-    x = box.lower + box.width * torch.rand(20_000, 3, generator=generator, dtype=torch.float64)
+    x = points_in(box, 20_000)
     directions = torch.randn(2, 3, generator=generator, dtype=torch.float64)
     nodes, preactivations = tangents(network, enclose(network, box, method=method), directions)
     first, second = torch.triu_indices(2, 2).unbind()

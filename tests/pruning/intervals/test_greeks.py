@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
@@ -11,6 +13,8 @@ from pruning.intervals.significance import loosen, means, remove, significance
 from pruning.intervals.split import split
 from surrogate.functions.activations import ActivationName
 from surrogate.functions.network import Network, initialise, value_gradient_hessian
+
+PointsIn = Callable[..., torch.Tensor]
 
 SCALES = torch.tensor([1.0, 2.0, 0.5], dtype=torch.float64)
 DIRECTIONS = torch.diag(SCALES)
@@ -26,10 +30,8 @@ def box() -> Interval:
 
 
 @pytest.fixture
-def x(box: Interval, generator: torch.Generator) -> torch.Tensor:
-    uniforms = torch.rand(5000, 3, generator=generator, dtype=torch.float64)
-    uniforms[:1000] = uniforms[:1000].round()
-    return box.lower + box.width * uniforms
+def x(box: Interval, points_in: PointsIn) -> torch.Tensor:
+    return points_in(box, 5000)
 
 
 def changes(network: Network, pruned: Network, x: torch.Tensor) -> tuple[float, float]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -11,11 +12,15 @@ from pruning.intervals.merging import merge, saved_by_merging
 from surrogate.functions.activations import ACTIVATIONS, ActivationName
 from surrogate.functions.network import initialise, outputs
 
+PointsIn = Callable[..., torch.Tensor]
+
 
 @pytest.mark.parametrize("activation", list(ACTIVATIONS))
-def test_the_bound_of_a_merge_holds(activation: ActivationName, generator: torch.Generator) -> None:
+def test_the_bound_of_a_merge_holds(
+    activation: ActivationName, points_in: PointsIn, generator: torch.Generator
+) -> None:
     box = Interval(torch.full((3,), -1.0, dtype=torch.float64), torch.full((3,), 0.5, dtype=torch.float64))
-    x = box.lower + box.width * torch.rand(20_000, 3, generator=generator, dtype=torch.float64)
+    x = points_in(box, 20_000)
     for _ in range(5):
         network = initialise((3, 4, 5, 4, 1), activation, generator=generator)
         enclosure = enclose(network, box)

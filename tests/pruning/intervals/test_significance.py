@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
@@ -12,12 +14,7 @@ from surrogate.dataset import Dataset
 from surrogate.functions.activations import ActivationName
 from surrogate.functions.network import Network, initialise, outputs
 
-
-def samples(box: Interval, generator: torch.Generator) -> torch.Tensor:
-    uniforms = torch.rand(20_000, len(box.lower), generator=generator, dtype=torch.float64)
-    # Corners, where the error is largest, are drawn too.
-    uniforms[:5000] = uniforms[:5000].round()
-    return box.lower + box.width * uniforms
+PointsIn = Callable[..., torch.Tensor]
 
 
 def random_keep(network: Network, share: float, generator: torch.Generator) -> list[torch.Tensor]:
@@ -49,12 +46,17 @@ def test_the_error_of_one_input_reaches_the_bound(generator: torch.Generator) ->
 @pytest.mark.parametrize("splits", [1, 6])
 @pytest.mark.parametrize("fold", ["middle", "mean"])
 def test_the_certificate_holds_for_random_removals(
-    activation: ActivationName, method: EnclosureMethod, splits: int, fold: str, generator: torch.Generator
+    activation: ActivationName,
+    method: EnclosureMethod,
+    splits: int,
+    fold: str,
+    points_in: PointsIn,
+    generator: torch.Generator,
 ) -> None:
     box = Interval(
         torch.tensor([-1.0, 0.0, -0.3], dtype=torch.float64), torch.tensor([0.5, 1.0, 0.3], dtype=torch.float64)
     )
-    x = samples(box, generator)
+    x = points_in(box, 20_000)
     for _ in range(4):
         network = initialise((3, 7, 6, 5, 1), activation, generator=generator)
         constants = means(network, x) if fold == "mean" else None
@@ -90,11 +92,11 @@ def test_nothing_removed_costs_nothing(trained: Network, interval: Interval) -> 
 
 
 @pytest.mark.parametrize("fold", ["middle", "mean"])
-def test_splits_and_affine_forms_sharpen_the_bound(fold: str, generator: torch.Generator) -> None:
+def test_splits_and_affine_forms_sharpen_the_bound(fold: str, points_in: PointsIn, generator: torch.Generator) -> None:
     """The same nodes and constants, so the same pruned network; its bound is at most that over the whole box."""
     box = Interval(torch.full((3,), -0.5, dtype=torch.float64), torch.full((3,), 1.0, dtype=torch.float64))
     network = initialise((3, 7, 6, 5, 1), "silu", generator=generator)
-    keep, x = random_keep(network, 0.6, generator), samples(box, generator)
+    keep, x = random_keep(network, 0.6, generator), points_in(box, 20_000)
     natural = enclose(network, box)
     constants = [node.middle for node in enclose(network, box, method="affine").nodes]
     if fold == "mean":

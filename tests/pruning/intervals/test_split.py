@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
@@ -11,6 +12,8 @@ from pruning.intervals.interval import Interval
 from pruning.intervals.significance import significance
 from pruning.intervals.split import split
 from surrogate.functions.network import Network, initialise
+
+PointsIn = Callable[..., torch.Tensor]
 
 
 @pytest.fixture
@@ -25,7 +28,9 @@ def network(generator: torch.Generator) -> Network:
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 32])
-def test_the_sub_boxes_cover_the_box_without_overlap(network: Network, box: Interval, count: int) -> None:
+def test_the_sub_boxes_cover_the_box_without_overlap(
+    network: Network, box: Interval, count: int, points_in: PointsIn
+) -> None:
     boxes = split(network, box, count)
     assert boxes.lower.shape == (count, 3)
     assert (box.lower <= boxes.lower).all()
@@ -33,9 +38,7 @@ def test_the_sub_boxes_cover_the_box_without_overlap(network: Network, box: Inte
     # The third coordinate is a point; the areas of the first two add up.
     areas = boxes.width[:, :2].prod(dim=1)
     assert float(areas.sum()) == pytest.approx(float(box.width[:2].prod()), rel=1e-12)
-    points = box.lower + box.width * torch.rand(
-        2000, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64
-    )
+    points = points_in(box, 2000)
     inside = (boxes.lower <= points[:, None]) & (points[:, None] <= boxes.upper)
     assert inside.all(dim=-1).any(dim=1).all()
 

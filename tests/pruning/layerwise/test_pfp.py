@@ -26,6 +26,8 @@ from surrogate.dataset import Dataset
 from surrogate.functions.network import Network, initialise, outputs
 from surrogate.standardisation import to_normalised
 
+PointsIn = Callable[..., torch.Tensor]
+
 EvidenceOf = Callable[..., Evidence]
 CHOICES: list[NodeChoice] = [surest, partly_drawn, drawn]
 
@@ -118,13 +120,13 @@ def test_factors_of_one_and_zero_are_removal_with_folding(trained: Network, inte
 
 
 def test_the_bound_holds_and_the_most_sensitive_stay(
-    trained: Network, dataset: Dataset, interval: Interval, evidence_of: EvidenceOf
+    trained: Network, dataset: Dataset, interval: Interval, evidence_of: EvidenceOf, points_in: PointsIn
 ) -> None:
     given = evidence_of(dataset, domain=interval)
     for count in (16, 9, 4):
         cut = prune_pfp(trained, Budget(unit="nodes", count=count), given)
         assert cut.bound is not None
-        x = torch.lerp(interval.lower, interval.upper, torch.rand(2000, 3, dtype=torch.float64))
+        x = points_in(interval, 2000)
         assert float((outputs(cut.network, x) - outputs(trained, x)).abs().max()) <= cut.bound
     scores = sensitivities(to_normalised(trained, given.standardisation), given)[1].amax(dim=0)
     kept = [int((row == trained.biases[0]).nonzero()[0]) for row in cut.network.biases[0]]

@@ -25,6 +25,8 @@ OPTIONS: tuple[dict[str, Any], ...] = (
     {"targets": ("delta", "gamma"), "splits": 4, "fold": "mean"},
 )
 
+PointsIn = Callable[..., torch.Tensor]
+
 
 @pytest.fixture
 def evidence(
@@ -43,10 +45,9 @@ def pruned(network: Network, evidence: Evidence, nodes: int, **options: Any) -> 
 
 @pytest.mark.parametrize("options", OPTIONS)
 def test_the_bound_holds_with_every_option(
-    options: dict[str, Any], trained: Network, evidence: Evidence, interval: Interval, generator: torch.Generator
+    options: dict[str, Any], trained: Network, evidence: Evidence, interval: Interval, points_in: PointsIn
 ) -> None:
-    x = interval.lower + interval.width * torch.rand(20_000, 3, generator=generator, dtype=torch.float64)
-    x[:2000] = interval.lower + interval.width * torch.rand(2000, 3, generator=generator, dtype=torch.float64).round()
+    x = points_in(interval, 20_000)
     for count in (14, 9):
         smaller, bound = pruned(trained, evidence, count, **options)
         assert sum(smaller.widths[1:-1]) == count
