@@ -9,21 +9,15 @@ from hypothesis import strategies as st
 
 from app.errors import InvalidRequest
 from app.http.price_errors import LARGEST_INTEGER, SHOWN, find_fault, shown
-from pricing.domain import Box, Feature
+from pricing.domain import Box
 
-BOX = Box(
-    features=(
-        Feature(name="spot", lower=(0.0, 0.0), upper=(1.0, 1.0)),
-        Feature(name="volatility", lower=(0.1,), upper=(0.5,)),
-    )
-)
 finite = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**63), 2**63 - 1)
 
 
 @given(st.lists(st.lists(finite, min_size=3, max_size=3), min_size=1, max_size=5))
-def test_there_is_no_fault_in_what_the_box_needs(rows: list[list[float]]) -> None:
-    find_fault(rows, BOX)
-    find_fault({"spot": [row[:2] for row in rows], "volatility": [row[2] for row in rows]}, BOX)
+def test_there_is_no_fault_in_what_the_box_needs(box: Box, rows: list[list[float]]) -> None:
+    find_fault(rows, box)
+    find_fault({"spot": [row[:2] for row in rows], "volatility": [row[2] for row in rows]}, box)
 
 
 @pytest.mark.parametrize(
@@ -41,17 +35,17 @@ def test_there_is_no_fault_in_what_the_box_needs(rows: list[list[float]]) -> Non
         ({"spot": [[1.0, {}]]}, "inputs.spot[0][1]", "must be a number, got an object"),
     ],
 )
-def test_the_first_fault_is_named_by_its_place(inputs: Any, path: str, sentence: str) -> None:
+def test_the_first_fault_is_named_by_its_place(box: Box, inputs: Any, path: str, sentence: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        find_fault(inputs, BOX)
+        find_fault(inputs, box)
     assert refused.value.fields["path"] == path
     assert sentence in str(refused.value)
 
 
-def test_what_the_parser_made_is_walked_as_well() -> None:
+def test_what_the_parser_made_is_walked_as_well(box: Box) -> None:
     parser = simdjson.Parser()
     with pytest.raises(InvalidRequest, match=r"inputs\[1\]\[0\] must be a number, got 'a'"):
-        find_fault(parser.parse(b'[[1, 2, 3], ["a", 2, 3]]'), BOX)
+        find_fault(parser.parse(b'[[1, 2, 3], ["a", 2, 3]]'), box)
 
 
 def test_a_long_value_is_cut() -> None:

@@ -12,12 +12,9 @@ from hypothesis import strategies as st
 from app.errors import InvalidRequest, NonFiniteAnswer, NotJson, TooLarge
 from app.http.price_json import EXPLAINED_BYTES, Query, answer_bytes, assemble, encode, parse
 from app.inference.predictor import DEFAULT_OUTPUTS, Answer, GammaForm, rows_of
-from pricing.domain import Box, Feature
+from pricing.domain import Box
 from pricing.types import Array
 
-SPOT = Feature(name="spot", lower=(0.0, 0.0), upper=(1.0, 1.0))
-VOLATILITY = Feature(name="volatility", lower=(0.1,), upper=(0.5,), unit="per sqrt(year)")
-BOX = Box(features=(SPOT, VOLATILITY))
 ROW = [1.0, 2.0, 3.0]
 LONG_ROW = f"[{', '.join(['1'] * 3)}]"
 ROWS, WIDTH = 7, 3
@@ -31,17 +28,17 @@ def body(inputs: Any, **more: Any) -> bytes:
 
 
 @given(st.lists(st.lists(finite, min_size=3, max_size=3), min_size=1, max_size=20))
-def test_rows_and_columns_are_read_exactly(rows: list[list[float]]) -> None:
+def test_rows_and_columns_are_read_exactly(box: Box, rows: list[list[float]]) -> None:
     expected = np.array([[float(number) for number in row] for row in rows])
-    assert (parse(body(rows), BOX, max_rows=20).features == expected).all()
+    assert (parse(body(rows), box, max_rows=20).features == expected).all()
     columns = {"volatility": [row[2] for row in rows], "spot": [row[:2] for row in rows]}
-    assert (parse(body(columns), BOX, max_rows=20).features == expected).all()
+    assert (parse(body(columns), box, max_rows=20).features == expected).all()
 
 
-def test_defaults_and_choices() -> None:
-    query = parse(body([ROW]), BOX, max_rows=1)
+def test_defaults_and_choices(box: Box) -> None:
+    query = parse(body([ROW]), box, max_rows=1)
     assert (tuple(query.outputs), query.gamma, query.outside) == (("value", "delta", "gamma"), "full", "error")
-    query = parse(body([ROW], outputs=["gamma", "value"], gamma="parallel", outside="flag"), BOX, max_rows=1)
+    query = parse(body([ROW], outputs=["gamma", "value"], gamma="parallel", outside="flag"), box, max_rows=1)
     assert (tuple(query.outputs), query.gamma, query.outside) == (("value", "gamma"), "parallel", "flag")
 
 
@@ -86,9 +83,9 @@ def test_defaults_and_choices() -> None:
         ({}, "inputs.spot", "lacks spot, volatility"),
     ],
 )
-def test_a_wrong_shape_is_refused_by_its_place(inputs: Any, path: str, sentence: str) -> None:
+def test_a_wrong_shape_is_refused_by_its_place(box: Box, inputs: Any, path: str, sentence: str) -> None:
     with pytest.raises(InvalidRequest, match=sentence) as caught:
-        parse(body(inputs), BOX, max_rows=100)
+        parse(body(inputs), box, max_rows=100)
     assert caught.value.fields["path"] == path
 
 
@@ -107,48 +104,48 @@ def test_a_wrong_shape_is_refused_by_its_place(inputs: Any, path: str, sentence:
         ({"version": 1}, "version"),
     ],
 )
-def test_other_keys_are_checked(more: dict[str, Any], path: str) -> None:
+def test_other_keys_are_checked(box: Box, more: dict[str, Any], path: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        parse(body([ROW], **more), BOX, max_rows=100)
+        parse(body([ROW], **more), box, max_rows=100)
     assert caught.value.fields["path"] == path
 
 
 @pytest.mark.parametrize("text", ["[[1, 2, 3]]", "5", '"inputs"', "null", '{"outputs": ["value"]}'])
-def test_the_body_must_be_an_object_with_inputs(text: str) -> None:
+def test_the_body_must_be_an_object_with_inputs(box: Box, text: str) -> None:
     with pytest.raises(InvalidRequest, match="inputs"):
-        parse(text.encode(), BOX, max_rows=100)
+        parse(text.encode(), box, max_rows=100)
 
 
 @pytest.mark.parametrize(
     "text",
     [b"", b"{", b'{"inputs": [[1, 2, 3]]} x', b"\xff\xfe", b"[" * 100_000, b'{"inputs": [[01, 2, 3]]}', b"1" * 5000],
 )
-def test_what_is_not_json_is_refused(text: bytes) -> None:
+def test_what_is_not_json_is_refused(box: Box, text: bytes) -> None:
     with pytest.raises(NotJson, match="not valid JSON"):
-        parse(text, BOX, max_rows=100)
+        parse(text, box, max_rows=100)
 
 
 @pytest.mark.parametrize("text", ["1e400", "-1e400", "NaN", "Infinity"])
-def test_numbers_that_json_does_not_have_are_named(text: str) -> None:
+def test_numbers_that_json_does_not_have_are_named(box: Box, text: str) -> None:
     with pytest.raises(InvalidRequest, match=r"inputs\[1\]\[2\] must be finite"):
-        parse(f'{{"inputs": [[1, 2, 3], [1, 2, {text}]]}}'.encode(), BOX, max_rows=100)
+        parse(f'{{"inputs": [[1, 2, 3], [1, 2, {text}]]}}'.encode(), box, max_rows=100)
     rows = ",".join([LONG_ROW] * (EXPLAINED_BYTES // len(LONG_ROW)))
     with pytest.raises(NotJson):  # too large to be read twice
-        parse(f'{{"inputs": [{rows}, [1, 2, {text}]]}}'.encode(), BOX, max_rows=1 << 20)
+        parse(f'{{"inputs": [{rows}, [1, 2, {text}]]}}'.encode(), box, max_rows=1 << 20)
 
 
-def test_a_key_may_not_come_twice() -> None:
+def test_a_key_may_not_come_twice(box: Box) -> None:
     """Two readers of such a body would see two requests."""
     with pytest.raises(InvalidRequest, match="twice"):
-        parse(b'{"inputs": [[1, 2, 3]], "inputs": [[4, 5, 6]]}', BOX, max_rows=100)
+        parse(b'{"inputs": [[1, 2, 3]], "inputs": [[4, 5, 6]]}', box, max_rows=100)
     with pytest.raises(InvalidRequest, match="twice"):
-        parse(b'{"inputs": {"spot": [[1, 2]], "volatility": [1], "spot": [[3, 4]]}}', BOX, max_rows=100)
+        parse(b'{"inputs": {"spot": [[1, 2]], "volatility": [1], "spot": [[3, 4]]}}', box, max_rows=100)
 
 
-def test_rows_are_limited() -> None:
-    assert len(parse(body([ROW] * 3), BOX, max_rows=3).features) == 3
+def test_rows_are_limited(box: Box) -> None:
+    assert len(parse(body([ROW] * 3), box, max_rows=3).features) == 3
     with pytest.raises(TooLarge, match="4 rows, the limit is 3") as caught:
-        parse(body([ROW] * 4), BOX, max_rows=3)
+        parse(body([ROW] * 4), box, max_rows=3)
     assert caught.value.fields["bound"] == 3
 
 

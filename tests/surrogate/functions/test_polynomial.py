@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
@@ -7,6 +9,8 @@ from torch import Tensor
 from pricing.regression import evaluate
 from surrogate.functions import polynomial
 from surrogate.functions.polynomial import FARTHEST, PolynomialSurrogate, value, value_gradient_hessian
+
+Autograd = Callable[[Callable[[Tensor], Tensor], Tensor], tuple[Tensor, Tensor, Tensor]]
 
 
 @pytest.fixture
@@ -18,23 +22,19 @@ def surrogate(generator: torch.Generator) -> PolynomialSurrogate:
     )
 
 
-def derivatives(y: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """By automatic differentiation."""
-    (gradient,) = torch.autograd.grad(y.sum(), x, create_graph=True)
-    hessian = [torch.autograd.grad(column.sum(), x, retain_graph=True)[0] for column in gradient.unbind(dim=1)]
-    return y.detach(), gradient.detach(), torch.stack(hessian, dim=1)
-
-
 def test_derivatives_are_those_of_the_value(
-    surrogate: PolynomialSurrogate, generator: torch.Generator, monkeypatch: pytest.MonkeyPatch
+    surrogate: PolynomialSurrogate,
+    generator: torch.Generator,
+    by_autograd: Autograd,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """By automatic differentiation of the recurrence, and of the value that formulas differentiate; in small blocks."""
-    x = torch.rand(50, 3, generator=generator, dtype=torch.float64).requires_grad_()
-    whole = value_gradient_hessian(surrogate, x.detach())
-    plain = derivatives(evaluate(surrogate.inner, x @ surrogate.matrix + surrogate.offset), x)
-    formula = derivatives(value(surrogate, x), x)
+    x = torch.rand(50, 3, generator=generator, dtype=torch.float64)
+    whole = value_gradient_hessian(surrogate, x)
+    plain = by_autograd(lambda at: evaluate(surrogate.inner, at @ surrogate.matrix + surrogate.offset), x)
+    formula = by_autograd(lambda at: value(surrogate, at), x)
     monkeypatch.setattr(polynomial, "BLOCK_NUMBERS", 1000)
-    for got, *others in zip(whole, plain, formula, value_gradient_hessian(surrogate, x.detach()), strict=True):
+    for got, *others in zip(whole, plain, formula, value_gradient_hessian(surrogate, x), strict=True):
         for other in others:
             torch.testing.assert_close(got, other, rtol=1e-9, atol=1e-9)
 

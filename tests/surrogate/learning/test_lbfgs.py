@@ -1,20 +1,18 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
-from surrogate.dataset import Dataset
-from surrogate.functions.network import initialise
 from surrogate.learning.lbfgs import minimise
-from surrogate.learning.losses import Objective, free_coordinates, loss_weights
-from surrogate.spec import LBFGS, SobolevLoss
+from surrogate.learning.losses import Objective
+from surrogate.spec import LBFGS
 
 
 @pytest.fixture
-def objective(dataset: Dataset, generator: torch.Generator) -> Objective:
-    student = initialise((3, 4, 1), "tanh", generator=generator)
-    weights = loss_weights(dataset, SobolevLoss(order=2))
-    return Objective(network=student, dataset=dataset, weights=weights, free=free_coordinates(student, None))
+def objective(objective_of: Callable[..., Objective]) -> Objective:
+    return objective_of(4, order=2)
 
 
 def test_the_loss_falls_from_block_to_block(objective: Objective, generator: torch.Generator) -> None:

@@ -1,27 +1,21 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
 from surrogate.dataset import Dataset
-from surrogate.functions.network import Network, initialise
+from surrogate.functions.network import initialise
 from surrogate.learning import levenberg_marquardt
 from surrogate.learning.levenberg_marquardt import descend, normal_equations
-from surrogate.learning.losses import Objective, free_coordinates, loss_weights
+from surrogate.learning.losses import Objective, loss_weights
 from surrogate.spec import SobolevLoss
 
 
 @pytest.fixture
-def objective(network: Network, dataset: Dataset, generator: torch.Generator) -> Objective:
-    """A student of another shape, far from any minimum."""
-    student = initialise((3, 3, 2, 1), "silu", generator=generator)
-    del network
-    return Objective(
-        network=student,
-        dataset=dataset,
-        weights=loss_weights(dataset, SobolevLoss(order=2)),
-        free=free_coordinates(student, None),
-    )
+def objective(objective_of: Callable[..., Objective]) -> Objective:
+    return objective_of(3, 2, order=2)
 
 
 @pytest.mark.parametrize("entries", [1 << 22, 1 << 12])

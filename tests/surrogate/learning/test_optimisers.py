@@ -1,24 +1,22 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
-from surrogate.dataset import Dataset
-from surrogate.functions.network import initialise
 from surrogate.learning import adam, lbfgs, levenberg_marquardt
-from surrogate.learning.losses import Objective, free_coordinates, loss_weights
+from surrogate.learning.losses import Objective
 from surrogate.learning.optimisers import minimise
-from surrogate.spec import LBFGS, Adam, LevenbergMarquardt, SobolevLoss
+from surrogate.spec import LBFGS, Adam, LevenbergMarquardt
 
 FIRST, SECOND = Adam(epochs=3, batch=64), LBFGS(iterations=20)
 MARQUARDT = LevenbergMarquardt(starts=1, short=3, finalists=1, long=1)
 
 
 @pytest.fixture
-def objective(dataset: Dataset, generator: torch.Generator) -> Objective:
-    student = initialise((3, 4, 1), "tanh", generator=generator)
-    weights = loss_weights(dataset, SobolevLoss(order=1))
-    return Objective(network=student, dataset=dataset, weights=weights, free=free_coordinates(student, None))
+def objective(objective_of: Callable[..., Objective]) -> Objective:
+    return objective_of(4, order=1)
 
 
 def seeded() -> torch.Generator:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -15,6 +16,9 @@ from surrogate.functions.polynomial import value, value_gradient_hessian
 from surrogate.learning.polynomial import fit_polynomial
 from surrogate.spec import PolynomialSpec
 
+Function = Callable[[Tensor], Tensor]
+Autograd = Callable[[Function, Tensor], tuple[Tensor, Tensor, Tensor]]
+Labelled = Callable[..., Dataset]
 ALL = PolynomialSpec(degree=3, inputs="features")
 
 
@@ -28,69 +32,69 @@ def bent(x: Tensor) -> Tensor:
     return torch.exp(0.3 * x @ x.new_tensor([1.0, -2.0, 0.5]))
 
 
-def derivatives(function: object, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """By autograd."""
-    assert callable(function)
-    points = x.clone().requires_grad_()
-    y = function(points)
-    (gradient,) = torch.autograd.grad(y.sum(), points, create_graph=True)
-    hessian = [torch.autograd.grad(part.sum(), points, retain_graph=True)[0] for part in gradient.unbind(dim=1)]
-    return y.detach(), gradient.detach(), torch.stack(hessian, dim=1)
+@pytest.fixture
+def labelled(by_autograd: Autograd, generator: torch.Generator) -> Labelled:
+    """Values and gradients of a function at random points."""
 
+    def made(function: Function, samples: int = 300) -> Dataset:
+        x = 5.0 + 2.0 * torch.rand(samples, 3, generator=generator, dtype=torch.float64)
+        y, gradient, _ = by_autograd(function, x)
+        return Dataset(x=x, y=y, gradient=gradient)
 
-def labelled(function: object, generator: torch.Generator, samples: int = 300) -> Dataset:
-    x = 5.0 + 2.0 * torch.rand(samples, 3, generator=generator, dtype=torch.float64)
-    y, gradient, _ = derivatives(function, x)
-    return Dataset(x=x, y=y, gradient=gradient)
+    return made
 
 
 @pytest.mark.parametrize("spec", [ALL, PolynomialSpec(degree=3), PolynomialSpec(degree=3, axes=3)])
 @pytest.mark.parametrize("weight", [0.0, 1.0])
 def test_a_polynomial_is_found_again_with_its_derivatives(
-    spec: PolynomialSpec, weight: float, generator: torch.Generator
+    spec: PolynomialSpec, weight: float, labelled: Labelled, by_autograd: Autograd
 ) -> None:
-    data = labelled(cubic, generator)
+    data = labelled(cubic)
     found = fit_polynomial(data, replace_fields(spec, derivative_weight=weight)).surrogate
-    fresh = labelled(cubic, generator).x
-    for got, want in zip(value_gradient_hessian(found, fresh), derivatives(cubic, fresh), strict=True):
+    fresh = labelled(cubic).x
+    for got, want in zip(value_gradient_hessian(found, fresh), by_autograd(cubic, fresh), strict=True):
         torch.testing.assert_close(got, want, rtol=1e-7, atol=1e-6)
 
 
-def test_one_axis_takes_one_term_a_degree(generator: torch.Generator) -> None:
-    data = labelled(bent, generator)
+def test_one_axis_takes_one_term_a_degree(labelled: Labelled, by_autograd: Autograd) -> None:
+    data = labelled(bent)
     found = fit_polynomial(data, PolynomialSpec(degree=9))
     assert found.axes is not None
     assert len(found.axes) == 1
     assert len(found.surrogate.coefficients) == 10
     assert found.surrogate.parameters <= 3 + 1 + 10
-    for got, want in zip(value_gradient_hessian(found.surrogate, data.x), derivatives(bent, data.x), strict=True):
+    for got, want in zip(value_gradient_hessian(found.surrogate, data.x), by_autograd(bent, data.x), strict=True):
         torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("digits", [16, 5, 4])
-def test_axes_without_influence_do_no_harm(digits: int, generator: torch.Generator) -> None:
+def test_axes_without_influence_do_no_harm(
+    digits: int, generator: torch.Generator, labelled: Labelled, by_autograd: Autograd
+) -> None:
     """Of three axes of one direction two have deltas that are rounding: as large as in files of so many digits."""
-    data = labelled(bent, generator)
+    data = labelled(bent)
     assert data.gradient is not None
     rounding = 0.1**digits * torch.randn(data.gradient.shape, generator=generator, dtype=torch.float64)
     found = fit_polynomial(replace(data, gradient=data.gradient * (1.0 + rounding)), PolynomialSpec(degree=9, axes=3))
-    for got, want in zip(value_gradient_hessian(found.surrogate, data.x), derivatives(bent, data.x), strict=True):
+    for got, want in zip(value_gradient_hessian(found.surrogate, data.x), by_autograd(bent, data.x), strict=True):
         assert float((got - want).norm()) < 1e-2 * float(want.norm())
 
 
-def test_a_feature_without_influence_does_no_harm(generator: torch.Generator) -> None:
+def test_a_feature_without_influence_does_no_harm(
+    generator: torch.Generator, labelled: Labelled, by_autograd: Autograd
+) -> None:
     """Deltas that ought to be 0, and are so but for rounding, are as good as none."""
-    data = labelled(lambda x: x[:, 0] ** 3 - x[:, 0] * x[:, 2], generator)
+    data = labelled(lambda x: x[:, 0] ** 3 - x[:, 0] * x[:, 2])
     assert data.gradient is not None
     data.gradient[:, 1] = 1e-16 * torch.randn(len(data), generator=generator, dtype=torch.float64)
     found = value_gradient_hessian(fit_polynomial(data, ALL).surrogate, data.x)
-    exact = derivatives(lambda x: x[:, 0] ** 3 - x[:, 0] * x[:, 2], data.x)
+    exact = by_autograd(lambda x: x[:, 0] ** 3 - x[:, 0] * x[:, 2], data.x)
     for got, want in zip(found, exact, strict=True):
         torch.testing.assert_close(got, want, rtol=1e-6, atol=1e-6)
 
 
-def test_values_alone_need_no_deltas_and_axes_do(generator: torch.Generator) -> None:
-    data = replace(labelled(cubic, generator), gradient=None)
+def test_values_alone_need_no_deltas_and_axes_do(labelled: Labelled) -> None:
+    data = replace(labelled(cubic), gradient=None)
     spec = PolynomialSpec(degree=3, inputs="features", derivative_weight=0.0)
     assert spec.order == 0
     torch.testing.assert_close(value(fit_polynomial(data, spec).surrogate, data.x), data.y)
