@@ -82,7 +82,7 @@ def asked(outputs: str, predictor: Predictor) -> list[str]:
 
 
 def refuse_outside(box: Box, features: Array) -> None:
-    """Raise OutOfDomain for the first row outside, in this command's words."""
+    """Raise OutOfDomain for the first row outside, in this command's words. Shape: features batch feature."""
     try:
         box.check(features)
     except OutOfDomain as error:

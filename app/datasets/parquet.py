@@ -18,6 +18,8 @@ INSTALL_PARQUET = "pip install -c constraints.txt '.[parquet]'"
 def read_parquet(path: Path, limits: Limits) -> tuple[list[str], Array, Sequence[int]]:
     """Header, numbers and row numbers; a column of lists becomes one column for each of their places.
 
+    Shape: numbers row column.
+
     Raises:
         InvalidRequest, TooLarge: names what is wrong.
         Unavailable: pyarrow is not installed.

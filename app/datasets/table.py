@@ -42,7 +42,10 @@ class LabelTable:
 
     @property
     def arrays(self) -> dict[str, Array]:
-        """What there is of x, y, dydx and weight by name, little-endian float64 with one sign of zero."""
+        """What there is of x, y, dydx and weight by name, little-endian float64 with one sign of zero.
+
+        Shape: x and dydx row column; y and weight row.
+        """
         named = {"x": self.x, VALUE: self.y, "dydx": self.dydx, WEIGHT: self.weight}
         return {
             name: np.ascontiguousarray(numbers, dtype="<f8") + 0.0

@@ -72,7 +72,10 @@ class Policy:
 
     @cached_property
     def coefficients(self) -> tuple[Array, ...]:
-        """Continuation values of every date but the last on `monomials`, discounted to today."""
+        """Continuation values of every date but the last on `monomials`, discounted to today.
+
+        Shape: each monomial.
+        """
         generator = np.random.default_rng([STREAM, FITTED])
         box, problem = self.problem.box, self.problem
         at = scenario(problem, torch.from_numpy(box.from_uniforms(generator.random((FITTED, box.dimension)))))

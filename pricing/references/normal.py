@@ -96,7 +96,7 @@ class Bivariate(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """dN2/dx = n(x) N((y - rho x) / s), dN2/drho = n(x) n((y - rho x) / s) / s, s^2 = 1 - rho^2."""
+        """dN2/dx = n(x) N((y - rho x) / s), dN2/drho = n(x) n((y - rho x) / s) / s, s^2 = 1 - rho^2. Shape: any."""
         (gradient,) = gradients
         x, y, rho = ctx.saved_tensors
         inside = rho.clamp(-PERFECT, PERFECT)

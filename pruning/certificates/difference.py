@@ -60,7 +60,7 @@ class _Layer:
     change: Jet
 
     def cut(self, centre: _Layer, radius: Tensor) -> _Layer:
-        """All three cut with their mean value forms."""
+        """All three cut with their mean value forms. Shape: radius input."""
         first, second = tightened(self.first, centre.first, radius), tightened(self.second, centre.second, radius)
         return _Layer(first=first, second=second, change=tightened(self.change, centre.change, radius))
 

@@ -63,7 +63,7 @@ def predict(network: Surrogate, features: Array, reduction: Reduction | None = N
 
 
 def accuracy(predicted: Prediction, reference: Prediction, box: Box | None = None) -> SampleScores:
-    """R2, root mean square and largest absolute error of value, delta and gamma by the spots, and of every named Greek.
+    """Score value, delta and gamma by the spots, and every named Greek: R2, root mean square, largest absolute error.
 
     All of gamma's are None where the reference does not know it. ``parallel_r2`` is None where 1'H1 vanishes, as it
     does for weights that add up to 0.

@@ -111,7 +111,7 @@ def growth(at: Leaves) -> Expression | None:
 
 
 def variance(process: Bachelier, at: Leaves, drift: Expression | None, weights: torch.Tensor) -> Expression:
-    """s^2."""
+    """The variance s^2. Shape: weights asset -> one column."""
     exposures = at["volatility"] * constant(weights)
     years = at["maturity"] * at["volatility_scale"] * at["volatility_scale"]
     if drift is None:
@@ -127,19 +127,22 @@ def variance(process: Bachelier, at: Leaves, drift: Expression | None, weights: 
 def deviation(
     process: Bachelier, at: Leaves, drift: Expression | None, weights: torch.Tensor, *, least: float
 ) -> Expression:
-    """The terminal standard deviation, no less than ``least``."""
+    """The terminal standard deviation, no less than ``least``. Shape: weights asset -> one column."""
     return square_root(clamp(variance(process, at, drift, weights), least * least))
 
 
 def centre(weights: torch.Tensor) -> torch.Tensor:
-    """Where c moves a strike of 1: to all assets alike, or along the weights where those add up to nothing."""
+    """Where c moves a strike of 1: to all assets alike, or along the weights where those add up to nothing.
+
+    Shape: asset -> asset.
+    """
     if abs(float(weights.sum())) > BALANCED * float(weights.abs().sum()):
         return torch.full_like(weights, 1.0 / float(weights.sum()))
     return weights / weights.dot(weights)
 
 
 def canonical_process(process: Bachelier, weights: torch.Tensor) -> Bachelier | None:
-    """The same assets without drift, in units in which the basket has a standard deviation of 1."""
+    """The same assets without drift, in units in which the basket has a standard deviation of 1. Shape: weights asset."""
     sigma, rho = (torch.tensor(part, dtype=torch.float64) for part in (process.volatilities, process.correlation))
     s = math.sqrt(max(float((weights * sigma) @ rho @ (weights * sigma)), 0.0))
     if s == 0.0:

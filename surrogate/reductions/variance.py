@@ -16,7 +16,7 @@ NODES = 16
 
 
 def nodes() -> tuple[Tensor, Tensor]:
-    """Nodes and weights on [0, 1]."""
+    """Nodes and weights on [0, 1]. Shape: -> node; node."""
     points, weights = np.polynomial.legendre.leggauss(NODES)
     return torch.from_numpy(0.5 * (1.0 + points)), torch.from_numpy(0.5 * weights)
 
