@@ -142,7 +142,7 @@ def centre(weights: torch.Tensor) -> torch.Tensor:
 
 
 def canonical_process(process: Bachelier, weights: torch.Tensor) -> Bachelier | None:
-    """The same assets without drift, in units in which the basket has a standard deviation of 1. Shape: weights asset."""
+    """The same assets without drift, in units of the standard deviation of the basket. Shape: weights asset."""
     sigma, rho = (torch.tensor(part, dtype=torch.float64) for part in (process.volatilities, process.correlation))
     s = math.sqrt(max(float((weights * sigma) @ rho @ (weights * sigma)), 0.0))
     if s == 0.0:
