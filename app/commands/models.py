@@ -98,17 +98,12 @@ def show_accuracy(report: AnyReport) -> None:
 
 def score_rows(where: str, scores: SampleScores) -> list[tuple[object, ...]]:
     """A row for each output that has errors; R2 is left blank where there is none."""
-    judged = [(output, score) for output, score in scores.shown() if score.rmse is not None]
-    return [
-        (
-            where if first else "",
-            output,
-            None if score.r2 is None else show_r2(score.r2),
-            f"{score.rmse:.2e}",
-            f"{score.max_error:.2e}",
-        )
-        for first, (output, score) in zip((True, *[False] * len(judged)), judged, strict=False)
-    ]
+    rows: list[tuple[object, ...]] = []
+    for output, score in scores.shown():
+        if score.rmse is not None:
+            r2 = None if score.r2 is None else show_r2(score.r2)
+            rows.append(("" if rows else where, output, r2, f"{score.rmse:.2e}", f"{score.max_error:.2e}"))
+    return rows
 
 
 @app.command()

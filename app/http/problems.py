@@ -71,7 +71,7 @@ def unexpected() -> Response:
 
 
 def install(app: FastAPI) -> None:
-    """Answer what ``app`` foresees with problem documents; the rest is for `app.telemetry.Observe`."""
+    """Answer what ``app`` foresees with problem documents; the rest is for `app.http.observe.Observe`."""
     for kind in (*STATUS, HTTPException):
         app.add_exception_handler(kind, answer)
     app.add_exception_handler(RequestValidationError, _invalid)

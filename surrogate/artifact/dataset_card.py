@@ -50,8 +50,8 @@ the whole specification, `SHA256SUMS` the hashes.
 
 
 def _explained(score: OutputScore) -> str:
-    known = isinstance(score.explained, float)
-    return f"{score.explained:.5f} +- {score.explained_error:.0e}" if known else "-"
+    told = isinstance(score.explained, float)
+    return f"{score.explained:.5f} +- {score.explained_error:.0e}" if told else "-"
 
 
 def _noise(floor: Mapping[str, float] | None, copies: int) -> str:

@@ -16,11 +16,11 @@ from surrogate.evaluation.accuracy import Prediction, accuracy
 from surrogate.report.scores import Accuracy, Bucket, OutputScore
 
 # Bounds of buckets, the upper one not in it.
-Edges = tuple[tuple[float, float], ...]
+BucketEdges = tuple[tuple[float, float], ...]
 # Buckets of |d|, d = (F - K) / s: near the strike, on the shoulders, in the wings; and of the distance to a barrier.
-BUCKETS: Edges = ((0.0, 0.5), (0.5, 1.5), (1.5, np.inf))
+BUCKETS: BucketEdges = ((0.0, 0.5), (0.5, 1.5), (1.5, np.inf))
 # Buckets of the maturity where it is a feature, years: within a quarter, within a year, beyond.
-MATURITIES: Edges = ((0.0, 0.25), (0.25, 1.0), (1.0, np.inf))
+MATURITIES: BucketEdges = ((0.0, 0.25), (0.25, 1.0), (1.0, np.inf))
 # A bucket of fewer points says nothing of a variance: it has errors, and no R2.
 LEAST_POINTS = 8
 
@@ -45,7 +45,7 @@ def scores_by_place(predicted: Prediction, exact: Prediction, *, problem: Pricin
 
 
 def buckets(
-    predicted: Prediction, exact: Prediction, *, box: Box, name: str, where: Array, edges: Edges
+    predicted: Prediction, exact: Prediction, *, box: Box, name: str, where: Array, edges: BucketEdges
 ) -> tuple[Bucket, ...]:
     """The scores of samples by where they lie, buckets without samples left out; few samples have errors and no R2.
 

@@ -103,8 +103,9 @@ def read(kind: type[RecordType], plain: Mapping[str, Any]) -> RecordType:
 def plain_accuracy(accuracy: Accuracy) -> dict[str, Any]:
     """With the outputs beside their samples."""
     plain = _flat(accuracy)
-    regions = {region: buckets for region, buckets in plain.items() if region in REGIONS}
-    return plain | {region: [_flat(bucket) for bucket in getattr(accuracy, region)] for region in regions}
+    return plain | {
+        region: [_flat(bucket) for bucket in getattr(accuracy, region)] for region in REGIONS if region in plain
+    }
 
 
 def _flat(scores: SampleScores) -> dict[str, Any]:
