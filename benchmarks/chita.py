@@ -91,7 +91,7 @@ def reference(network: torch.nn.Sequential, samples: Samples, sparsity: float, s
     pick = torch.randperm(len(samples[0]), generator=torch.Generator().manual_seed(seed))[:SAMPLES]
     rows = fisher(ours, Dataset(x=samples[0][pick].double(), y=samples[1][pick]), torch.Generator())
     anchor = torch.cat([weight.flatten() for weight in ours.weights])
-    live = torch.cat([part.flatten() for part in rows.squares()]) > 0
+    live = torch.cat([layer.flatten() for layer in rows.squares()]) > 0
     problem = Quadratic(
         rows=factored(rows, torch.arange(len(anchor)), torch.ones_like(anchor), torch.float64),
         anchor=anchor,
@@ -103,7 +103,7 @@ def reference(network: torch.nn.Sequential, samples: Samples, sparsity: float, s
     count = int((1.0 - sparsity) * len(anchor) + 1e-6)
     near, _ = descend(problem, problem.threshold(anchor, count), count, 50)
     parts = torch.split(back_solve(problem, problem.support(near, count)), problem.sizes)
-    weights = tuple(part.view_as(weight) for part, weight in zip(parts, ours.weights, strict=True))
+    weights = tuple(layer.view_as(weight) for layer, weight in zip(parts, ours.weights, strict=True))
     pruned = type(ours)(weights=weights, biases=ours.biases, activation=ours.activation)
     return to_sequential(pruned.to(torch.float32), like=network)
 
@@ -149,9 +149,9 @@ def run(seed: int, *, smoke: bool) -> list[dict[str, Any]]:
 
 def variants(*, smoke: bool) -> list[dict[str, Any]]:
     """Options of CHITA that are compared."""
-    found: list[dict[str, Any]] = [{}, {"rows": "fisher"}]
-    found += [{"refinement": name} for name in (("none",) if smoke else ("none", "swap", "elimination"))]
-    return found + [{"schedule": name, "stages": 2 if smoke else STAGES} for name in SCHEDULES]
+    options: list[dict[str, Any]] = [{}, {"rows": "fisher"}]
+    options += [{"refinement": name} for name in (("none",) if smoke else ("none", "swap", "elimination"))]
+    return options + [{"schedule": name, "stages": 2 if smoke else STAGES} for name in SCHEDULES]
 
 
 def print_table(rows: list[dict[str, Any]]) -> None:

@@ -101,12 +101,12 @@ def nll(flow: Flow, states: Tensor) -> float:
 
 def evaluations(flow: Flow, states: Tensor) -> int:
     """Evaluations of the field after which half the step changes the likelihood by less than `STEADY`."""
-    steps, found = 1, nll(replace(flow, steps=1), states)
+    steps, coarser = 1, nll(replace(flow, steps=1), states)
     while steps < LARGEST_STEPS:
         finer = nll(replace(flow, steps=2 * steps), states)
-        if abs(finer - found) < STEADY:
+        if abs(finer - coarser) < STEADY:
             break
-        steps, found = 2 * steps, finer
+        steps, coarser = 2 * steps, finer
     return replace(flow, steps=steps).evaluations
 
 
@@ -130,7 +130,7 @@ def toy(name: str, seed: int, *, smoke: bool) -> list[Row]:
     """All rows of one density and seed."""
     draw, count = DENSITIES[name], 128 if smoke else STATES
     training, test = (
-        torch.from_numpy(draw(count, stream(f"flows/{name}/{part}", seed=seed))) for part in ("training", "test")
+        torch.from_numpy(draw(count, stream(f"flows/{name}/{share}", seed=seed))) for share in ("training", "test")
     )
     generator = torch.Generator().manual_seed(seed)
     start = start_flow(training, (8, 8) if smoke else HIDDEN, "tanh", steps=STEPS, generator=generator)
@@ -181,7 +181,7 @@ def samplers(problem: PricingProblem, states: Array, seed: int, *, smoke: bool) 
     """Where labels are made, and the share of the draws that lies in the Box."""
     count, box = 64 if smoke else LABELS, problem.box
     uniform = box.from_uniforms(stream("flows/uniform", seed=seed).random((count, box.dimension)))
-    found = {"uniform": (uniform, 1.0)}
+    samples = {"uniform": (uniform, 1.0)}
     for name, pruning in (("flow", None), ("sparse flow", PruningSpec(method="magnitude", sparsity=0.8, stages=3))):
         flow = learn_states(
             torch.from_numpy(states),
@@ -191,8 +191,8 @@ def samplers(problem: PricingProblem, states: Array, seed: int, *, smoke: bool) 
             progress=lambda _: None,
         )
         inside = sample_inside(box, partial(transport, flow), count, seed=seed)
-        found[name] = (inside.features.numpy(), inside.share)
-    return found
+        samples[name] = (inside.features.numpy(), inside.share)
+    return samples
 
 
 def market(seed: int, *, smoke: bool) -> list[Row]:

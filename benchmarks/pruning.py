@@ -53,24 +53,24 @@ Row = dict[str, Any]
 
 def variants(case: BenchmarkCase) -> dict[str, dict[str, Any]]:
     """What is compared: every method, and the ways of using some of them that the docs speak of."""
-    found: dict[str, dict[str, Any]] = {name: {"method": name} for name in METHODS}
-    found["chita, no refinement"] = {"method": "chita", "refinement": "none"}
-    found["chita, swap"] = {"method": "chita", "refinement": "swap"}
-    found["chita++, 15 stages"] = {"method": "chita", "stages": 15}
-    found["chita, gradual"] = {"method": "chita", "stages": 5, "schedule": "polynomial", "fine_tuning": True}
-    found["magnitude, gradual"] = {"method": "magnitude", "stages": 5, "schedule": "polynomial", "fine_tuning": True}
-    found["significance, gradual"] = {
+    compared: dict[str, dict[str, Any]] = {name: {"method": name} for name in METHODS}
+    compared["chita, no refinement"] = {"method": "chita", "refinement": "none"}
+    compared["chita, swap"] = {"method": "chita", "refinement": "swap"}
+    compared["chita++, 15 stages"] = {"method": "chita", "stages": 15}
+    compared["chita, gradual"] = {"method": "chita", "stages": 5, "schedule": "polynomial", "fine_tuning": True}
+    compared["magnitude, gradual"] = {"method": "magnitude", "stages": 5, "schedule": "polynomial", "fine_tuning": True}
+    compared["significance, gradual"] = {
         "method": "significance", "stages": 5, "schedule": "geometric", "fine_tuning": True
     }  # fmt: skip
     if case.dataset.gradient is not None:
         sobolev = {"rows": "sobolev", "samples": SOBOLEV_SAMPLES}
-        found["chita, sobolev rows"] = {"method": "chita", **sobolev}
-        found["chita++, sobolev rows"] = {"method": "chita", "stages": 15, **sobolev}
-        found["obs, sobolev rows"] = {"method": "obs", **sobolev}
-        found["significance, value delta gamma"] = {"method": "significance", "targets": ("value", "delta", "gamma")}
-        found["significance, affine"] = {"method": "significance", "enclosure": "affine"}
-        found["significance, mean fold"] = {"method": "significance", "fold": "mean"}
-    return found
+        compared["chita, sobolev rows"] = {"method": "chita", **sobolev}
+        compared["chita++, sobolev rows"] = {"method": "chita", "stages": 15, **sobolev}
+        compared["obs, sobolev rows"] = {"method": "obs", **sobolev}
+        compared["significance, value delta gamma"] = {"method": "significance", "targets": ("value", "delta", "gamma")}
+        compared["significance, affine"] = {"method": "significance", "enclosure": "affine"}
+        compared["significance, mean fold"] = {"method": "significance", "fold": "mean"}
+    return compared
 
 
 def specification(case: BenchmarkCase, options: Mapping[str, Any], sparsity: float) -> PruningSpec:
@@ -164,8 +164,8 @@ def run(name: str, seed: int, *, smoke: bool, chosen: tuple[str, ...]) -> list[R
         if not chosen or variant in chosen:
             tiny = {"rounds": 2, "samples": 32} if smoke else {}
             for sparsity in sparsities:
-                found = measure(case, {**options, **tiny}, sparsity, seed)
-                rows.append({"variant": variant, "sparsity": sparsity, **found})
+                measured = measure(case, {**options, **tiny}, sparsity, seed)
+                rows.append({"variant": variant, "sparsity": sparsity, **measured})
     rows += [{"variant": "from scratch", "sparsity": s, **from_scratch(case, s, seed)} for s in sparsities]
     return [{"case": case.name, "seed": seed, **row} for row in rows]
 

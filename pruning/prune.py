@@ -19,7 +19,7 @@ from pruning.driver.report import report_on
 from pruning.driver.retraining import retrain
 from pruning.driver.samples import draw_evidence, require_fit, standardisation_of
 from pruning.driver.sequential import from_sequential, to_sequential
-from pruning.driver.stages import Course, Outcome, run
+from pruning.driver.stages import Course, RunResult, run
 from pruning.removal.masks import masks_of
 from pruning.spec import PruningSpec
 from surrogate.dataset import Samples, as_dataset
@@ -89,15 +89,15 @@ def own(network: Network | torch.nn.Sequential) -> Network:
     return network if isinstance(network, Network) else from_sequential(network)
 
 
-def concluded(network: AnyNetwork, given: Network, spec: PruningSpec, outcome: Outcome) -> Pruned[AnyNetwork]:
-    """The outcome of a run as a network of the kind and element type of the one to be pruned.
+def concluded(network: AnyNetwork, given: Network, spec: PruningSpec, result: RunResult) -> Pruned[AnyNetwork]:
+    """The result of a run as a network of the kind and element type of the one to be pruned.
 
     Args:
         network: what was to be pruned.
         given: the same as ours, float64.
     """
-    final = outcome.network.to(own(network).dtype)
-    masks, report = masks_of(final), report_on(given, final, spec, outcome)
+    final = result.network.to(own(network).dtype)
+    masks, report = masks_of(final), report_on(given, final, spec, result)
     if isinstance(network, Network):
         return Pruned(network=final, masks=masks, report=report)
     return Pruned(network=to_sequential(final, like=network), masks=masks, report=report)

@@ -5,21 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from pruning.compact import compact
-from pruning.driver.stages import Outcome, Stage
+from pruning.driver.stages import RunResult, Stage
 from pruning.methods import METHODS
 from pruning.spec import PruningSpec
 from pruning.stage import size
 from surrogate.functions.network import Network
 
 
-def report_on(given: Network, final: Network, spec: PruningSpec, outcome: Outcome) -> dict[str, Any]:
-    """The whole run; ``final`` is the outcome's network in the element type of the caller.
+def report_on(given: Network, final: Network, spec: PruningSpec, result: RunResult) -> dict[str, Any]:
+    """The whole run; ``final`` is the result's network in the element type of the caller.
 
     A bound is on functions of real numbers: none is left once parameters are rounded.
     """
     weights = sum(weight.numel() for weight in given.weights)
     read, compacted = final.weights[0].any(dim=0), compact(final)
-    rounded = final.dtype != outcome.network.dtype
+    rounded = final.dtype != result.network.dtype
     return {
         "method": spec.method,
         "granularity": METHODS[spec.method].granularity,
@@ -27,8 +27,8 @@ def report_on(given: Network, final: Network, spec: PruningSpec, outcome: Outcom
         "parameters": {"before": given.parameters, "after": final.parameters, "compact": compacted.parameters},
         "widths": {"before": list(given.widths), "after": list(final.widths), "compact": list(compacted.widths)},
         "inputs_removed": [i for i, used in enumerate(read.tolist()) if not used],
-        "bound": None if rounded and outcome.bound else outcome.bound,
-        "stages": [_entry(stage, protect_inputs=spec.protect_inputs) for stage in outcome.stages],
+        "bound": None if rounded and result.bound else result.bound,
+        "stages": [_entry(stage, protect_inputs=spec.protect_inputs) for stage in result.stages],
     }
 
 

@@ -51,7 +51,7 @@ class Stage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class RunResult:
     """The last network and all stages; ``bound`` is proven on |network - given|, None if nothing is."""
 
     network: Network
@@ -59,7 +59,7 @@ class Outcome:
     stages: tuple[Stage, ...]
 
 
-def run(given: Network, path: Sequence[Budget], course: Course, progress: Progress) -> Outcome:
+def run(given: Network, path: Sequence[Budget], course: Course, progress: Progress) -> RunResult:
     """Every budget of the path in turn, each stage from the network that the one before has left.
 
     Bounds of cuts add up by the triangle inequality, as long as nothing is retrained between them.
@@ -76,7 +76,7 @@ def run(given: Network, path: Sequence[Budget], course: Course, progress: Progre
             proven = cut.bound if network is cut.network else None
             bound = None if bound is None or proven is None else bound + proven
             stages.append(Stage(budget=budget, cut=cut, network=network, losses=losses))
-    return Outcome(network=network, bound=bound, stages=tuple(stages))
+    return RunResult(network=network, bound=bound, stages=tuple(stages))
 
 
 def _share(progress: Progress, number: int, count: int) -> Progress:

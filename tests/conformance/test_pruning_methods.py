@@ -87,20 +87,20 @@ def is_met(method: MethodName, count: int, kept: int) -> bool:
 
 @every_method
 def test_a_method_says_what_it_is(method: MethodName) -> None:
-    found = METHODS[method]
-    assert found.paper
-    assert found.summary
-    assert set(found.options) <= set(PruningSpec.__struct_fields__)
+    facts = METHODS[method]
+    assert facts.paper
+    assert facts.summary
+    assert set(facts.options) <= set(PruningSpec.__struct_fields__)
 
 
 class Reads:
     """An object that notes which of its fields are read."""
 
-    def __init__(self, given: object, found: set[str]) -> None:
-        self._given, self._found = given, found
+    def __init__(self, given: object, names: set[str]) -> None:
+        self._given, self._names = given, names
 
     def __getattr__(self, name: str) -> Any:
-        self._found.add(name)
+        self._names.add(name)
         return getattr(self._given, name)
 
 

@@ -22,12 +22,12 @@ def seeded() -> torch.Generator:
 def test_every_sparsity_is_met_exactly(method: MethodName, trained: Network, dataset: Dataset) -> None:
     spec = PruningSpec(method=method, sparsity=0.1)
     path = prune_path(trained, dataset, spec, SPARSITIES, generator=seeded())
-    for sparsity, found in zip(SPARSITIES, path, strict=True):
+    for sparsity, pruned in zip(SPARSITIES, path, strict=True):
         alone = prune(trained, dataset, PruningSpec(method=method, sparsity=sparsity), generator=seeded())
-        assert found.report["stages"][-1]["kept"] == alone.report["stages"][-1]["kept"]
-        assert all(torch.equal(w != 0, mask) for w, mask in zip(found.network.weights, found.masks, strict=True))
+        assert pruned.report["stages"][-1]["kept"] == alone.report["stages"][-1]["kept"]
+        assert all(torch.equal(w != 0, mask) for w, mask in zip(pruned.network.weights, pruned.masks, strict=True))
         if method == "magnitude":
-            assert all(torch.equal(a, b) for a, b in zip(found.network.weights, alone.network.weights, strict=True))
+            assert all(torch.equal(a, b) for a, b in zip(pruned.network.weights, alone.network.weights, strict=True))
     for before, after in zip(trained.weights, path[1].network.weights, strict=True):
         torch.testing.assert_close(after, before)
 

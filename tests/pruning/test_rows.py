@@ -33,9 +33,9 @@ def jacobian(network: Network, few: Dataset, order: int) -> tuple[Tensor, Tensor
     """Residuals of the Sobolev loss and their derivatives by the weights, by autograd, one row at a time."""
     leaves = tuple(weight.detach().requires_grad_() for weight in network.weights)
     loss = SobolevLoss(order=1) if order else SobolevLoss(order=0)
-    found = residuals(replace(network, weights=leaves), few, loss_weights(few, loss)).T.reshape(-1)
-    rows = [torch.cat([g.reshape(-1) for g in torch.autograd.grad(r, leaves, retain_graph=True)]) for r in found]
-    return found.detach(), torch.stack(rows)
+    errors = residuals(replace(network, weights=leaves), few, loss_weights(few, loss)).T.reshape(-1)
+    rows = [torch.cat([g.reshape(-1) for g in torch.autograd.grad(r, leaves, retain_graph=True)]) for r in errors]
+    return errors.detach(), torch.stack(rows)
 
 
 def test_gauss_newton_rows_are_the_derivatives_of_the_residuals(
@@ -62,8 +62,8 @@ def test_fisher_rows_add_up_to_the_gradient_of_the_loss(
     leaves = tuple(weight.detach().requires_grad_() for weight in network.weights)
     loss = 0.5 * (value(replace(network, weights=leaves), few.x) - few.y).square().mean()
     total = fisher(network, few, generator).combine(torch.ones(6, dtype=torch.float64))
-    for found, expected in zip(total, torch.autograd.grad(loss, leaves), strict=True):
-        torch.testing.assert_close(found, 6.0 * expected)
+    for summed, expected in zip(total, torch.autograd.grad(loss, leaves), strict=True):
+        torch.testing.assert_close(summed, 6.0 * expected)
 
 
 @pytest.mark.parametrize("name", list(ROWS))
@@ -85,9 +85,9 @@ def test_products_agree_with_the_matrix(name: str, network: Network, few: Datase
     rows = ROWS[name](network, few, generator)  # type: ignore[index]
     matrix = whole(rows, network)
     u = torch.randn(len(matrix), generator=generator, dtype=torch.float64)
-    combined = torch.cat([part.reshape(-1) for part in rows.combine(u)])
+    combined = torch.cat([layer.reshape(-1) for layer in rows.combine(u)])
     torch.testing.assert_close(combined, u @ matrix)
-    bound = torch.cat([part.reshape(-1) for part in rows.absolute(u)])
+    bound = torch.cat([layer.reshape(-1) for layer in rows.absolute(u)])
     assert (bound >= u.abs() @ matrix.abs() - 1e-12).all()
 
 

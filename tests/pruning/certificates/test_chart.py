@@ -54,8 +54,8 @@ def test_the_sum_of_two_forms_is_exact(generator: torch.Generator) -> None:
     coordinates = chart(box, weight, bias)
     small = 1e-3 * torch.randn(3, 4, generator=generator, dtype=torch.float64)
     one, other = coordinates.form(weight, bias), coordinates.form(small, bias)
-    found = one + other
-    for a, b, c in zip(one.slope.flatten(), other.slope.flatten(), found.slope.flatten(), strict=True):
+    total = one + other
+    for a, b, c in zip(one.slope.flatten(), other.slope.flatten(), total.slope.flatten(), strict=True):
         assert Fraction(float(a)) + Fraction(float(b)) == Fraction(float(c))
 
 

@@ -31,16 +31,16 @@ def assert_certified(
     dense: Network, pruned: Network, box: Interval, points_in: PointsIn, *, within: float
 ) -> dict[str, Any]:
     """The bounds hold at random points and are at most ``within`` times what is seen there."""
-    found = certify(dense, pruned, box, budget=BUDGET)
+    certificate = certify(dense, pruned, box, budget=BUDGET)
     x = points_in(box, POINTS)
     (value, gradient), (other, other_gradient) = value_and_gradient(dense, x), value_and_gradient(pruned, x)
     gap, gaps = (other - value).abs().max(), (other_gradient - gradient).abs().amax(dim=0)
-    assert gap <= found["value"] <= within * gap
-    assert (gaps <= torch.tensor(found["delta"], dtype=torch.float64)).all()
-    assert gaps.max() <= found["largest_delta"] <= within * gaps.max()
-    assert found["seen"]["value"] <= found["value"]
-    assert json.loads(json.dumps(found, allow_nan=False)) == found
-    return found
+    assert gap <= certificate["value"] <= within * gap
+    assert (gaps <= torch.tensor(certificate["delta"], dtype=torch.float64)).all()
+    assert gaps.max() <= certificate["largest_delta"] <= within * gaps.max()
+    assert certificate["seen"]["value"] <= certificate["value"]
+    assert json.loads(json.dumps(certificate, allow_nan=False)) == certificate
+    return certificate
 
 
 @pytest.mark.parametrize("activation", ["silu", "softplus", "tanh"])
@@ -51,8 +51,8 @@ def test_the_bounds_hold_for_removed_nodes(
     keep = [torch.ones(3, dtype=torch.bool), *(torch.rand(n, generator=generator) > 0.3 for n in (8, 6))]
     smaller, bound = remove(network, enclose(network, interval), keep)
     assert smaller.parameters < network.parameters
-    found = assert_certified(network, smaller, interval, points_in, within=2.0)
-    assert found["value"] < bound
+    certificate = assert_certified(network, smaller, interval, points_in, within=2.0)
+    assert certificate["value"] < bound
 
 
 def test_the_bounds_hold_for_removed_weights(
@@ -84,8 +84,8 @@ def test_networks_of_another_depth_are_certified(
 ) -> None:
     dense = initialise((3, 6, 5, 1), "silu", generator=generator)
     other = initialise((3, 4, 1), "tanh", generator=generator)
-    found = assert_certified(dense, other, interval, points_in, within=2.0)
-    assert found["method"] == "difference of two enclosures"
+    certificate = assert_certified(dense, other, interval, points_in, within=2.0)
+    assert certificate["method"] == "difference of two enclosures"
 
 
 def test_a_small_difference_has_a_small_bound(interval: Interval, generator: torch.Generator) -> None:
@@ -95,16 +95,16 @@ def test_a_small_difference_has_a_small_bound(interval: Interval, generator: tor
     bounds = []
     for size in (1e-3, 1e-6):
         moved = tuple(w + size * shift for w, shift in zip(network.weights, shifts, strict=True))
-        found = certify(network, replace(network, weights=moved), interval, budget=3)
-        bounds.append((found["value"], found["largest_delta"]))
+        certificate = certify(network, replace(network, weights=moved), interval, budget=3)
+        bounds.append((certificate["value"], certificate["largest_delta"]))
     for large, small in zip(*bounds, strict=True):
         assert small == pytest.approx(1e-3 * large, rel=0.05)
 
 
 def test_a_network_is_not_far_from_itself(interval: Interval, generator: torch.Generator) -> None:
     network = initialise((3, 6, 5, 1), "silu", generator=generator)
-    found = certify(network, network, interval, budget=10)
-    assert max(found["value"], found["largest_delta"]) < 1e-12
+    certificate = certify(network, network, interval, budget=10)
+    assert max(certificate["value"], certificate["largest_delta"]) < 1e-12
 
 
 def test_of_a_kink_only_the_value_is_certified(
@@ -113,27 +113,29 @@ def test_of_a_kink_only_the_value_is_certified(
     network = initialise((3, 8, 6, 2), "relu", generator=generator)
     weights = tuple(w * (torch.rand(w.shape, generator=generator) > 0.1) for w in network.weights)
     pruned = replace(network, weights=weights)
-    found = certify(network, pruned, interval, budget=BUDGET)
+    certificate = certify(network, pruned, interval, budget=BUDGET)
     x = points_in(interval, POINTS)
     gap = (outputs(network, x) - outputs(pruned, x)).abs().max()
-    assert gap <= found["value"] <= 2.0 * gap
-    assert found["delta"] is None
-    assert found["largest_delta"] is None
+    assert gap <= certificate["value"] <= 2.0 * gap
+    assert certificate["delta"] is None
+    assert certificate["largest_delta"] is None
 
 
 def test_a_larger_budget_proves_no_less(interval: Interval, generator: torch.Generator) -> None:
     network = initialise((3, 8, 6, 1), "silu", generator=generator)
     weights = tuple(w * (torch.rand(w.shape, generator=generator) > 0.1) for w in network.weights)
-    found = [certify(network, replace(network, weights=weights), interval, budget=b)["value"] for b in (2, 20, 200)]
-    assert found == sorted(found, reverse=True)
+    values = [certify(network, replace(network, weights=weights), interval, budget=b)["value"] for b in (2, 20, 200)]
+    assert values == sorted(values, reverse=True)
 
 
 def test_what_overflows_is_not_claimed(interval: Interval, generator: torch.Generator) -> None:
     network = initialise((3, 4, 4, 1), "silu", generator=generator)
     first, *rest = network.weights
-    found = certify(network, replace(network, weights=(1e300 * first, *(1e10 * w for w in rest))), interval, budget=10)
-    assert found["value"] is None
-    assert found["delta"] is None
+    certificate = certify(
+        network, replace(network, weights=(1e300 * first, *(1e10 * w for w in rest))), interval, budget=10
+    )
+    assert certificate["value"] is None
+    assert certificate["delta"] is None
 
 
 def test_wider_networks_get_fewer_sub_boxes_then_values_only_then_nothing(
@@ -143,11 +145,11 @@ def test_wider_networks_get_fewer_sub_boxes_then_values_only_then_nothing(
     pruned = replace(network, weights=(0.9 * network.weights[0], *network.weights[1:]))
     whole = certify(network, pruned, interval, budget=BUDGET)
     each = 9 * (8 * 106 + 6 * 101 + 100)
-    found = []
+    certificates = []
     for work in (20 * each, each, each // 9 - 1):
         monkeypatch.setattr(jets, "WORK", work)
-        found.append(certify(network, pruned, interval, budget=BUDGET))
-    few, plain, nothing = found
+        certificates.append(certify(network, pruned, interval, budget=BUDGET))
+    few, plain, nothing = certificates
     assert few["sub_boxes"] <= 20 < whole["sub_boxes"]
     assert whole["value"] <= few["value"]
     assert whole["largest_delta"] <= few["largest_delta"]
@@ -166,7 +168,7 @@ def test_wide_networks_are_counted_by_their_matrices(widths: tuple[int, ...]) ->
 def test_what_cannot_be_compared_is_refused(interval: Interval, generator: torch.Generator) -> None:
     network = initialise((3, 4, 2), "silu", generator=generator)
     first, last = network.weights
-    single = tuple(tuple(part.float() for part in parts) for parts in (network.weights, network.biases))
+    single = tuple(tuple(numbers.float() for numbers in parts) for parts in (network.weights, network.biases))
     lower, upper = interval.lower, interval.upper
     cases = [
         (initialise((2, 4, 2), "silu", generator=generator), interval, "widths: .* 3 inputs, got 3 and 2"),

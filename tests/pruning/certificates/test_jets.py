@@ -47,9 +47,9 @@ def test_value_and_derivatives_are_enclosed(
         # The point is anywhere in its sub-box.
         middle = t + radius * (2.0 * torch.rand(t.shape, generator=generator, dtype=torch.float64) - 1.0)
         jet = jets(network, coordinates, direction, Interval(middle - radius, middle + radius))
-        for part, held in zip(jet.orders, values, strict=True):
-            assert (part.lower[:, 0, 0] <= held).all()
-            assert (held <= part.upper[:, 0, 0]).all()
+        for enclosed, held in zip(jet.orders, values, strict=True):
+            assert (enclosed.lower[:, 0, 0] <= held).all()
+            assert (held <= enclosed.upper[:, 0, 0]).all()
 
 
 def test_slopes_hold_the_differences_of_neighbours(network: Network, box: Interval, generator: torch.Generator) -> None:
@@ -65,9 +65,9 @@ def test_slopes_hold_the_differences_of_neighbours(network: Network, box: Interv
             value, gradient, product = hessian_vector(network, x, direction.expand(len(x), 1, -1))
             ends.append((value, gradient @ direction, product[:, 0] @ direction))
         for slope, before, after in zip(jet.slopes, *ends, strict=True):
-            found = (after - before) / (2.0 * step)
-            assert (slope.lower[:, k, 0, 0] - 1e-7 <= found).all()
-            assert (found <= slope.upper[:, k, 0, 0] + 1e-7).all()
+            quotient = (after - before) / (2.0 * step)
+            assert (slope.lower[:, k, 0, 0] - 1e-7 <= quotient).all()
+            assert (quotient <= slope.upper[:, k, 0, 0] + 1e-7).all()
 
 
 def test_the_excess_falls_with_the_square_of_the_width(
@@ -83,9 +83,9 @@ def test_the_excess_falls_with_the_square_of_the_width(
         inside = (centre[:, None] + radius * corners).reshape(-1, centre.shape[1])
         points = jets(network, coordinates, direction, Interval(inside, inside))
         excess = []
-        for part, at in zip(jet.orders, points.orders, strict=True):
+        for enclosed, at in zip(jet.orders, points.orders, strict=True):
             seen = at.lower.reshape(len(centre), -1)
-            width = (part.upper - part.lower).flatten() - (seen.amax(dim=1) - seen.amin(dim=1))
+            width = (enclosed.upper - enclosed.lower).flatten() - (seen.amax(dim=1) - seen.amin(dim=1))
             excess.append(width.mean())
         excesses.append(torch.stack(excess))
     for wide, narrow in pairwise(excesses):

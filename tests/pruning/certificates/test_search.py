@@ -60,23 +60,23 @@ def test_the_budget_is_kept_and_the_cover_holds_the_box(
     budget: int, charts: list[BoxChart], generator: torch.Generator
 ) -> None:
     x = 2.0 * torch.rand(2000, 2, generator=generator, dtype=torch.float64) - 1.0
-    found, cover = best_cover(lambda c: question(c, tolerance=0.2), charts, x[:1], budget=budget, entries=1)
+    best, cover = best_cover(lambda c: question(c, tolerance=0.2), charts, x[:1], budget=budget, entries=1)
     assert cover.tried <= max(budget, len(charts))
-    assert cover.holding(found.coordinates(x), above=-math.inf, quantity=0).all()
+    assert cover.holding(best.coordinates(x), above=-math.inf, quantity=0).all()
 
 
 def test_sub_boxes_decide_where_the_tolerance_is_kept(charts: list[BoxChart], generator: torch.Generator) -> None:
     x = 2.0 * torch.rand(20_000, 2, generator=generator, dtype=torch.float64) - 1.0
-    found, cover = best_cover(lambda c: question(c, tolerance=0.2), charts, x[:1], budget=5000, entries=1)
-    failing = cover.holding(found.coordinates(x), above=0.2, quantity=0)
+    best, cover = best_cover(lambda c: question(c, tolerance=0.2), charts, x[:1], budget=5000, entries=1)
+    failing = cover.holding(best.coordinates(x), above=0.2, quantity=0)
     assert (1.0 - x[~failing].square().sum(dim=1) <= 0.2).all()
     assert failing.double().mean() == pytest.approx(0.8 * math.pi / 4.0, abs=0.02)
 
 
 @pytest.mark.parametrize("number", [0.0, 1e-300, 0.123456, 0.1, 99951.0, 3.0])
 def test_bounds_are_rounded_up(number: float) -> None:
-    found = round_up(number)
-    assert found is not None
-    assert Fraction(found) >= Fraction(number)
-    assert found <= 1.01 * number
+    rounded = round_up(number)
+    assert rounded is not None
+    assert Fraction(rounded) >= Fraction(number)
+    assert rounded <= 1.01 * number
     assert round_up(math.inf) is None

@@ -55,9 +55,9 @@ def proven(network: Network, problem: PricingProblem, **options: Any) -> dict[st
 
 
 def test_a_convex_ramp_is_proven_on_the_whole_box(ramp: Network, problem: PricingProblem) -> None:
-    found = proven(ramp, problem)
-    assert tuple(found) == STATEMENTS
-    for entry in found.values():
+    entries = proven(ramp, problem)
+    assert tuple(entries) == STATEMENTS
+    for entry in entries.values():
         assert entry["proven"]
         assert entry["share"] == 1.0
         assert entry["share_is"] == "whole Box"
@@ -148,7 +148,7 @@ def test_what_the_budget_does_not_reach_is_not_claimed(problem: PricingProblem, 
     few, many = (proven(network, problem, budget=budget) for budget in (2, 400))
     for statement in STATEMENTS:
         assert few[statement]["share"] <= many[statement]["share"]
-    loosest = [max(entry["smallest_tolerance"] for entry in found.values()) for found in (few, many)]
+    loosest = [max(entry["smallest_tolerance"] for entry in entries.values()) for entries in (few, many)]
     assert loosest[0] >= loosest[1]
 
 

@@ -37,17 +37,17 @@ def left_alone(network: Network, evidence: Evidence, progress: Progress) -> Repa
 
 
 def test_every_stage_goes_on_from_the_one_before_and_bounds_add_up(given: Network, evidence: Evidence) -> None:
-    outcome = run(given, PATH, Course(look=lambda _: evidence, cut=halved, repair=left_alone), silent)
-    assert torch.equal(outcome.network.weights[0], given.weights[0] / 8.0)
-    assert outcome.bound == 9.0 + 6.0 + 3.0
-    assert [stage.budget for stage in outcome.stages] == list(PATH)
+    result = run(given, PATH, Course(look=lambda _: evidence, cut=halved, repair=left_alone), silent)
+    assert torch.equal(result.network.weights[0], given.weights[0] / 8.0)
+    assert result.bound == 9.0 + 6.0 + 3.0
+    assert [stage.budget for stage in result.stages] == list(PATH)
 
 
 def test_a_run_that_restarts_is_its_last_stage(given: Network, evidence: Evidence) -> None:
     course = Course(look=lambda _: evidence, cut=halved, repair=left_alone, restarts=True)
-    outcome, alone = run(given, PATH, course, silent), run(given, PATH[-1:], course, silent)
-    assert torch.equal(outcome.network.weights[0], alone.network.weights[0])
-    assert outcome.bound == alone.bound == 3.0
+    result, alone = run(given, PATH, course, silent), run(given, PATH[-1:], course, silent)
+    assert torch.equal(result.network.weights[0], alone.network.weights[0])
+    assert result.bound == alone.bound == 3.0
 
 
 def test_what_was_retrained_or_cut_without_a_bound_has_none(given: Network, evidence: Evidence) -> None:
@@ -79,9 +79,9 @@ def test_each_look_is_at_the_network_of_its_stage_and_only_the_first_cut_is_not_
         assert network is seen[-1]
         return halved(network, budget, evidence, again=again)
 
-    outcome = run(given, PATH, Course(look=look, cut=cut, repair=left_alone), silent)
+    result = run(given, PATH, Course(look=look, cut=cut, repair=left_alone), silent)
     assert seen[0] is given
-    assert seen[1:] == [stage.network for stage in outcome.stages[:-1]]
+    assert seen[1:] == [stage.network for stage in result.stages[:-1]]
     assert again_and_again == [False, True, True]
 
 

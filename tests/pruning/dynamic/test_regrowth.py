@@ -15,14 +15,14 @@ def test_the_total_is_exact_and_no_layer_is_empty(shapes: list[tuple[int, int]],
     for count in (len(room), 5, 12, 40, sum(room) // 3, sum(room) - 1, sum(room)):
         counts = erdos_renyi(shapes, count, dense_output=dense_output)
         assert sum(counts) == count
-        assert all(1 <= part <= most for part, most in zip(counts, room, strict=True))
+        assert all(1 <= share <= most for share, most in zip(counts, room, strict=True))
 
 
 def test_densities_are_those_of_a_random_graph() -> None:
     counts = erdos_renyi(SHAPES, 2500)
-    scale = [part / (out + fan_in) for part, (out, fan_in) in zip(counts, SHAPES, strict=True)]
-    for found, (out, fan_in) in zip(scale, SHAPES, strict=True):
-        assert found == pytest.approx(2500 / sum(sum(shape) for shape in SHAPES), abs=1.0 / (out + fan_in))
+    scale = [share / (out + fan_in) for share, (out, fan_in) in zip(counts, SHAPES, strict=True)]
+    for density, (out, fan_in) in zip(scale, SHAPES, strict=True):
+        assert density == pytest.approx(2500 / sum(sum(shape) for shape in SHAPES), abs=1.0 / (out + fan_in))
 
 
 def test_layers_that_cannot_hold_their_share_are_dense_and_the_others_share_the_rest() -> None:

@@ -48,9 +48,9 @@ def test_every_value_and_derivative_is_enclosed(
         assert (values <= node.upper).all()
     for output in range(2):
         single = replace(network, weights=(*network.weights[:-1], network.weights[-1][output : output + 1]))
-        for found, values in zip(enclosure.adjoints, adjoints(single, hidden), strict=True):
-            assert (found.lower[output] <= values).all()
-            assert (values <= found.upper[output]).all()
+        for enclosed, values in zip(enclosure.adjoints, adjoints(single, hidden), strict=True):
+            assert (enclosed.lower[output] <= values).all()
+            assert (values <= enclosed.upper[output]).all()
 
 
 @both_methods
@@ -63,7 +63,7 @@ def test_a_degenerate_box_gives_the_gradient_and_no_significance(
     for output in range(2):
         (gradient,) = torch.autograd.grad(forward(network, x)[0][0, output], x)
         torch.testing.assert_close(enclosure.adjoints[0].middle[output], gradient[0], rtol=1e-12, atol=1e-12)
-    assert all(float(part.max()) < 1e-12 for part in significance(enclosure))
+    assert all(float(layer.max()) < 1e-12 for layer in significance(enclosure))
 
 
 def test_a_larger_box_has_larger_enclosures(network: Network, wide: Interval) -> None:
@@ -101,10 +101,10 @@ def test_nodes_that_may_be_constants_have_them_in_their_intervals(
     free = enclose(network, wide, method=method)
     constants = [torch.full((width,), torch.nan, dtype=torch.float64) for width in network.widths[:-1]]
     constants[1][2] = free.nodes[1].upper[2]
-    found = enclose(network, wide, method=method, constants=constants)
+    loosened = enclose(network, wide, method=method, constants=constants)
     x = points_in(wide, 20_000)
     h = forward(network, x)[1][0][0].clone()
     h[:, 2] = constants[1][2]
     above = h @ network.weights[1].T + network.biases[1]
-    assert (found.preactivations[1].lower <= above).all()
-    assert (above <= found.preactivations[1].upper).all()
+    assert (loosened.preactivations[1].lower <= above).all()
+    assert (above <= loosened.preactivations[1].upper).all()

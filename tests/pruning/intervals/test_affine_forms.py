@@ -45,12 +45,12 @@ def test_affine_forms_are_never_wider_than_intervals(
 def test_a_network_without_bends_is_enclosed_exactly(box: Interval, generator: torch.Generator) -> None:
     """Every form is linear then, and its bounds are those of the product of all matrices."""
     network = initialise((3, 8, 8, 1), "identity", generator=generator)
-    found = enclose(network, box, method="affine").preactivations[1]
+    enclosed = enclose(network, box, method="affine").preactivations[1]
     weight = network.weights[1] @ network.weights[0]
     center = box.middle @ weight.T + network.weights[1] @ network.biases[0] + network.biases[1]
     radius = (0.5 * box.width) @ weight.abs().T
-    torch.testing.assert_close(found.lower, center - radius, rtol=0.0, atol=ROUNDING)
-    torch.testing.assert_close(found.upper, center + radius, rtol=0.0, atol=ROUNDING)
+    torch.testing.assert_close(enclosed.lower, center - radius, rtol=0.0, atol=ROUNDING)
+    torch.testing.assert_close(enclosed.upper, center + radius, rtol=0.0, atol=ROUNDING)
 
 
 def test_the_excess_falls_with_the_square_of_the_box(points_in: PointsIn, generator: torch.Generator) -> None:
@@ -60,10 +60,10 @@ def test_the_excess_falls_with_the_square_of_the_box(points_in: PointsIn, genera
 
     def excess(half: float) -> float:
         box = Interval(point - half, point + half)
-        found = enclose(network, box, method="affine").preactivations[-1]
+        enclosed = enclose(network, box, method="affine").preactivations[-1]
         x = points_in(box, 20_000, corners=1.0)
         values = _preactivation(network, x)
-        return float((found.width - (values.amax(dim=0) - values.amin(dim=0))).mean())
+        return float((enclosed.width - (values.amax(dim=0) - values.amin(dim=0))).mean())
 
     assert excess(0.01) / excess(0.02) == pytest.approx(0.25, rel=0.1)
 
@@ -84,9 +84,9 @@ def test_a_batch_too_large_for_the_memory_is_enclosed_in_batches(
     directions = torch.eye(3, dtype=torch.float64)
 
     def everything() -> tuple[torch.Tensor, ...]:
-        found = enclose(network, boxes, method=method)
-        scores = gamma_significance(network, found, directions)
-        return (*(each.upper for each in found.adjoints), *found.slack, *scores)
+        enclosure = enclose(network, boxes, method=method)
+        scores = gamma_significance(network, enclosure, directions)
+        return (*(each.upper for each in enclosure.adjoints), *enclosure.slack, *scores)
 
     assert len(adjoint.in_batches(network, boxes, 1)) == 1
     whole = everything()

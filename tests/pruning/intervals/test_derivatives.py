@@ -33,11 +33,11 @@ def test_every_tangent_and_product_is_enclosed(
         bent = along @ network.weights[layer].T
         along = slope[:, None] * bent
         pairs = products(preactivations[layer], first, second)
-        for found, values in (
+        for enclosed, values in (
             (preactivations[layer], bent),
             (nodes[layer + 1], along),
             (pairs, bent[:, first] * bent[:, second]),
         ):
-            assert (found.lower <= values).all()
-            assert (values <= found.upper).all()
+            assert (enclosed.lower <= values).all()
+            assert (values <= enclosed.upper).all()
         assert (pairs.lower[first == second] >= 0.0).all()

@@ -80,8 +80,8 @@ def test_random_removals_change_delta_and_gamma_by_at_most_half_the_sum(
         if fold == "mean":
             values = [v.clamp(h.lower, h.upper) for v, h in zip(means(network, x), hulls, strict=True)]
         keep = [torch.rand(width, generator=generator) < 0.7 for width in network.widths[:-1]]
-        for part in keep:
-            part[0] = True
+        for layer in keep:
+            layer[0] = True
         pruned, _ = remove(network, enclosure, keep, values)
         constants = [value.where(~kept, torch.nan) for value, kept in zip(values, keep, strict=True)]
         loosened = loosen(network, enclosure, keep, values)
@@ -123,10 +123,10 @@ def test_several_outputs_add_up(box: Interval, generator: torch.Generator) -> No
 def test_the_value_is_what_it_was(box: Interval, generator: torch.Generator) -> None:
     network = initialise((3, 6, 5, 1), "silu", generator=generator)
     enclosure = enclose(network, box)
-    for found, expected in zip(
+    for scores, expected in zip(
         SIGNIFICANCE["value"](network, enclosure, DIRECTIONS), significance(enclosure), strict=True
     ):
-        assert torch.equal(found, expected)
+        assert torch.equal(scores, expected)
 
 
 @pytest.mark.parametrize("method", ["interval", "affine"])

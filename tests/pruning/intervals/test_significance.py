@@ -19,8 +19,8 @@ PointsIn = Callable[..., torch.Tensor]
 
 def random_keep(network: Network, share: float, generator: torch.Generator) -> list[torch.Tensor]:
     keep = [torch.rand(width, generator=generator) < share for width in network.widths[:-1]]
-    for part in keep:
-        part[0] = True
+    for layer in keep:
+        layer[0] = True
     return keep
 
 
@@ -28,8 +28,8 @@ def test_a_linear_network_has_significance_width_times_weight(generator: torch.G
     weight = torch.randn(1, 4, generator=generator, dtype=torch.float64)
     network = Network(weights=(weight,), biases=(torch.zeros(1, dtype=torch.float64),), activation="silu")
     width = torch.tensor([1.0, 2.0, 0.0, 4.0], dtype=torch.float64)
-    (found,) = significance(enclose(network, Interval(torch.zeros_like(width), width)))
-    torch.testing.assert_close(found, width * weight[0].abs())
+    (scores,) = significance(enclose(network, Interval(torch.zeros_like(width), width)))
+    torch.testing.assert_close(scores, width * weight[0].abs())
 
 
 def test_the_error_of_one_input_reaches_the_bound(generator: torch.Generator) -> None:
@@ -76,7 +76,7 @@ def test_removing_the_least_significant_nodes_of_a_trained_network_costs_less_th
     everything = [torch.ones(width, dtype=torch.bool) for width in trained.widths[:-1]]
 
     def error(removed: torch.Tensor) -> float:
-        keep = [part.clone() for part in everything]
+        keep = [layer.clone() for layer in everything]
         keep[1][removed] = False
         pruned, _ = remove(trained, enclosure, keep)
         return float((outputs(pruned, dataset.x) - outputs(trained, dataset.x)).square().mean())

@@ -53,10 +53,10 @@ def test_the_coordinate_that_matters_is_halved(generator: torch.Generator) -> No
 
 @pytest.mark.parametrize("method", ["interval", "affine"])
 def test_splitting_never_increases_a_significance(network: Network, box: Interval, method: EnclosureMethod) -> None:
-    found = [significance(enclose(network, box, method=method))]
+    by_count = [significance(enclose(network, box, method=method))]
     for count in (2, 8, 32):
-        found.append(significance(enclose(network, split(network, box, count, method=method), method=method)))
-    for fewer, more in pairwise(found):
+        by_count.append(significance(enclose(network, split(network, box, count, method=method), method=method)))
+    for fewer, more in pairwise(by_count):
         for before, after in zip(fewer, more, strict=True):
             assert (after <= before * (1.0 + 1e-9) + 1e-12).all()
-    assert sum(float(part.sum()) for part in found[-1]) < 0.8 * sum(float(part.sum()) for part in found[0])
+    assert sum(float(layer.sum()) for layer in by_count[-1]) < 0.8 * sum(float(layer.sum()) for layer in by_count[0])

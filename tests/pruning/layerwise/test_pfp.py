@@ -43,7 +43,7 @@ def clocks_of(width: int, generator: torch.Generator) -> Tensor:
 def test_draws_of_layers_are_as_their_sums_of_sensitivities() -> None:
     layers = [scores_of(40, 1), scores_of(90, 2)]
     for accuracy in (1e-3, 0.1, 1.0):
-        ratios = [draws(part, accuracy) / float(part.sum()) for part in layers]
+        ratios = [draws(layer, accuracy) / float(layer.sum()) for layer in layers]
         assert ratios[0] == pytest.approx(ratios[1], rel=0.01)
 
 
@@ -60,8 +60,8 @@ def test_the_expected_number_of_different_nodes() -> None:
     chances = scores_of(12) / scores_of(12).sum()
     generator = torch.Generator().manual_seed(1)
     seen = torch.multinomial(chances.expand(20_000, -1), 7, replacement=True, generator=generator)
-    found = torch.nn.functional.one_hot(seen, 12).any(dim=1).sum(dim=1).double()
-    assert abs(float(found.mean()) - distinct(chances, 7.0)) < 4.0 * float(found.std()) / 20_000**0.5
+    different = torch.nn.functional.one_hot(seen, 12).any(dim=1).sum(dim=1).double()
+    assert abs(float(different.mean()) - distinct(chances, 7.0)) < 4.0 * float(different.std()) / 20_000**0.5
 
 
 @pytest.mark.parametrize("choice", CHOICES)
@@ -91,8 +91,8 @@ def test_nodes_come_up_as_in_draws_with_replacement() -> None:
     for out in range(3):
         i, j = (k for k in range(3) if k != out)
         want = float(p[i] * p[j] / (1 - p[i]) + p[j] * p[i] / (1 - p[j]))
-        found = float((~kept[:, out]).double().mean())
-        assert abs(found - want) < 4.0 * (want * (1 - want) / 5000) ** 0.5
+        share = float((~kept[:, out]).double().mean())
+        assert abs(share - want) < 4.0 * (want * (1 - want) / 5000) ** 0.5
 
 
 def test_rescaled_columns_leave_a_network_unbiased_below_its_last_layer() -> None:
@@ -112,7 +112,7 @@ def test_rescaled_columns_leave_a_network_unbiased_below_its_last_layer() -> Non
 
 def test_factors_of_one_and_zero_are_removal_with_folding(trained: Network, interval: Interval) -> None:
     middles = tuple(node.middle for node in enclose(trained, interval).nodes)
-    factors = tuple((torch.arange(len(part)) % 3 > 0).double() for part in middles)
+    factors = tuple((torch.arange(len(layer)) % 3 > 0).double() for layer in middles)
     smaller = rescale(trained, (torch.ones(3, dtype=torch.float64), *factors[1:]), middles)
     assert smaller.widths == (3, *(int(factor.sum()) for factor in factors[1:]), 1)
     carried = trained.biases[1] + trained.weights[1][:, factors[1] == 0] @ middles[1][factors[1] == 0]

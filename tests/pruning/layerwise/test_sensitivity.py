@@ -14,65 +14,65 @@ def layer(out: int = 6, width: int = 9, samples: int = 40) -> tuple[torch.Tensor
 
 def shares(weight: torch.Tensor, nodes: torch.Tensor) -> torch.Tensor:
     """g of one sample of one sign, entry by entry. Shape: out in, in -> out in."""
-    found = torch.zeros_like(weight)
+    total = torch.zeros_like(weight)
     for i, row in enumerate(weight):
         for sign in (1.0, -1.0):
             terms = (sign * row).clamp(min=0.0) * nodes
             if terms.sum() > 0:
-                found[i] += terms / terms.sum()
-    return found
+                total[i] += terms / terms.sum()
+    return total
 
 
 def test_it_is_the_largest_share_over_samples_and_signs() -> None:
     weight, nodes = layer()
     parts = [*nodes.clamp(min=0.0), *(-nodes).clamp(min=0.0)]
-    want = torch.stack([shares(weight, part) for part in parts]).amax(dim=0)
+    want = torch.stack([shares(weight, signed) for signed in parts]).amax(dim=0)
     torch.testing.assert_close(sensitivity(weight, nodes), want, rtol=1e-12, atol=0.0)
 
 
 def test_one_sample_gives_its_shares() -> None:
     weight, nodes = layer()
     nodes = nodes[:1].abs()
-    found = sensitivity(weight, nodes)
-    torch.testing.assert_close(found, shares(weight, nodes[0]))
-    for part in (weight > 0, weight < 0):
-        torch.testing.assert_close((found * part).sum(dim=1), part.any(dim=1).double())
+    scores = sensitivity(weight, nodes)
+    torch.testing.assert_close(scores, shares(weight, nodes[0]))
+    for sign in (weight > 0, weight < 0):
+        torch.testing.assert_close((scores * sign).sum(dim=1), sign.any(dim=1).double())
 
 
 def test_rows_of_one_sign_add_up_to_between_one_and_their_number_of_weights() -> None:
     weight, nodes = layer()
-    found = sensitivity(weight, nodes)
-    assert ((found >= 0) & (found <= 1)).all()
-    for part in (weight > 0, weight < 0):
-        total, count = (found * part).sum(dim=1), part.sum(dim=1)
+    scores = sensitivity(weight, nodes)
+    assert ((scores >= 0) & (scores <= 1)).all()
+    for sign in (weight > 0, weight < 0):
+        total, count = (scores * sign).sum(dim=1), sign.sum(dim=1)
         assert (total[count > 0] >= 1.0 - 1e-12).all()
         assert (total <= torch.minimum(count, torch.tensor(2 * len(nodes)))).all()
 
 
 def test_nodes_permute_and_scales_cancel() -> None:
     weight, nodes = layer()
-    found = sensitivity(weight, nodes)
+    scores = sensitivity(weight, nodes)
     order = torch.randperm(weight.shape[1], generator=torch.Generator().manual_seed(1))
-    torch.testing.assert_close(sensitivity(weight[:, order], nodes[:, order]), found[:, order])
+    torch.testing.assert_close(sensitivity(weight[:, order], nodes[:, order]), scores[:, order])
     for scale in (1e-9, 3.0, 1e9):
-        torch.testing.assert_close(sensitivity(scale * weight, nodes), found)
-        torch.testing.assert_close(sensitivity(weight, scale * nodes), found)
+        torch.testing.assert_close(sensitivity(scale * weight, nodes), scores)
+        torch.testing.assert_close(sensitivity(weight, scale * nodes), scores)
 
 
 def test_chunks_of_samples_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     weight, nodes = layer()
-    found = sensitivity(weight, nodes)
+    scores = sensitivity(weight, nodes)
     monkeypatch.setattr("pruning.layerwise.sensitivity.ENTRIES", 3 * weight.numel())
-    assert torch.equal(sensitivity(weight, nodes), found)
+    assert torch.equal(sensitivity(weight, nodes), scores)
 
 
 def test_what_is_zero_has_none() -> None:
     weight, nodes = layer()
     weight[2], weight[0, 1], nodes[:, 4] = 0.0, 0.0, 0.0
-    found = sensitivity(weight, nodes)
-    assert not found[2].any()
-    assert found[0, 1] == 0.0
-    assert not found[:, 4].any()
+    scores = sensitivity(weight, nodes)
+    assert not scores[2].any()
+    assert scores[0, 1] == 0.0
+    assert not scores[:, 4].any()
     assert not sensitivity(weight, torch.zeros_like(nodes)).any()
 
 

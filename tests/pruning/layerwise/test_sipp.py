@@ -55,10 +55,10 @@ def test_the_sums_of_a_sparse_layer_are_unbiased_and_its_rows_take_turns(generat
         factors = positive + negative
         kept.append(factors != 0)
         sums.append((weight * factors) @ nodes[0])
-    found, places = torch.stack(sums), torch.stack(kept)
+    outcomes, places = torch.stack(sums), torch.stack(kept)
     assert float(places.double().mean()) < 0.05
-    error = found.mean(dim=0) - weight @ nodes[0]
-    assert (error.abs() < 4.0 * found.std(dim=0) / len(found) ** 0.5).all()
+    error = outcomes.mean(dim=0) - weight @ nodes[0]
+    assert (error.abs() < 4.0 * outcomes.std(dim=0) / len(outcomes) ** 0.5).all()
     assert places.any(dim=0).all()
 
 
@@ -121,8 +121,8 @@ def test_the_hybrid_leaves_chance_out_where_its_bound_is_worse() -> None:
         kept = torch.zeros_like(scores, dtype=torch.bool)
         kept[0, scores[0].argsort(descending=True)[:draws]] = True
         sure = kept_error(scores, kept) <= random_error(torch.tensor([float(draws)]), needed(scores.sum(dim=1)))
-        found = many(scores, 1, draws, hybrid=True)
-        assert torch.equal(found, kept.double() if sure else many(scores, 1, draws))
+        factors = many(scores, 1, draws, hybrid=True)
+        assert torch.equal(factors, kept.double() if sure else many(scores, 1, draws))
 
 
 @pytest.mark.parametrize("hybrid", [False, True])

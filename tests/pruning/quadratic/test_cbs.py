@@ -94,6 +94,6 @@ def test_trials_keep_the_count_and_beat_magnitude_or_are_it(
     effects = problem.matrix * problem.anchor
     support = randomised(problem, effects, 11, generator)
     assert support.sum() == 11
-    assert all(part.any() for part in torch.split(support, problem.sizes))
+    assert all(layer.any() for layer in torch.split(support, problem.sizes))
     magnitude = problem.keep(problem.anchor.abs(), 11)
     assert objective(problem, ~support) <= objective(problem, ~magnitude)

@@ -81,12 +81,12 @@ def test_repeating_a_sparsity_does_not_raise_the_loss_of_a_quadratic(line: Netwo
 @pytest.mark.parametrize("block", [1, 3, 100])
 def test_blocks_meet_the_count_and_the_whole_is_best(block: int, line: Network, regression: Dataset) -> None:
     spec = PruningSpec(method="chita", sparsity=0.5, samples=60, ridge=0.0, block=block)
-    found = prune(line, regression, spec, generator=seeded()).network
+    blockwise = prune(line, regression, spec, generator=seeded()).network
     whole = prune(
         line, regression, PruningSpec(method="chita", sparsity=0.5, samples=60, ridge=0.0), generator=seeded()
     )
-    assert torch.count_nonzero(found.weights[0]) == 6
-    assert loss(found, regression) >= loss(whole.network, regression) * (1.0 - 1e-9)
+    assert torch.count_nonzero(blockwise.weights[0]) == 6
+    assert loss(blockwise, regression) >= loss(whole.network, regression) * (1.0 - 1e-9)
 
 
 @pytest.fixture
@@ -105,11 +105,11 @@ def test_rows_of_classes_with_their_residuals_give_the_gradient(classifier: tupl
     draws = 400
     for seed in range(draws):
         rows = class_rows(network, data, seeded(seed))
-        for total, part in zip(mean, rows.combine(rows.residual), strict=True):
-            total += part / draws
+        for total, gradient in zip(mean, rows.combine(rows.residual), strict=True):
+            total += gradient / draws
     exact = fisher(network, data, seeded())
-    for found, wanted in zip(mean, exact.combine(torch.ones(len(data), dtype=torch.float64)), strict=True):
-        assert (found - wanted).norm() < 0.1 * wanted.norm()
+    for averaged, wanted in zip(mean, exact.combine(torch.ones(len(data), dtype=torch.float64)), strict=True):
+        assert (averaged - wanted).norm() < 0.1 * wanted.norm()
 
 
 @pytest.mark.parametrize("stages", [1, 3])

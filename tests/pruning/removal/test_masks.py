@@ -31,15 +31,15 @@ def test_selections_are_nested_exact_and_never_empty_a_layer(seed: int) -> None:
         torch.randint(0, 2, shape, generator=generator).double() + 5.0 * i for i, shape in enumerate([(3, 4), (6,)])
     ]
     alive = [torch.rand(score.shape, generator=generator) < 0.8 for score in scores]
-    living = int(sum(part.sum() for part in alive))
-    groups = sum(bool(part.any()) for part in alive)
+    living = int(sum(group.sum() for group in alive))
+    groups = sum(bool(group.any()) for group in alive)
     larger = select(scores, alive, living)
     for count in range(living, groups - 1, -1):
         chosen = select(scores, alive, count)
-        assert sum(int(part.sum()) for part in chosen) == count
-        for part, lives, outer in zip(chosen, alive, larger, strict=True):
-            assert part.any() == lives.any()
-            assert not (part & ~(lives & outer)).any()
+        assert sum(int(group.sum()) for group in chosen) == count
+        for group, lives, outer in zip(chosen, alive, larger, strict=True):
+            assert group.any() == lives.any()
+            assert not (group & ~(lives & outer)).any()
         larger = chosen
 
 

@@ -69,7 +69,7 @@ def test_each_target_has_the_same_say(trained: Network, evidence: Evidence) -> N
 
     alone = [score("value"), score("delta"), score("gamma")]
     for scores in alone:
-        assert sum(float(part.sum()) for part in scores) == pytest.approx(1.0)
+        assert sum(float(layer.sum()) for layer in scores) == pytest.approx(1.0)
     for together, *parts in zip(score("value", "delta", "gamma"), *alone, strict=True):
         torch.testing.assert_close(together, parts[0] + parts[1] + parts[2])
 

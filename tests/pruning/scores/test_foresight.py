@@ -99,7 +99,7 @@ def test_snip_sees_deltas_where_the_loss_does(dataset: Dataset, network: Network
     share = loss_weights(given.dataset, SobolevLoss(order=1))
     expected = gradient_of(network, lambda n: residuals(n, given.dataset, share).square().sum(dim=1).mean())
     scores = snip(network, given)
-    assert_same(scores, tuple(part.abs() for part in expected))
+    assert_same(scores, tuple(layer.abs() for layer in expected))
     assert not torch.allclose(scores[1], values[1], rtol=0.1)
 
 
@@ -110,14 +110,14 @@ def test_the_loss_is_that_of_fine_tuning_if_there_is_one(
     given = evidence_of(dataset, fine_tuning=tuning)
     share = loss_weights(given.dataset, tuning.loss)
     expected = gradient_of(network, lambda n: residuals(n, given.dataset, share).square().sum(dim=1).mean())
-    assert_same(snip(network, given), tuple(part.abs() for part in expected))
+    assert_same(snip(network, given), tuple(layer.abs() for layer in expected))
 
 
 def test_classes_have_the_cross_entropy(classes: Evidence, generator: torch.Generator) -> None:
     network = initialise((3, 6, 3), "relu", generator=generator)
     data = classes.dataset
     expected = gradient_of(network, lambda n: torch.nn.functional.cross_entropy(outputs(n, data.x), data.y))
-    assert_same(snip(network, classes), tuple(part.abs() for part in expected))
+    assert_same(snip(network, classes), tuple(layer.abs() for layer in expected))
 
 
 def squared_gradient(network: Network, evidence: Evidence, temperature: float) -> float:

@@ -49,22 +49,22 @@ def test_the_trace_is_that_of_the_neural_tangent_kernel(generator: torch.Generat
     pruned = masked(network, masks)
     jacobian = torch.func.jacrev(lambda theta: outputs(unflatten(pruned, theta), x))(flatten(pruned))
     parts = [unflatten(pruned, row).weights for row in jacobian.reshape(-1, jacobian.shape[-1])]
-    expected = sum(float((m * part).square().sum()) for row in parts for m, part in zip(masks, row, strict=True))
+    expected = sum(float((m * block).square().sum()) for row in parts for m, block in zip(masks, row, strict=True))
     assert float(trace(network, masks, x, generator)) == pytest.approx(expected, rel=1e-12)
 
 
 def test_a_linear_model_is_scored_by_its_inputs_alone(generator: torch.Generator) -> None:
     # f = W x: the trace is sum x_j^2 m_j^2 whatever W is.
     x = torch.randn(50, 4, generator=generator, dtype=torch.float64)
-    found = []
+    gradients = []
     for scale in (1.0, 30.0):
         network = initialise((4, 1), "tanh", generator=generator)
         network = replace(network, weights=(scale * network.weights[0],))
         masks = ones(network)
         (gradient,) = torch.autograd.grad(trace(network, masks, x, generator), masks)
-        found.append(gradient)
+        gradients.append(gradient)
         torch.testing.assert_close(gradient[0], 2.0 * x.square().sum(dim=0))
-    torch.testing.assert_close(found[0], found[1])
+    torch.testing.assert_close(gradients[0], gradients[1])
 
 
 def test_a_linear_model_has_equal_scores(evidence: Evidence, generator: torch.Generator) -> None:
@@ -133,8 +133,8 @@ def test_new_weights_keep_the_size_of_derivatives(generator: torch.Generator) ->
     network = drawn(initialise((7, *[256] * 6, 1), "relu", generator=generator), generator)
     x = torch.randn(200, 7, generator=generator, dtype=torch.float64)
     masks = ones(network)
-    shares = [part.sum() for part in torch.autograd.grad(trace(network, masks, x, generator), masks)]
-    # Every layer's part of the trace is the squared length of its inputs times that of its derivatives.
+    shares = [layer.sum() for layer in torch.autograd.grad(trace(network, masks, x, generator), masks)]
+    # Every layer's share of the trace is the squared length of its inputs times that of its derivatives.
     assert max(shares[1:]) < 4.0 * min(shares[1:])
 
 

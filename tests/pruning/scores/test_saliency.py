@@ -50,7 +50,7 @@ def test_salience_cancels_over_samples_and_its_per_sample_variant_does_not(
     means, absolutes = saliency.salience(network, evidence), saliency.salience_per_sample(network, evidence)
     assert all((mean <= absolute + 1e-15).all() for mean, absolute in zip(means, absolutes, strict=True))
     # At a trained optimum the mean gradient is close to 0.
-    assert sum(float(part.sum()) for part in means) < 0.2 * sum(float(part.sum()) for part in absolutes)
+    assert sum(float(layer.sum()) for layer in means) < 0.2 * sum(float(layer.sum()) for layer in absolutes)
 
 
 def test_optimal_brain_damage_is_exact_where_weights_do_not_interact(
@@ -97,7 +97,7 @@ def test_layerwise_and_global_magnitude_agree_on_one_layer(evidence: Evidence, g
 
 def test_node_magnitude_orders_each_layer_by_its_row_norms(evidence: Evidence, trained: Network) -> None:
     scores = saliency.node_magnitude(trained, evidence, enclose(trained, evidence.box))
-    assert [len(part) for part in scores] == [3, 10, 8]
+    assert [len(layer) for layer in scores] == [3, 10, 8]
     norms = to_normalised(trained, evidence.standardisation).weights[1].norm(dim=1)
     assert torch.equal(scores[2].argsort(), norms.argsort())
-    assert [float(part.max()) for part in scores] == [0.0, 0.0, 0.0]
+    assert [float(layer.max()) for layer in scores] == [0.0, 0.0, 0.0]

@@ -61,8 +61,8 @@ def test_the_excess_is_the_difference_by_network() -> None:
 
 
 def test_the_slope_of_a_line_through_the_origin_is_exact_and_certain() -> None:
-    found = excess_slope(RATIOS, [0.7 * ratio for ratio in RATIOS], generator=np.random.default_rng(0))
-    np.testing.assert_allclose([found.slope, found.low, found.high], 0.7)
+    fitted = excess_slope(RATIOS, [0.7 * ratio for ratio in RATIOS], generator=np.random.default_rng(0))
+    np.testing.assert_allclose([fitted.slope, fitted.low, fitted.high], 0.7)
 
 
 def test_the_slope_is_the_least_squares_one_and_the_seed_decides_its_interval() -> None:
@@ -83,10 +83,10 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
     r = np.tile(RATIOS, 6)
     covered = 0
     for _ in range(100):
-        found = excess_slope(
+        fitted = excess_slope(
             r.tolist(), (0.3 * r + generator.normal(scale=0.1, size=len(r))).tolist(), generator=generator
         )
-        covered += found.low <= 0.3 <= found.high
+        covered += fitted.low <= 0.3 <= fitted.high
     assert covered >= 85
 
 

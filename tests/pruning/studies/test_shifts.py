@@ -48,10 +48,10 @@ def shifted(shift: Shift, uniforms: Array, noise: Array) -> tuple[Domain, Domain
 
 
 def test_the_first_domain_is_the_nominal_one_and_names_differ(uniforms: Array, noise: Array) -> None:
-    found = domains(PROBLEM, DEFAULT_SHIFTS, uniforms=uniforms, noise=noise)
-    assert found[0].name == "nominal"
-    assert len({domain.name for domain in found}) == len(DEFAULT_SHIFTS) + 1
-    np.testing.assert_array_equal(found[0].shown, PROBLEM.box.from_uniforms(uniforms))
+    places = domains(PROBLEM, DEFAULT_SHIFTS, uniforms=uniforms, noise=noise)
+    assert places[0].name == "nominal"
+    assert len({domain.name for domain in places}) == len(DEFAULT_SHIFTS) + 1
+    np.testing.assert_array_equal(places[0].shown, PROBLEM.box.from_uniforms(uniforms))
 
 
 def test_noise_moves_what_is_shown_by_its_level_and_not_the_question(uniforms: Array, noise: Array) -> None:
@@ -83,11 +83,11 @@ def test_even_a_perfect_surrogate_has_the_error_that_noise_induces(uniforms: Arr
 def test_parts_of_the_box_are_where_they_say(
     shift: Shift, low: float, high: float, uniforms: Array, noise: Array
 ) -> None:
-    _, part = shifted(shift, uniforms, noise)
-    place = (part.shown - PROBLEM.box.lower) / WIDTH
+    _, inside = shifted(shift, uniforms, noise)
+    place = (inside.shown - PROBLEM.box.lower) / WIDTH
     assert low <= place.min() < low + 0.05
     assert high - 0.05 < place.max() <= high
-    np.testing.assert_array_equal(part.shown, part.asked)
+    np.testing.assert_array_equal(inside.shown, inside.asked)
 
 
 def test_edges_have_one_coordinate_on_a_face(uniforms: Array, noise: Array) -> None:
