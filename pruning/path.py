@@ -9,6 +9,7 @@ import msgspec
 import torch
 
 from pricing.domain import Box
+from pricing.specs.base import dump, load
 from pruning.driver.budget import budgets
 from pruning.driver.cuts import sound
 from pruning.driver.retraining import retrain
@@ -41,6 +42,7 @@ def prune_path(
     generator gives the first.
 
     Raises:
+        InvalidSpec: a name or type of the specification is unknown.
         PruningError: stages or fine-tuning are asked for, or box or dataset do not fit.
         ImpossibleSparsity: a sparsity leaves no network; raised before any work.
     """
@@ -49,6 +51,7 @@ def prune_path(
             f"a path takes one stage and no fine-tuning, got stages = {spec.stages} and "
             f"{'no ' if spec.fine_tuning is None else ''}fine_tuning; call prune for each sparsity"
         )
+    spec = load(PruningSpec, dump(spec))
     specs = [msgspec.structs.replace(spec, sparsity=sparsity, parameters=None) for sparsity in sparsities]
     given = own(network).to(torch.float64)
     wanted = [budgets(given, each)[-1] for each in specs]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from pricing.errors import InvalidSpec
 from pruning.driver.sequential import to_sequential
 from pruning.errors import ImpossibleSparsity, PruningError
 from pruning.path import prune_path
@@ -58,3 +59,27 @@ def test_what_a_path_cannot_do_is_refused(trained: Network, dataset: Dataset) ->
         )
     with pytest.raises(ImpossibleSparsity):
         prune_path(trained, dataset, PruningSpec(method="chita", sparsity=0.5), (0.5, 0.9999), generator=seeded())
+
+
+@pytest.mark.parametrize("method", ["chita", "magnitude"])
+def test_a_path_goes_back_to_other_weights_where_the_specification_does(
+    method: MethodName, trained: Network, dataset: Dataset
+) -> None:
+    cascade, drawn = (
+        prune_path(
+            trained,
+            dataset,
+            PruningSpec(method=method, sparsity=0.5, retraining=retraining),
+            (0.5,),
+            generator=seeded(),
+        )[0]
+        for retraining in ("cascade", "random")
+    )
+    assert all(torch.equal(a, b) for a, b in zip(cascade.masks, drawn.masks, strict=True))
+    assert not any(torch.equal(a, b) for a, b in zip(cascade.network.weights, drawn.network.weights, strict=True))
+
+
+def test_a_name_that_python_let_through_is_refused(trained: Network, dataset: Dataset) -> None:
+    spec = PruningSpec(method="guess", sparsity=0.5)  # type: ignore[arg-type]
+    with pytest.raises(InvalidSpec, match="'guess'; choose one of"):
+        prune_path(trained, dataset, spec, SPARSITIES, generator=seeded())
