@@ -106,7 +106,7 @@ def at_events(process: BlackScholes, name: str, active: Tensor, order: Tensor) -
     """A dividends' field by event, 0 for dates. Shape: active batch-or-1 1 dividend -> batch-or-1 1 event asset."""
     table = torch.zeros(*order.shape, process.assets, dtype=torch.float64)
     for j, dividend in enumerate(process.dividends):
-        table[:, :, j, dividend.asset] = getattr(dividend, name) * active[:, :, j]
+        table[:, :, j, dividend.asset] = getattr(dividend, name) * active[:, :, j].to(table.dtype)
     return torch.take_along_dim(table, order[..., None], dim=2)
 
 

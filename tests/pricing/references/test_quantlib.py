@@ -20,7 +20,7 @@ from pricing.specs.base import load
 from pricing.specs.european import BestOf, Call, Digital, Put, WorstOf
 from pricing.specs.payoff import Asian, Barrier, Bermudan
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import Bachelier, BlackScholes, Heston, LocalVolatility
+from pricing.specs.process import Bachelier, BlackScholes, Heston, LocalVolatility, Merton
 from pricing.specs.schedule import Dividend
 from pricing.types import Array
 
@@ -252,6 +252,18 @@ def local_volatility(problem: PricingProblem, spots: Array) -> Numbers:
     return greeks(QuantLib.VanillaOption(vanilla(problem.payoff), exercise(problem)), engine)
 
 
+def jumps(problem: PricingProblem, spots: Array) -> Numbers:
+    """The model of Bates (1996), whose variance here stands still: Merton's diffusion and its jumps."""
+    process = problem.process
+    assert isinstance(process, Merton)
+    dividends, rates = carries(problem)
+    still = process.volatilities[0] ** 2
+    numbers = (process.jump_intensities[0], process.jump_means[0], process.jump_deviations[0])
+    flowing = QuantLib.BatesProcess(rates, dividends, quote(float(spots[0])), still, 1.0, still, 1e-4, 0.0, *numbers)
+    option = QuantLib.VanillaOption(vanilla(problem.payoff), exercise(problem))
+    return value(option, QuantLib.BatesEngine(QuantLib.BatesModel(flowing), 1e-12, 100_000))
+
+
 # The engine of every example, and how far value, delta and gamma may be off, in units of the largest spot and its
 # inverse: what the engine's grid or its points leave, measured, times two to five.
 ORACLES: dict[str, tuple[Callable[[PricingProblem, Array], Numbers], Numbers]] = {
@@ -270,6 +282,7 @@ ORACLES: dict[str, tuple[Callable[[PricingProblem, Array], Numbers], Numbers]] =
     "heston_call": (heston, (1e-5, 1e-4, 2e-3)),
     "least_squares_basket_7": (bachelier, (1e-14,)),
     "local_volatility_call": (local_volatility, (5e-5, 5e-4, 2e-3)),
+    "merton_call": (jumps, (1e-8,)),
     "polynomial_basket_7": (bachelier, (1e-14,)),
     "spread": (basket, (1e-13,)),
     "term_structure_call": (european, (1e-14, 1e-13, 1e-12)),
@@ -277,6 +290,7 @@ ORACLES: dict[str, tuple[Callable[[PricingProblem, Array], Numbers], Numbers]] =
 }
 NO_ENGINE = {
     "autocall_5": "QuantLib has no engine of such notes; plain simulations in test_quadrature and test_autocall",
+    "forward_start": "QuantLib's engine of forward starts is lognormal; Gaussian by hand in test_forward_start",
     "bermudan_max_call_5": "QuantLib's rule on five assets misses 1 %; two assets by finite differences below",
     "heston_basket": "QuantLib's Heston engines have one asset, and its baskets assets without another factor",
 }
