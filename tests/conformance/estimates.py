@@ -29,6 +29,7 @@ from pricing.specs.draws import Draws
 from pricing.specs.estimator import (
     Automatic,
     Bridge,
+    Conditional,
     Estimator,
     Frozen,
     LikelihoodRatio,
@@ -57,10 +58,12 @@ REACH, SHARE, LEAST = 40.0, 0.02, 0.005
 LOADING, LOADED = 0.6, 3
 # Where labels are made: beside the middle of the Box, off the kinks of the instances.
 PLACE, BESIDE = 0.47, 0.05
-# Paths and step of the differences, and how far they may be off as shares: kernels and integrated directions are held
-# constant in derivatives and follow the point in differences.
-PATHS, STEP, GRADIENT, CURVATURE = 64, 1e-4, 0.01, 0.03
-SMOOTHED = 0.3
+# Paths and step of the differences, and how far they may be off as shares: an integrated direction is held constant in
+# derivatives and follows the point in differences, and so does the width of a kernel, which curvature feels most.
+PATHS, STEP, GRADIENT, CURVATURE, HELD = 64, 1e-4, 0.01, 0.03, 0.3
+# A segment through the place in moves of `scales`, its points, and how far integrals of first and second derivatives
+# may be off as shares.
+REACHED, POINTS, MISSED, BENT = 1.0, 17, 0.03, 0.2
 # Labels are compared within so many of the errors of 16 path sets, which are as rare as 5 of known ones, plus a share
 # of the size for rounding and for every bias that nothing states: time steps, bridges, the exercise rule.
 DRAWN, SETS, ERRORS, FLOOR, UNSTATED = 256, 16, 8.0, 1e-3, 0.04
@@ -197,13 +200,14 @@ def check_choice(asked: PricingProblem, estimators: tuple[Estimator, ...]) -> No
 
 
 def check_derivatives(asked: PricingProblem, estimator: Estimator, order: Order) -> None:
-    """Labels are finite, their gradients and curvatures are the central differences on the same normals.
+    """Labels are finite, and the derivatives of each other on the same normals, by differences and along a segment.
 
     What backward passes keep is no more than half of what the process plans for.
     """
     x, moves = place(asked), scales(asked)
     direction = moves * torch.from_numpy(np.random.default_rng(3).standard_normal(len(moves)))
-    rows = torch.cat([x, x + STEP * direction, x - STEP * direction])
+    shares = torch.cat([torch.linspace(-REACHED, REACHED, POINTS), torch.tensor([-STEP, STEP])]).double()
+    rows = x + shares[:, None] * direction
     simulation = prepare(asked, rows, labels_of(estimator, order), seed=1)
     drawn = path_sets(Draws(), PATHS, simulation.contribution.dimension, generator=stream("paths", seed=1))
     mean = partial(expectation, simulation, normals=torch.from_numpy(drawn(len(rows))))
@@ -212,16 +216,34 @@ def check_derivatives(asked: PricingProblem, estimator: Estimator, order: Order)
     assert all(bool(torch.isfinite(part).all()) for part in parts), "labels are not finite"
     if order == 0 or isinstance(estimator, LikelihoodRatio):  # which differentiates the density instead of the path
         return
-    value, gradient = parts[:2]
-    difference = (value[1] - value[2]) / (2.0 * STEP)
-    size = (gradient[0] * direction).norm()
-    assert (gradient[0] @ direction - difference).abs() <= GRADIENT * size, (
-        f"the gradient along a direction is {float(gradient[0] @ direction):.6g}, differences {float(difference):.6g}"
-    )
+    slope = (parts[1] * direction).sum(dim=1)
+    check_differences(parts[0][:, None], slope[:, None], share=GRADIENT, size=(parts[1] * direction).norm(dim=1))
     if order == 2:
-        bend, measured = parts[2][0, 0] * moves, (gradient[1] - gradient[2]) / (2.0 * STEP) * moves
-        share = SMOOTHED if isinstance(estimator, Smoothed) else CURVATURE
-        assert (bend - measured).norm() <= share * bend.norm(), f"curvature is {bend}, differences {measured}"
+        share = HELD if isinstance(estimator, Smoothed) else CURVATURE
+        bend = parts[2][:, 0] * moves
+        check_differences(parts[1] * moves, bend, share=share, size=bend.norm(dim=1))
+    # Kernels and exercise boundaries are held, and follow the point along the segment; the last normal smooths little.
+    if not isinstance(estimator, Smoothed | Frozen) and estimator != Conditional(normal="last"):
+        check_segment(parts[0][:, None], slope[:, None], share=MISSED, size=(parts[1] * direction).norm(dim=1))
+        if order == 2:
+            check_segment(parts[1] * moves, bend, share=BENT, size=bend.norm(dim=1))
+
+
+def check_differences(values: Tensor, slopes: Tensor, *, share: float, size: Tensor) -> None:
+    """The last two rows differ by the slope in the middle of the others, up to a share of its size."""
+    measured, middle = (values[-1] - values[-2]) / (2.0 * STEP), POINTS // 2
+    assert (slopes[middle] - measured).norm() <= share * size[middle], (
+        f"a derivative along a direction is {slopes[middle].tolist()}, differences {measured.tolist()}"
+    )
+
+
+def check_segment(values: Tensor, slopes: Tensor, *, share: float, size: Tensor) -> None:
+    """The ends of the segment differ by the integral of the slope, which misses no jump of what is differentiated."""
+    step = 2.0 * REACHED / (POINTS - 1)
+    climbed, integral = values[POINTS - 1] - values[0], torch.trapezoid(slopes[:POINTS], dx=step, dim=0)
+    assert (integral - climbed).norm() <= share * torch.trapezoid(size[:POINTS], dx=step), (
+        f"along a segment a derivative integrates to {integral.tolist()}, and the ends differ by {climbed.tolist()}"
+    )
 
 
 def with_memory(simulation: Simulation, run: Callable[[], tuple[Tensor, ...]], *, rows: int) -> tuple[Tensor, ...]:

@@ -7,7 +7,9 @@ the estimators.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial, reduce
 from operator import attrgetter
 
 import torch
@@ -24,8 +26,9 @@ LEVEL, SPREAD, RATE = 100.0, 0.25, 0.05
 PATHS = 256
 # Factors of levels that are scaled, two of them exact in floating point.
 FACTORS = (0.5, 1.37, 2.0)
-# Scans of one level that look for jumps: paths, cells, halvings of a cell, least jump as a share of the largest cash.
-SCANNED, CELLS, HALVINGS, LEAST_JUMP = 32, 64, 30, 1e-6
+# Scans of one level that look for jumps: paths, cells, halvings of a cell, least jump as a share of the largest cash,
+# and least kink as one of the largest slope, where every event is as wide as a share of its own size.
+SCANNED, CELLS, HALVINGS, LEAST_JUMP, LEAST_KINK, WIDTH = 16, 64, 30, 1e-6, 1e-5, 0.2
 ROUNDING = 1e-9
 
 
@@ -177,34 +180,76 @@ def check_jumps(payoff: Payoff) -> None:
     levels = walks(payoff).requires_grad_()
     still = not bool((slopes(pays(payoff, levels), levels) != 0.0).any())
     assert still == facts.flat, f"flat = {facts.flat}, but cash {'never' if still else 'also'} moves between its jumps"
-    size = float(pays(payoff, walks(payoff)).abs().max())
-    steepest = max(
-        largest_jump(payoff, date=date, asset=asset)
-        for date in range(len(facts.dates))
-        for asset in range(payoff.assets)
-    )
-    jumps = steepest > LEAST_JUMP * size
+    steepest = largest_jump(payoff, partial(pays, payoff))
+    jumps = steepest > LEAST_JUMP * float(pays(payoff, walks(payoff)).abs().max())
     assert jumps == facts.jumps, f"jumps = {facts.jumps}, but the largest jump along one level is {steepest:.3g}"
 
 
-def largest_jump(payoff: Payoff, *, date: int, asset: int) -> float:
-    """The most that cash changes over a cell of one level that was halved until nothing but a jump is left."""
-    levels = walks(payoff, paths=SCANNED)
+def check_smoothing(payoff: Payoff) -> None:
+    """Cash over smooth edges has neither jumps nor kinks: every one of its own goes through `Edges`."""
+    if payoff.facts.decided == "always":
+        return
+    measured = Sizes(found=[])
+    payoffs.cash(payoff, over(payoff, walks(payoff)), own(payoff), measured)
+
+    def smooth(levels: Tensor) -> Tensor:
+        edges = payoffs.Smooth(kernel="gaussian", widths=iter([WIDTH * size for size in measured.found]))
+        return payoffs.cash(payoff, over(payoff, levels), own(payoff), edges)[0]
+
+    def slope(levels: Tensor) -> Tensor:
+        at = levels.detach().requires_grad_()
+        return slopes(smooth(at), at).flatten(start_dim=1)
+
+    size = float(slope(walks(payoff)).abs().max())
+    assert largest_jump(payoff, smooth) <= LEAST_JUMP * LEVEL * size, "cash jumps outside of edges.step"
+    assert largest_jump(payoff, slope) <= LEAST_KINK * size, "cash has a kink outside of edges.ramp and edges.lowest"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """The payoff as it is, noting how large every event is. Shape: each 1 1."""
+
+    found: list[Tensor]
+
+    def ramp(self, x: Tensor) -> Tensor:
+        """X^+."""
+        self.found.append(x.abs().mean()[None, None])
+        return torch.relu(x)
+
+    def step(self, x: Tensor) -> Tensor:
+        """1 where x > 0, else 0."""
+        self.found.append(x.abs().mean()[None, None])
+        return (x > 0.0).to(x.dtype)
+
+    def lowest(self, levels: Tensor) -> Tensor:
+        """The minimum, by the same events as `Smooth.lowest`."""
+        return reduce(lambda low, other: low - self.ramp(low - other), levels.unbind(dim=-1))
+
+
+def largest_jump(payoff: Payoff, function: Callable[[Tensor], Tensor]) -> float:
+    """The most that a function of the paths changes over a cell of one level halved until only a jump is left."""
+    places = [(date, asset) for date in range(len(payoff.facts.dates)) for asset in range(payoff.assets)]
+    return max(scanned(walks(payoff, paths=SCANNED), function, date=date, asset=asset) for date, asset in places)
+
+
+def scanned(levels: Tensor, function: Callable[[Tensor], Tensor], *, date: int, asset: int) -> float:
+    """The same along the level of one asset at one date, on several paths. Shape: levels path date asset."""
 
     def at(level: Tensor) -> Tensor:
         spread = levels[:, None].expand(-1, level.shape[1], -1, -1).clone()
         spread[..., date, asset] = level
-        return pays(payoff, spread.flatten(end_dim=1)).reshape(level.shape)
+        return function(spread.flatten(end_dim=1)).reshape(*level.shape, -1)
 
-    grid = (LEVEL * torch.linspace(0.3, 3.0, CELLS + 1, dtype=torch.float64)).expand(SCANNED, -1)
+    grid = (LEVEL * torch.linspace(0.3, 3.0, CELLS + 1, dtype=torch.float64)).expand(len(levels), -1)
     low, high = grid[:, :-1], grid[:, 1:]
     below, above = at(low), at(high)
     for _ in range(HALVINGS):
         middle = 0.5 * (low + high)
         here = at(middle)
-        left = (here - below).abs() > (above - here).abs()
-        low, below = torch.where(left, low, middle), torch.where(left, below, here)
-        high, above = torch.where(left, middle, high), torch.where(left, here, above)
+        left = (here - below).abs().amax(dim=-1) > (above - here).abs().amax(dim=-1)
+        low, high = torch.where(left, low, middle), torch.where(left, middle, high)
+        below = torch.where(left[..., None], below, here)
+        above = torch.where(left[..., None], here, above)
     return float((above - below).abs().max())
 
 
@@ -280,6 +325,7 @@ CHECKS = (
     check_dates,
     check_degree,
     check_jumps,
+    check_smoothing,
     check_ranking,
     check_weights,
     check_vanilla,

@@ -28,6 +28,7 @@ from surrogate.reductions import geometric
 from surrogate.reductions.choice import reduce
 from tests.conformance import payoff_facts, process_facts
 from tests.conformance.estimates import (
+    LEVEL,
     check_agreement,
     check_choice,
     check_derivatives,
@@ -244,6 +245,24 @@ def test_cash_that_does_not_look_at_the_scenario_is_caught(monkeypatch: pytest.M
     monkeypatch.setattr(payoffs, "cash", own)
     with pytest.raises(AssertionError, match="cash takes strike from the payoff, not from `at`"):
         payoff_facts.check_parameters(BASKET)
+
+
+def test_kinks_and_jumps_outside_of_the_edges_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their values and slopes may be right, and their curvature misses them."""
+    monkeypatch.setattr(
+        payoffs, "cash", lambda payoff, paths, at, _=None: torch.relu(payoffs.moneyness(payoff, paths, at))
+    )
+    with pytest.raises(AssertionError, match=r"a kink outside of edges\.ramp"):
+        payoff_facts.check_smoothing(BASKET)
+    monkeypatch.setattr(payoffs, "cash", lambda payoff, paths, at, _=None: (paths.basket((1.0,)) > LEVEL).double())
+    with pytest.raises(AssertionError, match=r"jumps outside of edges\.step"):
+        payoff_facts.check_smoothing(DIGITAL)
+
+
+def test_a_gradient_that_misses_a_jump_is_caught() -> None:
+    jumps = claiming(DIGITAL, jumps=False)
+    with pytest.raises(AssertionError, match="along a segment a derivative integrates to"):
+        check_derivatives(problem(SINGLE, jumps), Pathwise(), 1)
 
 
 @pytest.mark.parametrize(("name", "role"), [("volatility", "none"), ("rate", "step"), ("maturity", "none")])
