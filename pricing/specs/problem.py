@@ -70,8 +70,9 @@ class PricingProblem(Spec, frozen=True, kw_only=True, dict=True):
 
 
 def unit(problem: PricingProblem, name: str) -> str:
-    """The unit of a parameter: volatilities of levels that add are in currency, strikes on performances are not."""
-    if name == "volatility" and not problem.process.facts.positive:
+    """The unit of a parameter: volatilities that multiply no level are in currency, strikes on performances are not."""
+    process = problem.process.facts
+    if name == "volatility" and not process.positive and not process.level_noise:
         return "currency / sqrt(year)"
     return problem.payoff.facts.strike_unit if name == "strike" else PARAMETERS[name].unit
 

@@ -1,0 +1,176 @@
+"""Literal instances of every payoff, process and estimator: what `test_products` runs over.
+
+A new product gets a line here, or several: one per side, number of assets, convention and kind of dates that make a
+difference to it. They are written for assets around 100 and a maturity of one year. Every test runs on every line.
+"""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from pricing.specs.estimator import (
+    Automatic,
+    Bridge,
+    Conditional,
+    Estimator,
+    Frozen,
+    LikelihoodRatio,
+    Pathwise,
+    Smoothed,
+    Survival,
+)
+from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, BestOf, Call, Digital, Payoff, Put, WorstOf
+from pricing.specs.process import Bachelier, BlackScholes, Heston, LocalVolatility, Process
+from pricing.specs.schedule import Dividend, Piece
+
+QUARTERS = (0.25, 0.5, 0.75, 1.0)
+EARLY = (0.25, 0.5)
+ONE = ((1.0,),)
+TWO = ((1.0, 0.4), (0.4, 1.0))
+THREE = ((1.0, 0.5, 0.2), (0.5, 1.0, 0.3), (0.2, 0.3, 1.0))
+
+PAYOFFS: tuple[Payoff, ...] = (
+    Call(weights=(1.0,), strike=100.0),
+    Call(weights=(0.6, 0.4), strike=100.0),
+    Call(weights=(0.5, 0.3, 0.2), strike=95.0),
+    Put(weights=(2.0,), strike=190.0),
+    Put(weights=(1.0, -0.9), strike=8.0),
+    Digital(weights=(1.0,), strike=102.0, cash=10.0),
+    Digital(weights=(0.5, 0.5), strike=100.0, side="put"),
+    WorstOf(initial=(100.0,), strike=1.05, side="put"),
+    WorstOf(initial=(100.0, 110.0), strike=0.95, side="put"),
+    BestOf(initial=(1.0, 1.0), strike=105.0),
+    BestOf(initial=(100.0, 95.0, 105.0), strike=1.1),
+    Asian(weights=(1.0,), strike=100.0, dates=QUARTERS),
+    Asian(weights=(1.0,), strike=100.0, dates=EARLY, side="put"),
+    Asian(weights=(1.0,), strike=98.0, dates=QUARTERS, average="geometric"),
+    Asian(weights=(0.7, 0.3), strike=100.0, dates=(0.5, 1.0), side="put"),
+    Asian(weights=(0.7, 0.3), strike=100.0, dates=(0.5, 1.0), average="geometric"),
+    Barrier(strike=100.0, barrier=85.0, direction="down", knock="out"),
+    Barrier(strike=105.0, barrier=120.0, direction="up", knock="in", side="put"),
+    Barrier(strike=100.0, barrier=120.0, direction="up", knock="out", dates=(0.5, 1.0)),
+    Barrier(strike=100.0, barrier=90.0, direction="down", knock="in", side="put", dates=EARLY),
+    Autocall(initial=(100.0,), dates=(0.5, 1.0), triggers=(1.05, 1.0), coupon=0.04, coupon_barrier=0.8, knock_in=0.7),
+    Autocall(
+        initial=(100.0, 105.0),
+        dates=(0.5, 1.0),
+        triggers=(1.0, 0.95),
+        coupon=0.05,
+        coupon_barrier=0.9,
+        knock_in=0.75,
+        strike=0.9,
+        memory=False,
+        notional=100.0,
+    ),
+    Bermudan(option=Put(weights=(1.0,), strike=100.0), dates=(0.5, 1.0)),
+    Bermudan(option=Call(weights=(0.5, 0.5), strike=95.0), dates=(0.5, 1.0)),
+    Bermudan(option=BestOf(initial=(1.0, 1.0), strike=105.0), dates=(0.5, 1.0)),
+)
+
+PROCESSES: tuple[Process, ...] = (
+    Bachelier(volatilities=(20.0,), correlation=ONE),
+    Bachelier(volatilities=(20.0,), correlation=ONE, convention="carry", rate=0.04, dividend_yields=(0.01,)),
+    Bachelier(
+        volatilities=(18.0,),
+        correlation=ONE,
+        convention="carry",
+        rate=0.02,
+        rate_pieces=(Piece(start=0.4, value=0.05),),
+        volatility_pieces=(Piece(start=0.6, value=1.5),),
+    ),
+    Bachelier(volatilities=(20.0, 15.0), correlation=TWO, convention="carry", rate=0.03, dividend_yields=(0.0, 0.02)),
+    Bachelier(volatilities=(20.0, 25.0, 15.0), correlation=THREE),
+    BlackScholes(volatilities=(0.2,), correlation=ONE),
+    BlackScholes(volatilities=(0.25,), correlation=ONE, rate=0.04, dividend_yields=(0.02,)),
+    BlackScholes(
+        volatilities=(0.2,),
+        correlation=ONE,
+        rate=0.02,
+        rate_pieces=(Piece(start=0.4, value=0.05),),
+        volatility_pieces=(Piece(start=0.6, value=1.5),),
+    ),
+    BlackScholes(volatilities=(0.2,), correlation=ONE, rate=0.03, dividends=(Dividend(time=0.4, proportion=0.03),)),
+    BlackScholes(volatilities=(0.2,), correlation=ONE, rate=0.03, dividends=(Dividend(time=0.4, amount=3.0),)),
+    BlackScholes(volatilities=(0.2, 0.3), correlation=TWO, rate=0.03, dividend_yields=(0.01, 0.02)),
+    BlackScholes(
+        volatilities=(0.2, 0.25),
+        correlation=TWO,
+        rate=0.03,
+        dividends=(Dividend(time=0.3, amount=2.0), Dividend(time=0.8, asset=1, amount=1.0, proportion=0.01)),
+    ),
+    BlackScholes(volatilities=(0.2, 0.3, 0.25), correlation=THREE, rate=0.02),
+    Heston(
+        initial_variances=(0.05,),
+        mean_reversions=(1.5,),
+        long_variances=(0.04,),
+        variance_volatilities=(0.5,),
+        spot_variance_correlations=(-0.6,),
+        correlation=ONE,
+        rate=0.02,
+        steps=4,
+    ),
+    Heston(
+        initial_variances=(0.04,),
+        mean_reversions=(1.0,),
+        long_variances=(0.05,),
+        variance_volatilities=(0.3,),
+        spot_variance_correlations=(-1.0,),
+        correlation=ONE,
+        steps=4,
+    ),
+    Heston(
+        initial_variances=(0.04, 0.06),
+        mean_reversions=(1.5, 2.0),
+        long_variances=(0.04, 0.05),
+        variance_volatilities=(0.3, 0.4),
+        spot_variance_correlations=(-0.7, -0.5),
+        correlation=TWO,
+        rate=0.03,
+        dividend_yields=(0.0, 0.01),
+        steps=4,
+    ),
+    LocalVolatility(
+        volatilities=(0.2,),
+        skews=(-0.4,),
+        curvatures=(1.0,),
+        powers=(0.4,),
+        reference_spots=(100.0,),
+        correlation=ONE,
+        rate=0.03,
+        steps=4,
+    ),
+    LocalVolatility(
+        volatilities=(0.2, 0.25),
+        skews=(-0.4, 0.0),
+        curvatures=(1.0, 0.5),
+        powers=(0.4, 0.5),
+        reference_spots=(100.0, 90.0),
+        scheme="euler",
+        correlation=TWO,
+        rate=0.03,
+        steps=4,
+    ),
+)
+
+ESTIMATORS: tuple[Estimator, ...] = (
+    Automatic(),
+    Pathwise(),
+    Pathwise(control="geometric"),
+    Smoothed(),
+    Smoothed(kernel="gaussian", width=0.02),
+    Conditional(),
+    Conditional(normal="last"),
+    Survival(),
+    Bridge(),
+    Bridge(steps=3),
+    LikelihoodRatio(),
+    LikelihoodRatio(scope="last"),
+    Frozen(degree=2, paths=1 << 10),
+)
+
+
+def check_members(name: str, union: object, instances: tuple[object, ...]) -> None:
+    """Raise AssertionError unless every member of the union has an instance."""
+    missing = {member.__name__ for member in get_args(union)} - {type(instance).__name__ for instance in instances}
+    assert not missing, f"add instances of {', '.join(sorted(missing))} to {name} in tests/conformance/products.py"
+    assert len(set(map(repr, instances))) == len(instances), f"{name} has an instance twice"
