@@ -89,6 +89,8 @@ class ProcessFacts:
         convex: whether convex payoffs of S_T are known to have values convex in the spots.
         unscaled: why prices do not scale in spots, time and volatility (`surrogate.reductions`); None where they do.
         constant: parameters that may be no feature, with the reason.
+        by_law: parameters in which levels jump at given normals, so that the derivative comes by the law of the draws,
+            as a weight of 1 in the discount factor.
     """
 
     law: Law
@@ -109,6 +111,7 @@ class ProcessFacts:
     convex: bool
     unscaled: str | None
     constant: Mapping[str, str]
+    by_law: tuple[str, ...]
 
     @property
     def positive(self) -> bool:

@@ -77,6 +77,7 @@ class Bachelier(Diffusion, frozen=True, kw_only=True, tag_field="kind", tag="bac
             convex=True,
             unscaled=None,
             constant={},
+            by_law=(),
         )
 
 
@@ -132,6 +133,7 @@ class BlackScholes(Diffusion, frozen=True, kw_only=True, tag_field="kind", tag="
             convex=not self.dividends,
             unscaled=None,
             constant={},
+            by_law=(),
         )
 
 
@@ -210,6 +212,7 @@ class Heston(Diffusion, frozen=True, kw_only=True, tag_field="kind", tag="heston
             convex=True,
             unscaled=None,
             constant={},
+            by_law=(),
         )
 
 
@@ -288,6 +291,7 @@ class LocalVolatility(Diffusion, frozen=True, kw_only=True, tag_field="kind", ta
             convex=self.assets == 1,
             unscaled="a surface of local volatility does not scale",
             constant={},
+            by_law=(),
         )
 
 
@@ -360,6 +364,7 @@ class Merton(Diffusion, frozen=True, kw_only=True, tag_field="kind", tag="merton
             convex=True,
             unscaled=None,
             constant={},
+            by_law=("jump_intensity", "maturity"),
         )
 
 

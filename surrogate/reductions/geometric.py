@@ -25,6 +25,7 @@ import torch
 from pricing.domain import Box, Feature
 from pricing.specs.european import Call, Put
 from pricing.specs.parameters import PARAMETERS, with_values
+from pricing.specs.parameters import bounds as range_of
 from pricing.specs.payoff import with_levels
 from pricing.specs.problem import PricingProblem
 from surrogate.reductions.expressions import (
@@ -67,6 +68,8 @@ def reduce(problem: PricingProblem) -> Reduction | str:
     left = sum(part.width for part in varying.values())
     if left > problem.box.dimension:
         return f"the scaled problem has {left} features, more than {problem.box.dimension}"
+    if (reason := out_of_bounds(problem, varying)) is not None:
+        return reason
     canonical = canonical_problem(problem, scaled, varying)
     own = parameters(canonical)
     spread = variance(canonical, own)
@@ -151,6 +154,19 @@ def left_out(at: Leaves, scaled: Leaves) -> str | None:
     """A parameter that no rule above scales; the maturity and the strike are what the others are scaled by."""
     still = {"volatility_scale"} if at["volatility_scale"].is_constant else set()
     return min(set(at) - set(scaled) - {"maturity", "strike"} - still, default=None)
+
+
+def out_of_bounds(problem: PricingProblem, varying: Leaves) -> str | None:
+    """Why a scaled parameter may be no feature: a coordinate that stands still, or a value beyond its bounds."""
+    process = problem.process
+    for name, part in varying.items():
+        low, high = bounds(part, problem.box)
+        if bool((low >= high).any()):
+            return f"a coordinate of {name} stands still where the others scale with the maturity"
+        least, most = range_of(name, positive=process.facts.positive, assets=process.assets)
+        if float(low.min()) < least or float(high.max()) > most:
+            return f"the scaled {name} goes from {float(low.min()):g} to {float(high.max()):g}, out of its bounds"
+    return None
 
 
 def canonical_problem(problem: PricingProblem, scaled: Leaves, varying: Leaves) -> PricingProblem:

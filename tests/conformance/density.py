@@ -13,7 +13,7 @@ from torch import Tensor
 from pricing.estimators.likelihood_ratio import log_density
 from pricing.processes.simulate import blocks, simulate
 from pricing.simulation.scenario import scenario, times
-from pricing.specs.payoff import Call
+from pricing.specs.european import Call
 from pricing.specs.process import Process
 from tests.conformance.estimates import LEVEL, place, problem
 

@@ -95,11 +95,11 @@ def problem(process: Process, payoff: Payoff, *, varying: Varying = "everything"
 
 
 def around(bare: PricingProblem, name: str) -> Feature | None:
-    """A feature around the parameter's own value, None where that is on a bound other than 0."""
+    """A feature around the parameter's own value, None where that is on a bound other than 0 or may not vary."""
     own = {"correlation": (bare.process.correlation[0][-1],), "loading": (LOADING,) * bare.process.assets}
     values = bare.parameters.get(name) or own[name]
     least, most = bounds(name, positive=bare.process.facts.positive, assets=bare.process.assets)
-    if any(value and value in (least, most) for value in values):
+    if any(not least <= value <= most or (value and value in (least, most)) for value in values):
         return None
     widths = [max(SHARE * abs(value), LEAST) for value in values]
     lower = tuple(max(least, value - width) for value, width in zip(values, widths, strict=True))
@@ -206,6 +206,8 @@ def check_derivatives(asked: PricingProblem, estimator: Estimator, order: Order)
     """
     x, moves = place(asked), scales(asked)
     direction = moves * torch.from_numpy(np.random.default_rng(3).standard_normal(len(moves)))
+    for name in (feature.name for feature in asked.features if feature.name in asked.process.facts.by_law):
+        direction[asked.box.columns(name)] = 0.0  # at given normals differences see nothing of a law
     shares = torch.cat([torch.linspace(-REACHED, REACHED, POINTS), torch.tensor([-STEP, STEP])]).double()
     rows = x + shares[:, None] * direction
     simulation = prepare(asked, rows, labels_of(estimator, order), seed=1)

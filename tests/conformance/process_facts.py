@@ -15,8 +15,8 @@ from torch import Tensor
 from pricing.processes.simulate import blocks, simulate
 from pricing.simulation.scenario import Scenario, clock, correlation, growth, scenario, times
 from pricing.specs.base import dump, load
+from pricing.specs.european import Call
 from pricing.specs.parameters import PARAMETERS, with_values
-from pricing.specs.payoff import Call
 from pricing.specs.problem import unit
 from pricing.specs.process import Process
 from tests.conformance.density import check_density
@@ -336,8 +336,8 @@ def check_noise(process: Process) -> None:
     x = place(asked)
     for feature in asked.features:
         role = PARAMETERS[feature.name]
-        exempt = process.facts.law == "additive" and role.scaling == "carry"
-        if exempt or process.facts.pays_cash or feature.name == "spot":
+        carried = process.facts.law == "additive" and role.scaling == "carry"
+        if carried or feature.name in process.facts.by_law or process.facts.pays_cash or feature.name == "spot":
             continue
         rows = torch.cat([x, x])
         rows[1, asked.box.columns(feature.name)] += 0.001

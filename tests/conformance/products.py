@@ -19,8 +19,9 @@ from pricing.specs.estimator import (
     Smoothed,
     Survival,
 )
-from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, BestOf, Call, Digital, Payoff, Put, WorstOf
-from pricing.specs.process import Bachelier, BlackScholes, Heston, LocalVolatility, Process
+from pricing.specs.european import BestOf, Call, Digital, Put, WorstOf
+from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, ForwardStart, Payoff
+from pricing.specs.process import Bachelier, BlackScholes, Heston, LocalVolatility, Merton, Process
 from pricing.specs.schedule import Dividend, Piece
 
 QUARTERS = (0.25, 0.5, 0.75, 1.0)
@@ -46,6 +47,8 @@ PAYOFFS: tuple[Payoff, ...] = (
     Asian(weights=(1.0,), strike=98.0, dates=QUARTERS, average="geometric"),
     Asian(weights=(0.7, 0.3), strike=100.0, dates=(0.5, 1.0), side="put"),
     Asian(weights=(0.7, 0.3), strike=100.0, dates=(0.5, 1.0), average="geometric"),
+    ForwardStart(weights=(1.0,), strike=1.0, start=0.5),
+    ForwardStart(weights=(0.7, 0.3), strike=0.95, start=0.25, side="put"),
     Barrier(strike=100.0, barrier=85.0, direction="down", knock="out"),
     Barrier(strike=105.0, barrier=120.0, direction="up", knock="in", side="put"),
     Barrier(strike=100.0, barrier=120.0, direction="up", knock="out", dates=(0.5, 1.0)),
@@ -128,6 +131,23 @@ PROCESSES: tuple[Process, ...] = (
         rate=0.03,
         dividend_yields=(0.0, 0.01),
         steps=4,
+    ),
+    Merton(
+        volatilities=(0.2,),
+        jump_intensities=(0.5,),
+        jump_means=(-0.1,),
+        jump_deviations=(0.15,),
+        correlation=ONE,
+        rate=0.03,
+    ),
+    Merton(
+        volatilities=(0.2, 0.25),
+        jump_intensities=(0.5, 0.0),
+        jump_means=(-0.1, 0.0),
+        jump_deviations=(0.15, 0.1),
+        correlation=TWO,
+        rate=0.02,
+        dividend_yields=(0.0, 0.01),
     ),
     LocalVolatility(
         volatilities=(0.2,),

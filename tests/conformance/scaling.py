@@ -15,20 +15,21 @@ from msgspec.structs import replace
 from torch import Tensor
 
 from pricing.labels import make_labels
-from pricing.references.reference import RELATIVE_ERRORS, kind, reference
+from pricing.references.methods import RELATIVE_ERRORS, Differentiated, Solved
+from pricing.references.reference import method, reference
 from pricing.specs.draws import Draws
 from pricing.specs.estimator import Bridge, Estimator, Pathwise, Smoothed
 from pricing.specs.labels import LabelSpec
 from pricing.specs.parameters import PARAMETERS
 from pricing.specs.problem import PricingProblem
 from pricing.types import Array
-from surrogate.export.onnx_file import to_onnx
+from surrogate.export.onnx_writer import to_onnx
 from surrogate.functions.network import Network, initialise
 from surrogate.greeks import greeks
 from surrogate.reductions.choice import reason, reduce
 from surrogate.reductions.expressions import evaluate
 from surrogate.reductions.reduction import Reduction, to_canonical
-from surrogate.standardisation import Scaling, to_raw
+from surrogate.standardisation import Standardisation, to_raw
 from tests.conformance.estimates import QUICK, place, scales
 
 # Formulas, and simulations on the same normals, differ by rounding, which exponents and quotients multiply.
@@ -88,11 +89,10 @@ def named_columns(asked: PricingProblem) -> list[tuple[str, slice]]:
 
 def judged(asked: PricingProblem) -> Judged:
     """By a formula where there is one; else path by path, which scaling leaves alone but for an exercise rule."""
-    facts, known = asked.payoff.facts, RELATIVE_ERRORS.get(kind(asked), 1.0)
-    if known <= RELATIVE_ERRORS["quadrature"]:
-        return Judged(order=1)
-    if known <= RELATIVE_ERRORS["plane quadrature"]:
-        return Judged(order=0, value=PLANE)
+    facts, known = asked.payoff.facts, method(asked)
+    if isinstance(known, Differentiated | Solved):
+        exact = known.relative_error <= RELATIVE_ERRORS["quadrature"]
+        return Judged(order=1) if exact else Judged(order=0, value=PLANE)
     if facts.decided == "holder":
         return Judged(order=0, estimator=replace(QUICK, paths=1 << 12), value=RULE)
     if facts.decided == "always":
@@ -119,7 +119,7 @@ def network_for(asked: PricingProblem, reduction: Reduction | None) -> Network:
     middle, width = (torch.from_numpy(part) for part in (0.5 * (box.lower + box.upper), 0.5 * (box.upper - box.lower)))
     random = initialise((box.dimension, 6, 1), "tanh", generator=torch.Generator().manual_seed(5))
     one = torch.ones((), dtype=torch.float64)
-    return to_raw(random, Scaling(x_mean=middle, x_scale=width, y_mean=one, y_scale=one))
+    return to_raw(random, Standardisation(x_mean=middle, x_scale=width, y_mean=one, y_scale=one))
 
 
 def check_greeks(asked: PricingProblem, *, reduction: Reduction | None) -> None:

@@ -18,12 +18,13 @@ from pricing.simulation import payoffs
 from pricing.simulation.paths import Paths
 from pricing.simulation.scenario import Scenario
 from pricing.specs.estimator import Automatic, Pathwise
+from pricing.specs.european import BasketPayoff, Call, Digital, WorstOf
 from pricing.specs.facts import PayoffFacts
 from pricing.specs.parameters import PARAMETERS
-from pricing.specs.payoff import Asian, Barrier, BasketPayoff, Call, Digital, Payoff, WorstOf
+from pricing.specs.payoff import Asian, Barrier, Payoff
 from pricing.specs.process import Bachelier, BlackScholes, Heston, LocalVolatility, Process
 from pricing.specs.schedule import Dividend
-from surrogate.export import onnx_file
+from surrogate.export import onnx_writer
 from surrogate.reductions import geometric
 from surrogate.reductions.choice import reduce
 from tests.conformance import payoff_facts, process_facts
@@ -273,7 +274,7 @@ def test_a_false_role_of_a_parameter_is_caught(name: str, role: Any, monkeypatch
 
 
 def test_a_greek_of_the_wrong_sign_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnx_file, "_named", partial(reversed_named, onnx_file._named))
+    monkeypatch.setattr(onnx_writer, "_add_greek", partial(reversed_named, onnx_writer._add_greek))
     with pytest.raises(AssertionError, match="theta of the graph is"):
         check_greeks(problem(SINGLE, BASKET_OF_ONE), reduction=None)
 
