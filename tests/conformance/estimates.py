@@ -221,7 +221,8 @@ def check_derivatives(asked: PricingProblem, estimator: Estimator, order: Order)
     slope = (parts[1] * direction).sum(dim=1)
     check_differences(parts[0][:, None], slope[:, None], share=GRADIENT, size=(parts[1] * direction).norm(dim=1))
     if order == 2:
-        share = HELD if isinstance(estimator, Smoothed) else CURVATURE
+        held = isinstance(estimator, Smoothed) or estimator == Conditional(normal="last")
+        share = HELD if held else CURVATURE
         bend = parts[2][:, 0] * moves
         check_differences(parts[1] * moves, bend, share=share, size=bend.norm(dim=1))
     # Kernels and exercise boundaries are held, and follow the point along the segment; the last normal smooths little.
