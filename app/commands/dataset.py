@@ -10,7 +10,7 @@ from msgspec.structs import astuple
 
 from app.commands.terminal import JsonOption, RegistryOption, read_settings, show_json, show_table
 from app.datasets import store
-from app.datasets.facts import DatasetFacts
+from app.datasets.facts import StoredDataset
 from pricing.specs.base import dump
 
 app = typer.Typer(help="Labels from somebody else's pricer.", no_args_is_help=True)
@@ -62,7 +62,7 @@ def show(
     show_facts(store.find(read_settings(registry).registry, dataset), as_json)
 
 
-def show_facts(facts: DatasetFacts, as_json: bool) -> None:
+def show_facts(facts: StoredDataset, as_json: bool) -> None:
     """Everything that is known of a dataset."""
     if as_json:
         show_json(dump(facts))

@@ -21,7 +21,7 @@ class ColumnStatistics(msgspec.Struct, frozen=True, kw_only=True):
     deviation: float
 
 
-class DatasetFacts(msgspec.Struct, frozen=True, kw_only=True):
+class StoredDataset(msgspec.Struct, frozen=True, kw_only=True):
     """All that is known of a dataset.
 
     Args:
@@ -49,8 +49,8 @@ class DatasetFacts(msgspec.Struct, frozen=True, kw_only=True):
     statistics: dict[str, ColumnStatistics]
 
 
-class DatasetSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """What a listing says of a dataset: `DatasetFacts` without its columns."""
+class ListedDataset(msgspec.Struct, frozen=True, kw_only=True):
+    """What a listing says of a dataset: `StoredDataset` without its columns."""
 
     dataset: str
     name: str | None
@@ -61,7 +61,7 @@ class DatasetSummary(msgspec.Struct, frozen=True, kw_only=True):
     features: tuple[Feature, ...]
 
 
-def describe(table: LabelTable, *, dataset: str, name: str | None) -> DatasetFacts:
+def describe(table: LabelTable, *, dataset: str, name: str | None) -> StoredDataset:
     """The facts of labels that are imported now."""
     statistics = {column: _statistics(numbers) for column, numbers in zip(table.names, table.x.T, strict=True)}
     statistics["y"] = _statistics(table.y)
@@ -71,7 +71,7 @@ def describe(table: LabelTable, *, dataset: str, name: str | None) -> DatasetFac
         statistics["weight"] = _statistics(table.weight)
     arrays = table.arrays
     labels = [arrays[label].reshape(len(table.y), -1) for label in ("y", "dydx") if label in arrays]
-    return DatasetFacts(
+    return StoredDataset(
         dataset=dataset,
         name=name,
         imported=datetime.now(UTC).isoformat(),

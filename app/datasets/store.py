@@ -19,7 +19,7 @@ from typing import BinaryIO
 import msgspec
 import numpy as np
 
-from app.datasets.facts import DatasetFacts, DatasetSummary, describe
+from app.datasets.facts import ListedDataset, StoredDataset, describe
 from app.datasets.files import read_labels
 from app.datasets.table import LabelTable, Limits
 from app.errors import UnknownDataset
@@ -48,7 +48,7 @@ def limits_of(settings: Settings) -> Limits:
     return Limits(rows=settings.dataset_rows, size=settings.dataset_bytes)
 
 
-def import_file(path: Path, root: Path, limits: Limits, *, name: str | None = None) -> tuple[DatasetFacts, bool]:
+def import_file(path: Path, root: Path, limits: Limits, *, name: str | None = None) -> tuple[StoredDataset, bool]:
     """Store the labels of a file below the registry's root; what is known of them, and whether they are new.
 
     Raises:
@@ -91,13 +91,13 @@ def content_hash(table: LabelTable) -> str:
     return digest.hexdigest()
 
 
-def catalogue(root: Path) -> list[DatasetSummary]:
+def catalogue(root: Path) -> list[ListedDataset]:
     """A summary of every dataset, the newest first."""
-    summaries = [load(DatasetSummary, read_json(path)) for path in (root / FOLDER).glob("*.json")]
+    summaries = [load(ListedDataset, read_json(path)) for path in (root / FOLDER).glob("*.json")]
     return sorted(summaries, key=lambda summary: (summary.imported, summary.dataset), reverse=True)
 
 
-def find(root: Path, identifier: str) -> DatasetFacts:
+def find(root: Path, identifier: str) -> StoredDataset:
     """What is known of a dataset.
 
     Raises:
@@ -106,7 +106,7 @@ def find(root: Path, identifier: str) -> DatasetFacts:
     path = root / FOLDER / f"{identifier}.json"
     if not IDENTIFIER.fullmatch(identifier) or not path.exists():
         raise UnknownDataset(f"no dataset {identifier[:80]!r}; GET /v1/datasets or `sobolite dataset list` shows them")
-    return load(DatasetFacts, read_json(path))
+    return load(StoredDataset, read_json(path))
 
 
 def read(root: Path, identifier: str) -> LabelTable:
@@ -153,7 +153,7 @@ def with_features(source: DatasetSource, root: Path, needed: tuple[str, int]) ->
     return msgspec.structs.replace(source, features=features)
 
 
-def require_data(features: tuple[Feature, ...], facts: DatasetFacts) -> None:
+def require_data(features: tuple[Feature, ...], facts: StoredDataset) -> None:
     """Raise InvalidSpec for a Box that reaches far beyond the data."""
     box = Box(features=features)
     for label, column, lower, upper in zip(box.labels, facts.columns, box.lower, box.upper, strict=True):

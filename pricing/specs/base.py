@@ -111,6 +111,13 @@ def require_length(name: str, values: tuple[float, ...], assets: int) -> None:
         raise InvalidSpec(f"{name}: give {assets}, one per asset, got {len(values)}", path=name, bound=assets)
 
 
+def require_each(name: str, values: tuple[float, ...], assets: int, *, least: float, most: float) -> None:
+    """Raise InvalidSpec unless there is one value in [least, most] per asset."""
+    require_length(name, values, assets)
+    for i, value in enumerate(values):
+        require_range(f"{name}[{i}]", value, least, most)
+
+
 def require_increasing(name: str, times: list[float], *, strictly: bool = True) -> None:
     """Raise InvalidSpec unless times increase."""
     for earlier, later in pairwise(times):

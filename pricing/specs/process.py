@@ -7,7 +7,7 @@ from typing import Literal, assert_never
 from msgspec.structs import replace
 
 from pricing.errors import InvalidSpec
-from pricing.specs.base import require_increasing, require_length, require_positive, require_range
+from pricing.specs.base import require_each, require_increasing, require_length, require_positive, require_range
 from pricing.specs.diffusion import Diffusion, diffusion_parameters, require_diffusion
 from pricing.specs.facts import ProcessFacts
 from pricing.specs.parameters import MAXIMUM_SKEW, Parameters
@@ -165,9 +165,7 @@ class Heston(Diffusion, frozen=True, kw_only=True, tag_field="kind", tag="heston
             values = getattr(self, name)
             require_length(name, values, self.assets)
             require_positive(name, values, unit="per year")
-        require_length("spot_variance_correlations", self.spot_variance_correlations, self.assets)
-        for i, value in enumerate(self.spot_variance_correlations):
-            require_range(f"spot_variance_correlations[{i}]", value, -1.0, 1.0)
+        require_each("spot_variance_correlations", self.spot_variance_correlations, self.assets, least=-1.0, most=1.0)
         require_range("steps", self.steps, 1, MAXIMUM_STEPS)
         require_diffusion(self, self.assets)
 
@@ -315,15 +313,9 @@ class Merton(Diffusion, frozen=True, kw_only=True, tag_field="kind", tag="merton
 
     def __post_init__(self) -> None:
         require_positive("volatilities", self.volatilities, unit="per sqrt(year)")
-        for name, least, most in (
-            ("jump_intensities", 0.0, MAXIMUM_INTENSITY),
-            ("jump_means", -MAXIMUM_JUMP, MAXIMUM_JUMP),
-            ("jump_deviations", 0.0, MAXIMUM_JUMP),
-        ):
-            values = getattr(self, name)
-            require_length(name, values, self.assets)
-            for i, value in enumerate(values):
-                require_range(f"{name}[{i}]", value, least, most)
+        require_each("jump_intensities", self.jump_intensities, self.assets, least=0.0, most=MAXIMUM_INTENSITY)
+        require_each("jump_means", self.jump_means, self.assets, least=-MAXIMUM_JUMP, most=MAXIMUM_JUMP)
+        require_each("jump_deviations", self.jump_deviations, self.assets, least=0.0, most=MAXIMUM_JUMP)
         require_diffusion(self, self.assets)
 
     @property

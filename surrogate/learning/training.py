@@ -92,12 +92,16 @@ def train(
         generator=generator,
         progress=lambda done: report(begun + (1.0 - begun) * done),
     )
+    _require_finite(theta, losses)
+    return Trained(network=to_raw(objective.at(theta), standardisation), losses=tuple(losses), choice=choice)
+
+
+def _require_finite(theta: Tensor, losses: Sequence[float]) -> None:
     if not (torch.isfinite(theta).all() and math.isfinite(losses[-1])):
         raise TrainingDiverged(
             f"training ended in a non-finite loss or parameters (last losses {losses[-3:]}); "
             "lower the learning rate, raise the ridge or look at the labels"
         )
-    return Trained(network=to_raw(objective.at(theta), standardisation), losses=tuple(losses), choice=choice)
 
 
 def fit(

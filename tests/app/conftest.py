@@ -28,7 +28,7 @@ from app.settings import Settings
 from app.specification.build import BuildSpec
 from app.sweeps.record import Measured, Scores, Skipped
 from app.sweeps.run import Outcome
-from app.sweeps.spec import FromScratch, SweepSpec
+from app.sweeps.spec import FromScratch, SweepSpec, read_sweep_spec
 from pricing.domain import Feature
 from pricing.specs.base import load
 from pricing.specs.european import Call
@@ -43,6 +43,7 @@ from surrogate.artifact.manifest import Provenance
 from surrogate.evaluation.evaluate import evaluate
 from surrogate.functions.network import Network, initialise
 from surrogate.spec import EvaluationSpec
+from tests.app.sweeping import run_here, write
 
 # Runs in about a second: a call on two assets, a network of three neurons.
 TINY = """
@@ -334,3 +335,21 @@ def built(run: Callable[..., Result], tiny_file: Path) -> Any:
     result = run("build", tiny_file, "--json")
     assert result.code == 0, result.err
     return json.loads(result.out)
+
+
+@pytest.fixture(scope="session")
+def sweep_spec(tmp_path_factory: pytest.TempPathFactory, tiny_text: str) -> SweepSpec:
+    return read_sweep_spec(write(tmp_path_factory.mktemp("spec"), tiny_text))
+
+
+@pytest.fixture(scope="session")
+def swept(sweep_spec: SweepSpec, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Outcome], Path]:
+    """A finished sweep, not to be changed."""
+    folder = tmp_path_factory.mktemp("swept")
+    return run_here(sweep_spec, folder), folder
+
+
+@pytest.fixture
+def sweep_folder(swept: tuple[list[Outcome], Path], tmp_path: Path) -> Path:
+    """A copy of the finished sweep's folder."""
+    return Path(shutil.copytree(swept[1], tmp_path / "sweep"))

@@ -30,7 +30,7 @@ async def import_dataset(
     """Store a CSV, Parquet or NPZ file of features x, values y and derivatives dydx; equal content has one id."""
     settings: Settings = request.app.state.settings
 
-    def imported() -> tuple[facts.DatasetFacts, bool]:
+    def imported() -> tuple[facts.StoredDataset, bool]:
         with NamedTemporaryFile() as copy:
             shutil.copyfileobj(file.file, copy)
             copy.flush()

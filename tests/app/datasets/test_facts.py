@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from app.datasets.facts import DatasetFacts, DatasetSummary, describe
+from app.datasets.facts import ListedDataset, StoredDataset, describe
 from app.datasets.table import LabelTable
 from pricing.domain import Feature
 from pricing.specs.base import dump, load
@@ -32,6 +32,6 @@ def test_every_column_has_its_statistics() -> None:
 
 def test_facts_survive_and_a_listing_needs_part_of_them() -> None:
     facts = describe(TABLE, dataset="id", name=None)
-    assert load(DatasetFacts, dump(facts)) == facts
-    summary = load(DatasetSummary, dump(facts))
+    assert load(StoredDataset, dump(facts)) == facts
+    summary = load(ListedDataset, dump(facts))
     assert (summary.rows, summary.features, summary.imported) == (facts.rows, facts.features, facts.imported)

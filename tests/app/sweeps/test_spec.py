@@ -61,7 +61,7 @@ def test_a_method_may_have_options_and_a_label_of_its_own(sweep: dict[str, Any])
         ({"methods": [{"method": "obs", "sparsity": 0.5}]}, r"methods\[0\].sparsity"),
         ({"methods": [{"label": "nameless"}]}, r"methods\[0\]"),
         ({"methods": [{"method": "obs", "label": DENSE}]}, r"methods\[0\]"),
-        ({"pruning": {"parameters": 5}}, "pruning.driver.cuts"),
+        ({"pruning": {"parameters": 5}}, "pruning.parameters"),
         ({"parameters": []}, "parameters"),
         ({"parameters": [0]}, "parameters"),
         ({"sparsities": [1.5]}, "sparsities"),

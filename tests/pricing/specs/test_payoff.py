@@ -13,7 +13,6 @@ from pricing.specs.payoff import MAXIMUM_DATES, Asian, Autocall, Barrier, Bermud
 
 CALL = {"kind": "call", "weights": [1.0], "strike": 100.0}
 ASIAN = {**CALL, "kind": "asian", "dates": [0.5, 1.0]}
-WORST = {"kind": "worst_of", "initial": [100.0, 90.0], "strike": 1.0}
 BARRIER = {"kind": "barrier", "strike": 100.0, "barrier": 90.0, "direction": "down", "knock": "out"}
 BERMUDAN = {"kind": "bermudan", "option": CALL, "dates": [0.5, 1.0]}
 NOTE = {
@@ -30,13 +29,6 @@ NOTE = {
 @pytest.mark.parametrize(
     ("plain", "change", "message"),
     [
-        (CALL, {"weights": []}, "weights must not all be zero"),
-        (CALL, {"weights": [float("nan")]}, r"weights\[0\] must be finite, got nan"),
-        (CALL, {"kind": "digital", "cash": 0.0}, r"cash must be in \[1e-300, 1e\+300\], got 0.0"),
-        (CALL, {"kind": "digital", "side": "both"}, "Invalid enum value 'both'"),
-        (WORST, {"initial": []}, r"initial: levels must be > 0, at least one, got \[\]"),
-        (WORST, {"initial": [100.0, 0.0]}, r"initial: levels must be > 0, at least one, got \[100.0, 0.0\]"),
-        (WORST, {"strike": float("inf")}, r"strike\[0\] must be finite, got inf"),
         (ASIAN, {"dates": []}, f"dates: give 1 to {MAXIMUM_DATES}, got 0"),
         (ASIAN, {"dates": [1.0] * (MAXIMUM_DATES + 1)}, f"give 1 to {MAXIMUM_DATES}, got {MAXIMUM_DATES + 1}"),
         (
