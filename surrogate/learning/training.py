@@ -58,10 +58,9 @@ def train(
     Args:
         network: raw units; its parameters are the (first) start.
         dataset: raw units.
-        masks: one per weight matrix, True = kept; a pruned weight stays exactly 0.
+        masks: one per weight matrix, True = kept; a pruned weight stays exactly 0. Shape: out in, per layer.
         delta_units: size of one unit of error in each delta, raw units; by default the delta's root mean square.
-
-    Shape: masks out in, per layer; delta_units feature.
+            Shape: feature.
 
     Raises:
         TrainingDiverged: the result or its loss is not finite.
