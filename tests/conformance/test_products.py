@@ -22,7 +22,7 @@ from pricing.specs.problem import PricingProblem, tag, unit
 from pricing.specs.process import Process
 from surrogate.greeks import greeks
 from surrogate.reductions.choice import reduce
-from tests.conformance import payoff_facts, process_facts
+from tests.conformance import payoff_facts, process_facts, products
 from tests.conformance.estimates import (
     SOLVED,
     Varying,
@@ -38,9 +38,11 @@ from tests.conformance.estimates import (
     referenced,
     refusal,
 )
-from tests.conformance.products import ESTIMATORS, PAYOFFS, PROCESSES, check_members
+from tests.conformance.products import ESTIMATORS, check_choices, check_members, on_several
 from tests.conformance.scaling import check_greeks, check_reduction
 
+PAYOFFS: tuple[Payoff, ...] = on_several(products.PAYOFFS)
+PROCESSES: tuple[Process, ...] = on_several(products.PROCESSES)
 INSTANCES: dict[str, tuple[object, tuple[object, ...]]] = {
     "PAYOFFS": (Payoff, PAYOFFS),
     "PROCESSES": (Process, PROCESSES),
@@ -101,6 +103,11 @@ def unmeasured(estimate: Callable[[], None]) -> None:
 @pytest.mark.parametrize("name", INSTANCES)
 def test_every_member_has_an_instance(name: str) -> None:
     check_members(name, *INSTANCES[name])
+
+
+@pytest.mark.parametrize("name", ["PAYOFFS", "PROCESSES"])
+def test_every_word_of_a_field_has_an_instance(name: str) -> None:
+    check_choices(name, *INSTANCES[name])
 
 
 @every_payoff
