@@ -151,7 +151,7 @@ def check_affinity(process: Process) -> None:
 def is_affine(process: Process, columns: slice, dates: Sequence[float] = DATES) -> bool:
     """Whether the coordinate is affine in these normals, given the others."""
     z, other = (normals(process, dates, paths=16, seed=seed) for seed in (1, 2))
-    ends = [coordinate(process, own(process), part, dates) for part in (z, replaced(z, columns, other))]
+    ends = [coordinate(process, own(process), ends_at, dates) for ends_at in (z, replaced(z, columns, other))]
     middle = replaced(z, columns, 0.5 * (z + other))
     return close(0.5 * (ends[0] + ends[1]), coordinate(process, own(process), middle, dates))
 
@@ -159,7 +159,7 @@ def is_affine(process: Process, columns: slice, dates: Sequence[float] = DATES) 
 def moves_alone(process: Process, columns: slice, date: int) -> bool:
     """Whether these normals move no step but that to one date."""
     z, other = (normals(process, DATES, paths=16, seed=seed) for seed in (1, 2))
-    ends = [coordinate(process, own(process), part) for part in (z, replaced(z, columns, other))]
+    ends = [coordinate(process, own(process), ends_at) for ends_at in (z, replaced(z, columns, other))]
     moved = torch.diff(ends[1] - ends[0], dim=1, prepend=torch.zeros_like(ends[0][:, :1])).abs().amax(dim=(0, 2))
     return all(k == date or float(size) <= ROUNDING for k, size in enumerate(moved))
 

@@ -194,7 +194,7 @@ def check_choices(name: str, union: object, instances: tuple[object, ...]) -> No
 
 def on_several(instances: tuple[Any, ...]) -> tuple[Any, ...]:
     """The instances, and on two assets those whose class has none on several, unless it refuses them."""
-    single = [spec for spec in instances if all(part.assets == 1 for part in instances if type(part) is type(spec))]
+    single = [spec for spec in instances if all(like.assets == 1 for like in instances if type(like) is type(spec))]
     return (*instances, *(twice for spec in single if (twice := doubled(spec)).assets > 1))
 
 
