@@ -34,13 +34,13 @@ def check_density(process: Process) -> None:
         return simulate(process, at, z[None, None], times(asked, at)).levels().flatten()
 
     def weight(z: Tensor, row: Tensor) -> Tensor:
-        size: Tensor = torch.linalg.slogdet(jacobian(lambda part: seen(part, row), z)).logabsdet
+        size: Tensor = torch.linalg.slogdet(jacobian(lambda at_z: seen(at_z, row), z)).logabsdet
         return -0.5 * z.square().sum() - size
 
     for point in POINTS:
         z = point * torch.linspace(1.0, 0.5, dimension, dtype=torch.float64)
-        by_z, by_x = jacobian(lambda part: seen(part, x), z), jacobian(lambda row: seen(z, row), x)  # noqa: B023
-        along, across = jacobian(lambda row: weight(z, row), x), jacobian(lambda part: weight(part, x), z)  # noqa: B023
+        by_z, by_x = jacobian(lambda at_z: seen(at_z, x), z), jacobian(lambda row: seen(z, row), x)  # noqa: B023
+        along, across = jacobian(lambda row: weight(z, row), x), jacobian(lambda at_z: weight(at_z, x), z)  # noqa: B023
         score = along - across @ torch.linalg.solve(by_z, by_x)
         row = x.clone().requires_grad_()
         at, held = scenario(asked, row[None]), seen(z, x).detach().reshape(1, 1, 1, -1)

@@ -214,22 +214,22 @@ def check_derivatives(asked: PricingProblem, estimator: Estimator, order: Order)
     drawn = path_sets(Draws(), PATHS, simulation.contribution.dimension, generator=stream("paths", seed=1))
     mean = partial(expectation, simulation, normals=torch.from_numpy(drawn(len(rows))))
     along = direction.expand(len(rows), 1, -1) if order == 2 else None
-    parts = with_memory(simulation, lambda: derivatives(mean, rows, order=order, directions=along), rows=len(rows))
-    assert all(bool(torch.isfinite(part).all()) for part in parts), "labels are not finite"
+    labels = with_memory(simulation, lambda: derivatives(mean, rows, order=order, directions=along), rows=len(rows))
+    assert all(bool(torch.isfinite(label).all()) for label in labels), "labels are not finite"
     if order == 0 or isinstance(estimator, LikelihoodRatio):  # which differentiates the density instead of the path
         return
-    slope = (parts[1] * direction).sum(dim=1)
-    check_differences(parts[0][:, None], slope[:, None], share=GRADIENT, size=(parts[1] * direction).norm(dim=1))
+    value, gradient = labels[0][:, None], labels[1] * moves
+    slope, steep = (labels[1] @ direction)[:, None], (labels[1] * direction).norm(dim=1)
+    check_differences(value, slope, share=GRADIENT, size=steep)
     if order == 2:
         held = isinstance(estimator, Smoothed) or estimator == Conditional(normal="last")
-        share = HELD if held else CURVATURE
-        bend = parts[2][:, 0] * moves
-        check_differences(parts[1] * moves, bend, share=share, size=bend.norm(dim=1))
+        bend = labels[2][:, 0] * moves
+        check_differences(gradient, bend, share=HELD if held else CURVATURE, size=bend.norm(dim=1))
     # Kernels and exercise boundaries are held, and follow the point along the segment; the last normal smooths little.
     if not isinstance(estimator, Smoothed | Frozen) and estimator != Conditional(normal="last"):
-        check_segment(parts[0][:, None], slope[:, None], share=MISSED, size=(parts[1] * direction).norm(dim=1))
+        check_segment(value, slope, share=MISSED, size=steep)
         if order == 2:
-            check_segment(parts[1] * moves, bend, share=BENT, size=bend.norm(dim=1))
+            check_segment(gradient, bend, share=BENT, size=bend.norm(dim=1))
 
 
 def check_differences(values: Tensor, slopes: Tensor, *, share: float, size: Tensor) -> None:
@@ -259,11 +259,11 @@ def with_memory(simulation: Simulation, run: Callable[[], tuple[Tensor, ...]], *
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        parts = run()
+        labels = run()
     numbers = sum(size for _, size in kept.values()) / (PATHS * rows)
     planned = simulation.problem.process.facts.tensors * simulation.contribution.numbers
     assert 2.0 * numbers <= planned, f"tensors: a path keeps {numbers:.0f} numbers, of {planned} planned at the peak"
-    return parts
+    return labels
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,7 +36,7 @@ def own(payoff: Payoff, **others: tuple[float, ...]) -> Scenario:
     """The payoff's parameters, some of them with other values, and a maturity of one year."""
     values = {"maturity": (1.0,), **payoff.parameters, **others}
     return Scenario(
-        parameters={name: torch.tensor(part, dtype=torch.float64)[None, None] for name, part in values.items()}
+        parameters={name: torch.tensor(numbers, dtype=torch.float64)[None, None] for name, numbers in values.items()}
     )
 
 
@@ -189,11 +189,11 @@ def check_smoothing(payoff: Payoff) -> None:
     """Cash over smooth edges has neither jumps nor kinks: every one of its own goes through `Edges`."""
     if payoff.facts.decided == "always":
         return
-    measured = Sizes(found=[])
+    measured = Sizes(sizes=[])
     payoffs.cash(payoff, over(payoff, walks(payoff)), own(payoff), measured)
 
     def smooth(levels: Tensor) -> Tensor:
-        edges = payoffs.Smooth(kernel="gaussian", widths=iter([WIDTH * size for size in measured.found]))
+        edges = payoffs.Smooth(kernel="gaussian", widths=iter([WIDTH * size for size in measured.sizes]))
         return payoffs.cash(payoff, over(payoff, levels), own(payoff), edges)[0]
 
     def slope(levels: Tensor) -> Tensor:
@@ -209,16 +209,16 @@ def check_smoothing(payoff: Payoff) -> None:
 class Sizes:
     """The payoff as it is, noting how large every event is. Shape: each 1 1."""
 
-    found: list[Tensor]
+    sizes: list[Tensor]
 
     def ramp(self, x: Tensor) -> Tensor:
         """X^+."""
-        self.found.append(x.abs().mean()[None, None])
+        self.sizes.append(x.abs().mean()[None, None])
         return torch.relu(x)
 
     def step(self, x: Tensor) -> Tensor:
         """1 where x > 0, else 0."""
-        self.found.append(x.abs().mean()[None, None])
+        self.sizes.append(x.abs().mean()[None, None])
         return (x > 0.0).to(x.dtype)
 
     def lowest(self, levels: Tensor) -> Tensor:
@@ -310,11 +310,11 @@ def check_fields(payoff: Payoff) -> None:
 def check_negative(payoff: Payoff) -> None:
     """Cash of negative levels is finite, with its derivatives by levels and parameters."""
     levels, at = (walks(payoff) - LEVEL).requires_grad_(), own(payoff)
-    moving = [part.requires_grad_() for part in at.parameters.values()]
+    moving = [parameter.requires_grad_() for parameter in at.parameters.values()]
     cash = pays(payoff, levels, at)
-    still = 0.0 * (levels.sum() + sum(part.sum() for part in moving))
-    parts = torch.autograd.grad((cash + still).sum(), [levels, *moving])
-    assert all(bool(torch.isfinite(part).all()) for part in (cash, *parts)), (
+    still = 0.0 * (levels.sum() + sum(parameter.sum() for parameter in moving))
+    slopes_of = torch.autograd.grad((cash + still).sum(), [levels, *moving])
+    assert all(bool(torch.isfinite(numbers).all()) for numbers in (cash, *slopes_of)), (
         "positive_levels = None, but cash of negative levels or a derivative of it is not finite"
     )
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from msgspec.structs import replace
 from torch import Tensor
 
 from pricing.processes.simulate import blocks, simulate
@@ -19,6 +20,7 @@ from pricing.specs.european import Call
 from pricing.specs.parameters import PARAMETERS, with_values
 from pricing.specs.problem import unit
 from pricing.specs.process import Process
+from pricing.specs.schedule import Piece
 from tests.conformance.density import check_density
 from tests.conformance.estimates import LEVEL, place, problem
 from tests.conformance.walks import DATES, ROUNDING, close, coordinate, levels, normals, own, replaced, until, walk
@@ -80,6 +82,23 @@ def check_law(process: Process) -> None:
     assert not facts.positive or bool((levels(paths) >= 0.0).all()), "law = 'multiplicative', but levels are negative"
 
 
+def check_pieces(process: Process) -> None:
+    """A piece that changes nothing leaves the paths alone; one that does moves them from its start on, by the carry."""
+    if process.rate_pieces or process.volatility_pieces:
+        return
+    z, start = normals(process, DATES, paths=16), sum(DATES) / 2.0
+    plain = levels(walk(process, own(process), z))
+    for name, same, other in (("volatility_pieces", 1.0, 1.5), ("rate_pieces", process.rate, process.rate + 0.1)):
+        if name == "rate_pieces" and "rate" not in process.parameters:
+            continue
+        alike, changed = (replace(process, **{name: (Piece(start=start, value=value),)}) for value in (same, other))
+        assert close(plain, levels(walk(alike, own(alike), z))), f"{name} that change nothing move the paths"
+        moved = levels(walk(changed, own(changed), z))
+        assert close(plain[:, :, 0], moved[:, :, 0]), f"{name} move the paths before they start"
+        assert not close(plain[:, :, 1], moved[:, :, 1]), f"{name} do not move the paths"
+        check_forward(changed)
+
+
 def check_forward(process: Process) -> None:
     """The mean of the levels is the spot with its carry and the stated dividends, and the discount that of the rate."""
     sets = [normals(process, SPREAD, paths=PATHS, seed=seed) for seed in range(SETS)]
@@ -132,7 +151,7 @@ def check_affinity(process: Process) -> None:
 def is_affine(process: Process, columns: slice, dates: Sequence[float] = DATES) -> bool:
     """Whether the coordinate is affine in these normals, given the others."""
     z, other = (normals(process, dates, paths=16, seed=seed) for seed in (1, 2))
-    ends = [coordinate(process, own(process), part, dates) for part in (z, replaced(z, columns, other))]
+    ends = [coordinate(process, own(process), ends_at, dates) for ends_at in (z, replaced(z, columns, other))]
     middle = replaced(z, columns, 0.5 * (z + other))
     return close(0.5 * (ends[0] + ends[1]), coordinate(process, own(process), middle, dates))
 
@@ -140,7 +159,7 @@ def is_affine(process: Process, columns: slice, dates: Sequence[float] = DATES) 
 def moves_alone(process: Process, columns: slice, date: int) -> bool:
     """Whether these normals move no step but that to one date."""
     z, other = (normals(process, DATES, paths=16, seed=seed) for seed in (1, 2))
-    ends = [coordinate(process, own(process), part) for part in (z, replaced(z, columns, other))]
+    ends = [coordinate(process, own(process), ends_at) for ends_at in (z, replaced(z, columns, other))]
     moved = torch.diff(ends[1] - ends[0], dim=1, prepend=torch.zeros_like(ends[0][:, :1])).abs().amax(dim=(0, 2))
     return all(k == date or float(size) <= ROUNDING for k, size in enumerate(moved))
 
@@ -159,8 +178,8 @@ def check_opening(process: Process) -> None:
         f"opened = {facts.opened!r}, unopened = {facts.unopened!r}, but the first {size} normals are "
         f"{'' if open_ else 'not '}such that one can be integrated"
     )
-    if facts.opened == "last step" and open_:
-        assert close(slope[:, :-1], torch.zeros_like(slope[:, :-1])), "opened = 'last step', but earlier dates move too"
+    last = slice(size - process.assets, size)
+    assert not open_ or moves_alone(process, last, count - 1), "the first block does not end with the last step"
 
 
 def check_slopes(process: Process) -> None:
@@ -353,6 +372,7 @@ CHECKS = (
     check_parameters,
     check_law,
     check_forward,
+    check_pieces,
     check_affinity,
     check_opening,
     check_slopes,

@@ -1,13 +1,17 @@
 """Literal instances of every payoff, process and estimator: what `test_products` runs over.
 
 A new product gets a line here, or several: one per side, number of assets, convention and kind of dates that make a
-difference to it. They are written for assets around 100 and a maturity of one year. Every test runs on every line.
+difference to it. They are written for assets around 100 and a maturity of one year. Every test runs on every line, and
+on two assets where no line of a class has several.
 """
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from msgspec.structs import replace
+
+from pricing.errors import InvalidSpec
 from pricing.specs.estimator import (
     Automatic,
     Bridge,
@@ -30,6 +34,9 @@ ONE = ((1.0,),)
 TWO = ((1.0, 0.4), (0.4, 1.0))
 THREE = ((1.0, 0.5, 0.2), (0.5, 1.0, 0.3), (0.2, 0.3, 1.0))
 
+# Fields with one number per date.
+DATED = ("dates", "triggers")
+
 PAYOFFS: tuple[Payoff, ...] = (
     Call(weights=(1.0,), strike=100.0),
     Call(weights=(0.6, 0.4), strike=100.0),
@@ -38,10 +45,10 @@ PAYOFFS: tuple[Payoff, ...] = (
     Put(weights=(1.0, -0.9), strike=8.0),
     Digital(weights=(1.0,), strike=102.0, cash=10.0),
     Digital(weights=(0.5, 0.5), strike=100.0, side="put"),
-    WorstOf(initial=(100.0,), strike=1.05, side="put"),
+    WorstOf(initial=(1.0,), strike=95.0),
     WorstOf(initial=(100.0, 110.0), strike=0.95, side="put"),
     BestOf(initial=(1.0, 1.0), strike=105.0),
-    BestOf(initial=(100.0, 95.0, 105.0), strike=1.1),
+    BestOf(initial=(100.0, 95.0, 105.0), strike=1.1, side="put"),
     Asian(weights=(1.0,), strike=100.0, dates=QUARTERS),
     Asian(weights=(1.0,), strike=100.0, dates=EARLY, side="put"),
     Asian(weights=(1.0,), strike=98.0, dates=QUARTERS, average="geometric"),
@@ -194,3 +201,35 @@ def check_members(name: str, union: object, instances: tuple[object, ...]) -> No
     missing = {member.__name__ for member in get_args(union)} - {type(instance).__name__ for instance in instances}
     assert not missing, f"add instances of {', '.join(sorted(missing))} to {name} in tests/conformance/products.py"
     assert len(set(map(repr, instances))) == len(instances), f"{name} has an instance twice"
+
+
+def check_choices(name: str, union: object, instances: tuple[object, ...]) -> None:
+    """Raise AssertionError unless every word that a field may hold is held by an instance of that member."""
+    for member in get_args(union):
+        for field, kind in get_type_hints(member).items():
+            words = (False, True) if kind is bool else get_args(kind) if get_origin(kind) is Literal else ()
+            held = {getattr(instance, field) for instance in instances if type(instance) is member} if words else set()
+            assert held == set(words), f"{name} has no {member.__name__} with {field} in {set(words) - held}"
+
+
+def on_several(instances: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The instances, and on two assets those whose class has none on several, unless it refuses them."""
+    single = [spec for spec in instances if all(like.assets == 1 for like in instances if type(like) is type(spec))]
+    return (*instances, *(twice for spec in single if (twice := doubled(spec)).assets > 1))
+
+
+def doubled(spec: Any) -> Any:
+    """The product on two assets that are alike, itself where it is on one."""
+    numbers = [name for name in spec.__struct_fields__ if name not in DATED and is_number(getattr(spec, name))]
+    wider = {name: 2 * getattr(spec, name) for name in numbers}
+    if "weights" in wider:  # the basket stays where the strike is
+        wider["weights"] = tuple(0.5 * weight for weight in wider["weights"])
+    try:
+        return replace(spec, **wider, **({"correlation": TWO} if hasattr(spec, "correlation") else {}))
+    except InvalidSpec:
+        return spec
+
+
+def is_number(value: object) -> bool:
+    """Whether a field holds one number per asset of one."""
+    return isinstance(value, tuple) and len(value) == 1 and isinstance(value[0], float)

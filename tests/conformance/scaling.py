@@ -116,10 +116,13 @@ def valued(asked: PricingProblem, x: Tensor, how: Judged) -> tuple[Tensor, Tenso
 def network_for(asked: PricingProblem, reduction: Reduction | None) -> Network:
     """A random network that bends over the Box of its inputs."""
     box = asked.box if reduction is None else reduction.box
-    middle, width = (torch.from_numpy(part) for part in (0.5 * (box.lower + box.upper), 0.5 * (box.upper - box.lower)))
+    lower, upper = torch.from_numpy(box.lower), torch.from_numpy(box.upper)
     random = initialise((box.dimension, 6, 1), "tanh", generator=torch.Generator().manual_seed(5))
     one = torch.ones((), dtype=torch.float64)
-    return to_raw(random, Standardisation(x_mean=middle, x_scale=width, y_mean=one, y_scale=one))
+    return to_raw(
+        random,
+        Standardisation(x_mean=0.5 * (lower + upper), x_scale=0.5 * (upper - lower), y_mean=one, y_scale=one),
+    )
 
 
 def check_greeks(asked: PricingProblem, *, reduction: Reduction | None) -> None:

@@ -108,7 +108,7 @@ WORST = WorstOf(initial=(100.0, 100.0), strike=1.0)
 
 @pytest.mark.usefixtures("powers")
 def test_a_power_option_that_states_its_facts_is_taken() -> None:
-    for check in (part for part in payoff_facts.CHECKS if part not in UNREAD):
+    for check in (known for known in payoff_facts.CHECKS if known not in UNREAD):
         check(POWER)
     asked = problem(SINGLE, POWER)
     check_choice(asked, ESTIMATORS)
@@ -159,7 +159,7 @@ def test_a_power_option_that_claims_to_scale_is_caught_twice() -> None:
     ],
 )
 def test_a_false_fact_of_a_payoff_is_caught(payoff: Payoff, false: dict[str, Any], check: str, message: str) -> None:
-    checks = {part.__name__: part for part in payoff_facts.CHECKS}
+    checks = {known.__name__: known for known in payoff_facts.CHECKS}
     checks[f"check_{check}"](payoff)
     with pytest.raises(AssertionError, match=message):
         checks[f"check_{check}"](claiming(payoff, **false))
@@ -194,7 +194,7 @@ def test_a_false_fact_of_a_payoff_is_caught(payoff: Payoff, false: dict[str, Any
     ],
 )
 def test_a_false_fact_of_a_process_is_caught(process: Process, false: dict[str, Any], check: str, message: str) -> None:
-    checks = {part.__name__: part for part in process_facts.CHECKS}
+    checks = {known.__name__: known for known in process_facts.CHECKS}
     with pytest.raises(AssertionError, match=message):
         checks[f"check_{check}"](claiming(process, **false))
 

@@ -1,7 +1,7 @@
 """What every payoff, process and estimator owes the others, over the literal tuples of `tests.conformance.products`.
 
-A new product needs a line there and nothing here. Checks are functions that raise AssertionError, so that the last part
-can show that they do, on products whose facts are false.
+A new product needs a line there and nothing here. Checks are functions that raise AssertionError, so that
+`test_false_products` can show that they do, on products whose facts are false.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pricing.specs.problem import PricingProblem, tag, unit
 from pricing.specs.process import Process
 from surrogate.greeks import greeks
 from surrogate.reductions.choice import reduce
-from tests.conformance import payoff_facts, process_facts
+from tests.conformance import payoff_facts, process_facts, products
 from tests.conformance.estimates import (
     SOLVED,
     Varying,
@@ -38,14 +38,18 @@ from tests.conformance.estimates import (
     referenced,
     refusal,
 )
-from tests.conformance.products import ESTIMATORS, PAYOFFS, PROCESSES, check_members
+from tests.conformance.products import ESTIMATORS, check_choices, check_members, on_several
 from tests.conformance.scaling import check_greeks, check_reduction
 
+PAYOFFS: tuple[Payoff, ...] = on_several(products.PAYOFFS)
+PROCESSES: tuple[Process, ...] = on_several(products.PROCESSES)
 INSTANCES: dict[str, tuple[object, tuple[object, ...]]] = {
     "PAYOFFS": (Payoff, PAYOFFS),
     "PROCESSES": (Process, PROCESSES),
     "ESTIMATORS": (Estimator, ESTIMATORS),
 }
+# 'auto' is one of the others.
+CHOSEN = tuple(estimator for estimator in ESTIMATORS if not isinstance(estimator, Automatic))
 # What may vary beside the spots where scaling is tried: some of it leaves no reduction.
 SCALED: tuple[Varying, ...] = ("everything", "unscaled", "process", "payoff")
 
@@ -103,6 +107,11 @@ def test_every_member_has_an_instance(name: str) -> None:
     check_members(name, *INSTANCES[name])
 
 
+@pytest.mark.parametrize("name", ["PAYOFFS", "PROCESSES"])
+def test_every_word_of_a_field_has_an_instance(name: str) -> None:
+    check_choices(name, *INSTANCES[name])
+
+
 @every_payoff
 def test_every_payoff_is_taken_somewhere(payoff: Payoff) -> None:
     assert first_process(payoff) is not None, "no process of tests/conformance/products.py takes it"
@@ -157,7 +166,7 @@ def test_a_parameter_is_what_the_table_says(name: str) -> None:
     assert all((parameter.unit, parameter.field, parameter.coordinates, parameter.meaning)), f"{name} says too little"
     assert (parameter.greek is None) == (name == "spot"), "every derivative but delta has a name in the table"
     assert (parameter.sign == -1.0) == (name == "maturity"), "theta alone is the negative of its derivative"
-    named = [other for other, part in PARAMETERS.items() if part.greek == parameter.greek]
+    named = [other for other, row in PARAMETERS.items() if row.greek == parameter.greek]
     assert named == [name], f"{named} have one Greek"
     check_owners(name)
 
@@ -187,7 +196,7 @@ def test_parameters_of_a_problem_are_in_the_table(process: Process, payoff: Payo
         assert unit(asked, name)
         check_field(asked, name, size)
     assert [greek.feature for greek in greeks(asked.box)] == [
-        part.name for part in asked.features if part.name != "spot"
+        feature.name for feature in asked.features if feature.name != "spot"
     ]
 
 
@@ -228,7 +237,7 @@ def test_an_estimator_labels_what_it_takes(process: Process, payoff: Payoff) -> 
     asked = taken(process, payoff)
     if asked is None:
         return
-    for estimator in (part for part in ESTIMATORS if not isinstance(part, Automatic)):  # which is one of the others
+    for estimator in CHOSEN:
         order = highest(known_to(asked, estimator), estimator)
         if order is not None:
             unmeasured(lambda e=estimator, n=order: check_derivatives(known_to(asked, e), e, n))  # type: ignore[misc]
@@ -271,7 +280,7 @@ def test_all_estimators_of_a_process_agree(process: Process) -> None:
 
 def check_estimators(asked: PricingProblem | None) -> None:
     assert asked is not None
-    for estimator in (part for part in ESTIMATORS if not isinstance(part, Automatic)):
+    for estimator in CHOSEN:
         if highest(judged(asked, estimator), estimator) is not None:
             unmeasured(lambda e=estimator: check_agreement(judged(asked, e), e))  # type: ignore[misc]
 

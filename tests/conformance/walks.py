@@ -23,7 +23,7 @@ def own(process: Process, **others: Sequence[float]) -> Scenario:
     """The parameters of the process with spots of 100, some of them with other values."""
     values = {"spot": (LEVEL,) * process.assets, "maturity": (1.0,), **process.parameters, **others}
     return Scenario(
-        parameters={name: torch.tensor(part, dtype=torch.float64)[None, None] for name, part in values.items()}
+        parameters={name: torch.tensor(numbers, dtype=torch.float64)[None, None] for name, numbers in values.items()}
     )
 
 
