@@ -254,9 +254,9 @@ def with_memory(simulation: Simulation, run: Callable[[], tuple[Tensor, ...]], *
     kept = dict[int, tuple[Tensor, int]]()
 
     def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        kept[storage.data_ptr()] = tensor, storage.nbytes() // 8
-        return tensor
+        storage, alone = tensor.untyped_storage(), tensor.detach()  # without its graph, which would hold itself
+        kept[storage.data_ptr()] = alone, storage.nbytes() // 8
+        return alone
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         labels = run()
