@@ -35,7 +35,7 @@ class Parameter:
 
     Args:
         unit: of its values; of volatilities where levels are positive, of strikes on levels.
-        least, most: the bounds of its values; -inf where a level may be negative, see `bounds`.
+        least, most: the bounds of its values; none where it is ``signed`` and levels may be negative, see `bounds`.
         greek: the name of the derivative by it; None of the spots, whose derivative is delta.
         sign: of that derivative, -1 for theta.
         field: of the process or payoff that holds its values.
@@ -43,6 +43,7 @@ class Parameter:
         has_it, coordinates, meaning: what has it, how many numbers it is and what they are, in words.
         scaling, noise: its roles.
         size: of a move by it that means something whatever its value; None where the value itself tells.
+        signed: whether it may have any sign where levels of the assets may.
     """
 
     unit: str
@@ -58,6 +59,7 @@ class Parameter:
     scaling: Scaling
     noise: Noise
     size: float | None = None
+    signed: bool = False
 
 
 # In the order in which outputs are listed.
@@ -71,6 +73,7 @@ PARAMETERS: Mapping[str, Parameter] = {
         meaning="level of the asset today, currency",
         scaling="level",
         noise="none",
+        signed=True,
     ),
     "volatility": Parameter(
         unit="1 / sqrt(year)",
@@ -137,6 +140,7 @@ PARAMETERS: Mapping[str, Parameter] = {
         meaning="in the unit of the payoff's strike",
         scaling="level",
         noise="none",
+        signed=True,
     ),
     "correlation": Parameter(
         unit="1",
@@ -173,6 +177,7 @@ PARAMETERS: Mapping[str, Parameter] = {
         meaning="currency",
         scaling="level",
         noise="none",
+        signed=True,
     ),
     "knock_in": Parameter(
         unit="1",
@@ -319,7 +324,7 @@ def bounds(name: str, *, positive: bool, assets: int) -> tuple[float, float]:
     parameter = PARAMETERS[name]
     if name == "correlation":
         return -1.0 / (assets - 1), parameter.most
-    if parameter.scaling == "level" and not positive:
+    if parameter.signed and not positive:
         return -math.inf, math.inf
     return parameter.least, parameter.most
 

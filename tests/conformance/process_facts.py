@@ -23,17 +23,21 @@ from pricing.specs.process import Process
 from pricing.specs.schedule import Piece
 from tests.conformance.density import check_density
 from tests.conformance.estimates import LEVEL, place, problem
+from tests.conformance.laws import (
+    ERRORS,
+    GRID_BIAS,
+    PATHS,
+    SETS,
+    check_derivatives_by_law,
+    check_jumps_in_parameters,
+    check_martingale,
+)
 from tests.conformance.walks import DATES, ROUNDING, close, coordinate, levels, normals, own, replaced, until, walk
 
 # Before the first dividend and piece of any instance.
 SHORT = (0.1, 0.2)
 # Where a dividend or a piece of some instance lies between two.
 SPREAD = (0.3, 0.5, 1.0)
-PATHS, SETS = 1 << 11, 8
-# Standard errors of eight path sets that are as rare as four known ones.
-ERRORS = 9.0
-# Share of a mean that a grid of four steps may bias.
-GRID_BIAS = 0.005
 RATE_OF_EXCHANGE = 7.0
 
 
@@ -263,7 +267,7 @@ def check_lognormal(process: Process) -> None:
     """Ln S has the covariance sigma_i sigma_j rho_ij times the clock at the earlier date, exactly."""
     if not process.facts.lognormal:
         return
-    assert process.facts.law == "multiplicative"
+    assert process.facts.law == "multiplicative", "lognormal, but law = 'additive'"
     assert is_affine(process, slice(0, sum(blocks(process, len(SPREAD)))), SPREAD), "lognormal, but ln S is no Gaussian"
     at = own(process)
     A = loadings(process, at, SPREAD).flatten(end_dim=1)
@@ -331,6 +335,10 @@ def check_randomness(process: Process) -> None:
     still, random = (levels(walk(process, own(process, **values), z)) for values in (zeros, {}))
     assert float(still.std(dim=1).max()) <= ROUNDING * LEVEL, f"paths are random although {[*zeros]} are 0"
     assert float(random.std(dim=1).min()) > 0.0, "paths are not random"
+    for name in zeros:
+        alone = zeros | {name: (0.5,) * len(zeros[name])}
+        moved = levels(walk(process, own(process, **alone), z))
+        assert float(moved.std(dim=1).max()) > ROUNDING * LEVEL, f"{name} in randomness makes nothing random by itself"
 
 
 def check_convexity(process: Process) -> None:
@@ -383,6 +391,9 @@ CHECKS = (
     check_bridge,
     check_grid,
     check_randomness,
+    check_martingale,
+    check_jumps_in_parameters,
+    check_derivatives_by_law,
     check_convexity,
     check_density,
     check_noise,

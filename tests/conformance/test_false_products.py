@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pricing.errors import InvalidSpec
 from pricing.estimators import direct
+from pricing.processes import merton
 from pricing.references import reference, resimulated
 from pricing.references.methods import Method
 from pricing.simulation import payoffs
@@ -30,7 +31,7 @@ from pricing.specs.schedule import Dividend
 from surrogate.export import onnx_writer
 from surrogate.reductions import geometric
 from surrogate.reductions.choice import reduce
-from tests.conformance import payoff_facts, process_facts, scaling
+from tests.conformance import laws, payoff_facts, process_facts, scaling
 from tests.conformance.estimates import (
     LEVEL,
     check_agreement,
@@ -42,6 +43,7 @@ from tests.conformance.estimates import (
 )
 from tests.conformance.products import EARLY, ESTIMATORS, ONE, PROCESSES, QUARTERS, TWO, check_members
 from tests.conformance.scaling import check_greeks, check_reduction
+from tests.conformance.walks import levels
 
 
 def claiming(spec: Any, **false: object) -> Any:
@@ -97,6 +99,7 @@ PAIR = BlackScholes(volatilities=(0.2, 0.3), correlation=TWO)
 CARRIED = Bachelier(volatilities=(20.0,), correlation=ONE, convention="carry", rate=0.08)
 STOCHASTIC = next(process for process in PROCESSES if isinstance(process, Heston))
 LOCAL = next(process for process in PROCESSES if isinstance(process, LocalVolatility))
+JUMPING = next(process for process in PROCESSES if process.facts.by_law)
 PAYING = next(process for process in PROCESSES if process.facts.pays_cash)
 SHARING = replace(SINGLE, dividends=(Dividend(time=0.4, proportion=0.03),))
 POWER: Any = Power(weights=(1.0,), strike=1e4)
@@ -183,6 +186,8 @@ def test_a_false_fact_of_a_payoff_is_caught(payoff: Payoff, false: dict[str, Any
         (STOCHASTIC, {"independent_increments": True}, "increments", "what moved S_k moves S_t / S_k"),
         (LOCAL, {"independent_increments": True}, "increments", "depends on the spot"),
         (replace(SINGLE, volatilities=(0.0,)), {"randomness": ()}, "randomness", "paths are not random"),
+        (SINGLE, {"randomness": ("volatility", "rate")}, "randomness", "rate in randomness makes nothing random"),
+        (SINGLE, {"by_law": ("volatility",)}, "jumps_in_parameters", "levels do not jump in it"),
         (STOCHASTIC, {"randomness": ("long_variance",)}, "randomness", "paths are random although"),
         (STOCHASTIC, {"lognormal": True}, "lognormal", "ln S is no Gaussian"),
         (CARRIED, {"bridge": "exact"}, "bridge", "is not straight to it"),
@@ -213,6 +218,28 @@ def test_facts_that_estimators_rely_on_are_caught_by_their_labels() -> None:
         )
     with pytest.raises(AssertionError, match="scaled: "):
         check_reduction(problem(claiming(LOCAL, unscaled=None), AVERAGE))
+
+
+def test_a_law_without_its_derivative_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    laws.check_derivatives_by_law(JUMPING)
+    monkeypatch.setattr(merton, "likelihood", lambda jumps, mean: torch.ones_like(mean[..., 0]))
+    with pytest.raises(AssertionError, match="the derivative of a mean by jump_intensity is"):
+        laws.check_derivatives_by_law(JUMPING)
+
+
+def test_a_drift_from_date_to_date_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Levels at every date have the right mean, and yet those that start high go on to rise."""
+    laws.check_martingale(SINGLE)
+    honest = levels
+
+    def drifting(paths: Paths) -> Tensor:
+        plain = honest(paths).clone()
+        plain[:, :, 1] += 0.1 * (plain[:, :, 0] - plain[:, :, 0].mean())
+        return plain
+
+    monkeypatch.setattr(laws, "levels", drifting)
+    with pytest.raises(AssertionError, match="do not grow by the carry alone"):
+        laws.check_martingale(SINGLE)
 
 
 def test_a_parameter_that_may_not_vary_is_no_feature() -> None:
