@@ -14,7 +14,7 @@ MEBIBYTE = 1 << 20
 def test_the_peak_is_what_was_resident_since_the_reset() -> None:
     memory.reset_peak()
     before = memory.resident()
-    held = np.ones(64 * MEBIBYTE // 8)
+    held = np.ones(256 * MEBIBYTE // 8)  # far more than what else the process frees meanwhile
     peak = memory.peak()
     del held
     memory.reset_peak()
@@ -22,8 +22,8 @@ def test_the_peak_is_what_was_resident_since_the_reset() -> None:
     assert before is not None
     assert peak is not None
     assert after is not None
-    assert peak >= before + 60 * MEBIBYTE
-    assert after <= peak - 60 * MEBIBYTE
+    assert peak >= before + 128 * MEBIBYTE
+    assert after <= peak - 128 * MEBIBYTE
 
 
 def test_where_the_kernel_tells_nothing_there_is_no_peak(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
