@@ -50,7 +50,7 @@ def make_artifact(
     Args:
         network: single output, raw units; of the inputs of the reduction where there is one.
         problem: or only the Box, where nobody here knows what was priced and the labels were imported.
-        certificate: what is proven of the network (`pruning.shape`, `pruning.certificate`).
+        certificate: what is proven of the network (`pruning.certificates`).
         float32: also export in single precision and measure its loss.
 
     Raises:

@@ -54,7 +54,7 @@ class ReductionFacts(Record, frozen=True, kw_only=True):
 
 
 class ShapeProof(Record, frozen=True, kw_only=True):
-    """A statement about the shape, as `pruning.shape.prove_shape` leaves it."""
+    """A statement about the shape, as `pruning.certificates.shape.prove_shape` leaves it."""
 
     statement: str
     tolerance: float
@@ -74,7 +74,7 @@ class SeenDifference(Record, frozen=True, kw_only=True):
 
 
 class DifferenceProof(Record, frozen=True, kw_only=True):
-    """How far pruning moved a network at most, as `pruning.certificate.certify` leaves it."""
+    """How far pruning moved a network at most, as `pruning.certificates.distance.certify` leaves it."""
 
     value: float | None
     delta: tuple[float, ...] | None
