@@ -15,13 +15,12 @@ import torch
 from torch import Tensor
 
 from pricing.elementary import cumulative, gaussian_ramp
+from pricing.estimators.exponentials import TINY
 from pricing.estimators.open_normal import Line
 from pricing.specs.payoff import ForwardStart
 
 # Below this difference of the slopes nothing of the normal is left between the two dates.
 CERTAIN = 1e-12
-# Levels below this are zero: their logarithm stays finite.
-TINY = 1e-300
 
 
 def expected(payoff: ForwardStart, line: Line, strike: Tensor) -> Tensor:

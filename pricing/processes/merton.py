@@ -81,6 +81,6 @@ def likelihood(jumps: Tensor, mean: Tensor) -> Tensor:
     """
     if not mean.requires_grad:
         return torch.ones_like(mean[..., 0])
-    fixed = mean.detach().clamp(min=torch.finfo(mean.dtype).tiny)
-    logarithm = jumps * torch.log(mean.clamp(min=torch.finfo(mean.dtype).tiny) / fixed) - (mean - mean.detach())
+    positive = mean.clamp(min=torch.finfo(mean.dtype).tiny)
+    logarithm = jumps * torch.log(positive / positive.detach()) - (mean - mean.detach())
     return torch.exp(logarithm.sum(dim=-1).cumsum(dim=-1))

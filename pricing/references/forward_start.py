@@ -11,8 +11,6 @@ References: Rubinstein (1991), Pay now, choose later.
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -40,6 +38,6 @@ def basket(process: Bachelier, payoff: ForwardStart, at: Scenario) -> Tensor:
     weights = until.new_tensor(payoff.weights)
     amounts = torch.stack([-strike * weights, weights.expand(len(strike), -1)], dim=1)
     mean = (at["spot"] * torch.exp(growth(process, at, until)[:, 0]) * amounts).sum(dim=(1, 2))
-    sign = math.copysign(1.0, 1.0 if payoff.side == "call" else -1.0)
+    sign = 1.0 if payoff.side == "call" else -1.0
     spread = variance(process, at, amounts, until)
     return discount(process, at, until)[:, 0, -1] * gaussian(mean, torch.zeros_like(mean), spread, sign=sign)

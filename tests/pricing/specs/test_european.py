@@ -39,7 +39,7 @@ def test_a_call_and_a_put_say_their_side_and_others_are_told_it() -> None:
     assert Digital(weights=(1.0,), strike=1.0, side="put").side == "put"
 
 
-def test_a_share_of_initial_levels_scales_like_them_only_where_one_asset_or_level_is_all() -> None:
+def test_the_strike_of_a_rank_is_a_share_and_that_of_a_basket_currency() -> None:
     shares, level = WorstOf(initial=(100.0, 90.0), strike=1.0), Call(weights=(0.5, 0.5), strike=100.0)
     assert (shares.facts.strike_unit, level.facts.strike_unit) == ("1", "currency")
     assert dump(level) == {"kind": "call", "weights": (0.5, 0.5), "strike": 100.0}
