@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from app.commands import build, dataset, jobs, models, price, schema, serve, sweep
+from app.commands import build, dataset, jobs, models, price, prune, retrain, schema, serve, sweep
 from app.errors import EXPECTED, INSTALL_TRAINING, STATUS
 
 FAILED, BAD_INPUT = 1, 2
@@ -26,7 +26,8 @@ app.command()(serve.serve)
 app.command("worker")(serve.work)
 app.command()(build.build)
 app.command()(build.train)
-app.command()(build.prune)
+app.command()(prune.prune)
+app.command()(retrain.retrain)
 app.command()(sweep.sweep)
 app.command()(price.price)
 app.command()(build.evaluate)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, assert_never
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pricing.domain import Box
 from pricing.draws import principal_axes, stream
 from pricing.errors import InvalidSpec, NonFiniteLabels
 from pricing.monte_carlo import Expectation, Simulation, average, prepare, replicate
@@ -132,31 +133,46 @@ def derivatives(
 
 
 def find_directions(simulation: Simulation, features: Tensor, *, seed: int) -> Tensor:
-    """Curvature directions of every sample: normals with identity covariance, or the principal axes of the deltas.
-
-    With x in units of the Box's widths, the axes are the leading unit eigenvectors of E[grad y grad y^T] over the delta
-    labels of the first replicate (Huge & Savine, "Axes that matter"), the same for every sample. In raw units the
-    feature of the smallest numbers, a variance beside spots, would be the first axis whatever it matters.
+    """Curvature directions of every sample, of the deltas of the first replicate where they hang on these.
 
     Shape: batch feature -> batch direction feature.
     """
-    spec, (samples, dimension) = simulation.spec, features.shape
+
+    def gradient() -> Tensor:
+        def measure(expectation: Expectation, rows: slice) -> tuple[Tensor, ...]:
+            return derivatives(expectation, features[rows], order=1, directions=None)
+
+        value, slope = replicate(simulation, len(features), measure, index=0, seed=seed)
+        require_finite_labels(features, {"value": value, "gradient": slope})
+        return slope
+
+    return directions_of(gradient, simulation.problem.box, simulation.spec, samples=len(features), seed=seed)
+
+
+def directions_of(gradient: Callable[[], Tensor], box: Box, spec: LabelSpec, *, samples: int, seed: int) -> Tensor:
+    """Curvature directions of every sample: normals with identity covariance, or the principal axes of the deltas.
+
+    With x in units of the Box's widths, the axes are the leading unit eigenvectors of E[grad y grad y^T] over the delta
+    labels (Huge & Savine, "Axes that matter"), the same for every sample. In raw units the feature of the smallest
+    numbers, a variance beside spots, would be the first axis whatever it matters.
+
+    Args:
+        gradient: gives the delta labels, if they are asked for. Shape: -> batch feature.
+
+    Shape: -> batch direction feature.
+    """
     match spec.direction_law:
         case "random":
-            generator = stream("directions", seed=seed)
-            return torch.from_numpy(generator.standard_normal((samples, spec.directions, dimension)))
+            normals = stream("directions", seed=seed).standard_normal((samples, spec.directions, box.dimension))
+            return torch.from_numpy(normals)
         case "pca":
-            if spec.directions > dimension:
-                raise InvalidSpec(f"directions must be at most {dimension} (features) for 'pca', got {spec.directions}")
-
-            def measure(expectation: Expectation, rows: slice) -> tuple[Tensor, ...]:
-                return derivatives(expectation, features[rows], order=1, directions=None)
-
-            value, gradient = replicate(simulation, samples, measure, index=0, seed=seed)
-            require_finite_labels(features, {"value": value, "gradient": gradient})
-            widths = simulation.problem.box.upper - simulation.problem.box.lower
+            if spec.directions > box.dimension:
+                raise InvalidSpec(
+                    f"directions must be at most {box.dimension} (features) for 'pca', got {spec.directions}"
+                )
+            widths = box.upper - box.lower
             widths = widths / widths.max()
-            axes = widths * principal_axes(widths * gradient.numpy()).T[: spec.directions]
+            axes = widths * principal_axes(widths * gradient().numpy()).T[: spec.directions]
             return torch.tensor(axes).expand(samples, -1, -1).contiguous()
         case _:
             assert_never(spec.direction_law)

@@ -61,6 +61,12 @@ def sample_features(problem: PricingProblem, spec: LabelSpec, *, seed: int) -> T
             assert_never(spec.sampler)
 
 
+def sample_uniform(box: Box, samples: int, *, seed: int) -> Tensor:
+    """Features that are uniform in the Box, from one scrambled Sobol set. Shape: -> batch feature, float64."""
+    points = uniforms("sobol", samples, box.dimension, generator=stream("features", seed=seed))
+    return torch.from_numpy(box.from_uniforms(points))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Inside:
     """Features in the Box, and the share of what was drawn that they are. Shape: batch feature."""

@@ -1,4 +1,4 @@
-"""``sobolite build``, ``train``, ``prune``, ``evaluate``, ``methods``: the work that needs torch, in this process.
+"""``sobolite build``, ``train``, ``evaluate``, ``methods``: the work that needs torch, in this process.
 
 Torch is imported when a command runs, so that ``sobolite --help`` and the other commands do not wait for it.
 """
@@ -25,7 +25,6 @@ from app.commands.terminal import (
     read_settings,
     show_json,
     show_table,
-    split_reference,
 )
 from app.datasets.lookup import import_named
 from app.datasets.store import limits_of
@@ -34,11 +33,10 @@ from app.files import read_json
 from app.pipeline.provenance import read_origin
 from app.specification.build import BuildSpec
 from app.specification.jobs import JobSpec, model_name
-from app.specification.prune_job import PruneJobSpec
 from app.specification.smoke import smoke as cut_short
 from app.specification.state_files import with_states
 from app.specification.toml_files import read_toml
-from pricing.specs.base import dump, load
+from pricing.specs.base import load
 from surrogate.artifact.files import MANIFEST, MODEL, Artifact, load_report, write
 from surrogate.report.report import plain_report
 
@@ -79,27 +77,6 @@ def train(
 ) -> None:
     """Build, but leave out the pruning."""
     run(replace(read_spec(spec, registry), pruning=None), registry, output, as_json)
-
-
-def prune(
-    model: ModelArgument,
-    method: Annotated[str, typer.Option(help="See `sobolite methods`.")],
-    sparsity: Annotated[float | None, typer.Option(help="Share of what the method removes, weights or nodes.")] = None,
-    parameters: Annotated[int | None, typer.Option(help="Or: most weights and biases to keep.")] = None,
-    stages: Annotated[int, typer.Option(help="Prune in so many steps.")] = 1,
-    fine_tuning: Annotated[bool, typer.Option(help="Train again after each step, as the model was trained.")] = True,
-    seed: SeedOption = 0,
-    registry: RegistryOption = None,
-    output: OutputOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Prune a published version and publish the result as the next version of its name."""
-    name, version = split_reference(model)
-    parent = find_version(open_registry(read_settings(registry)), model)
-    training = dump(read_origin(parent).build.training) if fine_tuning else None
-    target = {"method": method, "sparsity": sparsity, "parameters": parameters, "stages": stages}
-    given = {"model": name, "version": version, "seed": seed, "pruning": {**target, "fine_tuning": training}}
-    run(load(PruneJobSpec, given), registry, output, as_json)
 
 
 def run(spec: JobSpec, registry: Path | None, output: Path | None, as_json: bool) -> None:

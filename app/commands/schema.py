@@ -13,7 +13,7 @@ from app.specification.schema import document
 
 
 def schema(
-    kind: Annotated[JobKind, typer.Argument(metavar="[train|prune]", help="Of which job.")] = "train",
+    kind: Annotated[JobKind, typer.Argument(metavar="[train|prune|retrain]", help="Of which job.")] = "train",
     markdown: Annotated[bool, typer.Option("--markdown", help="Both as the page docs/specification.md.")] = False,
 ) -> None:
     """Print the JSON schema of a specification."""

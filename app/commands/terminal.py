@@ -15,10 +15,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from app.errors import InvalidRequest
 from app.pipeline.plan import JobProgress
-from app.registry.registry import CHAMPION, Registry
+from app.registry.registry import Registry
 from app.settings import Settings
+from app.specification.name import split_reference
 
 # Columns of a table that goes to a file or another program.
 FILE_WIDTH = 160
@@ -44,19 +44,11 @@ def open_registry(settings: Settings) -> Registry:
     return registry
 
 
-def split_reference(reference: str) -> tuple[str, str]:
-    """Name and version or alias of ``MODEL[@VERSION]``."""
-    name, at, version = reference.partition("@")
-    if not name or (at and not version):
-        raise InvalidRequest(f"write MODEL or MODEL@VERSION, got {reference!r}")
-    return name, version or CHAMPION
-
-
 def find_version(registry: Registry, reference: str) -> Path:
     """The folder of ``MODEL[@VERSION]``.
 
     Raises:
-        InvalidRequest, UnknownModel, UnknownVersion: it names nothing.
+        InvalidSpec, UnknownModel, UnknownVersion: it names nothing.
     """
     name, version = split_reference(reference)
     return registry.folder(name, registry.resolve(name, version))

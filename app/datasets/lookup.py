@@ -10,10 +10,10 @@ from msgspec.structs import replace
 from app.datasets import store
 from app.datasets.table import Limits
 from app.specification.build import BuildSpec
-from app.specification.prune_job import PruneJobSpec
+from app.specification.jobs import JobSpec
 from pricing.errors import InvalidSpec
 
-JobType = TypeVar("JobType", bound=BuildSpec | PruneJobSpec)
+JobType = TypeVar("JobType", bound=JobSpec)
 
 
 def settle_dataset(spec: JobType, registry: Path) -> JobType:
@@ -25,8 +25,11 @@ def settle_dataset(spec: JobType, registry: Path) -> JobType:
     """
     if not isinstance(spec, BuildSpec) or spec.dataset is None:
         return spec
+    source = spec.dataset
+    if spec.problem is not None:
+        source = replace(source, features=spec.problem.box.features)
     needed = max(spec.orders, key=lambda field_and_order: field_and_order[1])
-    return replace(spec, dataset=store.with_features(spec.dataset, registry, needed))
+    return replace(spec, dataset=store.with_features(source, registry, needed))
 
 
 def import_named(data: dict[str, Any], folder: Path, registry: Path, limits: Limits) -> dict[str, Any]:

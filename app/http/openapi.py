@@ -11,7 +11,8 @@ from app.http.problems import MEDIA_TYPE
 from app.http.routes.jobs import JobRequest
 from app.http.routes.prices import PATH, TIMEOUT
 from app.http.schemas import PriceAnswer, PriceRequest, Problem
-from app.specification.schema import KINDS, components
+from app.specification.jobs import KINDS
+from app.specification.schema import components
 
 REFERENCE = "#/components/schemas/"
 

@@ -45,7 +45,7 @@ def shape_of(surrogate: Surrogate, build: BuildSpec) -> tuple[list[dict[str, Any
 
 def difference(folder: JobFolder, build: BuildSpec, pruned: Surrogate) -> dict[str, Any] | None:
     """Bounds on pruned minus trained; None where nothing was pruned that had been trained before."""
-    if build.pruning is None or not starts_trained(build.pruning):
+    if build.pruning is None or not folder.prunes() or not starts_trained(build.pruning):
         return None
     assert isinstance(pruned, Network)
     return bound_difference(read_trained(folder), pruned, interval_of(input_box(build)))

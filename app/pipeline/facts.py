@@ -7,16 +7,17 @@ or a manifest takes over has its struct in `surrogate.report` or `surrogate.arti
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 import msgspec
 
 from app.specification.build import BuildSpec
 from app.specification.jobs import JobSpec
 from app.specification.prune_job import PruneJobSpec
+from app.specification.retrain_job import RetrainJobSpec
+from pricing.domain import Box
 from pricing.specs.base import load
-from surrogate.artifact.manifest import Version
-from surrogate.report.sources import ImportedLabels, SimulatedLabels
+from surrogate.artifact.manifest import Retraining, Version
 
 
 class _Order(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
@@ -43,41 +44,50 @@ class PruneOrder(_Order, frozen=True, kw_only=True, tag="prune"):
     spec: PruneJobSpec
 
 
-Order = TrainOrder | PruneOrder
+class RetrainOrder(_Order, frozen=True, kw_only=True, tag="retrain"):
+    """Train a published version again as the specification says."""
+
+    spec: RetrainJobSpec
+
+
+Order = TrainOrder | PruneOrder | RetrainOrder
+ORDERS: dict[str, type[Order]] = {"train": TrainOrder, "prune": PruneOrder, "retrain": RetrainOrder}
 
 
 def order_of(spec: JobSpec, *, registry: Path | None = None, job: str | None = None) -> Order:
     """The order for a specification."""
     root = None if registry is None else str(registry)
-    if isinstance(spec, PruneJobSpec):
-        return PruneOrder(spec=spec, registry=root, job=job)
-    return TrainOrder(spec=spec, registry=root, job=job)
+    match spec:
+        case BuildSpec():
+            return TrainOrder(spec=spec, registry=root, job=job)
+        case PruneJobSpec():
+            return PruneOrder(spec=spec, registry=root, job=job)
+        case RetrainJobSpec():
+            return RetrainOrder(spec=spec, registry=root, job=job)
+        case _:
+            assert_never(spec)
 
 
 def load_order(data: dict[str, Any]) -> Order:
     """An order from plain data."""
-    return load(PruneOrder, data) if data["kind"] == "prune" else load(TrainOrder, data)
+    return load(ORDERS.get(data["kind"], TrainOrder), data)
 
 
 class Parent(msgspec.Struct, frozen=True, kw_only=True):
-    """What a prune job takes over from the version that it prunes.
+    """What a job takes over from the version that it prunes or trains again.
 
     Args:
         build: the specification that the steps follow: the parent's with what the order changes.
-        simulated_paths: that the parent was learnt from, and its own parents.
+        simulated_paths: that what is taken over was learnt from: by the parent and its own parents.
+        inputs: the Box of what the parent's network sees; of a retrain job.
+        retraining: of a retrain job.
     """
 
     build: BuildSpec
     simulated_paths: int
     parent: Version
-
-
-LabelFacts = SimulatedLabels | ImportedLabels
-
-
-def load_labels(data: dict[str, Any]) -> LabelFacts:
-    """The facts of labels from plain data; only those of a dataset name one."""
-    return load(ImportedLabels, data) if "dataset" in data else load(SimulatedLabels, data)
+    inputs: Box | None = None
+    retraining: Retraining | None = None
 
 
 class StartSeconds(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,11 +14,12 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from app.files import read_json, replacing, write_json
-from app.pipeline.facts import LabelFacts, Order, Parent, PruneOrder, StartSeconds, load_labels, load_order
+from app.pipeline.facts import Order, Parent, StartSeconds, TrainOrder, load_order
 from app.specification.build import BuildSpec
+from pricing.errors import InvalidSpec
 from pricing.specs.base import load
 from surrogate.artifact.manifest import Certificate
-from surrogate.report.report import AnyReport, plain_report, read_report
+from surrogate.report.report import AnyReport, LabelFacts, plain_report, read_labels, read_report
 from surrogate.report.sources import AxesFacts, PruningFacts, RidgeFacts
 
 Content = TypeVar("Content")
@@ -73,9 +74,24 @@ class JobFolder:
         self.order.write(order)
 
     def build(self) -> BuildSpec:
-        """The specification that the steps follow: the order's own, or the parent's with what a prune order changes."""
+        """The specification that the steps follow: the order's own, or the parent's with what the order changes."""
         order = self.order.read()
-        return self.parent.read().build if isinstance(order, PruneOrder) else order.spec
+        return order.spec if isinstance(order, TrainOrder) else self.parent.read().build
+
+    def registry(self, wanted: str) -> Path:
+        """The root of the registry that holds what a field of the specification names.
+
+        Raises:
+            InvalidSpec: it is not known.
+        """
+        root = self.order.read().registry
+        if root is None:
+            raise InvalidSpec(f"{wanted}: the registry that holds it is not known; give `registry`", path=wanted)
+        return Path(root)
+
+    def prunes(self) -> bool:
+        """Whether a step prunes: not what is trained again from a version's weights, which keeps what was pruned."""
+        return self.build().pruning is not None and not self.start.path.exists()
 
     @property
     def order(self) -> JsonFile[Order]:
@@ -84,7 +100,7 @@ class JobFolder:
 
     @property
     def parent(self) -> JsonFile[Parent]:
-        """What a prune job takes over."""
+        """What a prune or retrain job takes over."""
         return self._json("parent.json", Parent)
 
     @property
@@ -100,7 +116,12 @@ class JobFolder:
     @property
     def label_facts(self) -> JsonFile[LabelFacts]:
         """How the labels were made."""
-        return JsonFile(self.path / "labels.json", load_labels)
+        return JsonFile(self.path / "labels.json", read_labels)
+
+    @property
+    def start(self) -> BinaryFile:
+        """The network that training starts from, as ONNX; only where it is a parent's."""
+        return BinaryFile(self.path / "start.onnx")
 
     @property
     def trained(self) -> BinaryFile:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from msgspec import UNSET
 from torch import Tensor
 
 from app.datasets import store
 from app.pipeline.derived import generator
 from app.pipeline.folder import JobFolder
+from app.pipeline.taught import teach
 from app.pipeline.tensors import write_rows
 from app.specification.build import BuildSpec
 from pricing.errors import InvalidSpec
@@ -20,24 +22,28 @@ from surrogate.learning.ridge import draw_groups
 from surrogate.report.sources import ImportedLabels, LabelNoise
 
 
-def import_labels(folder: JobFolder, _: Progress) -> None:
+def import_labels(folder: JobFolder, progress: Progress) -> None:
     """Split the dataset in rows to learn from and rows to be judged on; copies of others are not judged on.
+
+    Where what is priced is known its reference judges, and all rows are learnt from. Where the labels are a model's its
+    are learnt in place of the rows.
 
     Raises:
         UnknownDataset: no such dataset.
-        InvalidSpec: no registry is known, or the split leaves nothing to learn or to judge.
+        InvalidSpec: no registry, or the split leaves nothing to learn or to judge.
     """
-    build, registry = folder.build(), folder.order.read().registry
+    build = folder.build()
     assert build.dataset is not None
-    if registry is None:
-        raise InvalidSpec("dataset: the registry that holds it is not known; give `registry`", path="dataset")
-    data, facts = read_dataset(Path(registry), build.dataset.id), store.find(Path(registry), build.dataset.id)
-    learnt, held_out = split(data.x, build)
+    registry = folder.registry("dataset")
+    data, facts = read_dataset(registry, build.dataset.id), store.find(registry, build.dataset.id)
+    learnt, held_out = split(data.x, build) if build.problem is None else (torch.arange(len(data)), torch.arange(0))
     inside = torch.from_numpy(build.dataset.box.contains(data.x.numpy()))
-    require_rows(data, learnt, held_out, inside=inside)
+    require_rows(data, learnt, held_out if build.problem is None else learnt, inside=inside)
     own = ~torch.from_numpy(copies(data.x.numpy(), labels_of(data).values()))
     judged = held_out[(inside & own)[held_out]]
-    write_rows(folder.labels, data.rows(learnt))
+    taught = None if build.labels.teacher is None else teach(folder, build, progress)
+    if taught is None:
+        write_rows(folder.labels, data.rows(learnt))
     write_rows(folder.held_out, data.rows(judged))
     ranges = [facts.statistics[column] for column in facts.columns]
     folder.label_facts.write(
@@ -50,8 +56,9 @@ def import_labels(folder: JobFolder, _: Progress) -> None:
             learnt_from=len(learnt),
             learnt_from_in_box=int(inside[learnt].sum()),
             held_out=len(judged),
-            simulated_paths=0,
+            simulated_paths=0 if taught is None else taught.simulated_paths,
             noise=noise_of(data.rows(inside & own)),
+            taught=UNSET if taught is None else taught,
         )
     )
 

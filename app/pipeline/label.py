@@ -1,4 +1,4 @@
-"""The steps that bring a job what it works on: labels from a simulation or a dataset, and the parent of a prune job."""
+"""The steps that bring a job what it works on: labels from a simulation, a dataset or a model, and a job's parent."""
 
 from __future__ import annotations
 
@@ -10,27 +10,33 @@ from app.pipeline.imported import import_labels
 from app.pipeline.parent import take_parent
 from app.pipeline.prune import require_budget
 from app.pipeline.simulated import simulate_labels
+from app.pipeline.taught import take_lessons
 from app.specification.build import BuildSpec
+from app.specification.dataset import DatasetSource
 from app.specification.jobs import JobSpec
 from app.specification.prune_job import PruneJobSpec
+from app.specification.retrain_job import RetrainJobSpec
+from pricing.specs.labels import LabelSpec
 from pricing.types import Progress
 
 Source = Callable[[JobFolder, Progress], None]
 
 
 def source_of(spec: JobSpec) -> Source:
-    """Where a job's material comes from: a published version, a dataset or a simulation."""
+    """Where a job's material comes from: a published version, a dataset, another model or a simulation."""
     match spec:
-        case PruneJobSpec():
+        case PruneJobSpec() | RetrainJobSpec():
             return take_parent
-        case BuildSpec(problem=None):
+        case BuildSpec(dataset=DatasetSource()):
             return import_labels
+        case BuildSpec(labels=LabelSpec(model=str())):
+            return take_lessons
         case BuildSpec():
             return simulate_labels
 
 
 def load(folder: JobFolder, progress: Progress) -> None:
-    """Take over what the order prunes."""
+    """Take over what the order prunes or trains again."""
     source_of(folder.order.read().spec)(folder, progress)
 
 
@@ -39,6 +45,6 @@ def label(folder: JobFolder, progress: Progress) -> None:
     build = folder.build()
     if build.polynomial is not None:
         build.polynomial.require_size(input_box(build).dimension)
-    if build.pruning is not None:
+    if folder.prunes():
         require_budget(folder, build)
     source_of(build)(folder, progress)

@@ -1,44 +1,90 @@
-"""What a prune job takes over from the version that it prunes."""
+"""What a prune or retrain job takes over from a published version."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import assert_never
 
 from msgspec.structs import replace
 
 from app.datasets.lookup import settle_dataset
-from app.pipeline.facts import Parent, PruneOrder
+from app.pipeline.derived import input_box
+from app.pipeline.facts import Parent, TrainOrder
 from app.pipeline.folder import JobFolder
 from app.pipeline.provenance import origin_of
 from app.pipeline.prune import starts_trained
 from app.registry.registry import Registry
+from app.specification.build import BuildSpec
+from app.specification.prune_job import PruneJobSpec
+from app.specification.retrain_job import RetrainJobSpec
+from pricing.specs.labels import LabelSpec
 from pricing.types import Progress
 from surrogate.artifact import files
-from surrogate.artifact.manifest import Version
+from surrogate.artifact.manifest import Retraining, Version
 
 
 def take_parent(folder: JobFolder, _: Progress) -> None:
     """Take over network, specification and chosen ridge; a moving alias is resolved here, once.
 
     Raises:
-        UnknownModel, UnknownVersion: nothing to prune.
+        UnknownModel, UnknownVersion: nothing to take over.
         InvalidSpec: what the job asks for does not fit the parent's specification.
     """
     order = folder.order.read()
-    assert isinstance(order, PruneOrder)
+    assert not isinstance(order, TrainOrder)
     assert order.registry is not None
     registry, job = Registry(Path(order.registry)), order.spec
     number = registry.resolve(job.model, job.version)
     published = files.read(registry.folder(job.model, number))
     origin = origin_of(published.manifest.provenance)
-    build = replace(origin.build, seed=job.seed, pruning=job.pruning, labels=job.labels or origin.build.labels)
-    folder.trained.write(published.model)
-    if starts_trained(job.pruning) and published.report.ridge is not None:
+    match job:
+        case PruneJobSpec():
+            build, retraining = pruned_build(job, origin.build), None
+            folder.trained.write(published.model)
+            continues = starts_trained(job.pruning)
+        case RetrainJobSpec():
+            build = job.changed(origin.build)
+            retraining = how_to_start(job, origin.build, build)
+            continues = retraining.start == "weights"
+            if continues:
+                folder.start.write(published.model)
+        case _:
+            assert_never(job)
+    if continues and published.report.ridge is not None:
         folder.ridge.write(published.report.ridge)
     folder.parent.write(
         Parent(
             build=settle_dataset(build, registry.root),
-            simulated_paths=origin.simulated_paths,
+            simulated_paths=0 if retraining is not None and not continues else origin.simulated_paths,
             parent=Version(model=job.model, version=number),
+            inputs=None if retraining is None else input_box(origin.build),
+            retraining=retraining,
         )
     )
+
+
+def pruned_build(job: PruneJobSpec, build: BuildSpec) -> BuildSpec:
+    """The parent's specification with what a prune job changes."""
+    if job.dataset is None:
+        return replace(build, seed=job.seed, pruning=job.pruning, labels=job.labels or build.labels)
+    dataset = job.dataset
+    if build.dataset is not None and not dataset.features:
+        dataset = replace(dataset, features=build.dataset.features)
+    return replace(build, seed=job.seed, pruning=job.pruning, labels=LabelSpec(), dataset=dataset)
+
+
+def how_to_start(job: RetrainJobSpec, before: BuildSpec, after: BuildSpec) -> Retraining:
+    """From the weights of the version where what is learnt has the same inputs and shape, else why not."""
+    reason = None if job.start == "weights" else "it was asked for"
+    if after.polynomial is not None or before.polynomial is not None:
+        reason = "a polynomial is solved at once"
+    elif after.network != before.network or after.pruning != before.pruning:
+        reason = "network or pruning is another"
+    elif inputs(after) != inputs(before):
+        reason = f"the inputs are {inputs(after)} and were {inputs(before)}"
+    return Retraining(changes=job.changes, start="weights" if reason is None else "scratch", reason=reason)
+
+
+def inputs(build: BuildSpec) -> str:
+    """Names and sizes of what is learnt from."""
+    return ", ".join(f"{feature.name} ({feature.size})" for feature in input_box(build).features)

@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import assert_never
 
+from app.specification.build import BuildSpec
 from app.specification.jobs import JobSpec
 from app.specification.prune_job import PruneJobSpec
+from app.specification.retrain_job import RetrainJobSpec
 
 # Told the running step and the share of the whole job that is done, 0 to 1.
 JobProgress = Callable[[str, float], None]
 # Rough share of a job's time by step, from the seven-asset example; it only makes the progress bar move evenly.
 WEIGHTS = {"load": 1, "label": 10, "train": 50, "prune": 40, "certify": 4, "evaluate": 8, "export": 4, "publish": 1}
+# What every job ends with.
+AFTER = ("certify", "evaluate", "export", "publish")
 
 
 def plan(spec: JobSpec) -> tuple[str, ...]:
     """Names of the steps in order; each is a function in `app.pipeline.steps.STEPS`."""
-    if isinstance(spec, PruneJobSpec):
-        return ("load", "label", "prune", "certify", "evaluate", "export", "publish")
-    prune = () if spec.pruning is None else ("prune",)
-    return ("label", "train", *prune, "certify", "evaluate", "export", "publish")
+    match spec:
+        case BuildSpec(pruning=None):
+            return ("label", "train", *AFTER)
+        case BuildSpec():
+            return ("label", "train", "prune", *AFTER)
+        case PruneJobSpec():
+            return ("load", "label", "prune", *AFTER)
+        case RetrainJobSpec():  # whether there is anything to prune is known when the version is
+            return ("load", "label", "train", "prune", *AFTER)
+        case _:
+            assert_never(spec)
 
 
 def done(steps: Sequence[str], step: str, share: float) -> float:

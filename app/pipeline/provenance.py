@@ -7,18 +7,19 @@ from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
+from msgspec import UNSET
 
+from app.pipeline.facts import Parent
 from app.pipeline.folder import JobFolder
 from app.specification.build import BuildSpec
 from pricing.specs.base import dump, load
 from surrogate.artifact.files import load_manifest
 from surrogate.artifact.manifest import Provenance
-from surrogate.report.sources import SimulatedLabels
+from surrogate.report.report import LabelFacts
+from surrogate.report.sources import SimulatedLabels, TaughtLabels
 
 # Distributions whose version can change the numbers.
 LIBRARIES = ("sobolite", "torch", "numpy", "scipy", "onnx")
-# What a specification says of simulated labels alone.
-SIMULATED = frozenset({"problem", "labels", "evaluation"})
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +43,12 @@ def origin_of(published: Provenance) -> Origin:
     return Origin(build=load(BuildSpec, published.build), simulated_paths=published.simulated_paths)
 
 
+def without_effect(build: BuildSpec) -> frozenset[str]:
+    """What a specification says of simulated labels and of a reference, where it has none."""
+    unused = frozenset({"problem", "evaluation"}) if build.problem is None else frozenset[str]()
+    return unused | {"labels"} if build.dataset is not None and build.labels.teacher is None else unused
+
+
 def versions() -> dict[str, str]:
     """Versions of the libraries that can change the numbers."""
     return {library: version(library) for library in LIBRARIES}
@@ -51,14 +58,23 @@ def provenance(folder: JobFolder, build: BuildSpec) -> Provenance:
     """What a manifest says of a job's folder after its last step but export."""
     labels, parent = folder.label_facts.read(), folder.parent.read_if_there()
     states = labels.table if isinstance(labels, SimulatedLabels) else None
-    left_out = SIMULATED if build.dataset is not None else frozenset[str]()
     return Provenance(
-        build={name: value for name, value in dump(build).items() if name not in left_out},
+        build={name: value for name, value in dump(build).items() if name not in without_effect(build)},
         seed=build.seed,
-        simulated_paths=labels.simulated_paths + (0 if parent is None else parent.simulated_paths),
+        simulated_paths=simulated_paths(labels, parent),
         data_sha256=hashlib.sha256(folder.labels.read()).hexdigest(),
         libraries=versions(),
         parent=None if parent is None else parent.parent,
+        retraining=UNSET if parent is None or parent.retraining is None else parent.retraining,
         job=folder.order.read().job,
         states_sha256=None if states is None else states.states_sha256,
     )
+
+
+def simulated_paths(labels: LabelFacts, parent: Parent | None) -> int:
+    """That the model was learnt from, those of its parents and teachers; of a parent that is the teacher once."""
+    if parent is None:
+        return labels.simulated_paths
+    if isinstance(labels, TaughtLabels) and labels.teacher == f"{parent.parent.model}@{parent.parent.version}":
+        return max(labels.simulated_paths, parent.simulated_paths)
+    return labels.simulated_paths + parent.simulated_paths

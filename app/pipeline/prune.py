@@ -27,8 +27,10 @@ from surrogate.spec import TrainingSpec
 
 
 def prune(folder: JobFolder, progress: Progress) -> None:
-    """Prune as the specification says, fine-tune what is left and leave it with the report of both."""
+    """Prune as the specification says, if it does, fine-tune what is left and leave it with the report of both."""
     build = folder.build()
+    if not folder.prunes():
+        return
     network, report = prune_build(folder, build, data=read_training_data(folder, build), progress=progress)
     folder.pruning.write(load(PruningFacts, dict(report)))
     write_network(folder.pruned, network, build)

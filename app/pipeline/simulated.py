@@ -15,7 +15,7 @@ from pricing.errors import InvalidSpec
 from pricing.estimators.contribute import bias
 from pricing.labels import Labels, make_labels, save
 from pricing.references import reference as references
-from pricing.sampling import sample_features, sample_inside
+from pricing.sampling import sample_features, sample_inside, sample_uniform
 from pricing.specs.base import dump
 from pricing.specs.choice import settle
 from pricing.specs.problem import PricingProblem
@@ -42,7 +42,7 @@ def simulate_labels(folder: JobFolder, progress: Progress) -> None:
     build = folder.build()
     references.kind(build.pricing)
     before = FLOW_SHARE if isinstance(build.labels.sampler, TableSampler) else 0.0
-    features, states = draw_features(build, lambda done: progress(before * done))
+    features, states = draw_canonical(build, lambda done: progress(before * done))
     simulated = canonical(build)
     wanted = build.labels if build.polynomial is None else replace(build.labels, order=build.polynomial.order)
     labels = make_labels(
@@ -64,21 +64,29 @@ def simulate_labels(folder: JobFolder, progress: Progress) -> None:
     )
 
 
-def draw_features(build: BuildSpec, progress: Progress) -> tuple[Tensor, StatesFacts | None]:
+def draw_canonical(build: BuildSpec, progress: Progress) -> tuple[Tensor, StatesFacts | None]:
     """The features to label, those of the problem that is simulated, and the facts of a table that they follow.
 
     Shape: -> batch feature, float64.
     """
-    states = None
-    match build.labels.sampler:
-        case MoneynessSampler():
-            return sample_features(canonical(build), build.labels, seed=build.seed), None
-        case TableSampler() as sampler:
-            features, states = follow_states(build, sampler, progress)
-        case _:
-            features = sample_features(build.pricing, build.labels, seed=build.seed)
-    reduction = reduction_of(build)
+    if isinstance(build.labels.sampler, MoneynessSampler):
+        return sample_features(canonical(build), build.labels, seed=build.seed), None
+    (features, states), reduction = draw_features(build, progress), reduction_of(build)
     return features if reduction is None else to_canonical(reduction, features), states
+
+
+def draw_features(build: BuildSpec, progress: Progress) -> tuple[Tensor, StatesFacts | None]:
+    """Features of the build's own Box, uniform where nobody knows what is priced, and the facts of a table.
+
+    Shape: -> batch feature, float64.
+    """
+    match build.labels.sampler:
+        case TableSampler() as sampler:
+            return follow_states(build, sampler, progress)
+        case _ if build.problem is None:
+            return sample_uniform(build.box, build.labels.samples, seed=build.seed), None
+        case _:
+            return sample_features(build.problem, build.labels, seed=build.seed), None
 
 
 def follow_states(build: BuildSpec, sampler: TableSampler, progress: Progress) -> tuple[Tensor, StatesFacts]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from app.pipeline.derived import generator
+from app.pipeline.derived import generator, input_box
 from app.pipeline.folder import JobFolder
 from app.pipeline.prune import starts_trained
 from app.pipeline.tensors import read_training_data, write_network
 from app.specification.build import BuildSpec
 from pricing.types import Progress
+from surrogate.export.onnx_reader import read_network
 from surrogate.functions.surrogate import Surrogate
 from surrogate.learning.differential_pca import Axes
 from surrogate.learning.polynomial import fit_polynomial
 from surrogate.learning.training import fit
+from surrogate.learning.warm_start import fit_again
 from surrogate.report.sources import RidgeFacts
 
 
@@ -27,6 +29,8 @@ def train(folder: JobFolder, progress: Progress) -> None:
         regression = fit_polynomial(read_training_data(folder, build), build.polynomial)
         folder.ridge.write(RidgeFacts(ridge=regression.relative_ridge))
         keep(folder, build, regression.surrogate, regression.axes)
+    elif folder.start.path.exists():
+        train_again(folder, build, progress)
     elif build.pruning is None or starts_trained(build.pruning):
         train_network(folder, build, progress)
 
@@ -45,6 +49,26 @@ def train_network(folder: JobFolder, build: BuildSpec, progress: Progress) -> No
     )
     if trained.choice is not None:
         folder.ridge.write(RidgeFacts(ridge=trained.choice.ridge, tried=trained.choice.scores))
+    keep(folder, build, trained.network, trained.axes)
+
+
+def train_again(folder: JobFolder, build: BuildSpec, progress: Progress) -> None:
+    """Train from a version's weights, with the ridge that was chosen for it; a pruned one as it was fine-tuned."""
+    fine_tuning = None if build.pruning is None else build.pruning.fine_tuning
+    spec, chosen, before = fine_tuning or build.training, folder.ridge.read_if_there(), folder.parent.read().inputs
+    assert before is not None
+    if build.dataset is not None and spec.ridge is None:
+        spec = replace(spec, ridge="auto" if chosen is None else chosen.ridge)
+    trained = fit_again(
+        read_network(folder.start.read()),
+        read_training_data(folder, build),
+        build.network,
+        spec,
+        before=before,
+        after=input_box(build),
+        generator=generator("training", seed=build.seed),
+        progress=progress,
+    )
     keep(folder, build, trained.network, trained.axes)
 
 

@@ -27,11 +27,10 @@ from sqlalchemy.dialects.sqlite import insert
 
 from app.errors import InvalidRequest, UnknownModel, UnknownVersion
 from app.registry.database import ALIASES, DATABASE, VERSIONS, available, open_database, writing
-from app.specification.name import require_name
+from app.specification.name import CHAMPION, require_name
 from surrogate.artifact.files import MODEL, SUMS, Artifact, files, verify
 
 STAGING = ".staging"
-CHAMPION = "champion"
 LATEST = "latest"
 NUMBER = re.compile(r"[1-9][0-9]{0,17}")
 ALIAS = re.compile(r"[a-z][a-z0-9_-]{0,63}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.specification.dataset import DatasetSource
-from app.specification.name import require_name
+from app.specification.name import require_name, split_reference
 from app.specification.requirements import pruning_orders, require_order, require_states
 from pricing.domain import Box
 from pricing.errors import InvalidSpec
@@ -29,9 +29,10 @@ class BuildSpec(Spec, frozen=True, kw_only=True):
     Args:
         name: of the model: 1 to 64 of a-z, 0-9, "_", "-".
         seed: of every random number.
-        problem: what is simulated as ``labels`` say; either this or a dataset.
-        dataset: where labels of somebody else's pricer are; either this or a problem.
-        labels: how labels are simulated.
+        problem: what is priced, simulated as ``labels`` say and judged by its reference; this or a dataset, or both.
+        dataset: where labels of somebody else's pricer are. Without a problem some of its rows are held out to judge
+            by; beside one all of them are learnt from in place of simulated labels.
+        labels: how labels are simulated, or the model that they are taken from.
         network: what is learnt.
         training: how it is learnt.
         polynomial: what is learnt in place of a network; ``network``, ``training`` and ``pruning`` are left out then.
@@ -57,13 +58,14 @@ class BuildSpec(Spec, frozen=True, kw_only=True):
         require_range("seed", self.seed, 0, (1 << 63) - 1)
         require_source(self)
         require_learner(self)
-        if self.problem is not None:
-            require_fit(self.problem, self.labels)
+        if self.problem is None and self.dataset is not None and not self.dataset.features:
+            return  # its size is known when its Box is: `app.datasets.lookup.settle_dataset`
+        if self.dataset is None and self.labels.teacher is None:
+            require_fit(self.pricing, self.labels)
+        if self.dataset is None or self.labels.teacher is not None:
             for field, order in self.orders:
                 require_order(field, order, self.labels)
             require_states(self.labels, self.box)
-        elif self.dataset is not None and not self.dataset.features:
-            return  # its size is known when its Box is: `app.datasets.lookup.settle_dataset`
         if self.polynomial is None:  # the size of a polynomial is that of its inputs: `app.pipeline.label`
             require_size(self)
 
@@ -83,7 +85,7 @@ class BuildSpec(Spec, frozen=True, kw_only=True):
         Raises:
             InvalidSpec: that of a dataset which has not been looked up yet.
         """
-        return self.pricing.box if self.dataset is None else self.dataset.box
+        return self.pricing.box if self.dataset is None or self.problem is not None else self.dataset.box
 
     @property
     def pricing(self) -> PricingProblem:
@@ -93,16 +95,26 @@ class BuildSpec(Spec, frozen=True, kw_only=True):
             InvalidSpec: there is none, the labels are a dataset's.
         """
         if self.problem is None:
-            raise InvalidSpec("problem: this needs a problem to simulate, and the build has a dataset", path="problem")
+            raise InvalidSpec("problem: this needs one to price, and the build has only a dataset", path="problem")
         return self.problem
 
 
 def require_source(build: BuildSpec) -> None:
-    """Raise InvalidSpec unless the labels come from one place."""
-    if (build.problem is None) == (build.dataset is None):
-        raise InvalidSpec("problem: give either a problem to simulate or a dataset of labels", path="problem")
-    if build.dataset is not None and build.labels != LabelSpec():
+    """Raise InvalidSpec unless the labels come from one place and the Box is said once."""
+    labels = build.labels
+    if labels.teacher is not None:
+        split_reference(labels.teacher, "labels.model")
+    if build.problem is None and build.dataset is None:
+        raise InvalidSpec("problem: give a problem to price or a dataset of labels", path="problem")
+    if build.dataset is None:
+        return
+    if labels != LabelSpec() and (labels.teacher is None or build.problem is not None):
         raise InvalidSpec("labels: a dataset brings its own; leave them out", path="labels")
+    if build.problem is not None and build.dataset.features not in ((), build.problem.box.features):
+        raise InvalidSpec(
+            "dataset.features: the Box is that of the problem, whose features the columns are; leave them out",
+            path="dataset.features",
+        )
 
 
 def require_learner(build: BuildSpec) -> None:

@@ -6,11 +6,15 @@ from typing import Literal
 
 from app.specification.build import BuildSpec
 from app.specification.prune_job import PruneJobSpec
+from app.specification.retrain_job import RetrainJobSpec
 from app.specification.state_files import refuse_state_file
 from pricing.specs.base import load
 
-JobKind = Literal["train", "prune"]
-JobSpec = BuildSpec | PruneJobSpec
+JobKind = Literal["train", "prune", "retrain"]
+JobSpec = BuildSpec | PruneJobSpec | RetrainJobSpec
+# Jobs that begin with a published version.
+ParentJobSpec = PruneJobSpec | RetrainJobSpec
+KINDS: dict[JobKind, type[JobSpec]] = {"train": BuildSpec, "prune": PruneJobSpec, "retrain": RetrainJobSpec}
 
 
 def load_spec(kind: JobKind, spec: object) -> JobSpec:
@@ -20,14 +24,14 @@ def load_spec(kind: JobKind, spec: object) -> JobSpec:
         InvalidSpec: names the path of what is wrong.
     """
     refuse_state_file(spec)
-    return load(PruneJobSpec, spec) if kind == "prune" else load(BuildSpec, spec)
+    return load(KINDS[kind], spec)
 
 
 def kind_of(spec: JobSpec) -> JobKind:
     """What a specification is of."""
-    return "prune" if isinstance(spec, PruneJobSpec) else "train"
+    return next(kind for kind, struct in KINDS.items() if isinstance(spec, struct))
 
 
 def model_name(spec: JobSpec) -> str:
     """The model that a job publishes."""
-    return spec.model if isinstance(spec, PruneJobSpec) else spec.name
+    return spec.name if isinstance(spec, BuildSpec) else spec.model

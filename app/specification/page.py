@@ -9,13 +9,14 @@ from typing import NamedTuple
 import msgspec
 from msgspec import NODEFAULT, inspect
 
-from app.specification.schema import KINDS, fields, members, summary
+from app.specification.jobs import KINDS
+from app.specification.schema import fields, members, summary
 from pricing.specs.parameters import PARAMETERS
 
 INTRODUCTION = """# What a specification says
 
 Written by `sobolite schema --markdown > docs/specification.md`; the same as JSON schemas, for editors and clients:
-`sobolite schema train` and `sobolite schema prune`. POST /v1/jobs takes `{"kind": "train", "spec": ...}` with these
+`sobolite schema train`, `prune` and `retrain`. POST /v1/jobs takes `{"kind": "train", "spec": ...}` with these
 tables as JSON. A field that is not listed here is refused. `examples/` has a file for every product.
 
 Times are in years, rates per year and continuously compounded, volatilities per square root of a year. Dates within
@@ -25,10 +26,6 @@ basket's strike is in currency; that of `worst_of`, `best_of` and `autocall` is 
 From a file, the command line takes two fields more: `dataset.file`, imported in place of `dataset.id`, and
 `labels.sampler.table`, a CSV or NPZ file in place of `states`; both relative to the file.
 """
-
-PRUNE = """## The prune job
-
-`{"kind": "prune", "spec": ...}`."""
 
 
 class Section(NamedTuple):
@@ -40,17 +37,18 @@ class Section(NamedTuple):
 
 def page() -> str:
     """The page as Markdown."""
-    build, prune = (inspect.type_info(kind) for kind in KINDS.values())
-    assert isinstance(build, inspect.StructType)
-    assert isinstance(prune, inspect.StructType)
     places: dict[type, str] = {}
-    first, second = (list(sections("", root, places)) for root in (build, prune))
-    blocks = [INTRODUCTION, "## The build", *body(first[0], places)]
-    for section in first[1:]:
-        blocks += [heading(section), *body(section, places)]
-        if section.path == "problem.features":
-            blocks.append(features())
-    blocks += [PRUNE, *body(second[0], places)]
+    blocks = [INTRODUCTION]
+    for name, kind in KINDS.items():
+        root = inspect.type_info(kind)
+        assert isinstance(root, inspect.StructType)
+        first, *others = sections("", root, places)
+        title = "The build" if name == "train" else f"The {name} job"
+        blocks += [f'## {title}\n\n`{{"kind": "{name}", "spec": ...}}`.', *body(first, places)]
+        for section in others:
+            blocks += [heading(section), *body(section, places)]
+            if section.path == "problem.features":
+                blocks.append(features())
     return "\n\n".join(block.strip() for block in blocks if block) + "\n"
 
 
@@ -115,6 +113,8 @@ def kind(given: inspect.Type, places: dict[type, str], *, several: bool = False)
             return "true or false"
         case inspect.LiteralType(values=values):
             return " or ".join(f"`{json.dumps(value)}`" for value in values)
+        case inspect.DictType():
+            return f"table{end}"
         case inspect.VarTupleType(item_type=item):
             return f"list{end} of {kind(item, places, several=True)}"
         case inspect.StructType(cls=cls):
@@ -130,6 +130,8 @@ def default(field: inspect.Field) -> str:
     """The value of a field that is left out."""
     if field.required:
         return "required"
+    if field.default is NODEFAULT and field.default_factory is NODEFAULT:  # not set at all
+        return "none"
     value = field.default if field.default is not NODEFAULT else field.default_factory()
     if value is None:
         return "none"

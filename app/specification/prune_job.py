@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from app.specification.name import require_name
+from app.specification.dataset import DatasetSource
+from app.specification.name import require_name, split_reference
 from app.specification.requirements import pruning_orders, require_order, require_states
 from pricing.errors import InvalidSpec
 from pricing.specs.base import Spec, require_range
@@ -20,7 +21,8 @@ class PruneJobSpec(Spec, frozen=True, kw_only=True):
         pruning: how it is pruned.
         version: number or alias of the version to prune.
         seed: of every random number.
-        labels: how labels are simulated; by default as those of the version.
+        labels: how labels are simulated, or the model that they are taken from; by default as those of the version.
+        dataset: labels of somebody else's pricer to learn from, with the columns of the version's features.
     """
 
     model: str
@@ -28,6 +30,7 @@ class PruneJobSpec(Spec, frozen=True, kw_only=True):
     version: int | str = "champion"
     seed: int = 0
     labels: LabelSpec | None = None
+    dataset: DatasetSource | None = None
 
     def __post_init__(self) -> None:
         require_name(self.model, "model")
@@ -38,7 +41,11 @@ class PruneJobSpec(Spec, frozen=True, kw_only=True):
                 "use 'random' or another",
                 path="pruning.retraining",
             )
+        if self.labels is not None and self.dataset is not None:
+            raise InvalidSpec("labels: a dataset brings its own; leave them out", path="labels")
         if self.labels is not None:
+            if self.labels.teacher is not None:
+                split_reference(self.labels.teacher, "labels.model")
             require_states(self.labels, None)
             for field, order in pruning_orders(self.pruning):
                 require_order(field, order, self.labels)

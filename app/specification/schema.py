@@ -10,11 +10,8 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from app.specification.build import BuildSpec
-from app.specification.jobs import JobKind, JobSpec
-from app.specification.prune_job import PruneJobSpec
+from app.specification.jobs import KINDS, JobKind
 
-KINDS: dict[JobKind, type[JobSpec]] = {"train": BuildSpec, "prune": PruneJobSpec}
 # "name: text" or "name, name: text", which lines of a deeper indent continue.
 FIELD = re.compile(r"(?P<indent> *)(?P<names>\w+(, \w+)*): (?P<text>.*)")
 
@@ -26,7 +23,7 @@ def document(kind: JobKind) -> dict[str, Any]:
 
 
 def components(template: str) -> dict[str, Any]:
-    """The schemas of both kinds of jobs and of all they hold, by name.
+    """The schemas of all kinds of jobs and of all they hold, by name.
 
     Args:
         template: of a reference to one of them, with its ``{name}``.

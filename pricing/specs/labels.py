@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from msgspec import UNSET, UnsetType
+
 from pricing.errors import InvalidSpec
 from pricing.specs.base import MAXIMUM_PATHS, MAXIMUM_SAMPLES, Spec, require_power_of_two
 from pricing.specs.draws import Draws
@@ -15,9 +17,11 @@ MAXIMUM_EVALUATIONS = 1 << 40
 
 
 class LabelSpec(Spec, frozen=True, kw_only=True):
-    """How a data set of labels is simulated.
+    """How a data set of labels is simulated, or taken from a published model.
 
     Args:
+        model: a published version, NAME or NAME@VERSION, whose values, deltas and curvatures are the labels at the
+            samples; paths, replicates, draws and estimator are then of no account. By default labels are simulated.
         samples: N, number of feature vectors (power of two).
         paths: M, paths of one replicate (power of two).
         replicates: R independent scrambles or streams; the label is their mean and its standard error
@@ -30,6 +34,7 @@ class LabelSpec(Spec, frozen=True, kw_only=True):
         order: 0 value; 1 and delta; 2 and curvature along the directions.
     """
 
+    model: str | UnsetType = UNSET
     samples: int = 512
     paths: int = 4096
     replicates: int = 8
@@ -55,7 +60,7 @@ class LabelSpec(Spec, frozen=True, kw_only=True):
             )
         if self.draws.source == "antithetic" and self.paths < 2:
             raise InvalidSpec("paths must be at least 2 for antithetic draws", path="paths", bound=2)
-        if self.order == 2 and isinstance(self.estimator, Pathwise):
+        if self.order == 2 and self.teacher is None and isinstance(self.estimator, Pathwise):
             raise InvalidSpec(
                 "order = 2 needs a smooth estimator: the kink of a raw payoff has no curvature on any path",
                 path="order",
@@ -64,3 +69,8 @@ class LabelSpec(Spec, frozen=True, kw_only=True):
             raise InvalidSpec(
                 f"directions must be at least 1 for order = 2, got {self.directions}", path="directions", bound=1
             )
+
+    @property
+    def teacher(self) -> str | None:
+        """The model that gives the labels; None where they are simulated."""
+        return None if self.model is UNSET else self.model

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from pricing.domain import Feature
 from surrogate.artifact.manifest import Manifest
-from surrogate.artifact.sentences import show_network, show_outputs, show_r2
+from surrogate.artifact.sentences import show_lineage, show_network, show_outputs, show_r2, show_taught
 from surrogate.report.record import known
 from surrogate.report.report import AnyReport
 from surrogate.report.scores import OutputScore
@@ -25,8 +25,7 @@ def dataset_card(manifest: Manifest, report: AnyReport) -> str:
     )
     return f"""# {manifest.name}
 
-Learnt from imported labels: dataset `{labels.dataset}`, {labels.learnt_from} of its {labels.rows} rows,
-{labels.learnt_from_in_box} of them within the bounds below.
+{_learnt(labels)}
 It is {show_network(network)}, {network.parameters} parameters,
 {network.nodes} ONNX nodes.
 
@@ -42,11 +41,21 @@ There are no labels of gamma: its size on these rows is {size.rms:.2e} on averag
 (Frobenius); look whether the largest can be true. What was priced is not known here, so no statement about the shape is
 checked or proven.
 
-{show_ranges(manifest.features, labels.least, labels.largest)}
+{show_lineage(manifest.provenance)}{show_ranges(manifest.features, labels.least, labels.largest)}
 
 Outside these bounds the surrogate extrapolates and nothing is claimed. Seed {seed}; `manifest.json` holds
 the whole specification, `SHA256SUMS` the hashes.
 """
+
+
+def _learnt(labels: ImportedLabels) -> str:
+    taught = known(labels.taught)
+    if taught is not None:
+        return f"{show_taught(taught)}\nDataset `{labels.dataset}` of {labels.rows} rows judges it."
+    return (
+        f"Learnt from imported labels: dataset `{labels.dataset}`, {labels.learnt_from} of its {labels.rows} rows,\n"
+        f"{labels.learnt_from_in_box} of them within the bounds below."
+    )
 
 
 def _explained(score: OutputScore) -> str:

@@ -107,6 +107,20 @@ class Version(Record, frozen=True, kw_only=True):
     version: int
 
 
+class Retraining(Record, frozen=True, kw_only=True):
+    """How a version was trained again.
+
+    Args:
+        changes: of the parent's specification, as they were asked for.
+        start: "weights" of the parent, or "scratch".
+        reason: why from scratch.
+    """
+
+    changes: dict[str, Any]
+    start: str
+    reason: str | None = None
+
+
 class Provenance(Record, frozen=True, kw_only=True):
     """Where a model comes from: all that it takes to make the same bytes again.
 
@@ -116,7 +130,8 @@ class Provenance(Record, frozen=True, kw_only=True):
         states_sha256: of the table of states that labels were made around.
         data_sha256: of the labels in the file that they were learnt from.
         libraries: versions by distribution.
-        parent: the version that was pruned.
+        parent: the version that was pruned or trained again.
+        retraining: of a version that was trained again.
         job: None when no job system ran the pipeline.
     """
 
@@ -127,6 +142,7 @@ class Provenance(Record, frozen=True, kw_only=True):
     data_sha256: str | UnsetType = UNSET
     libraries: dict[str, str] | UnsetType = UNSET
     parent: Version | UnsetType | None = UNSET
+    retraining: Retraining | UnsetType = UNSET
     job: str | UnsetType | None = UNSET
 
 

@@ -10,12 +10,12 @@ from pricing.specs.labels import LabelSpec
 from pricing.specs.payoff import Payoff
 from pricing.specs.problem import PricingProblem
 from surrogate.artifact.manifest import Certificate, DifferenceProof, Manifest
-from surrogate.artifact.sentences import show_bounds, show_network, show_outputs, show_r2
+from surrogate.artifact.sentences import show_bounds, show_lineage, show_network, show_outputs, show_r2, show_taught
 from surrogate.reductions.reduction import BLEND
 from surrogate.report.record import known
 from surrogate.report.report import AnyReport, EvaluationFacts
 from surrogate.report.scores import Accuracy, ReferenceQuality
-from surrogate.report.sources import ExerciseBounds
+from surrogate.report.sources import ExerciseBounds, ImportedLabels, TaughtLabels
 
 # A standard error from fewer replicates is off by half of itself or more: 1 / sqrt(2 (R - 1)).
 FEW_REPLICATES = 4
@@ -39,7 +39,7 @@ A {problem.payoff.__struct_config__.tag} under the {problem.process.__struct_con
 
 {unjudged(report.reference) if accuracy["gamma"].r2 is None else gammas(accuracy, problem.payoff)}
 {judged(report.reference, report.evaluation)}
-{label_errors(manifest, report.noise_floor)}
+{labels(manifest, report)}
 Buckets, the stated bias of the labels and shape checks are in `report.json`.
 
 """
@@ -47,7 +47,7 @@ Buckets, the stated bias of the labels and shape checks are in `report.json`.
     text += bounds(report.bounds or ()) + proven(certificate)
     if manifest.reduction is not None:
         text += scaled_proof(certificate)
-    return f"""{text}{show_bounds(manifest.features)}
+    return f"""{text}{show_lineage(provenance)}{show_bounds(manifest.features)}
 
 Outside these bounds the surrogate extrapolates and nothing is claimed. Trained on {provenance.simulated_paths}
 simulated paths, seed {provenance.seed}; `manifest.json` holds the whole specification, `SHA256SUMS` the hashes.
@@ -126,6 +126,21 @@ def judged(reference: ReferenceQuality, evaluation: EvaluationFacts) -> str:
     sizes = ", ".join(f"{error:.1e} in {output}" for output, error in errors.items())
     truth = ", ".join(f"{show_r2(perfect[output])} in {output}" for output in errors)
     return f"{text}\nIts own root mean square errors are {sizes};\nagainst it the truth would score R2 of {truth}."
+
+
+def labels(manifest: Manifest, report: AnyReport) -> str:
+    """Where the labels come from, if they were not simulated, and how noisy they are."""
+    match report.labels:
+        case TaughtLabels() as taught:
+            return show_taught(taught)
+        case ImportedLabels(dataset=dataset, rows=rows, noise=noise):
+            sizes = ", ".join(f"{told.square**0.5:.1e} in {output}" for output, told in (known(noise) or {}).items())
+            noisy = (
+                f"repeated rows say that the noise in them is {sizes}" if sizes else "how noisy they are is not known"
+            )
+            return f"The labels are {rows} rows of dataset `{dataset}`; {noisy}."
+        case _:
+            return label_errors(manifest, report.noise_floor)
 
 
 def label_errors(manifest: Manifest, floor: Mapping[str, float] | None) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable
 
 from pricing.domain import Feature
-from surrogate.artifact.manifest import NetworkFacts
+from surrogate.artifact.manifest import NetworkFacts, Provenance
+from surrogate.report.record import known
 from surrogate.report.scores import OUTPUTS
+from surrogate.report.sources import TaughtLabels
 
 # Below it the decimals of an R2 say nothing.
 LEAST_R2 = -1000.0
@@ -56,3 +59,31 @@ def show_bounds(features: Iterable[Feature]) -> str:
         for feature in features
     )
     return "\n".join((head, *rows))
+
+
+def show_lineage(provenance: Provenance) -> str:
+    """From what version a surrogate was trained again, and how; empty where it was not, with an empty line after it.
+
+    >>> from surrogate.artifact.manifest import Retraining, Version
+    >>> again = Retraining(changes={"problem.process.rate": 0.03}, start="weights")
+    >>> origin = Version(model="basket", version=3)
+    >>> print(show_lineage(Provenance(build={}, seed=1, simulated_paths=0, parent=origin, retraining=again)).strip())
+    Trained again from version 3 with problem.process.rate = 0.03, starting from its weights.
+    """
+    retraining, parent = known(provenance.retraining), known(provenance.parent)
+    if retraining is None or parent is None:
+        return ""
+    changes = ", ".join(f"{path} = {json.dumps(value)}" for path, value in retraining.changes.items())
+    start = "starting from its weights" if retraining.reason is None else f"from scratch, as {retraining.reason}"
+    return f"Trained again from version {parent.version} with {changes or 'no changes'}, {start}.\n\n"
+
+
+def show_taught(taught: TaughtLabels) -> str:
+    """Whose answers the labels are.
+
+    >>> show_taught(TaughtLabels(teacher="basket@3", sha256="ab", samples=512, rmse={"value": 1e-4}, simulated_paths=9))
+    'The labels are what basket@3 answers at 512 samples; its own root mean square errors are 1.0e-04 in value.'
+    """
+    sizes = ", ".join(f"{rmse:.1e} in {output}" for output, rmse in taught.rmse.items())
+    errors = f"its own root mean square errors are {sizes}" if sizes else "how far these are off nobody has measured"
+    return f"The labels are what {taught.teacher} answers at {taught.samples} samples; {errors}."

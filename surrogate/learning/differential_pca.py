@@ -27,7 +27,7 @@ from surrogate.errors import SurrogateError
 from surrogate.functions.network import Network
 from surrogate.report.sources import AxesFacts
 from surrogate.spec import NetworkSpec, PolynomialSpec
-from surrogate.standardisation import Standardisation, fit_standardisation, to_raw
+from surrogate.standardisation import Standardisation, fit_standardisation, to_normalised, to_raw
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,3 +132,21 @@ def lift(network: Network, axes: Axes) -> Network:
     else:
         whole = replace(network, weights=(first @ axes.matrix.T, *network.weights[1:]))
     return to_raw(whole, axes.standardisation)
+
+
+def restrict(network: Network, axes: Axes) -> Network:
+    """The network of the axes' coordinates that a lifted one is: W_1 P of its first layer, as `lift` makes W_1 P^T.
+
+    A first layer without activation is multiplied into the one after it. Of a network that was lifted from other axes
+    what it does outside these is lost.
+    """
+    if 1 in network.linear:
+        (first, second, *weights), (inner, outer, *biases) = network.weights, network.biases
+        network = replace(
+            network,
+            weights=(second @ first, *weights),
+            biases=(second @ inner + outer, *biases),
+            linear=frozenset(layer - 1 for layer in network.linear if layer > 1),
+        )
+    seen = to_normalised(network, axes.standardisation)
+    return replace(seen, weights=(seen.weights[0] @ axes.matrix, *seen.weights[1:]))

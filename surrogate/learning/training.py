@@ -18,7 +18,7 @@ from surrogate.learning.losses import Objective, free_coordinates, loss_weights
 from surrogate.learning.optimisers import minimise
 from surrogate.learning.ridge import RidgeChoice, choose_ridge, continued
 from surrogate.spec import NetworkSpec, TrainingSpec
-from surrogate.standardisation import fit_standardisation, to_normalised, to_raw
+from surrogate.standardisation import Standardisation, fit_standardisation, to_normalised, to_raw
 
 # Share of the work that choosing the ridge takes; it only makes the progress move evenly.
 CHOICE_SHARE = 0.8
@@ -67,15 +67,7 @@ def train(
         SurrogateError: labels that the loss needs are missing.
     """
     standardisation = fit_standardisation(dataset.x, dataset.y)
-    normalised = normalise(dataset, standardisation)
-    units = None if delta_units is None else delta_units * standardisation.x_scale / standardisation.y_scale
-    objective = Objective(
-        network=to_normalised(network, standardisation),
-        dataset=normalised,
-        weights=loss_weights(normalised, spec.loss, delta_units=units),
-        free=free_coordinates(network, masks),
-        ridge=spec.ridge if isinstance(spec.ridge, float) else 0.0,
-    )
+    objective = objective_of(network, dataset, spec, standardisation, masks=masks, delta_units=delta_units)
     report, choice = progress or silent, None
     theta, optimisers = objective.start(), spec.optimisers
     if spec.ridge == "auto":
@@ -93,6 +85,27 @@ def train(
     )
     _require_finite(theta, losses)
     return Trained(network=to_raw(objective.at(theta), standardisation), losses=tuple(losses), choice=choice)
+
+
+def objective_of(
+    network: Network,
+    dataset: Dataset,
+    spec: TrainingSpec,
+    standardisation: Standardisation,
+    *,
+    masks: Sequence[Tensor] | None = None,
+    delta_units: Tensor | None = None,
+) -> Objective:
+    """What `train` minimises, in normalised units; a ridge that is to be chosen is 0. Shape: as of `train`."""
+    normalised = normalise(dataset, standardisation)
+    units = None if delta_units is None else delta_units * standardisation.x_scale / standardisation.y_scale
+    return Objective(
+        network=to_normalised(network, standardisation),
+        dataset=normalised,
+        weights=loss_weights(normalised, spec.loss, delta_units=units),
+        free=free_coordinates(network, masks),
+        ridge=spec.ridge if isinstance(spec.ridge, float) else 0.0,
+    )
 
 
 def _require_finite(theta: Tensor, losses: Sequence[float]) -> None:

@@ -11,7 +11,7 @@ References: PRICING_MATH 12; Merton (1973) on homogeneity in spot and strike.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -162,7 +162,28 @@ def to_network(reduction: Reduction, dataset: Dataset) -> Dataset:
     return Dataset(x=inputs.detach(), y=h, gradient=q, directions=directions, curvature=torch.stack(curvature, dim=1))
 
 
+def from_features(reduction: Reduction, dataset: Dataset) -> Dataset:
+    """Labels of what is priced, by all its features, as labels of h, without samples outside its Box.
+
+    As `to_network`, with amplitude and inputs of the whole formula: there are fewer inputs than features, and J^T q is
+    the gradient by least squares, exact where the labels scale as the problem does.
+
+    Shape: dataset in the problem's features -> in the network's inputs, as many or fewer.
+    """
+    inputs = evaluate([reduction.inputs], dataset.x)[0]
+    inside = dataset.rows(torch.from_numpy(reduction.box.contains(inputs.numpy())))
+    whole = replace(reduction, local_inputs=reduction.inputs, local_amplitude=reduction.amplitude)
+    return to_network(whole, inside)
+
+
 def _solve(jacobian: Tensor, right: Tensor) -> Tensor:
-    """q of J^T q = right. Shape: batch input feature, batch feature -> batch input."""
-    solution: Tensor = torch.linalg.solve(jacobian.transpose(1, 2), right)
-    return solution
+    """q of J^T q = right, by least squares where J is not square.
+
+    Shape: batch input feature, batch feature -> batch input.
+    """
+    matrix = jacobian.transpose(1, 2)
+    if matrix.shape[1] == matrix.shape[2]:
+        solution: Tensor = torch.linalg.solve(matrix, right)
+        return solution
+    fitted: Tensor = torch.linalg.lstsq(matrix, right[:, :, None]).solution[:, :, 0]
+    return fitted

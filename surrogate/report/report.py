@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -18,6 +18,7 @@ from surrogate.report.sources import (
     PruningFacts,
     RidgeFacts,
     SimulatedLabels,
+    TaughtLabels,
 )
 
 # The fields of an `Accuracy` that hold buckets.
@@ -39,7 +40,8 @@ class EvaluationFacts(Record, frozen=True, kw_only=True):
     points: str
 
 
-Labels = TypeVar("Labels", SimulatedLabels, ImportedLabels)
+LabelFacts = SimulatedLabels | TaughtLabels | ImportedLabels
+Labels = TypeVar("Labels", SimulatedLabels, TaughtLabels, ImportedLabels)
 
 
 class Report(Record, Generic[Labels], frozen=True, kw_only=True):
@@ -69,7 +71,7 @@ class Report(Record, Generic[Labels], frozen=True, kw_only=True):
     bounds: tuple[ExerciseBounds, ...] | None = None
 
 
-AnyReport = Report[SimulatedLabels] | Report[ImportedLabels]
+AnyReport = Report[SimulatedLabels] | Report[TaughtLabels] | Report[ImportedLabels]
 
 
 def plain_report(report: AnyReport) -> dict[str, Any]:
@@ -84,8 +86,30 @@ def read_report(plain: Mapping[str, Any]) -> AnyReport:
     Raises:
         CorruptArtifact: it is no report.
     """
-    imported = "dataset" in (plain.get("labels") or {})
-    return read(Report[ImportedLabels], plain) if imported else read(Report[SimulatedLabels], plain)
+    match kind_of(plain.get("labels") or {}):
+        case "imported":
+            return read(Report[ImportedLabels], plain)
+        case "taught":
+            return read(Report[TaughtLabels], plain)
+        case "simulated":
+            return read(Report[SimulatedLabels], plain)
+
+
+def read_labels(plain: Mapping[str, Any]) -> LabelFacts:
+    """The facts of labels from plain data."""
+    kinds: dict[str, type[LabelFacts]] = {
+        "imported": ImportedLabels,
+        "taught": TaughtLabels,
+        "simulated": SimulatedLabels,
+    }
+    return msgspec.convert(plain, kinds[kind_of(plain)])
+
+
+def kind_of(labels: Mapping[str, Any]) -> Literal["imported", "taught", "simulated"]:
+    """Where labels come from: only those of a dataset name one, only those of a model a teacher."""
+    if "dataset" in labels:
+        return "imported"
+    return "taught" if "teacher" in labels else "simulated"
 
 
 def read(kind: type[RecordType], plain: Mapping[str, Any]) -> RecordType:

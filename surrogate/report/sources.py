@@ -42,6 +42,23 @@ class LabelNoise(Record, frozen=True, kw_only=True):
     error: float
 
 
+class TaughtLabels(Record, frozen=True, kw_only=True):
+    """Labels that a published model gave.
+
+    Args:
+        teacher: "name@version".
+        sha256: of its graph.
+        rmse: the teacher's own root mean square error by output, where it was judged.
+        simulated_paths: that the teacher was learnt from.
+    """
+
+    teacher: str
+    sha256: str
+    samples: int
+    rmse: dict[str, float]
+    simulated_paths: int
+
+
 class ImportedLabels(Record, frozen=True, kw_only=True):
     """Labels of a dataset.
 
@@ -51,6 +68,7 @@ class ImportedLabels(Record, frozen=True, kw_only=True):
         least, largest: of the features, by column.
         learnt_from_in_box: how many of the rows that were learnt from lie in the Box.
         noise: by output, where repeated features tell it.
+        taught: where labels of a model were learnt from, and the rows only judge.
     """
 
     dataset: str
@@ -63,6 +81,7 @@ class ImportedLabels(Record, frozen=True, kw_only=True):
     held_out: int
     simulated_paths: int
     noise: dict[str, LabelNoise] | UnsetType | None = UNSET
+    taught: TaughtLabels | UnsetType = UNSET
 
 
 class Sizes(Record, frozen=True, kw_only=True):

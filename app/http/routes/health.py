@@ -12,7 +12,7 @@ from starlette.datastructures import State
 from starlette.responses import JSONResponse, Response
 
 from app.inference.predictor import execution_providers
-from app.registry.registry import CHAMPION
+from app.specification.name import CHAMPION
 from surrogate.errors import CorruptArtifact
 
 router = APIRouter(tags=["health"])

@@ -1,4 +1,4 @@
-"""Train and prune jobs: submit, watch, cancel, resume."""
+"""Train, prune and retrain jobs: submit, watch, cancel, resume."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from fastapi import APIRouter, Header, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from app.datasets.lookup import settle_dataset
 from app.errors import InvalidRequest
 from app.jobs.queue import Event, Job, Jobs
+from app.pipeline.settle import settle
 from app.specification.jobs import JobKind, load_spec
-from app.specification.prune_job import PruneJobSpec
 from pricing.errors import InvalidSpec
 
 # A comment line this often keeps proxies from closing a quiet stream.
@@ -25,13 +24,18 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 
 class JobRequest(BaseModel):
-    """What to run: ``train`` takes a whole build specification, ``prune`` a published model and how to prune it."""
+    """What to run.
+
+    ``train`` takes a whole build specification, ``prune`` a published model and how to prune it, ``retrain`` a
+    published model and what changes of its specification.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     kind: JobKind
     spec: dict[str, Any] = Field(
-        description="for train a BuildSpec, the tables of examples/*.toml as JSON; for prune a PruneJobSpec"
+        description="for train a BuildSpec, the tables of examples/*.toml as JSON; for prune a PruneJobSpec; "
+        "for retrain a RetrainJobSpec"
     )
 
 
@@ -48,14 +52,12 @@ async def submit(
     body: JobRequest,
     idempotency_key: Annotated[str | None, Header(description="a repeat with this key returns the same job")] = None,
 ) -> Job:
-    """Queue a job. Its specification is checked first, and for pruning that the model exists."""
+    """Queue a job. What it names is looked up and its specification checked first."""
     try:
-        spec = settle_dataset(load_spec(body.kind, body.spec), request.app.state.registry.root)
+        spec = settle(load_spec(body.kind, body.spec), request.app.state.registry)
     except InvalidSpec as error:
         place = {"path": ".".join(name for name in ("spec", error.fields.get("path")) if name)}
         raise InvalidRequest(str(error), **error.fields | place) from error
-    if isinstance(spec, PruneJobSpec):
-        request.app.state.registry.resolve(spec.model, spec.version)
     job = await jobs_of(request).submit(spec, key=idempotency_key)
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     return job

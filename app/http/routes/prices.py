@@ -19,8 +19,8 @@ from app.http.limits import Ticket
 from app.http.price_json import Query, answer_bytes, assemble, encode, parse
 from app.http.problems import answer
 from app.inference.predictor import Predictor
-from app.registry.registry import CHAMPION
 from app.settings import Settings
+from app.specification.name import CHAMPION
 from pricing.types import BoolArray
 
 PATH = "/v1/models/{name}/price"

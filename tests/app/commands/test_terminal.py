@@ -5,23 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from app.commands.terminal import find_version, progress_bar, read_settings, show_json, show_table, split_reference
-from app.errors import InvalidRequest, UnknownModel, UnknownVersion
+from app.commands.terminal import find_version, progress_bar, read_settings, show_json, show_table
+from app.errors import UnknownModel, UnknownVersion
 from app.registry.registry import Registry
-
-
-@pytest.mark.parametrize(
-    ("reference", "expected"),
-    [("tiny", ("tiny", "champion")), ("tiny@3", ("tiny", "3")), ("tiny@latest", ("tiny", "latest"))],
-)
-def test_a_reference_is_a_name_and_a_version(reference: str, expected: tuple[str, str]) -> None:
-    assert split_reference(reference) == expected
-
-
-@pytest.mark.parametrize("reference", ["", "@3", "tiny@"])
-def test_half_a_reference_is_none(reference: str) -> None:
-    with pytest.raises(InvalidRequest, match="write MODEL or MODEL@VERSION, got"):
-        split_reference(reference)
 
 
 def test_a_reference_names_a_folder(tiny_registry: Path) -> None:

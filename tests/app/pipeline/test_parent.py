@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,18 @@ from app.errors import UnknownModel, UnknownVersion
 from app.pipeline.build import build
 from app.pipeline.facts import order_of
 from app.pipeline.folder import JobFolder
-from app.pipeline.parent import take_parent
+from app.pipeline.parent import how_to_start, take_parent
 from app.registry.registry import Registry
+from app.specification.build import BuildSpec
 from app.specification.jobs import load_spec
+from app.specification.retrain_job import RetrainJobSpec
+from pricing.specs.base import dump, load
 from surrogate.artifact import files
-from surrogate.artifact.manifest import plain_manifest
+from surrogate.artifact.files import Artifact
+from surrogate.artifact.manifest import Retraining, Version, plain_manifest
 from surrogate.export.onnx_reader import read_network
 from surrogate.learning.training import silent
+from surrogate.report.sources import ImportedLabels
 
 PRUNE = {"model": "tiny", "pruning": {"method": "magnitude", "sparsity": 0.3}}
 
@@ -65,3 +71,87 @@ def test_what_is_not_there_is_not_pruned(
 ) -> None:
     with pytest.raises(error):
         build(load_spec("prune", PRUNE | change), tmp_path, registry=tiny_registry)
+
+
+def retrained(registry: Path, folder: Path, changes: dict[str, Any], **job: Any) -> Artifact:
+    """The version that a retrain job of `tiny` makes."""
+    given = {"model": "tiny", "version": 1, "changes": changes, **job}
+    return build(load_spec("retrain", given), folder, registry=registry)
+
+
+def test_a_retrain_job_starts_from_the_weights_of_its_parent(tiny_registry: Path, tmp_path: Path) -> None:
+    parent = files.read(tiny_registry / "tiny" / "1")
+    changes = {"problem.process.rate": 0.03, "problem.process.convention": "carry"}
+    made = retrained(tiny_registry, tmp_path / "warm", changes)
+    provenance = made.manifest.provenance
+    assert provenance.parent == Version(model="tiny", version=1)
+    assert provenance.retraining == Retraining(changes=changes, start="weights")
+    assert provenance.build["problem"]["process"]["rate"] == 0.03
+    assert provenance.simulated_paths == 2 * parent.manifest.provenance.simulated_paths
+    assert made.report.accuracy["value"].r2 > 0.99  # type: ignore[operator]
+    again = retrained(tiny_registry, tmp_path / "again", changes)
+    assert again.model == made.model
+    scratch = retrained(tiny_registry, tmp_path / "scratch", changes, start="scratch")
+    assert scratch.manifest.provenance.simulated_paths == parent.manifest.provenance.simulated_paths
+    assert scratch.model != made.model
+    assert "version 1" in made.card
+    assert "problem.process.rate = 0.03" in made.card
+
+
+def test_no_change_from_scratch_is_the_parent_again(tiny_registry: Path, tmp_path: Path) -> None:
+    made = retrained(tiny_registry, tmp_path, {}, start="scratch")
+    assert made.model == files.read(tiny_registry / "tiny" / "1").model
+
+
+def test_what_was_pruned_away_stays_away(tiny_registry: Path, tmp_path: Path) -> None:
+    made = retrained(tiny_registry, tmp_path / "warm", {"labels.samples": 64}, version=2)
+    parent = read_network((tiny_registry / "tiny" / "2" / "model.onnx").read_bytes())
+    assert read_network(made.model).widths == parent.widths
+    assert read_network(made.model).parameters <= parent.parameters
+    assert made.manifest.certificate.pruning is None  # type: ignore[union-attr]
+    scratch = retrained(tiny_registry, tmp_path / "scratch", {"pruning.method": "random_neuron"}, version=2)
+    reason = scratch.manifest.provenance.retraining
+    assert isinstance(reason, Retraining)
+    assert (reason.start, reason.reason) == ("scratch", "network or pruning is another")
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"network.hidden": [2]}, "network or pruning is another"),
+        (
+            {
+                "problem.process": {"volatilities": [0.2], "correlation": [[1.0]]},
+                "problem.payoff.weights": [1.0],
+                "problem.features.spot": {"lower": [0.5], "upper": [1.5]},
+            },
+            "the inputs are spot \\(1\\) and were spot \\(2\\)",
+        ),
+        ({"polynomial": {"degree": 2, "inputs": "features"}, "network": None, "training": None}, "solved at once"),
+    ],
+    ids=["network", "features", "polynomial"],
+)
+def test_what_has_another_shape_is_trained_from_scratch(
+    changes: dict[str, Any], reason: str, tiny_build: BuildSpec
+) -> None:
+    job = load(RetrainJobSpec, {"model": "tiny", "changes": changes})
+    told = how_to_start(job, tiny_build, job.changed(tiny_build))
+    assert told.start == "scratch"
+    assert re.search(reason, told.reason or ""), told.reason
+
+
+def test_a_prune_job_learns_from_a_dataset(stored: str, root: Path, tiny_build: BuildSpec, tmp_path: Path) -> None:
+    """Of what is priced too: its reference judges, all rows are learnt from."""
+    registry = Registry(root)
+    registry.publish("tiny", build(tiny_build, tmp_path / "dense"), job_id="dense")
+    registry.close()
+    pruning = PRUNE["pruning"] | {"fine_tuning": dump(tiny_build.training)}  # type: ignore[operator]
+    job = load_spec("prune", {"model": "tiny", "pruning": pruning, "dataset": {"id": stored}})
+    made = build(job, tmp_path / "pruned", registry=root)
+    labels = made.report.labels
+    assert isinstance(labels, ImportedLabels)
+    assert (labels.dataset, labels.learnt_from, labels.held_out) == (stored, 200, 0)
+    assert made.report.reference.kind != "held-out rows"
+    assert made.manifest.provenance.build["dataset"]["id"] == stored
+    assert "labels" not in made.manifest.provenance.build
+    assert stored in made.card

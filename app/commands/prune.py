@@ -1,0 +1,63 @@
+"""``sobolite prune``: everything that a prune job takes, by options or from a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from app.commands.build import OutputOption, run
+from app.commands.fields import with_fields
+from app.commands.terminal import (
+    JsonOption,
+    ModelArgument,
+    RegistryOption,
+    find_version,
+    open_registry,
+    read_settings,
+)
+from app.pipeline.provenance import read_origin
+from app.specification.name import split_reference
+from app.specification.prune_job import PruneJobSpec
+from app.specification.toml_files import read_toml
+from pricing.specs.base import dump, load
+from pruning.spec import PruningSpec
+
+FileOption = Annotated[
+    Path | None,
+    typer.Option("--file", metavar="JOB.toml", help="A prune job without its model: [pruning], [labels], seed."),
+]
+FineTuningOption = Annotated[
+    bool | None,
+    typer.Option(help="Train again after each step, by default as the model was trained or as the file says."),
+]
+SeedOption = Annotated[int | None, typer.Option(help="Seed of every random number; by default 0 or the file's.")]
+
+
+@with_fields(PruningSpec, beside=frozenset({"fine_tuning", "dynamics"}))
+def prune(
+    model: ModelArgument,
+    fine_tuning: FineTuningOption = None,
+    file: FileOption = None,
+    seed: SeedOption = None,
+    registry: RegistryOption = None,
+    output: OutputOption = None,
+    as_json: JsonOption = False,
+    **given: Any,
+) -> None:
+    """Prune a published version and publish the result as the next version of its name.
+
+    `sobolite methods` says what each method does; options stand above a file.
+    """
+    name, version = split_reference(model)
+    job = {} if file is None else read_toml(file)
+    pruning = {**job.get("pruning", {}), **given}
+    if fine_tuning is False:
+        pruning["fine_tuning"] = None
+    elif fine_tuning or "fine_tuning" not in pruning:
+        parent = find_version(open_registry(read_settings(registry)), model)
+        pruning["fine_tuning"] = dump(read_origin(parent).build.training)
+    chosen = {} if seed is None else {"seed": seed}
+    data = {**job, **chosen, "model": name, "version": version, "pruning": pruning}
+    run(load(PruneJobSpec, data), registry, output, as_json)

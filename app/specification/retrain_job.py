@@ -1,0 +1,55 @@
+"""What a retrain job is told. Torch-free."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from app.specification.build import BuildSpec
+from app.specification.changes import with_changes
+from app.specification.name import require_name
+from app.specification.state_files import refuse_state_file
+from pricing.errors import InvalidSpec
+from pricing.specs.base import Spec, dump, load
+
+
+class RetrainJobSpec(Spec, frozen=True, kw_only=True):
+    """Train a published version again after changes of its specification, as a new version of the same name.
+
+    Args:
+        model: name of the model.
+        version: number or alias of the version whose specification is changed.
+        changes: by field or by path: `{"problem.process.rate": 0.03}` or `{"problem": {"process": {"rate": 0.03}}}`.
+            Items of a list are named by their place or their `name` (`problem.features.spot.upper`); null puts a field
+            back to its default; a list is replaced as a whole.
+        start: where training starts: from the version's weights where its network still fits, keeping what was pruned
+            away, with one run of the optimisers in place of several random starts; or from scratch, as the build did.
+    """
+
+    model: str
+    version: int | str = "champion"
+    changes: dict[str, Any] = msgspec.field(default_factory=dict)
+    start: Literal["weights", "scratch"] = "weights"
+
+    def __post_init__(self) -> None:
+        require_name(self.model, "model")
+        if "name" in self.changes:
+            raise InvalidSpec(
+                "changes.name: a retrained model is a new version of its name; leave it out, or build the "
+                "specification under another name",
+                path="changes.name",
+            )
+        refuse_state_file(self.changes)
+
+    def changed(self, build: BuildSpec) -> BuildSpec:
+        """The specification of a version with the changes in it.
+
+        Raises:
+            InvalidSpec: they lead to no field, or the result is no build.
+        """
+        try:
+            return load(BuildSpec, with_changes(dump(build), self.changes))
+        except InvalidSpec as error:
+            place = ".".join(name for name in ("changes", error.fields.get("path")) if name)
+            raise InvalidSpec(str(error), **error.fields | {"path": place}) from error
