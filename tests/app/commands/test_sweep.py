@@ -16,6 +16,13 @@ from app.sweeps.spec import SweepSpec
 from tests.app.sweeping import IMPOSSIBLE, NETWORKS, SWEEP, run_here, write, written
 
 PATIENCE_SECONDS = 60.0
+# A shell that runs something in the background has it ignore SIGINT, and so do the processes that this starts.
+INTERRUPTIBLE = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from app.cli import main
+main()
+"""
 
 
 def command(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
@@ -65,7 +72,7 @@ def test_an_interrupted_command_keeps_what_has_finished_and_goes_on(
 ) -> None:
     write(tmp_path, tiny_text)
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "app.cli", "sweep", "sweep.toml", "--workers", "1"],
+        [sys.executable, "-P", "-c", INTERRUPTIBLE, "sweep", "sweep.toml", "--workers", "1"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
