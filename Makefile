@@ -8,7 +8,7 @@ serve: .venv/train.stamp
 	$(BIN)/sobolite serve
 
 test: .venv/train,test.stamp
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist worksteal
 
 lint: .venv/train,test.stamp
 	$(BIN)/ruff check

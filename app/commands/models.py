@@ -23,7 +23,7 @@ from app.errors import InvalidRequest
 from app.files import read_json
 from surrogate.artifact.files import MANIFEST, load_manifest, load_report, verify
 from surrogate.artifact.manifest import Certificate
-from surrogate.artifact.sentences import show_network, show_r2
+from surrogate.artifact.sentences import show_lineage, show_network, show_r2
 from surrogate.report.record import known
 from surrogate.report.report import AnyReport
 from surrogate.report.scores import SampleScores
@@ -70,6 +70,7 @@ def show(model: ModelArgument, registry: RegistryOption = None, as_json: JsonOpt
             ("folder", folder),
         ],
     )
+    typer.echo(show_lineage(manifest.provenance), nl=False)
     show_accuracy(load_report(folder))
     show_certificate(known(manifest.certificate))
 

@@ -14,19 +14,18 @@ import torch
 from torch import Tensor
 
 from app.pipeline.folder import JobFolder
+from app.pipeline.settle import require_teacher
 from app.pipeline.simulated import draw_features
 from app.pipeline.tensors import write_rows
 from app.registry.registry import Registry
 from app.specification.build import BuildSpec
 from app.specification.name import split_reference
 from pricing.domain import Box
-from pricing.errors import InvalidSpec
 from pricing.labels import directions_of
 from pricing.monte_carlo import batches
 from pricing.specs.labels import LabelSpec
 from pricing.types import Array, Progress
 from surrogate.artifact import files
-from surrogate.artifact.manifest import Manifest
 from surrogate.dataset import Dataset
 from surrogate.report.sources import TaughtLabels
 from surrogate.runtime import open_session
@@ -63,25 +62,6 @@ def teach(folder: JobFolder, build: BuildSpec, progress: Progress) -> TaughtLabe
         rmse={output: rmse for output in OUTPUTS if (rmse := accuracy[output].rmse) is not None},
         simulated_paths=teacher.manifest.provenance.simulated_paths,
     )
-
-
-def require_teacher(box: Box, teacher: Manifest, name: str) -> None:
-    """Raise InvalidSpec unless the teacher has the features of the Box and was learnt on all of it."""
-    known = Box(features=tuple(teacher.features))
-    if known.labels != box.labels:
-        raise InvalidSpec(
-            f"labels.model: the features are {', '.join(box.labels)} and those of {name} {', '.join(known.labels)}; "
-            "give a model of the same",
-            path="labels.model",
-        )
-    for i, label in enumerate(box.labels):
-        if box.lower[i] < known.lower[i] or box.upper[i] > known.upper[i]:
-            raise InvalidSpec(
-                f"labels.model: {label} is {box.lower[i]:g} to {box.upper[i]:g} here and {known.lower[i]:g} to "
-                f"{known.upper[i]:g} in {name}, which says nothing of the rest; narrow the Box or simulate the labels",
-                path="labels.model",
-                bound=[float(known.lower[i]), float(known.upper[i])],
-            )
 
 
 def ask(model: bytes, box: Box, features: Tensor, spec: LabelSpec, *, seed: int) -> Dataset:

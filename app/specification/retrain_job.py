@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from app.specification.build import BuildSpec
-from app.specification.changes import with_changes
+from app.specification.changes import STEP, with_changes
 from app.specification.name import require_name
 from app.specification.state_files import refuse_state_file
 from pricing.errors import InvalidSpec
@@ -22,7 +22,7 @@ class RetrainJobSpec(Spec, frozen=True, kw_only=True):
         version: number or alias of the version whose specification is changed.
         changes: by field or by path: `{"problem.process.rate": 0.03}` or `{"problem": {"process": {"rate": 0.03}}}`.
             Items of a list are named by their place or their `name` (`problem.features.spot.upper`); null puts a field
-            back to its default; a list is replaced as a whole.
+            back to its default; a list is replaced as a whole. A `dataset.id` takes the place of simulated labels.
         start: where training starts: from the version's weights where its network still fits, keeping what was pruned
             away, with one run of the optimisers in place of several random starts; or from scratch, as the build did.
     """
@@ -48,8 +48,11 @@ class RetrainJobSpec(Spec, frozen=True, kw_only=True):
         Raises:
             InvalidSpec: they lead to no field, or the result is no build.
         """
+        plain = dump(build)
+        if build.dataset is None and any(STEP.findall(path)[:1] == ["dataset"] for path in self.changes):
+            del plain["labels"]  # in whose place those of the dataset are
         try:
-            return load(BuildSpec, with_changes(dump(build), self.changes))
+            return load(BuildSpec, with_changes(plain, self.changes))
         except InvalidSpec as error:
             place = ".".join(name for name in ("changes", error.fields.get("path")) if name)
             raise InvalidSpec(str(error), **error.fields | {"path": place}) from error

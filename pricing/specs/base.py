@@ -24,6 +24,9 @@ MAXIMUM_SAMPLES = 1 << 22
 # The normal equations of this many terms take a few seconds to solve; 7 inputs reach degree 6, 50 inputs degree 2.
 MAXIMUM_TERMS = 2048
 
+# Characters of a number in a sentence.
+MAXIMUM_SHOWN = 40
+
 SpecType = TypeVar("SpecType")
 
 
@@ -59,8 +62,9 @@ def require_finite(name: str, values: Sequence[float]) -> None:
 
 def require_range(name: str, value: float, low: float, high: float) -> None:
     """Raise InvalidSpec unless low <= value <= high and value is finite."""
-    if not (math.isfinite(value) and low <= value <= high):
-        raise InvalidSpec(f"{name} must be in [{low:g}, {high:g}], got {value!r}", path=name, bound=[low, high])
+    if not low <= value <= high or value in (-math.inf, math.inf):  # an integer may be no float at all
+        shown = repr(value) if len(repr(value)) < MAXIMUM_SHOWN else f"{repr(value)[:MAXIMUM_SHOWN]}..."
+        raise InvalidSpec(f"{name} must be in [{low:g}, {high:g}], got {shown}", path=name, bound=[low, high])
 
 
 def require_power_of_two(name: str, value: int, maximum: int) -> None:

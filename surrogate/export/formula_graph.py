@@ -91,8 +91,12 @@ class _Emitter:
                 tensor = self._surrogate(y.inputs[0])[0 if y.operator == "network" else 1]
                 return self._once("Reshape", tensor, self.graph.integers([-1, 1, y.width]))
             case "network_curvature":
-                hessian = self._surrogate(y.inputs[0])[2]
-                return self._once("MatMul" if y.width > 1 else "Mul", self._of(y.inputs[1]), hessian)
+                hessian, tangent = self._surrogate(y.inputs[0])[2], y.inputs[1]
+                if y.width == 1:
+                    return self._once("Mul", self._of(tangent), hessian)
+                # The same tangents for all samples: one matrix and no samples do not broadcast.
+                rows = self._repeated(tangent) if tangent.is_constant else self._of(tangent)
+                return self._once("MatMul", rows, hessian)
             case _:
                 return self._once(OPERATORS[y.operator], self._of(y.inputs[0]))
 

@@ -73,7 +73,10 @@ def train_until_settled(
     delta_units: Tensor | None = None,
     progress: Progress | None = None,
 ) -> Trained:
-    """As `train` does, by one optimiser after the other, each in rounds until one gains less than `LEAST_GAIN`."""
+    """As `train` does, by one optimiser after the other, each in rounds until one gains less than `LEAST_GAIN`.
+
+    Shape: masks out in, per layer; delta_units feature.
+    """
     report, losses, choice = progress or silent, list[float](), None
     for place, optimiser in enumerate(spec.optimisers):
         parts = rounds(optimiser)

@@ -43,6 +43,6 @@ def test_every_example_is_a_build(path: Path) -> None:
 def test_the_specifications_in_the_readme_are_taken() -> None:
     bodies = re.findall(r"--json '([^']*)'", (ROOT / "README.md").read_text())
     jobs = [body for body in map(json.loads, bodies) if "kind" in body]
-    assert {job["kind"] for job in jobs} == {"train", "prune"}
+    assert {job["kind"] for job in jobs} == {"train", "prune", "retrain"}
     for job in jobs:
         load_spec(job["kind"], job["spec"])

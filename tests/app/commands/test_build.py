@@ -40,14 +40,6 @@ def test_train_leaves_the_pruning_out(run: Run, tiny_file: Path) -> None:
     assert (pruned["version"], whole["version"]) == (1, 2)
 
 
-def test_pruning_makes_a_smaller_next_version(run: Run, built: Any) -> None:
-    result = run("prune", "tiny@champion", "--method", "magnitude", "--sparsity", 0.3, "--json")
-    assert result.code == 0, result.err
-    pruned = json.loads(result.out)
-    assert pruned["version"] == 2
-    assert pruned["network"]["parameters"] < built["network"]["parameters"]
-
-
 def test_a_terminated_build_leaves_no_files(tiny_file: Path, tmp_path: Path) -> None:
     tiny_file.write_text(tiny_file.read_text().replace(QUICK, ENDLESS))
     temporary = tmp_path / "temporary"
@@ -97,19 +89,3 @@ def test_a_bad_specification_publishes_nothing(
     assert reason in result.err
     assert "Traceback" not in result.err
     assert Registry(tmp_path / "registry").names() == []
-
-
-@pytest.mark.parametrize(
-    "target",
-    [
-        ("--method", "magic", "--sparsity", "0.5"),
-        ("--method", "magnitude", "--sparsity", "1.5"),
-        ("--method", "magnitude"),
-        ("--method", "significance", "--parameters", "1"),
-    ],
-)
-def test_an_impossible_target_publishes_nothing(run: Run, built: Any, target: tuple[str, ...]) -> None:
-    result = run("prune", "tiny", *target)
-    assert result.code == 2, result.err
-    assert "error: " in result.err
-    assert json.loads(run("models", "list", "--json").out)[0]["aliases"]["latest"] == 1

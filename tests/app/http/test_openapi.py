@@ -86,7 +86,11 @@ async def test_the_document_is_whole(client: httpx.AsyncClient, served: FastAPI)
 async def test_a_job_is_specified_by_its_kind(client: httpx.AsyncClient) -> None:
     known = (await client.get("/openapi.json")).json()["components"]["schemas"]
     kinds = {part["properties"]["kind"]["const"]: part["properties"]["spec"] for part in known["JobRequest"]["oneOf"]}
-    assert kinds == {"train": {"$ref": f"{REFERENCE}BuildSpec"}, "prune": {"$ref": f"{REFERENCE}PruneJobSpec"}}
+    assert kinds == {
+        "train": {"$ref": f"{REFERENCE}BuildSpec"},
+        "prune": {"$ref": f"{REFERENCE}PruneJobSpec"},
+        "retrain": {"$ref": f"{REFERENCE}RetrainJobSpec"},
+    }
     payoffs = known["PricingProblem"]["properties"]["payoff"]["discriminator"]["mapping"]
     assert payoffs["worst_of"] == f"{REFERENCE}WorstOf"
     assert "shares of the maturity" in known["Autocall"]["properties"]["dates"]["description"]

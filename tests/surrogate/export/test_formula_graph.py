@@ -30,6 +30,7 @@ CARRY = replace(FORWARD, convention="carry", rate=0.03, dividend_yields=(0.01, 0
 ONE = BlackScholes(volatilities=(0.2,), correlation=((1.0,),), rate=0.03)
 PROBLEMS = {
     "bachelier": PricingProblem(process=FORWARD, payoff=CALL, maturity=1.0, features=(SPOT, STRIKE, SCALE, MATURITY)),
+    "levels alone": PricingProblem(process=FORWARD, payoff=CALL, maturity=1.0, features=(SPOT, STRIKE)),
     "carry": PricingProblem(
         process=CARRY, payoff=CALL, maturity=1.0, features=(STRIKE, RATE, SPOT, SCALE, VOLATILITY, MATURITY)
     ),
