@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from app.commands import build, dataset, jobs, models, price, prune, retrain, schema, serve, sweep
+from app.commands import build, dataset, flow, jobs, models, price, prune, retrain, schema, serve, sweep
 from app.errors import EXPECTED, INSTALL_TRAINING, STATUS
 
 FAILED, BAD_INPUT = 1, 2
@@ -36,6 +36,7 @@ app.command()(schema.schema)
 app.add_typer(models.app, name="models")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(dataset.app, name="dataset")
+app.add_typer(flow.app, name="flow")
 
 
 def show_version(wanted: bool) -> None:

@@ -53,6 +53,8 @@ def option_type(kind: specs.Type) -> Any:
             return int
         case specs.BoolType():
             return bool
+        case specs.StrType():
+            return str
         case specs.StructType():
             return None
         case _:

@@ -55,7 +55,7 @@ def _tanh(graph: Graph, a: str) -> tuple[str, str, str]:
 
 
 # By activation, the names of phi, phi' and phi'' of a tensor.
-_ACTIVATIONS: Mapping[ActivationName, Callable[[Graph, str], tuple[str, str, str]]] = {
+ACTIVATION_NODES: Mapping[ActivationName, Callable[[Graph, str], tuple[str, str, str]]] = {
     "silu": _silu,
     "softplus": _softplus,
     "tanh": _tanh,
@@ -79,7 +79,7 @@ def add_network(graph: Graph, network: Network, source: str, names: Names) -> No
         if layer in network.linear:
             hidden.append(None)
             continue
-        h, slope, bend = _ACTIVATIONS[network.activation](graph, h)
+        h, slope, bend = ACTIVATION_NODES[network.activation](graph, h)
         hidden.append((slope, bend))
     y = graph.node("Gemm", h, matrices[-1], offsets[-1], transB=1)
     graph.node("Reshape", y, graph.integers([-1]), name=names[0])
@@ -184,7 +184,7 @@ def read_constants(constants: Mapping[str, Tensor], properties: Mapping[str, str
         CorruptArtifact: they are not those of `add_network`.
     """
     layers = sum(name.startswith("weight_") for name in constants)
-    activation = next((name for name in _ACTIVATIONS if name == properties.get(ACTIVATION)), None)
+    activation = next((name for name in ACTIVATION_NODES if name == properties.get(ACTIVATION)), None)
     if not layers or activation is None:
         raise CorruptArtifact("this ONNX file was not written by Sobolite: it has no weight_1 or no known activation")
     return Network(
