@@ -1,7 +1,7 @@
 """The toy densities of sparse flows, drawn: states, what a dense flow makes of them, and what pruning leaves.
 
-The densities, flows and cuts, by CHITA, are those of `benchmarks/flows.py`; under each picture stands the negative log-likelihood
-of states that no training has seen (nats a state) and the weights that the field has left.
+The densities, flows and cuts, by CHITA, are those of `benchmarks/flows.py`; under each picture stands the negative
+log-likelihood of states that no training has seen (nats a state) and the weights that the field has left.
 """
 
 from __future__ import annotations
