@@ -183,7 +183,8 @@ def test_a_row_holds(row: Row) -> None:
     assert STATE.fullmatch(row.state)
     if row.state.startswith(("works", "partly")):
         assert quoted(row.code)
-        assert quoted(row.command)
+        # CI runs benchmarks and tests, and builds no model of full size.
+        assert any(command.startswith(("python ", "pytest ")) for command in quoted(row.command))
     assert not [wrong for reference in quoted(row.code) if (wrong := wrong_name(reference))]
     assert not [wrong for command in quoted(row.command) for wrong in wrong_command(command)]
 
