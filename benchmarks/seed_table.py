@@ -33,7 +33,6 @@ sys.path[0] = str(Path(__file__).parent.parent)
 import numpy as np
 import torch
 
-from benchmarks.cases import stages
 from pricing.case_study import SEVEN_ASSET_WEIGHTS, evaluation_spots, random_market
 from pricing.domain import Feature
 from pricing.labels import Labels, make_labels
@@ -202,6 +201,8 @@ def run(seed: int, budget: RunBudget, figures: Path | None = None) -> list[dict[
 
 def draw_stages(folder: Path, judged: list[Judged]) -> None:
     """A picture for each row of the talk, named after it."""
+    from benchmarks.cases import stages  # needs matplotlib, which the table does without
+
     folder.mkdir(parents=True, exist_ok=True)
     for row, each in zip(PUBLISHED, judged, strict=False):
         stages.draw(folder / f"{row.replace(' ', '_')}.png", row, each.predicted, each.exact)
