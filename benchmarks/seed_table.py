@@ -11,7 +11,8 @@ Per seed: a random market of seven assets with the published basket weights (str
 
 R2 as in the talk: deltas per asset, then averaged; gammas as the sum over the Hessian. Test points are the talk's, and
 the closed form judges. Both fine-tunings start from the pruned network. Seconds and simulated paths
-add up along a row's pipeline; all rows share one set of paths.
+add up along a row's pipeline; all rows share one set of paths. ``--figures`` draws the talk's four rows at the first
+seed, predicted against true.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,7 +48,7 @@ from pruning.prune import prune
 from pruning.spec import PruningSpec
 from surrogate.artifact.sentences import show_r2
 from surrogate.dataset import Dataset, from_labels
-from surrogate.evaluation.accuracy import accuracy, predict
+from surrogate.evaluation.accuracy import Prediction, accuracy, predict
 from surrogate.evaluation.evaluate import reference
 from surrogate.functions.network import Network, value_and_gradient
 from surrogate.learning.training import fit, train
@@ -113,10 +115,23 @@ def make_problem(seed: int) -> PricingProblem:
     )
 
 
-def score(network: Network, problem: PricingProblem, seed: int) -> dict[str, Any]:
-    """The paper's three R2, our Frobenius R2 of gamma, and the size of the network."""
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """What a network says at the test points, and what is right there."""
+
+    predicted: Prediction
+    exact: Prediction
+
+
+def judge(network: Network, problem: PricingProblem, seed: int) -> Judged:
+    """At the talk's test points, by the closed form."""
     spots = evaluation_spots(7, TEST_SAMPLES, seed=seed)
-    scores = accuracy(predict(network.to(torch.float64), spots), reference(problem, spots))
+    return Judged(predicted=predict(network.to(torch.float64), spots), exact=reference(problem, spots))
+
+
+def score(network: Network, judged: Judged) -> dict[str, Any]:
+    """The paper's three R2, our Frobenius R2 of gamma, and the size of the network."""
+    scores = accuracy(judged.predicted, judged.exact)
     return {
         "parameters": network.parameters,
         "widths": list(network.widths),
@@ -133,8 +148,8 @@ def timed(work: Callable[[], Result]) -> tuple[Result, float]:
     return work(), time.perf_counter() - start
 
 
-def run(seed: int, budget: RunBudget) -> list[dict[str, Any]]:
-    """All rows of one seed."""
+def run(seed: int, budget: RunBudget, figures: Path | None = None) -> list[dict[str, Any]]:
+    """All rows of one seed, with the pictures of the talk's if there is a folder for them."""
     problem = make_problem(seed)
     generator = torch.Generator().manual_seed(seed)
 
@@ -175,10 +190,22 @@ def run(seed: int, budget: RunBudget) -> list[dict[str, Any]]:
     small_again = large + pruning
     seconds = [large, small_again, small_again + teaching, small_again + finishing, label_seconds + scratching]
     networks = [oversized, pruned, taught, final, scratch]
+    judged = [judge(network, problem, seed) for network in networks]
+    if figures is not None:
+        draw_stages(figures, judged)
     return [
-        {"row": row, "seed": seed, **score(network, problem, seed), "simulated_paths": labels.paths, "seconds": spent}
-        for row, network, spent in zip(ROWS, networks, seconds, strict=True)
+        {"row": row, "seed": seed, **score(network, each), "simulated_paths": labels.paths, "seconds": spent}
+        for row, network, each, spent in zip(ROWS, networks, judged, seconds, strict=True)
     ]
+
+
+def draw_stages(folder: Path, judged: list[Judged]) -> None:
+    """A picture for each row of the talk, named after it."""
+    from benchmarks.cases import stages  # needs matplotlib, which the table does without
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for row, each in zip(PUBLISHED, judged, strict=False):
+        stages.draw(folder / f"{row.replace(' ', '_')}.png", row, each.predicted, each.exact)
 
 
 def print_table(rows: list[dict[str, Any]]) -> None:
@@ -206,11 +233,16 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object in place of the table")
     parser.add_argument("--smoke", action="store_true", help="tiny sizes, for CI: shows that it runs, not how well")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--figures", type=Path, metavar="FOLDER", help="draw predicted against true there, a PNG a row")
     arguments = parser.parse_args()
     seeds = arguments.seeds[:1] if arguments.smoke else arguments.seeds
     torch.set_num_threads(1)  # the same bits on any machine, and faster for networks this small
     start = time.perf_counter()
-    rows = [row for seed in seeds for row in run(seed, SMOKE if arguments.smoke else FULL)]
+    with tempfile.TemporaryDirectory() as spare:
+        # Smoke runs draw too, so that drawing is tried.
+        first = arguments.figures or (Path(spare) if arguments.smoke else None)
+        budget = SMOKE if arguments.smoke else FULL
+        rows = [row for seed in seeds for row in run(seed, budget, first if seed == seeds[0] else None)]
     if arguments.json:
         print(json.dumps({"rows": rows, "seconds": time.perf_counter() - start, "published": PUBLISHED}))
     else:

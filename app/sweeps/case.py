@@ -195,7 +195,7 @@ class _Clock:
 
 
 def _judged(case: Case, network: Network) -> dict[str, dict[str, Scores]]:
-    """The scores of each output against the closed form, by domain."""
+    """The scores of each output against the reference, by domain."""
     problem, seed = case.build.pricing, case.build.seed
     shape = (case.build.evaluation.samples, problem.box.dimension)
     places = domains(

@@ -148,10 +148,14 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
-    """Points of a domain, and what they are judged by."""
+    """Points of a domain, and what they are judged by.
+
+    Args:
+        reference: its kind (`pricing.references.methods.Kind`); None where no network was judged.
+    """
 
     samples: int
-    reference: str = "closed form"
+    reference: str | None
 
 
 class SweepReport(msgspec.Struct, frozen=True, kw_only=True):

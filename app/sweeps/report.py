@@ -32,9 +32,10 @@ from app.sweeps.record import Measured, Skipped
 from app.sweeps.run import Latency, Outcome
 from app.sweeps.spec import DENSE, SweepSpec
 from pricing.draws import stream
+from pricing.references.reference import kind
 from pricing.specs.base import dump
 from pruning.studies.potential import excess_error, excess_slope, prune_potential
-from pruning.studies.shifts import NOMINAL
+from pruning.studies.shifts import NOMINAL, domains
 from surrogate.report.scores import OUTPUTS
 
 # Key of the batch that ranks latencies: a call of one row is mostly the call.
@@ -61,7 +62,7 @@ def make_report(
         seeds=spec.seeds,
         versions={"python": platform.python_version(), "onnxruntime": version("onnxruntime"), **versions()},
         machine=Machine(architecture=platform.machine(), processors=os.cpu_count()),
-        evaluation=Judgement(samples=spec.build.evaluation.samples),
+        evaluation=_judgement(spec, judged=bool(done)),
         spec=dump(spec),
         smallest=_smallest(frontier, spec.gamma_r2),
         frontier=tuple(frontier),
@@ -69,6 +70,16 @@ def make_report(
         excess=tuple(_excesses(spec, done)),
         cases=tuple(cases),
     )
+
+
+def _judgement(spec: SweepSpec, *, judged: bool) -> Judgement:
+    """How many points of every domain are judged, and by which kind of reference; a shifted market may have its own."""
+    samples, problem = spec.build.evaluation.samples, spec.build.pricing
+    if not judged:
+        return Judgement(samples=samples, reference=None)
+    none = np.empty((0, problem.box.dimension))
+    places = domains(problem, spec.shifts, uniforms=none, noise=none)
+    return Judgement(samples=samples, reference=" and ".join(dict.fromkeys(kind(place.problem) for place in places)))
 
 
 def _cases(outcomes: Sequence[Outcome], latencies: Sequence[Latency | None]) -> list[MeasuredCase | MissingCase]:
@@ -229,7 +240,7 @@ def _domains(spec: SweepSpec) -> list[str]:
 
 def _r2(case: MeasuredCase, greek: str) -> float:
     r2 = case.accuracy[greek].r2
-    assert r2 is not None  # a sweep is judged by closed forms, which know everything
+    assert r2 is not None  # `evaluate.reference` refuses what does not know them all
     return r2
 
 

@@ -65,6 +65,7 @@ def test_every_case_is_on_the_page(page: str, sweep_of_three: Sweep) -> None:
     assert "too small <for> it" in text
     assert "sobolite sweep three.toml" in text
     assert "Seeds 0, 1" in text
+    assert "a seed, judged by: closed form." in text
 
 
 def test_nothing_comes_from_elsewhere_and_nothing_runs(page: str) -> None:
@@ -111,6 +112,7 @@ def test_a_sweep_without_networks_has_a_page(sweep_of_three: Sweep) -> None:
     failed = [Outcome(case=o.case, record=Failed(sentence="no luck")) for o in outcomes]
     page = make_page(make_report(spec, failed, [None] * len(failed), command="sobolite sweep"))
     assert Reader(page).text.count("no luck") == len(failed)
+    assert "judged by" not in Reader(page).text
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no chromium on this machine")

@@ -5,12 +5,17 @@ from typing import Any
 import numpy as np
 import pytest
 from msgspec import to_builtins
+from msgspec.structs import replace
 
 from app.files import read_json, write_json
 from app.sweeps.findings import SIZES, MissingCase, SweepReport
+from app.sweeps.record import Failed, Measured
 from app.sweeps.report import make_report
 from app.sweeps.run import Outcome
 from app.sweeps.spec import SweepSpec
+from pricing.references import reference as references
+from pricing.specs.process import BlackScholes
+from pruning.studies.shifts import Volatility
 
 Sweep = tuple[SweepSpec, list[Outcome], list[dict[str, float] | None]]
 
@@ -74,6 +79,33 @@ def test_excess_errors_are_slopes_over_all_networks(report: SweepReport) -> None
     excess = 0.1 * np.array([2e-4 - 1e-5, 0.0])
     assert entry.slope == pytest.approx(excess.mean() / 0.8)
     assert entry.low <= entry.slope <= entry.high
+
+
+def test_it_names_the_reference_that_judged(report: SweepReport, sweep_of_three: Sweep) -> None:
+    assert report.evaluation.reference == "closed form"
+    spec, outcomes, latencies = sweep_of_three
+    correlation = ((1.0, 0.5, 0.5), (0.5, 1.0, 0.5), (0.5, 0.5, 1.0))
+    process = BlackScholes(volatilities=(0.2, 0.2, 0.3), correlation=correlation)
+    simulated = replace(spec.build.pricing, process=process)
+    shifts = (*spec.shifts, Volatility(factor=1.05))
+    sweep = replace(spec, build=replace(spec.build, problem=simulated), shifts=shifts)
+    everywhere = [
+        Outcome(
+            case=o.case, record=replace(o.record, shifted=dict.fromkeys([s.name for s in shifts], o.record.accuracy))
+        )
+        if isinstance(o.record, Measured)
+        else o
+        for o in outcomes
+    ]
+    told = make_report(sweep, everywhere, latencies, command="sobolite sweep")
+    assert told.evaluation.reference == references.reference(simulated, np.ones((1, 3))).kind == "replicates"
+
+
+def test_nothing_judged_what_was_not_made(sweep_of_three: Sweep) -> None:
+    spec, outcomes, _ = sweep_of_three
+    failed = [Outcome(case=outcome.case, record=Failed(sentence="no luck")) for outcome in outcomes]
+    told = make_report(spec, failed, [None] * len(failed), command="sobolite sweep")
+    assert told.evaluation.reference is None
 
 
 def test_it_says_how_it_was_made_and_is_plain_data(report: SweepReport, tmp_path: Any) -> None:
