@@ -161,7 +161,7 @@ def moneyness(payoff: Payoff, paths: Paths, at: Scenario, edges: Edges = SHARP, 
         case Digital(weights=weights, side=side):
             return signed(side, paths.basket(weights, date) - at.scalar("strike"))
         case Pieces(weights=weights):
-            return paths.basket(weights, date) - 0.5 * (at["knot"][..., 0] + at["knot"][..., -1])
+            return paths.basket(weights, date) - at["knot"][..., 0]
         case WorstOf(initial=initial, side=side):
             return signed(side, worst(initial, paths, edges, date) - at.scalar("strike"))
         case BestOf(initial=initial, side=side):

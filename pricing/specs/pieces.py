@@ -13,6 +13,8 @@ from pricing.specs.parameters import Parameters
 
 # Every knot costs a formula in labels and reference.
 MAXIMUM_KNOTS = 32
+# Knots nearer than this share of their size are a jump: the bends between them would cancel in most of their digits.
+LEAST_GAP = 1e-6
 # Largest |number| of a payoff: its cash and the squares of that stay far from overflow.
 MAXIMUM_NUMBER = 1e15
 
@@ -43,7 +45,7 @@ class Pieces(Spec, frozen=True, kw_only=True, tag_field="kind", tag="pieces"):
 
     Args:
         weights: w, one per asset, of any sign.
-        knots: K, currency, increasing, 1 to 32; at a knot itself the piece below it is paid.
+        knots: K, currency, increasing by a millionth or more, 1 to 32; at a knot itself the piece below it is paid.
         slopes: one per interval, from below the first knot to above the last: one more than there are knots.
         jumps: by how much cash rises at each knot, currency; empty where the pieces meet everywhere.
         cash: what is paid at the first knot, come from below, currency.
@@ -136,11 +138,13 @@ def require_knots(knots: tuple[float, ...]) -> None:
         )
     require_numbers("knots", knots)
     for i, (below, above) in enumerate(pairwise(knots), start=1):
-        if not below < above:
+        gap = LEAST_GAP * max(abs(below), abs(above))
+        if not (below < above and above - below >= gap):
             raise InvalidSpec(
-                f"knots[{i}]: knots must increase, got {above!r} after {below!r}; a jump at a knot goes into 'jumps'",
+                f"knots[{i}]: knots must increase, by {gap:g} or more, got {above!r} after {below!r}; a jump at a knot "
+                "goes into 'jumps'",
                 path=f"knots[{i}]",
-                bound=below,
+                bound=below + gap,
             )
 
 

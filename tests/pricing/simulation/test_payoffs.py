@@ -68,7 +68,7 @@ def test_digital_call_and_put_share_the_cash(paths: Paths) -> None:
 
 
 def test_pieces_are_the_lines_through_their_corners(paths: Paths) -> None:
-    """At a knot itself the piece below it is paid; the event is measured from the middle of the knots."""
+    """At a knot itself the piece below it is paid; the event is the first of them."""
     knots = (1.5, 2.0, 3.0)
     payoff = Pieces(weights=(1.0, 0.5), knots=knots, slopes=(-1.0, 2.0, 0.0, 0.5), jumps=(0.0, 3.0, -1.0), cash=0.5)
     here = Scenario(parameters={"knot": torch.tensor(knots, dtype=torch.float64)[None, None]})
@@ -78,7 +78,7 @@ def test_pieces_are_the_lines_through_their_corners(paths: Paths) -> None:
     assert set(piece.flatten().tolist()) == {0, 1, 2, 3}
     expected = torch.stack(lines).gather(0, piece[None])[0]
     torch.testing.assert_close(cash(payoff, paths, here), expected, rtol=0.0, atol=1e-12)
-    torch.testing.assert_close(moneyness(payoff, paths, here), x - 2.25)
+    torch.testing.assert_close(moneyness(payoff, paths, here), x - 1.5)
 
 
 def test_a_knot_itself_belongs_to_the_piece_below() -> None:

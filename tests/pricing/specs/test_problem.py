@@ -128,6 +128,6 @@ def test_a_rate_in_pieces_has_a_coordinate_for_each(plain: dict[str, Any]) -> No
 
 def test_knots_have_a_coordinate_each(plain: dict[str, Any]) -> None:
     payoff = {"kind": "pieces", "weights": [0.5, 0.3, 0.2], "knots": [0.9, 1.1], "slopes": [0.0, 1.0, 0.0]}
+    knot = {"name": "knot", "lower": [0.9], "upper": [1.1]}
     with pytest.raises(InvalidSpec, match=r"knot must have one coordinate per knot \(2\), got 1"):
-        knot = {"name": "knot", "lower": [0.9], "upper": [1.1]}
         load(PricingProblem, changed(changed(plain, "payoff", payoff), "features", [SPOT, knot]))
