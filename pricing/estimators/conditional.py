@@ -25,8 +25,12 @@ from pricing.simulation.scenario import Scenario, times
 from pricing.specs.choice import require_estimator
 from pricing.specs.estimator import Conditional
 from pricing.specs.european import BestOf, Call, Digital, Put, Side, WorstOf
-from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, ForwardStart
+from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, ForwardStart, Payoff
+from pricing.specs.pieces import Pieces
 from pricing.specs.problem import PricingProblem
+
+# What one strike decides.
+StruckPayoff = Call | Put | Digital | WorstOf | BestOf | Asian | ForwardStart
 
 
 def contribution(problem: PricingProblem, estimator: Conditional) -> Contribution:
@@ -41,8 +45,17 @@ def contribution(problem: PricingProblem, estimator: Conditional) -> Contributio
         value=partial(integrated, problem, estimator),
         pilot=partial(pilot, problem),
         blocks=sizes,
-        numbers=4 * sum(sizes),
+        numbers=4 * sum(sizes) * formulas(problem.payoff),
     )
+
+
+def formulas(payoff: Payoff) -> int:
+    """How many formulas of the open normal a path takes."""
+    match payoff:
+        case Pieces(legs=legs):
+            return len(legs)
+        case _:
+            return 1
 
 
 def integrated(
@@ -56,7 +69,20 @@ def integrated(
 
 def expected(problem: PricingProblem, line: Line, at: Scenario) -> Tensor:
     """E[cash] over the open normal, undiscounted. Shape: -> batch path."""
-    payoff, strike = problem.payoff, at.scalar("strike")
+    payoff = problem.payoff
+    match payoff:
+        case Pieces():
+            return pieces(payoff, line, at)
+        case Barrier() | Autocall() | Bermudan():
+            raise InvalidSpec("estimator: 'conditional' does not integrate this payoff", path="estimator")
+        case Call() | Put() | Digital() | WorstOf() | BestOf() | Asian() | ForwardStart():
+            return struck(payoff, line, at.scalar("strike"))
+        case _:
+            assert_never(payoff)
+
+
+def struck(payoff: StruckPayoff, line: Line, strike: Tensor) -> Tensor:
+    """E[cash] against one strike. Shape: strike batch-or-1 1 -> batch path."""
     match payoff:
         case Asian(average="geometric"):
             return ramp(*geometric(payoff, line), strike, line, payoff.side)
@@ -70,10 +96,14 @@ def expected(problem: PricingProblem, line: Line, at: Scenario) -> Tensor:
             return envelope.ramp(performances(payoff, line, strike), "highest", payoff.side)
         case ForwardStart():
             return forward_start.expected(payoff, line, strike)
-        case Barrier() | Autocall() | Bermudan():
-            raise InvalidSpec("estimator: 'conditional' does not integrate this payoff", path="estimator")
         case _:
             assert_never(payoff)
+
+
+def pieces(payoff: Pieces, line: Line, at: Scenario) -> Tensor:
+    """``cash`` and the sum of the legs. Shape: -> batch path."""
+    parts = [leg.amount * struck(leg.option, line, at["knot"][..., leg.knot]) for leg in payoff.legs]
+    return payoff.cash + torch.stack(parts).sum(dim=0)
 
 
 def basket(payoff: Call | Put | Digital | Asian, line: Line) -> tuple[Tensor, Tensor]:

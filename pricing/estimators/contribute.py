@@ -6,6 +6,7 @@ from typing import assert_never
 
 from pricing.estimators import bridge, conditional, direct, frozen, likelihood_ratio, survival
 from pricing.estimators.contribution import Contribution
+from pricing.simulation.joins import stated_joins
 from pricing.simulation.smoothing import stated_bias
 from pricing.specs.choice import settle
 from pricing.specs.estimator import (
@@ -21,9 +22,14 @@ from pricing.specs.estimator import (
 )
 from pricing.specs.problem import PricingProblem
 
+# Numbers, words, and a row per join.
+Stated = dict[str, float | list[str] | list[dict[str, float]]]
 
-def bias(problem: PricingProblem, estimator: Estimator) -> dict[str, float | list[str]]:
+
+def bias(problem: PricingProblem, estimator: Estimator) -> Stated:
     """What `stated_bias` says of the estimator on this problem, and under ``unstated`` what else biases its labels.
+
+    Of a smoothed payoff in pieces ``joins`` says it knot by knot (`stated_joins`).
 
     Survival smooths the ties between several assets as `Smoothed` does. Time steps, bridges that are not exact and the
     exercise rule have no formula: more steps, or paths of the rule, and the change of the labels tell.
@@ -37,7 +43,9 @@ def bias(problem: PricingProblem, estimator: Estimator) -> dict[str, float | lis
         unstated.append("bridges between the steps")
     if isinstance(chosen, Frozen):
         unstated.append("exercise rule")
-    return {**stated_bias(Smoothed() if tied else chosen), "unstated": unstated}
+    joins = stated_joins(problem.payoff, chosen) if isinstance(chosen, Smoothed) else []
+    stated: Stated = {**stated_bias(Smoothed() if tied else chosen), "unstated": unstated}
+    return {**stated, "joins": joins} if joins else stated
 
 
 def contribution(problem: PricingProblem, estimator: Estimator, *, seed: int) -> Contribution:

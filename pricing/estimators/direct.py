@@ -18,6 +18,9 @@ from pricing.specs.choice import require_estimator
 from pricing.specs.estimator import Pathwise, Smoothed
 from pricing.specs.problem import PricingProblem
 
+# All normals of the paths that widths are measured on where the path of zeros does not move.
+ELSEWHERE = (-4.0, -2.0, -1.0, 1.0, 2.0, 4.0)
+
 
 def contribution(problem: PricingProblem, estimator: Pathwise | Smoothed) -> Contribution:
     """Discounted cash on the paths.
@@ -67,10 +70,26 @@ def smooth(estimator: Smoothed, problem: PricingProblem, at: Scenario, normals: 
 
 
 def deviations(problem: PricingProblem, at: Scenario, dimension: int) -> list[Tensor]:
-    """First-order standard deviation of every event of the payoff, held constant. Shape: -> each batch 1."""
-    still = at.detach()
-    normals = torch.zeros(len(still["spot"]), 1, dimension, dtype=torch.float64, requires_grad=True)
+    """First-order standard deviation of every event of the payoff, held constant.
+
+    On the path of zero normals; where nothing moves there, as where a dividend in cash has taken the asset, the least
+    of those `ELSEWHERE`: without a width a jump would have no derivative.
+
+    Shape: -> each batch 1.
+    """
+    found = recorded(problem, at.detach(), torch.zeros(1, dimension, dtype=torch.float64))
+    if all(bool((deviation > 0.0).all()) for deviation in found):
+        return found
+    places = torch.tensor(ELSEWHERE, dtype=torch.float64)[:, None].expand(-1, dimension)
+    others = [deviation.where(deviation > 0.0, torch.inf) for deviation in recorded(problem, at.detach(), places)]
+    least = [deviation.amin(dim=1, keepdim=True).nan_to_num(posinf=0.0) for deviation in others]
+    return [here.where(here > 0.0, there) for here, there in zip(found, least, strict=True)]
+
+
+def recorded(problem: PricingProblem, at: Scenario, places: Tensor) -> list[Tensor]:
+    """The deviations as they are at these normals. Shape: places path dimension -> each batch path."""
+    normals = places.expand(len(at["spot"]), -1, -1).clone().requires_grad_()
     with torch.enable_grad():
         recorder = Recorder(normals=normals, deviations=[])
-        discounted(problem, still, normals, recorder)
+        discounted(problem, at, normals, recorder)
     return recorder.deviations

@@ -23,7 +23,7 @@ from pricing.specs.schedule import Dividend
 # A step of less than this standard deviation is taken to have it, so that certain steps stay integrable.
 LEAST_DEVIATION = 1e-5
 # Share of the lowest edge that spots below are taken as: the value is flat there.
-LEAST_SHARE = 1e-6
+LEAST_SHARE = 1e-8
 # A dividend within so many years of a date is paid at it, before the spot is looked at: no step is shorter.
 SAME_TIME = 1e-6
 # What a dividend in proportion leaves is taken to be at least this share.

@@ -42,6 +42,8 @@ REACH = 9.0
 SPAN = 400.0
 # Exercise counts as better than holding by more than this share; bisections of its boundary; a step for its slope.
 BETTER, BISECTIONS, SLOPE_STEP = 1e-11, 60, 1e-6
+# A level so many times a dividend in cash moves as its logarithm does, within an eighth; the most panels below it.
+MILD, MOST_RUNGS = 8.0, 256
 # More dates than this are differenced by every parameter but the spot: the graph of an induction holds all its
 # densities. Inductions that are differentiated whole in about a minute on one thread.
 DIFFERENTIATED_DATES, POINTS = 12, 1 << 7
@@ -111,7 +113,7 @@ def _induction(paper: Contract, works: Clockwork, start: Tensor) -> Tensor:
         mark = works.marks[k]
         levels = [] if mark is None else list(paper.edges[mark])
         if works.dividends[k]:
-            levels.append(torch.tensor(works.floor, dtype=torch.float64))
+            levels += [torch.tensor(level, dtype=torch.float64) for level in (works.floor, *_rungs(works, k))]
         edges = [works.coordinate(works.whole(level, k), k) for level in levels]
         if paper.exercise is not None and mark is not None and k < last:
             nodes, _ = _panels(works, k, start.detach(), edges)
@@ -122,6 +124,19 @@ def _induction(paper: Contract, works: Clockwork, start: Tensor) -> Tensor:
         settled = held if mark is None else paper.settle(mark, left, held, works.paid[k])
         after = _expectation(nodes, weights[:, None] * settled, works.step(k))
     return after(start)[:, 0]
+
+
+def _rungs(works: Clockwork, k: int) -> list[float]:
+    """Levels that a dividend in cash may leave next to nothing, a panel's width of the next step apart.
+
+    There ln(S - a) moves S / (S - a) times as fast as the coordinate ln S that panels are measured in.
+    """
+    amount = sum(dividend.amount for dividend in works.dividends[k])
+    if works.additive or amount == 0.0 or k + 1 == len(works.paid):
+        return []
+    length = math.log(max(MILD * amount / works.floor, 1.0))
+    count = min(math.ceil(length / (WIDTH * float(works.step(k + 1)[0].detach()))), MOST_RUNGS)
+    return [works.floor * math.exp(length * (j + 1) / count) for j in range(count)]
 
 
 def _nothing(states: int) -> Expectation:

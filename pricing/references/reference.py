@@ -25,6 +25,7 @@ from pricing.references import (
     merton,
     pair,
     pde,
+    pieces,
     quadrature,
     rainbow,
     replicates,
@@ -44,6 +45,7 @@ from pricing.references.methods import (
 from pricing.simulation.scenario import scenario
 from pricing.specs.european import BestOf, Call, Digital, Put, WorstOf
 from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, ForwardStart
+from pricing.specs.pieces import Pieces
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier, BlackScholes, Heston, LocalVolatility, Merton
 from pricing.types import Array
@@ -172,6 +174,8 @@ def method(problem: PricingProblem) -> Method:
 def _bachelier(problem: PricingProblem, process: Bachelier) -> Method:
     payoff, alone = problem.payoff, process.assets == 1
     match payoff:
+        case Pieces():
+            return pieces.method(problem, payoff, method)
         case Call() | Put() | Digital() | Asian():
             return _closed_form(partial(bachelier.linear, process, payoff))
         case ForwardStart():
@@ -190,6 +194,8 @@ def _black_scholes(problem: PricingProblem, process: BlackScholes) -> Method:
     """Without dividends in cash."""
     payoff, assets = problem.payoff, process.assets
     match payoff:
+        case Pieces():
+            return pieces.method(problem, payoff, method)
         case Call() | Put() | Digital() if assets <= 2:
             return _closed_form(partial(black_scholes.single if assets == 1 else black_scholes.pair, process, payoff))
         case WorstOf() | BestOf() if assets <= 2:
@@ -242,6 +248,8 @@ def _several_dates(problem: PricingProblem, process: BlackScholes, payoff: Autoc
 def _cash_dividends(problem: PricingProblem, process: BlackScholes) -> Method:
     payoff, alone = problem.payoff, process.assets == 1
     match payoff:
+        case Pieces():
+            return pieces.method(problem, payoff, method)
         case Call() | Put() | Digital() | Barrier(dates=(_, *_)) | Autocall() | Bermudan() if alone:
             return quadrature.method(problem, process, payoff)
         case Call() | Put() | Digital() | WorstOf() | BestOf() | Asian() | ForwardStart():
@@ -255,6 +263,8 @@ def _cash_dividends(problem: PricingProblem, process: BlackScholes) -> Method:
 def _heston(problem: PricingProblem, process: Heston) -> Method:
     payoff, alone = problem.payoff, process.assets == 1
     match payoff:
+        case Pieces():
+            return pieces.method(problem, payoff, method)
         case Call() | Put() | Digital() if alone:
             return fourier.method(process, payoff)
         case Call() | Put() | Digital() | WorstOf() | BestOf() | Asian() | ForwardStart():
@@ -268,6 +278,8 @@ def _heston(problem: PricingProblem, process: Heston) -> Method:
 def _local_volatility(problem: PricingProblem, process: LocalVolatility) -> Method:
     payoff, alone = problem.payoff, process.assets == 1
     match payoff:
+        case Pieces():
+            return pieces.method(problem, payoff, method)
         case Call() | Put() | Digital() | Barrier(dates=()) if alone:
             return pde.method(problem, process, payoff)
         case Call() | Put() | Digital() | WorstOf() | BestOf() | Asian() | ForwardStart():
@@ -281,6 +293,8 @@ def _local_volatility(problem: PricingProblem, process: LocalVolatility) -> Meth
 def _merton(problem: PricingProblem, process: Merton) -> Method:
     payoff, alone = problem.payoff, process.assets == 1
     match payoff:
+        case Pieces():
+            return pieces.method(problem, payoff, method)
         case Call() | Put() | Digital() if alone:
             return _closed_form(partial(merton.series, process, payoff))
         case Call() | Put() | Digital() | WorstOf() | BestOf() | Asian() | ForwardStart():

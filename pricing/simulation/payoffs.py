@@ -21,6 +21,7 @@ from pricing.simulation.smoothing import ramp, step
 from pricing.specs.estimator import Kernel
 from pricing.specs.european import BestOf, Call, Digital, Put, Side, WorstOf
 from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, ForwardStart, Payoff
+from pricing.specs.pieces import Pieces
 
 
 class Edges(Protocol):
@@ -135,6 +136,8 @@ def cash(payoff: Payoff, paths: Paths, at: Scenario, edges: Edges = SHARP) -> Te
             return edges.ramp(moneyness(payoff, paths, at, edges))
         case Digital(cash=amount):
             return amount * edges.step(moneyness(payoff, paths, at, edges))
+        case Pieces():
+            return pieces(payoff, paths, at, edges)
         case Barrier():
             return barrier(payoff, paths, at, edges)
         case Autocall():
@@ -157,6 +160,8 @@ def moneyness(payoff: Payoff, paths: Paths, at: Scenario, edges: Edges = SHARP, 
             return at.scalar("strike") - paths.basket(weights, date)
         case Digital(weights=weights, side=side):
             return signed(side, paths.basket(weights, date) - at.scalar("strike"))
+        case Pieces(weights=weights):
+            return paths.basket(weights, date) - at["knot"][..., 0]
         case WorstOf(initial=initial, side=side):
             return signed(side, worst(initial, paths, edges, date) - at.scalar("strike"))
         case BestOf(initial=initial, side=side):
@@ -199,6 +204,24 @@ def average(payoff: Asian, paths: Paths) -> Tensor:
         return baskets.mean(dim=-1)
     first = baskets[..., :1]  # every level as a multiple of the first, so that the average of zeros has a derivative
     return first[..., 0] * torch.exp(torch.log(ratio(baskets, first, limit=1.0)).mean(dim=-1))
+
+
+def pieces(payoff: Pieces, paths: Paths, at: Scenario, edges: Edges) -> Tensor:
+    """Two straight lines f and g joined at every knot: f + step(x) (g - f), with g - f = bend x + jump, x = B - K.
+
+    The joins add up, so that they commute and their biases do too; where knots are many widths apart, one after the
+    other is the same.
+
+    Shape: -> batch path.
+    """
+    basket, knots = paths.basket(payoff.weights, -1), at["knot"].unbind(dim=-1)
+    paid = payoff.cash + payoff.slopes[0] * (basket - knots[0])
+    for knot, join in zip(knots, payoff.joins, strict=True):
+        if join.bend:
+            paid = paid + join.bend * edges.ramp(basket - knot)
+        if join.jump:
+            paid = paid + join.jump * edges.step(basket - knot)
+    return paid
 
 
 def barrier(payoff: Barrier, paths: Paths, at: Scenario, edges: Edges) -> Tensor:

@@ -6,6 +6,8 @@ standard deviation s (Bachelier, d = (F - K) / s, He the Hermite polynomials, le
 
     bias of the value          c kappa^k He_(k-2)(d) n(d) s
     relative bias of gamma     c kappa^k He_k(d)
+
+That of steps, and of the joins of a payoff one by one: `pricing.simulation.joins`.
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ BIAS: dict[Kernel, tuple[int, float]] = {
     "softplus": (2, math.pi**2 / 6.0),
     "average": (4, -7.0 * math.pi**4 / 360.0),
     "gaussian": (2, 0.5),
+    "logistic": (2, -(math.pi**2) / 6.0),
 }
 
 
@@ -67,7 +70,7 @@ def step(kernel: Kernel, x: Tensor, *, width: Tensor | float) -> Tensor:
 def unit_ramp(kernel: Kernel, u: Tensor) -> Tensor:
     """p(u), finite with its derivatives for any |u| <= 1e4. Shape: any -> the same."""
     match kernel:
-        case "silu":
+        case "silu" | "logistic":
             p = silu(u)
         case "softplus":
             p = softplus(u, threshold=SOFTPLUS_EXACT)
@@ -86,7 +89,7 @@ def unit_step(kernel: Kernel, u: Tensor) -> Tensor:
     match kernel:
         case "silu":
             return s + u * s * (1.0 - s)
-        case "softplus":
+        case "softplus" | "logistic":
             return s
         case "average":
             return s + 0.5 * u * s * (1.0 - s)

@@ -8,7 +8,7 @@ from typing import Literal
 from pricing.errors import InvalidSpec
 from pricing.specs.base import MAXIMUM_PATHS, Spec, require_power_of_two, require_range
 
-Kernel = Literal["silu", "softplus", "average", "gaussian"]
+Kernel = Literal["silu", "softplus", "average", "gaussian", "logistic"]
 
 
 class Pathwise(Spec, frozen=True, kw_only=True, tag_field="kind", tag="pathwise"):
@@ -24,12 +24,16 @@ class Pathwise(Spec, frozen=True, kw_only=True, tag_field="kind", tag="pathwise"
 
 
 class Smoothed(Spec, frozen=True, kw_only=True, tag_field="kind", tag="smoothed"):
-    """The payoff's kink replaced by a smooth ramp.
+    """The payoff's kinks and jumps replaced by smooth ramps and steps.
 
     Args:
-        kernel: shape of the ramp; "average" of SiLU and softplus has no bias at second order in the width.
+        kernel: their shape. "logistic" weighs the two branches f and g of every join at p, (1 - sigma) f + sigma g with
+            sigma = 1 / (1 + exp(-(x - p) / w)), kinks and jumps alike. "average" of SiLU and softplus has no bias at
+            second order in the width, and steps by the slope of that ramp. sigma has that bias, so that at the default
+            ``gamma_bias`` it is a fifteenth as wide: 3 times the noise in deltas of a digital, 30 times in its gammas
+            (`benchmarks/joins.py`).
         width: in units of the terminal standard deviation; 0 means: derived from ``gamma_bias``.
-        gamma_bias: largest accepted relative bias of the at-the-money gamma when ``width`` is 0.
+        gamma_bias: largest accepted relative bias of the at-the-money gamma (of a jump: delta) when ``width`` is 0.
     """
 
     kernel: Kernel = "average"

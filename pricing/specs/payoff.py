@@ -12,6 +12,7 @@ from pricing.specs.base import Spec, require_finite, require_range
 from pricing.specs.european import BasketPayoff, BestOf, Call, Digital, Put, Side, WorstOf, require_levels
 from pricing.specs.facts import PayoffFacts
 from pricing.specs.parameters import Parameters, with_values
+from pricing.specs.pieces import Pieces
 
 # Monitoring, averaging and exercise dates of one contract.
 MAXIMUM_DATES = 1024
@@ -294,7 +295,7 @@ class Bermudan(Spec, frozen=True, kw_only=True, tag_field="kind", tag="bermudan"
         )
 
 
-Payoff = Call | Put | Digital | WorstOf | BestOf | Asian | ForwardStart | Barrier | Autocall | Bermudan
+Payoff = Call | Put | Digital | Pieces | WorstOf | BestOf | Asian | ForwardStart | Barrier | Autocall | Bermudan
 
 
 def with_levels(payoff: Payoff, values: Parameters) -> Payoff:
@@ -302,7 +303,9 @@ def with_levels(payoff: Payoff, values: Parameters) -> Payoff:
     match payoff:
         case Bermudan(option=option):
             return replace(payoff, option=with_values(option, values))
-        case Call() | Put() | Digital() | WorstOf() | BestOf() | Asian() | ForwardStart() | Barrier() | Autocall():
+        case Call() | Put() | Digital() | Pieces() | WorstOf() | BestOf() | Asian() | ForwardStart():
+            return with_values(payoff, values)
+        case Barrier() | Autocall():
             return with_values(payoff, values)
         case _:
             assert_never(payoff)

@@ -170,7 +170,7 @@ def coordinates(name: str, size: int) -> str:
         return "one coordinate (1)"
     if (pieces := PARAMETERS[name].pieces) is not None:
         return f"one coordinate until the first of process.{pieces} and one for each of them ({size})"
-    return f"one coordinate per asset ({size})"
+    return f"one coordinate {PARAMETERS[name].coordinates.removeprefix('one ')} ({size})"
 
 
 def require_growth(problem: PricingProblem) -> None:

@@ -23,6 +23,7 @@ def require_fit(problem: PricingProblem, labels: LabelSpec) -> None:
     require_no_jump(problem)
     require_no_cash_at_barrier(problem)
     require_knock_in(problem)
+    require_knots_apart(problem)
     require_reversion(problem, order=labels.order)
 
 
@@ -154,6 +155,21 @@ def require_no_cash_at_barrier(problem: PricingProblem) -> None:
             path="problem.payoff.barrier",
             bound=payoff.strike,
         )
+
+
+def require_knots_apart(problem: PricingProblem) -> None:
+    """Raise InvalidSpec where knots change places in the Box: slopes and jumps are of the intervals between them."""
+    for i, feature in enumerate(problem.features):
+        if feature.name != "knot":
+            continue
+        for k, (below, above) in enumerate(zip(feature.upper[:-1], feature.lower[1:], strict=True), start=1):
+            if not below < above:
+                raise InvalidSpec(
+                    f"problem.features[{i}]: knot {k} goes down to {above!r} and knot {k - 1} up to {below!r}, where "
+                    "they change places and no interval is left between them; let their bounds not overlap",
+                    path=f"problem.features[{i}].lower[{k}]",
+                    bound=below,
+                )
 
 
 def require_knock_in(problem: PricingProblem) -> None:

@@ -1,6 +1,6 @@
 """Black-Scholes and Heston: prices are homogeneous in spots and strike, and know time only through their parameters.
 
-    V(x) = K D w h(z)
+    V(x) = K D w h(z),    K the strike, or the first knot
 
 The canonical problem has strike 1 and maturity 1. European payoffs have no rates there: spots become F_i / K,
 discounting goes into D, and the volatility becomes scale sigma sqrt(T); in Heston's model v_0 T, kappa T, theta T and
@@ -80,7 +80,7 @@ def reduce(problem: PricingProblem) -> Reduction | str:
         return "the variance to maturity goes down to 0 in the Box; let volatility and maturity start above 0"
     local_inputs, local_amplitude = chart(canonical, own, varying)
     inputs, amplitude = chart(canonical, {**own, **varying}, varying)
-    money = at["strike"] if payoff.degree == 1 else constant(1.0)
+    money = unit(at) if payoff.degree == 1 else constant(1.0)
     terminal = payoff.decided == "maturity"
     discount = exp(-(at["rate"] * at["maturity"])) if terminal else constant(1.0)
     distance, limit = asymptote(canonical, {**own, **varying})
@@ -102,8 +102,10 @@ def reduce(problem: PricingProblem) -> Reduction | str:
 def obstacle(problem: PricingProblem, at: Leaves) -> str | None:
     """Why the price is not homogeneous, or not where the Box reaches; None where it is."""
     process, payoff, given = problem.process, problem.payoff.facts, parameters(problem)
-    if payoff.degree is None or "strike" not in payoff.levels:
+    if payoff.degree is None or not {"strike", "knot"} & set(payoff.levels):
         return "the price is not homogeneous in spot and strike"
+    if "knot" in given and given["knot"].width > 1 and not given["knot"].is_constant:
+        return "several knots vary, and in units of the first of them that one would stand still"
     if process.rate_pieces or process.volatility_pieces or process.facts.dividends:
         return "rates, volatilities or dividends change at fixed times"
     for name in given:
@@ -131,16 +133,16 @@ def away_from_zero(problem: PricingProblem) -> Leaves:
 
 def scaled_parameters(problem: PricingProblem, at: Leaves) -> dict[str, Expression]:
     """The parameters of the canonical problem as formulas of the features, spots first."""
-    years, unit = at["maturity"], at["strike"]
+    years, one = at["maturity"], unit(at)
     scaled: dict[str, Expression] = {}
     if problem.payoff.facts.decided == "maturity":
-        scaled["spot"] = at["spot"] * exp((at["rate"] - at["dividend_yield"]) * years) / unit
+        scaled["spot"] = at["spot"] * exp((at["rate"] - at["dividend_yield"]) * years) / one
         scaled["rate"], scaled["dividend_yield"] = constant(0.0), constant(torch.zeros(problem.process.assets))
     else:
-        scaled["spot"] = at["spot"] / unit
+        scaled["spot"] = at["spot"] / one
         scaled["rate"], scaled["dividend_yield"] = at["rate"] * years, at["dividend_yield"] * years
     levels = [name for name in problem.payoff.facts.levels if name != "strike"]
-    scaled |= {name: at[name] / unit for name in levels}
+    scaled |= {name: constant(1.0) if at[name] is one else at[name] / one for name in levels}
     scaled |= {name: at[name] * years for name in at if PARAMETERS[name].scaling == "pace"}
     if "volatility" in at:
         factor = at["volatility_scale"] * square_root(years)
@@ -148,6 +150,14 @@ def scaled_parameters(problem: PricingProblem, at: Leaves) -> dict[str, Expressi
         scaled["volatility_scale"] = constant(1.0) if merged else factor
         scaled["volatility"] = at["volatility"] * factor if merged else at["volatility"]
     return scaled | {name: at[name] for name in at if PARAMETERS[name].scaling == "none"}
+
+
+def unit(at: Leaves) -> Expression:
+    """The level that all others are divided by: the strike, or the first knot."""
+    if "strike" in at:
+        return at["strike"]
+    knots = at["knot"]
+    return constant(knots.numbers[0, 0]) if knots.is_constant else knots
 
 
 def left_out(at: Leaves, scaled: Leaves) -> str | None:

@@ -25,6 +25,7 @@ from pricing.specs.estimator import (
 )
 from pricing.specs.european import BestOf, Call, Digital, Put, WorstOf
 from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, ForwardStart, Payoff
+from pricing.specs.pieces import Pieces
 from pricing.specs.process import Bachelier, BlackScholes, Heston, LocalVolatility, Merton, Process
 from pricing.specs.schedule import Dividend, Piece
 
@@ -45,6 +46,11 @@ PAYOFFS: tuple[Payoff, ...] = (
     Put(weights=(1.0, -0.9), strike=8.0),
     Digital(weights=(1.0,), strike=102.0, cash=10.0),
     Digital(weights=(0.5, 0.5), strike=100.0, side="put"),
+    Pieces(weights=(1.0,), knots=(95.0, 110.0), slopes=(0.0, 1.0, 0.0)),
+    Pieces(weights=(0.5, 0.5), knots=(85.0, 100.0, 115.0), slopes=(0.0, 1.0, -1.0, 0.0)),
+    Pieces(weights=(1.0, -0.9), knots=(5.0, 15.0), slopes=(-1.0, 0.5, 2.0), jumps=(3.0, 0.0), cash=8.0),
+    Pieces(weights=(-1.0,), knots=(-120.0, -85.0), slopes=(0.0, 0.0, 0.0), jumps=(5.0, -5.0)),
+    Pieces(weights=(0.5, 0.3, 0.2), knots=(100.0,), slopes=(-1.0, 1.0)),
     WorstOf(initial=(1.0,), strike=95.0),
     WorstOf(initial=(100.0, 110.0), strike=0.95, side="put"),
     BestOf(initial=(1.0, 1.0), strike=105.0),

@@ -7,6 +7,7 @@ import torch
 from msgspec.structs import replace
 
 from pricing.estimators.contribute import bias, contribution
+from pricing.simulation.joins import stated_joins
 from pricing.simulation.rotation import identity
 from pricing.simulation.scenario import scenario
 from pricing.simulation.smoothing import stated_bias
@@ -23,6 +24,7 @@ from pricing.specs.estimator import (
     Survival,
 )
 from pricing.specs.payoff import Payoff
+from pricing.specs.pieces import Pieces
 from tests.pricing.cases import (
     ASIAN,
     BERMUDAN,
@@ -53,6 +55,14 @@ def test_stated_bias_knows_the_problem() -> None:
     assert bias(problem_of(STOCHASTIC, CONTINUOUS), Bridge())["unstated"] == expected
     assert bias(problem_of(carry, CONTINUOUS), Bridge())["unstated"] == expected[1:]
     assert bias(problem_of(PLAIN, BERMUDAN), Frozen())["unstated"] == ["exercise rule"]
+
+
+def test_a_smoothed_payoff_in_pieces_states_its_bias_knot_by_knot() -> None:
+    payoff = Pieces(weights=(1.0,), knots=(95.0, 105.0), slopes=(0.0, 1.0, 0.0))
+    smoothed = Smoothed(kernel="logistic", gamma_bias=1e-3)
+    stated = bias(problem_of(PLAIN, payoff), smoothed)
+    assert stated == {**stated_bias(smoothed), "unstated": [], "joins": stated_joins(payoff, smoothed)}
+    assert bias(problem_of(PLAIN, payoff), Conditional()) == {**stated_bias(Conditional()), "unstated": []}
 
 
 FITTING = [

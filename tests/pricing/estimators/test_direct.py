@@ -8,12 +8,16 @@ import torch
 from msgspec.structs import replace
 
 from pricing.estimators.direct import contribution, deviations, discounted, pilot, sharp, smooth
+from pricing.labels import make_labels
+from pricing.references.reference import reference
 from pricing.simulation.rotation import identity
 from pricing.simulation.scenario import scenario
 from pricing.simulation.smoothing import ramp
 from pricing.specs.estimator import Pathwise, Smoothed
-from pricing.specs.european import Call, WorstOf
+from pricing.specs.european import Call, Digital, WorstOf
+from pricing.specs.labels import LabelSpec
 from pricing.specs.payoff import Payoff
+from pricing.specs.schedule import Dividend
 from tests.pricing.cases import (
     ASIAN,
     CALL,
@@ -46,6 +50,20 @@ def test_every_event_of_the_payoff_has_a_deviation(payoff: Payoff, events: int) 
     at, z = scenario(problem, doubles([[100.0]])), normals(len(payoff.facts.dates), paths=8)
     assert len(deviations(problem, at, z.shape[-1])) == events
     smooth(Smoothed(), problem, at, z, identity((z.shape[-1],)))
+
+
+def test_an_event_that_stands_still_on_the_path_of_zeros_has_the_deviation_of_another_path() -> None:
+    """A dividend takes the asset there, and not on every path: the jump of a digital keeps its derivative."""
+    paying = replace(PLAIN, dividends=(Dividend(time=0.4, amount=90.0),))
+    problem = problem_of(paying, Digital(weights=(1.0,), strike=5.0))
+    spots = doubles([[80.0], [88.0]])
+    (deviation,) = deviations(problem, scenario(problem, spots), 2)
+    assert bool((deviation > 5.0).all())
+    made = make_labels(problem, spots, LabelSpec(paths=1 << 13, order=1, estimator=Smoothed(gamma_bias=1e-3)), seed=0)
+    assert made.gradient is not None
+    assert made.gradient[:, 0].numpy() == pytest.approx(reference(problem, spots.numpy()).gradient[:, 0], rel=0.1)
+    still = problem_of(replace(PLAIN, volatilities=(0.0,)), DIGITAL)
+    assert float(deviations(still, scenario(still, doubles([[90.0]])), 1)[0]) == 0.0
 
 
 def test_a_smoothed_call_is_the_ramp_of_its_moneyness() -> None:

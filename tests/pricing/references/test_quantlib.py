@@ -19,6 +19,7 @@ from pricing.references.reference import reference
 from pricing.specs.base import load
 from pricing.specs.european import BestOf, Call, Digital, Put, WorstOf
 from pricing.specs.payoff import Asian, Barrier, Bermudan
+from pricing.specs.pieces import Pieces
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier, BlackScholes, Heston, LocalVolatility, Merton
 from pricing.specs.schedule import Dividend
@@ -197,6 +198,18 @@ def bachelier(problem: PricingProblem, spots: Array) -> Numbers:
     return (QuantLib.BachelierCalculator(vanilla(payoff), float(weights @ spots), float(deviation)).value(),)
 
 
+def corners(problem: PricingProblem, spots: Array) -> Numbers:
+    """Pieces that begin and end flat and meet: a sum of calls, lognormal on one asset and normal on a basket."""
+    payoff = problem.payoff
+    assert isinstance(payoff, Pieces)
+    engine = bachelier if isinstance(problem.process, Bachelier) else european
+    total = np.zeros(1)
+    for knot, join in zip(payoff.knots, payoff.joins, strict=True):
+        call = replace(problem, payoff=Call(weights=payoff.weights, strike=knot))
+        total = total + join.bend * np.array(engine(call, spots))
+    return tuple(total.tolist())
+
+
 def heston(problem: PricingProblem, spots: Array) -> Numbers:
     """Finite differences on spot and variance."""
     process = problem.process
@@ -278,6 +291,8 @@ ORACLES: dict[str, tuple[Callable[[PricingProblem, Array], Numbers], Numbers]] =
     "best_of_call": (ranked, (1e-7,)),
     "black_scholes_basket_50": (basket, (6e-5,)),
     "black_scholes_basket_7": (basket, (2e-5,)),
+    "butterfly": (corners, (1e-14,)),
+    "call_spread": (corners, (1e-14, 1e-13, 1e-12)),
     "digital": (european, (1e-14, 1e-13, 1e-12)),
     "heston_call": (heston, (1e-5, 1e-4, 2e-3)),
     "least_squares_basket_7": (bachelier, (1e-14,)),

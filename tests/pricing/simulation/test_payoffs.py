@@ -8,6 +8,7 @@ from pricing.simulation.payoffs import Sharp, Smooth, average, cash, moneyness
 from pricing.simulation.scenario import Scenario
 from pricing.specs.european import BestOf, Call, Digital, Put, WorstOf
 from pricing.specs.payoff import Asian, Autocall, Barrier
+from pricing.specs.pieces import Pieces
 
 TINY_WIDTH = torch.tensor([[1e-9]], dtype=torch.float64)
 
@@ -64,6 +65,27 @@ def test_digital_call_and_put_share_the_cash(paths: Paths) -> None:
     call, put = (Digital(weights=(1.0, 1.0), strike=2.5, side=side, cash=3.0) for side in ("call", "put"))
     total = cash(call, paths, at(strike=2.5)) + cash(put, paths, at(strike=2.5))
     assert torch.equal(total, torch.full_like(total, 3.0))
+
+
+def test_pieces_are_the_lines_through_their_corners(paths: Paths) -> None:
+    """At a knot itself the piece below it is paid; the event is the first of them."""
+    knots = (1.5, 2.0, 3.0)
+    payoff = Pieces(weights=(1.0, 0.5), knots=knots, slopes=(-1.0, 2.0, 0.0, 0.5), jumps=(0.0, 3.0, -1.0), cash=0.5)
+    here = Scenario(parameters={"knot": torch.tensor(knots, dtype=torch.float64)[None, None]})
+    x = paths.basket((1.0, 0.5))
+    lines = (0.5 - (x - 1.5), 0.5 + 2.0 * (x - 1.5), torch.full_like(x, 4.5), 3.5 + 0.5 * (x - 3.0))
+    piece = torch.bucketize(x, torch.tensor(knots, dtype=torch.float64))
+    assert set(piece.flatten().tolist()) == {0, 1, 2, 3}
+    expected = torch.stack(lines).gather(0, piece[None])[0]
+    torch.testing.assert_close(cash(payoff, paths, here), expected, rtol=0.0, atol=1e-12)
+    torch.testing.assert_close(moneyness(payoff, paths, here), x - 1.5)
+
+
+def test_a_knot_itself_belongs_to_the_piece_below() -> None:
+    levels = torch.tensor([99.0, 100.0, 101.0], dtype=torch.float64)[None, :, None, None]
+    on = Paths(forward=torch.zeros(1, 1, 1, 1, dtype=torch.float64), noise=levels, law="additive", discount=levels)
+    payoff = Pieces(weights=(1.0,), knots=(100.0,), slopes=(0.0, 0.0), jumps=(5.0,), cash=2.0)
+    assert cash(payoff, on, at(knot=100.0)).tolist() == [[2.0, 2.0, 7.0]]
 
 
 def test_barrier_in_and_out_make_the_vanilla(paths: Paths) -> None:

@@ -46,7 +46,7 @@ def test_the_top_level_itself(plain: dict[str, Any]) -> None:
         (
             {"estimator": {"kind": "smoothed", "kernel": "cubic"}},
             "estimator.kernel",
-            ["average", "gaussian", "silu", "softplus"],
+            ["average", "gaussian", "logistic", "silu", "softplus"],
         ),
         ({"draws": {"source": "halton"}}, "draws.source", ["antithetic", "pseudo", "sobol"]),
         ({"direction_law": "axes"}, "direction_law", ["pca", "random"]),

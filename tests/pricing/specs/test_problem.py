@@ -124,3 +124,10 @@ def test_a_rate_in_pieces_has_a_coordinate_for_each(plain: dict[str, Any]) -> No
         InvalidSpec, match=r"until the first of process.rate_pieces and one for each of them \(3\), got 1"
     ):
         load(PricingProblem, changed(pieces, "features", [SPOT, rate]))
+
+
+def test_knots_have_a_coordinate_each(plain: dict[str, Any]) -> None:
+    payoff = {"kind": "pieces", "weights": [0.5, 0.3, 0.2], "knots": [0.9, 1.1], "slopes": [0.0, 1.0, 0.0]}
+    knot = {"name": "knot", "lower": [0.9], "upper": [1.1]}
+    with pytest.raises(InvalidSpec, match=r"knot must have one coordinate per knot \(2\), got 1"):
+        load(PricingProblem, changed(changed(plain, "payoff", payoff), "features", [SPOT, knot]))

@@ -12,11 +12,13 @@ from pricing.domain import Feature
 from pricing.errors import InvalidSpec
 from pricing.specs.estimator import Automatic, Estimator, Frozen, LikelihoodRatio, Pathwise
 from pricing.specs.payoff import Barrier, Payoff
+from pricing.specs.pieces import Pieces
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Process
 from pricing.specs.refusals import (
     require_differentiable,
     require_knock_in,
+    require_knots_apart,
     require_no_cash_at_barrier,
     require_no_jump,
     require_reversion,
@@ -64,6 +66,24 @@ def test_gammas_of_a_continuous_barrier_by_steps_of_its_own_are_refused() -> Non
     with pytest.raises(InvalidSpec, match="give the barrier its dates"):
         require_differentiable(continuous, Automatic(), order=2)
     require_differentiable(problem_of(STOCHASTIC, DATED), Automatic(), order=2)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "sentence"),
+    [
+        ((90.0, 98.0), (100.0, 110.0), r"features\[1\]: knot 1 goes down to 98.0 and knot 0 up to 100.0"),
+        ((90.0, 100.0), (100.0, 110.0), r"features\[1\]: knot 1 goes down to 100.0 and knot 0 up to 100.0"),
+    ],
+)
+def test_knots_that_change_places_are_refused(
+    low: tuple[float, float], high: tuple[float, float], sentence: str
+) -> None:
+    spread = Pieces(weights=(1.0,), knots=(95.0, 105.0), slopes=(0.0, 1.0, 0.0))
+    require_knots_apart(problem_of(PLAIN, spread))
+    require_knots_apart(problem_of(PLAIN, spread, Feature(name="knot", lower=(90.0, 100.5), upper=(100.0, 110.0))))
+    with pytest.raises(InvalidSpec, match=sentence) as caught:
+        require_knots_apart(problem_of(PLAIN, spread, Feature(name="knot", lower=low, upper=high)))
+    assert caught.value.fields["path"] == "problem.features[1].lower[1]"
 
 
 def test_jumps_have_no_pathwise_deltas() -> None:

@@ -16,6 +16,7 @@ from pricing.references.reference import reference
 from pricing.simulation.scenario import scenario
 from pricing.specs.european import Call, Digital, Put, WorstOf
 from pricing.specs.payoff import Barrier, Payoff
+from pricing.specs.pieces import Pieces
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes, Heston, Process
 from pricing.specs.schedule import Dividend
@@ -31,6 +32,8 @@ DIVIDEND = Feature(name="dividend_yield", lower=(0.0,), upper=(0.05,), unit="per
 SCALE = Feature(name="volatility_scale", lower=(0.5,), upper=(1.5,), unit="1")
 VOLATILITY = Feature(name="volatility", lower=(0.1,), upper=(0.5,))
 CORRELATION = Feature(name="correlation", lower=(0.0,), upper=(0.8,), unit="1")
+KNOT = Feature(name="knot", lower=(0.8,), upper=(1.2,))
+KNOTS = Feature(name="knot", lower=(0.8, 1.05), upper=(1.0, 1.2))
 BARRIER = Feature(name="barrier", lower=(0.5,), upper=(0.7,))
 VARIANCES = tuple(
     Feature(name=name, lower=(low,), upper=(high,), unit="per year")
@@ -110,6 +113,58 @@ def test_inputs_are_the_same_from_either_side(name: str) -> None:
     (z,) = evaluate([reduction.local_inputs], to_canonical(reduction, x))
     torch.testing.assert_close(u, z, rtol=1e-12, atol=1e-12)
     assert reduction.box.distance(u.numpy()).max() <= 1e-12
+
+
+@pytest.mark.parametrize(
+    ("payoff", "others"),
+    [
+        (Pieces(weights=(1.0,), knots=(0.95, 1.05), slopes=(0.0, 1.0, 0.0)), (MATURITY, SCALE, RATE)),
+        (Pieces(weights=(1.0,), knots=(1.0, 1.2), slopes=(0.0,) * 3, jumps=(2.0, -2.0), cash=1.0), (MATURITY, SCALE)),
+        (Pieces(weights=(1.0,), knots=(1.0,), slopes=(-1.0, 1.0)), (KNOT, MATURITY, VOLATILITY)),
+    ],
+)
+def test_pieces_scale_by_their_first_knot(payoff: Pieces, others: tuple[Feature, ...]) -> None:
+    """Value and gradient of the formula around the exact canonical value."""
+    spots = Feature(name="spot", lower=(0.75,), upper=(1.5,))
+    problem = PricingProblem(process=SINGLE, payoff=payoff, maturity=1.0, features=(spots, *others))
+    reduction = reduced(problem)
+    assert reduction.canonical.box.dimension < problem.box.dimension
+    assert reduction.canonical.parameters["knot"] == pytest.approx(
+        tuple(knot / payoff.knots[0] for knot in payoff.knots)
+    )
+    features = problem.box.from_uniforms(np.random.default_rng(1).random((50, problem.box.dimension)))
+    exact = reference(problem, features, order=1)
+    x = torch.from_numpy(features).requires_grad_()
+    u = to_canonical(reduction, x)
+    inner = reference(reduction.canonical, u.detach().numpy(), order=1)
+    moved = ((u - u.detach()) * torch.from_numpy(inner.gradient)).sum(dim=1)
+    (amplitude,), (local,) = evaluate([reduction.amplitude], x), evaluate([reduction.local_amplitude], u)
+    value = (amplitude / local)[:, 0] * (torch.from_numpy(inner.value) + moved)
+    (slope,) = torch.autograd.grad(value.sum(), x)
+    np.testing.assert_allclose(value.detach().numpy(), exact.value, rtol=1e-8, atol=1e-9)
+    np.testing.assert_allclose(slope.numpy(), exact.gradient, rtol=1e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("payoff", "others", "words"),
+    [
+        (Pieces(weights=(1.0,), knots=(0.9, 1.1), slopes=(0.0, 1.0, 0.0)), (KNOTS, MATURITY), "several knots vary"),
+        (
+            Pieces(weights=(1.0,), knots=(0.9,), slopes=(0.0, 1.0), cash=0.1),
+            (MATURITY,),
+            "the price is not homogeneous in spot and strike",
+        ),
+        (
+            Pieces(weights=(1.0,), knots=(-0.5, 1.0), slopes=(0.0, 1.0, 0.0)),
+            (MATURITY,),
+            "knot is -0.5, and only one above 0 is a unit to scale by",
+        ),
+    ],
+)
+def test_pieces_that_do_not_scale_say_why(payoff: Pieces, others: tuple[Feature, ...], words: str) -> None:
+    spots = Feature(name="spot", lower=(0.75,), upper=(1.5,))
+    problem = PricingProblem(process=SINGLE, payoff=payoff, maturity=1.0, features=(spots, *others))
+    assert words in (reason(problem) or "")
 
 
 def test_what_gains_nothing_or_is_not_homogeneous_stays_as_it_is_and_says_why() -> None:
