@@ -46,7 +46,7 @@ def option_type(kind: specs.Type) -> Any:
         case specs.LiteralType(values=values):
             return Literal[values]
         case specs.VarTupleType(item_type=specs.LiteralType()):
-            return str  # separated by commas
+            return list[str]  # one after the other, or separated by commas
         case specs.FloatType():
             return float
         case specs.IntType():
@@ -73,9 +73,8 @@ def with_fields(struct: type, *, beside: frozenset[str] = frozenset()) -> Callab
 
         def call(**arguments: Any) -> None:
             used = {name: arguments.pop(name) for name in options}
-            given = {
-                name: value.split(",") if name in lists else value for name, value in used.items() if value is not None
-            }
+            given = {name: value for name, value in used.items() if value is not None}
+            given |= {name: ",".join(given[name]).split(",") for name in lists & given.keys()}
             command(**arguments, **given)
 
         added = [

@@ -17,6 +17,8 @@ from app.commands.terminal import (
     open_registry,
     read_settings,
 )
+from app.datasets.lookup import import_named
+from app.datasets.store import limits_of
 from app.pipeline.provenance import read_origin
 from app.specification.name import split_reference
 from app.specification.prune_job import PruneJobSpec
@@ -26,11 +28,11 @@ from pruning.spec import PruningSpec
 
 FileOption = Annotated[
     Path | None,
-    typer.Option("--file", metavar="JOB.toml", help="A prune job without its model: [pruning], [labels], seed."),
+    typer.Option("--file", metavar="JOB.toml", help="A prune job but for its model: pruning, labels, dataset, seed."),
 ]
 FineTuningOption = Annotated[
     bool | None,
-    typer.Option(help="Train again after each step, by default as the model was trained or as the file says."),
+    typer.Option(help="Train again after each step as the model was trained; by default so, or as the file says."),
 ]
 SeedOption = Annotated[int | None, typer.Option(help="Seed of every random number; by default 0 or the file's.")]
 
@@ -51,12 +53,13 @@ def prune(
     `sobolite methods` says what each method does; options stand above a file.
     """
     name, version = split_reference(model)
-    job = {} if file is None else read_toml(file)
+    settings = read_settings(registry)
+    job = {} if file is None else import_named(read_toml(file), file.parent, settings.registry, limits_of(settings))
     pruning = {**job.get("pruning", {}), **given}
     if fine_tuning is False:
         pruning["fine_tuning"] = None
-    elif fine_tuning or "fine_tuning" not in pruning:
-        parent = find_version(open_registry(read_settings(registry)), model)
+    elif fine_tuning or file is None:
+        parent = find_version(open_registry(settings), model)
         pruning["fine_tuning"] = dump(read_origin(parent).build.training)
     chosen = {} if seed is None else {"seed": seed}
     data = {**job, **chosen, "model": name, "version": version, "pruning": pruning}

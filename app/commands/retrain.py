@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,12 +12,16 @@ import typer
 
 from app.commands.build import OutputOption, run
 from app.commands.terminal import JsonOption, ModelArgument, RegistryOption, read_settings
+from app.datasets.lookup import import_named
 from app.datasets.store import import_file, limits_of
 from app.errors import InvalidRequest
 from app.specification.name import split_reference
 from app.specification.retrain_job import RetrainJobSpec
 from app.specification.toml_files import read_toml
 from pricing.specs.base import load
+
+# A name, a reference, the path of a file.
+WORD = re.compile(r"[A-Za-z_/.~][\w./@+~ -]*")
 
 SetOption = Annotated[
     list[str] | None,
@@ -46,10 +51,16 @@ def retrain(
 ) -> None:
     """Train a published version again after changes, as the next version of its name."""
     name, version = split_reference(model)
-    given = ({} if file is None else read_toml(file)) | read_changes(changes or (), registry)
+    given = ({} if file is None else read_changes_file(file, registry)) | read_changes(changes or (), registry)
     start = "scratch" if from_scratch else "weights"
     data = {"model": name, "version": version, "changes": given, "start": start}
     run(load(RetrainJobSpec, data), registry, output, as_json)
+
+
+def read_changes_file(path: Path, registry: Path | None) -> dict[str, Any]:
+    """The tables of a file; a dataset that they name as a file beside it is imported."""
+    settings = read_settings(registry)
+    return import_named(read_toml(path), path.parent, settings.registry, limits_of(settings))
 
 
 def read_changes(pairs: Sequence[str], registry: Path | None) -> dict[str, Any]:
@@ -72,8 +83,16 @@ def read_changes(pairs: Sequence[str], registry: Path | None) -> dict[str, Any]:
 
 
 def read_value(text: str) -> Any:
-    """A TOML value; what is none is text, so that words need no quotes."""
+    """A TOML value, None for null; a word or a path of a file needs no quotes.
+
+    Raises:
+        InvalidRequest: it is neither.
+    """
+    if text == "null":
+        return None
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
+    except tomllib.TOMLDecodeError as error:
+        if WORD.fullmatch(text):
+            return text
+        raise InvalidRequest(f"--set: {text[:80]!r} is neither a TOML value nor a word: {error}") from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,13 +13,21 @@ from app.datasets import store
 from app.datasets.table import Limits
 from app.specification.build import BuildSpec
 from app.specification.jobs import JobSpec
+from pricing.domain import Box
 from pricing.errors import InvalidSpec
 
+# Names of columns that say nothing of what is in them.
+UNNAMED = re.compile(r"x(\[\d+\]|\d+)?")
+
+Orders = Sequence[tuple[str, int]]
 JobType = TypeVar("JobType", bound=JobSpec)
 
 
-def settle_dataset(spec: JobType, registry: Path) -> JobType:
+def settle_dataset(spec: JobType, registry: Path, orders: Orders | None = None) -> JobType:
     """The job with the Box of its dataset in it; other jobs as they are.
+
+    Args:
+        orders: how many derivatives of the labels are needed, by the field that says so; by default what a build needs.
 
     Raises:
         UnknownDataset: no such dataset.
@@ -28,8 +38,20 @@ def settle_dataset(spec: JobType, registry: Path) -> JobType:
     source = spec.dataset
     if spec.problem is not None:
         source = replace(source, features=spec.problem.box.features)
-    needed = max(spec.orders, key=lambda field_and_order: field_and_order[1])
+        require_columns(store.find(registry, source.id).columns, spec.problem.box)
+    needed = max(spec.orders if orders is None else orders, key=lambda field_and_order: field_and_order[1])
     return replace(spec, dataset=store.with_features(source, registry, needed))
+
+
+def require_columns(columns: tuple[str, ...], box: Box) -> None:
+    """Raise InvalidSpec where the columns have names and those are not the features of the problem, in their order."""
+    numbered = all(UNNAMED.fullmatch(column) for column in columns)
+    if len(columns) == box.dimension and columns != box.labels and not numbered:
+        raise InvalidSpec(
+            f"dataset: its columns are {', '.join(columns)} and the features of the problem {', '.join(box.labels)}; "
+            "name the columns like these and give them in this order",
+            path="dataset.id",
+        )
 
 
 def import_named(data: dict[str, Any], folder: Path, registry: Path, limits: Limits) -> dict[str, Any]:

@@ -81,6 +81,7 @@ class Parent(msgspec.Struct, frozen=True, kw_only=True):
         simulated_paths: that what is taken over was learnt from: by the parent and its own parents.
         inputs: the Box of what the parent's network sees; of a retrain job.
         retraining: of a retrain job.
+        teacher: whose answers the parent has learnt.
     """
 
     build: BuildSpec
@@ -88,6 +89,7 @@ class Parent(msgspec.Struct, frozen=True, kw_only=True):
     parent: Version
     inputs: Box | None = None
     retraining: Retraining | None = None
+    teacher: str | None = None
 
 
 class StartSeconds(msgspec.Struct, frozen=True, kw_only=True):

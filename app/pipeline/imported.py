@@ -9,7 +9,7 @@ from msgspec import UNSET
 from torch import Tensor
 
 from app.datasets import store
-from app.pipeline.derived import generator
+from app.pipeline.derived import generator, reduction_of
 from app.pipeline.folder import JobFolder
 from app.pipeline.taught import teach
 from app.pipeline.tensors import write_rows
@@ -19,7 +19,11 @@ from pricing.types import Array, Progress
 from surrogate.dataset import Dataset
 from surrogate.evaluation.replicates import copies, replicate_noise
 from surrogate.learning.ridge import draw_groups
+from surrogate.reductions.reduction import from_features
 from surrogate.report.sources import ImportedLabels, LabelNoise
+
+# Rows that a scaled price is learnt from at the least.
+LEAST_ROWS = 20
 
 
 def import_labels(folder: JobFolder, progress: Progress) -> None:
@@ -43,7 +47,7 @@ def import_labels(folder: JobFolder, progress: Progress) -> None:
     judged = held_out[(inside & own)[held_out]]
     taught = None if build.labels.teacher is None else teach(folder, build, progress)
     if taught is None:
-        write_rows(folder.labels, data.rows(learnt))
+        write_rows(folder.labels, in_inputs(build, data.rows(learnt)))
     write_rows(folder.held_out, data.rows(judged))
     ranges = [facts.statistics[column] for column in facts.columns]
     folder.label_facts.write(
@@ -61,6 +65,26 @@ def import_labels(folder: JobFolder, progress: Progress) -> None:
             taught=UNSET if taught is None else taught,
         )
     )
+
+
+def in_inputs(build: BuildSpec, rows: Dataset) -> Dataset:
+    """Rows as labels of what is learnt. Shape: x (row, feature) -> (row, input).
+
+    Raises:
+        InvalidSpec: exact scaling leaves too few rows.
+    """
+    reduction = reduction_of(build)
+    if reduction is None:
+        return rows
+    kept = from_features(reduction, rows)
+    if len(kept) < LEAST_ROWS:
+        raise InvalidSpec(
+            f"dataset: {len(kept)} of its {len(rows)} rows lie where the scaled price is learnt, within a few "
+            f"deviations of the strike; give at least {LEAST_ROWS} there",
+            path="dataset",
+            bound=LEAST_ROWS,
+        )
+    return kept
 
 
 def read_dataset(registry: Path, identifier: str) -> Dataset:

@@ -5,22 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import assert_never
 
-from msgspec.structs import replace
-
 from app.datasets.lookup import settle_dataset
 from app.pipeline.derived import input_box
 from app.pipeline.facts import Parent, TrainOrder
 from app.pipeline.folder import JobFolder
 from app.pipeline.provenance import origin_of
 from app.pipeline.prune import starts_trained
+from app.pipeline.settle import orders_of
 from app.registry.registry import Registry
 from app.specification.build import BuildSpec
 from app.specification.prune_job import PruneJobSpec
 from app.specification.retrain_job import RetrainJobSpec
-from pricing.specs.labels import LabelSpec
 from pricing.types import Progress
 from surrogate.artifact import files
 from surrogate.artifact.manifest import Retraining, Version
+from surrogate.report.sources import TaughtLabels
 
 
 def take_parent(folder: JobFolder, _: Progress) -> None:
@@ -39,7 +38,7 @@ def take_parent(folder: JobFolder, _: Progress) -> None:
     origin = origin_of(published.manifest.provenance)
     match job:
         case PruneJobSpec():
-            build, retraining = pruned_build(job, origin.build), None
+            build, retraining = job.changed(origin.build), None
             folder.trained.write(published.model)
             continues = starts_trained(job.pruning)
         case RetrainJobSpec():
@@ -54,30 +53,23 @@ def take_parent(folder: JobFolder, _: Progress) -> None:
         folder.ridge.write(published.report.ridge)
     folder.parent.write(
         Parent(
-            build=settle_dataset(build, registry.root),
+            build=settle_dataset(build, registry.root, orders_of(job, build)),
             simulated_paths=0 if retraining is not None and not continues else origin.simulated_paths,
             parent=Version(model=job.model, version=number),
             inputs=None if retraining is None else input_box(origin.build),
             retraining=retraining,
+            teacher=published.report.labels.teacher if isinstance(published.report.labels, TaughtLabels) else None,
         )
     )
-
-
-def pruned_build(job: PruneJobSpec, build: BuildSpec) -> BuildSpec:
-    """The parent's specification with what a prune job changes."""
-    if job.dataset is None:
-        return replace(build, seed=job.seed, pruning=job.pruning, labels=job.labels or build.labels)
-    dataset = job.dataset
-    if build.dataset is not None and not dataset.features:
-        dataset = replace(dataset, features=build.dataset.features)
-    return replace(build, seed=job.seed, pruning=job.pruning, labels=LabelSpec(), dataset=dataset)
 
 
 def how_to_start(job: RetrainJobSpec, before: BuildSpec, after: BuildSpec) -> Retraining:
     """From the weights of the version where what is learnt has the same inputs and shape, else why not."""
     reason = None if job.start == "weights" else "it was asked for"
-    if after.polynomial is not None or before.polynomial is not None:
+    if after.polynomial is not None:
         reason = "a polynomial is solved at once"
+    elif before.polynomial is not None:
+        reason = "a network takes the place of a polynomial"
     elif after.network != before.network or after.pruning != before.pruning:
         reason = "network or pruning is another"
     elif inputs(after) != inputs(before):

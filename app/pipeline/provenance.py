@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec import UNSET
@@ -15,8 +16,9 @@ from app.specification.build import BuildSpec
 from pricing.specs.base import dump, load
 from surrogate.artifact.files import load_manifest
 from surrogate.artifact.manifest import Provenance
+from surrogate.report.record import known
 from surrogate.report.report import LabelFacts
-from surrogate.report.sources import SimulatedLabels, TaughtLabels
+from surrogate.report.sources import ImportedLabels, SimulatedLabels, TaughtLabels
 
 # Distributions whose version can change the numbers.
 LIBRARIES = ("sobolite", "torch", "numpy", "scipy", "onnx")
@@ -43,6 +45,15 @@ def origin_of(published: Provenance) -> Origin:
     return Origin(build=load(BuildSpec, published.build), simulated_paths=published.simulated_paths)
 
 
+def told(build: BuildSpec, labels: LabelFacts) -> dict[str, Any]:
+    """A specification as plain data, without what has no effect and with the teacher that an alias stood for."""
+    plain = {name: value for name, value in dump(build).items() if name not in without_effect(build)}
+    taught = known(labels.taught) if isinstance(labels, ImportedLabels) else labels
+    if isinstance(taught, TaughtLabels):
+        plain["labels"] = plain["labels"] | {"model": taught.teacher}
+    return plain
+
+
 def without_effect(build: BuildSpec) -> frozenset[str]:
     """What a specification says of simulated labels and of a reference, where it has none."""
     unused = frozenset({"problem", "evaluation"}) if build.problem is None else frozenset[str]()
@@ -59,7 +70,7 @@ def provenance(folder: JobFolder, build: BuildSpec) -> Provenance:
     labels, parent = folder.label_facts.read(), folder.parent.read_if_there()
     states = labels.table if isinstance(labels, SimulatedLabels) else None
     return Provenance(
-        build={name: value for name, value in dump(build).items() if name not in without_effect(build)},
+        build=told(build, labels),
         seed=build.seed,
         simulated_paths=simulated_paths(labels, parent),
         data_sha256=hashlib.sha256(folder.labels.read()).hexdigest(),
@@ -75,6 +86,7 @@ def simulated_paths(labels: LabelFacts, parent: Parent | None) -> int:
     """That the model was learnt from, those of its parents and teachers; of a parent that is the teacher once."""
     if parent is None:
         return labels.simulated_paths
-    if isinstance(labels, TaughtLabels) and labels.teacher == f"{parent.parent.model}@{parent.parent.version}":
+    whose = (f"{parent.parent.model}@{parent.parent.version}", parent.teacher)
+    if isinstance(labels, TaughtLabels) and labels.teacher in whose:
         return max(labels.simulated_paths, parent.simulated_paths)
     return labels.simulated_paths + parent.simulated_paths

@@ -8,13 +8,15 @@ from app.datasets.lookup import settle_dataset
 from app.pipeline.provenance import read_origin
 from app.registry.registry import Registry
 from app.specification.build import BuildSpec
-from app.specification.jobs import JobSpec
+from app.specification.jobs import JobSpec, ParentJobSpec
 from app.specification.name import split_reference
 from app.specification.prune_job import PruneJobSpec
-from app.specification.retrain_job import RetrainJobSpec
+from app.specification.requirements import pruning_orders
+from app.specification.retrain_job import RetrainJobSpec, within
 from pricing.domain import Box
 from pricing.errors import InvalidSpec
-from pricing.specs.labels import LabelSpec
+from pricing.specs.base import load
+from pricing.specs.problem import PricingProblem, unlike
 from surrogate.artifact.files import load_manifest
 from surrogate.artifact.manifest import Manifest
 
@@ -28,19 +30,24 @@ def settle(spec: JobSpec, registry: Registry) -> JobSpec:
     """
     match spec:
         case BuildSpec():
-            settled = settle_dataset(spec, registry.root)
-            require_teaching(settled.labels, settled.box, registry)
+            settled = settle_dataset(spec, registry.root, spec.orders)
+            require_teaching(settled, registry)
             return settled
         case PruneJobSpec():
-            parent = parent_build(spec.model, spec.version, registry)
-            if spec.labels is not None:
-                require_teaching(spec.labels, parent.box, registry)
+            changed = spec.changed(parent_build(spec.model, spec.version, registry))
+            require_teaching(settle_dataset(changed, registry.root, orders_of(spec, changed)), registry)
         case RetrainJobSpec():
             changed = spec.changed(parent_build(spec.model, spec.version, registry))
-            require_teaching(changed.labels, settle_dataset(changed, registry.root).box, registry)
+            with within("changes"):
+                require_teaching(settle_dataset(changed, registry.root, changed.orders), registry)
         case _:
             assert_never(spec)
     return spec
+
+
+def orders_of(spec: ParentJobSpec, changed: BuildSpec) -> tuple[tuple[str, int], ...]:
+    """How many derivatives of the labels a job needs, by the field that says so: pruning trains as it is fine-tuned."""
+    return pruning_orders(spec.pruning) if isinstance(spec, PruneJobSpec) else changed.orders
 
 
 def parent_build(model: str, version: int | str, registry: Registry) -> BuildSpec:
@@ -48,28 +55,41 @@ def parent_build(model: str, version: int | str, registry: Registry) -> BuildSpe
     return read_origin(registry.folder(model, registry.resolve(model, version))).build
 
 
-def require_teaching(labels: LabelSpec, box: Box, registry: Registry) -> None:
-    """Raise UnknownModel, UnknownVersion or InvalidSpec for a teacher that is not there or does not fit the Box."""
-    if labels.teacher is not None:
-        name, version = split_reference(labels.teacher)
+def require_teaching(build: BuildSpec, registry: Registry) -> None:
+    """Raise UnknownModel, UnknownVersion or InvalidSpec for a teacher that is not there or does not fit."""
+    if build.labels.teacher is not None:
+        name, version = split_reference(build.labels.teacher)
         number = registry.resolve(name, version)
-        require_teacher(box, load_manifest(registry.folder(name, number)), f"{name}@{number}")
+        require_teacher(build, load_manifest(registry.folder(name, number)), f"{name}@{number}")
 
 
-def require_teacher(box: Box, teacher: Manifest, name: str) -> None:
-    """Raise InvalidSpec unless the teacher has the features of the Box and was learnt on all of it."""
-    known = Box(features=tuple(teacher.features))
+def require_teacher(build: BuildSpec, teacher: Manifest, name: str) -> None:
+    """Raise InvalidSpec unless the teacher prices the same, by the same features, on all of the Box."""
+    box, known = build.box, Box(features=tuple(teacher.features))
     if known.labels != box.labels:
         raise InvalidSpec(
             f"labels.model: the features are {', '.join(box.labels)} and those of {name} {', '.join(known.labels)}; "
             "give a model of the same",
             path="labels.model",
         )
+    priced = problem_of(teacher)
+    if build.problem is not None and priced is not None and (field := unlike(build.problem, priced)) is not None:
+        raise InvalidSpec(
+            f"labels.model: {name} prices something else, {field} differs; give a model of the same, or simulate",
+            path="labels.model",
+        )
     for i, label in enumerate(box.labels):
         if box.lower[i] < known.lower[i] or box.upper[i] > known.upper[i]:
             raise InvalidSpec(
-                f"labels.model: {label} is {box.lower[i]:g} to {box.upper[i]:g} here and {known.lower[i]:g} to "
-                f"{known.upper[i]:g} in {name}, which says nothing of the rest; narrow the Box or simulate the labels",
+                f"labels.model: {label} is {float(box.lower[i])!r} to {float(box.upper[i])!r} here and "
+                f"{float(known.lower[i])!r} to {float(known.upper[i])!r} in {name}, which says nothing of the rest; "
+                "narrow the Box or simulate the labels",
                 path="labels.model",
                 bound=[float(known.lower[i]), float(known.upper[i])],
             )
+
+
+def problem_of(manifest: Manifest) -> PricingProblem | None:
+    """What a version prices; None where nobody here knows."""
+    plain = manifest.provenance.build.get("problem")
+    return None if plain is None else load(PricingProblem, plain)

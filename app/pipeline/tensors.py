@@ -15,17 +15,15 @@ from surrogate.export.onnx_reader import read_network, read_surrogate
 from surrogate.export.onnx_writer import to_onnx
 from surrogate.functions.network import Network
 from surrogate.functions.surrogate import Surrogate
-from surrogate.reductions.reduction import from_features, to_network
+from surrogate.reductions.reduction import to_network
 
 
 def read_training_data(folder: JobFolder, build: BuildSpec) -> Dataset:
     """What the network learns from, in its own inputs. Shape: x (batch, input)."""
-    labels, reduction = folder.labels, reduction_of(build)
-    if build.dataset is None and build.labels.teacher is None:
-        data = from_labels(load_labels(labels.path))
-        return data if reduction is None else to_network(reduction, data)
-    rows = read_rows(labels)
-    return rows if reduction is None else from_features(reduction, rows)
+    if build.dataset is not None or build.labels.teacher is not None:
+        return read_rows(folder.labels)
+    data, reduction = from_labels(load_labels(folder.labels.path)), reduction_of(build)
+    return data if reduction is None else to_network(reduction, data)
 
 
 def write_rows(file: BinaryFile, rows: Dataset) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 from pricing.errors import InvalidSpec
 
+# No specification has tables within so many others.
+MAXIMUM_DEPTH = 16
 # The field that says which of several structs a table is: a table of another kind shares no fields with it.
 KIND = "kind"
 # A step of a path: a field or the name of an item, or the place of an item, as `[0]` or `.0`.
@@ -52,6 +54,12 @@ def opened(key: str, value: Any, *, at: str) -> tuple[str, Any]:
             path=at,
         )
     first, *rest = STEP.findall(key)
+    if at.count(".") + len(rest) > MAXIMUM_DEPTH:
+        raise InvalidSpec(
+            f"changes: {key[:80]!r}... leads more than {MAXIMUM_DEPTH} fields deep, deeper than any specification",
+            path=at[:80],
+            bound=MAXIMUM_DEPTH,
+        )
     for step in reversed(rest):
         value = {step: value}
     return first, value
@@ -77,12 +85,12 @@ def changed_items(old: Sequence[Any], changes: Mapping[str, Any], *, at: str) ->
     for key, given in changes.items():
         first, value = opened(key, given, at=at)
         place = named.get(first, int(first) if first.isdecimal() else len(items))
-        if value is None or place >= len(items):
-            have = ", ".join(named) if named else f"0 to {len(items) - 1}"
+        if value is None:
+            raise InvalidSpec(f"changes: to take {first!r} out of {at} give the whole list without it", path=at)
+        if place >= len(items):
+            have = ", ".join(named or map(str, range(len(items))))[:200] or "none"
             raise InvalidSpec(
-                f"changes: {at} has no item {first!r} that could be changed; it has {have or 'none'}. "
-                "To add or remove one give the whole list",
-                path=at,
+                f"changes: {at} has no item {first!r}; it has {have}. To add one give the whole list", path=at
             )
         items[place] = changed_value(items[place], value, at=f"{at}[{place}]")
     return items

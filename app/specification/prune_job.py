@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
+from app.specification.build import BuildSpec
 from app.specification.dataset import DatasetSource
 from app.specification.name import require_name, split_reference
 from app.specification.requirements import pruning_orders, require_order, require_states
@@ -49,3 +52,19 @@ class PruneJobSpec(Spec, frozen=True, kw_only=True):
             require_states(self.labels, None)
             for field, order in pruning_orders(self.pruning):
                 require_order(field, order, self.labels)
+
+    def changed(self, build: BuildSpec) -> BuildSpec:
+        """The specification of a version with what the job changes.
+
+        Raises:
+            InvalidSpec: the result is no build.
+        """
+        changed = replace(build, seed=self.seed, pruning=self.pruning)
+        if self.labels is not None:
+            return replace(changed, labels=self.labels)
+        if self.dataset is None:
+            return changed
+        dataset = self.dataset
+        if build.dataset is not None and not dataset.features:
+            dataset = replace(dataset, features=build.dataset.features)
+        return replace(changed, labels=LabelSpec(), dataset=dataset)

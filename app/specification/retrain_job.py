@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import msgspec
@@ -12,6 +14,7 @@ from app.specification.name import require_name
 from app.specification.state_files import refuse_state_file
 from pricing.errors import InvalidSpec
 from pricing.specs.base import Spec, dump, load
+from pricing.specs.problem import unlike
 
 
 class RetrainJobSpec(Spec, frozen=True, kw_only=True):
@@ -51,8 +54,35 @@ class RetrainJobSpec(Spec, frozen=True, kw_only=True):
         plain = dump(build)
         if build.dataset is None and any(STEP.findall(path)[:1] == ["dataset"] for path in self.changes):
             del plain["labels"]  # in whose place those of the dataset are
-        try:
-            return load(BuildSpec, with_changes(plain, self.changes))
-        except InvalidSpec as error:
-            place = ".".join(name for name in ("changes", error.fields.get("path")) if name)
-            raise InvalidSpec(str(error), **error.fields | {"path": place}) from error
+        with within("changes"):
+            changed = load(BuildSpec, with_changes(plain, self.changes))
+            require_labels_follow(build, changed)
+        return changed
+
+
+@contextmanager
+def within(place: str) -> Iterator[None]:
+    """Errors in a part of a specification, with their paths from the whole."""
+    try:
+        yield
+    except InvalidSpec as error:
+        path = ".".join(name for name in (place, error.fields.get("path")) if name)
+        raise InvalidSpec(str(error), **error.fields | {"path": path}) from error
+
+
+def require_labels_follow(before: BuildSpec, after: BuildSpec) -> None:
+    """Raise InvalidSpec where what is priced changes and labels that are not simulated stay as they were."""
+    if before.problem is None or after.problem is None or unlike(before.problem, after.problem) is None:
+        return
+    whose = None
+    if after.dataset is not None and before.dataset is not None and after.dataset.id == before.dataset.id:
+        whose = f"dataset {after.dataset.id[:8]}..."
+    elif after.labels.teacher is not None and after.labels.teacher == before.labels.teacher:
+        whose = f"the model {after.labels.teacher}"
+    if whose is not None:
+        raise InvalidSpec(
+            f"problem: {unlike(before.problem, after.problem)} changes, and the labels are those of {whose}, which do "
+            "not follow; give another dataset.id or labels.model, or put dataset or labels.model back to null, which "
+            "simulates them",
+            path="problem",
+        )

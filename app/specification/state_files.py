@@ -35,8 +35,8 @@ def refuse_state_file(data: object) -> None:
     """Raise InvalidSpec for a sampler that names a file: a client must not make the server read one."""
     if names_state_file(data):
         raise InvalidSpec(
-            "labels.sampler.table: only the command line reads a file; send its rows as states = [[...], ...], columns "
-            "in the order of the Box",
+            "labels.sampler.table: only `sobolite build` reads a table beside its file; give its rows as "
+            "states = [[...], ...], columns in the order of the Box",
             path="labels.sampler.table",
         )
 

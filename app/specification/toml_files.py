@@ -33,3 +33,5 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise InvalidSpec(f"cannot read {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidSpec(f"{path} is not valid TOML: {error}") from error
+    except RecursionError as error:
+        raise InvalidSpec(f"{path} has tables nested far deeper than any specification") from error

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Set
 from functools import cached_property
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from msgspec.structs import replace
 
 from pricing.domain import UNKNOWN, Box, Feature
 from pricing.errors import InvalidSpec
-from pricing.specs.base import Spec
+from pricing.specs.base import Spec, dump
 from pricing.specs.parameters import PARAMETERS, Parameters, bounds
 from pricing.specs.payoff import Payoff
 from pricing.specs.process import Process
 
 # Largest |rate| times maturity: e^10 is a growth that no market has, and squares of it stay far from overflow.
 MAXIMUM_EXPONENT = 10.0
+# Fields of processes that say how paths are made, not what is priced.
+GRIDS = frozenset({"steps", "scheme"})
 
 
 class PricingProblem(Spec, frozen=True, kw_only=True, dict=True):
@@ -190,3 +193,24 @@ def require_growth(problem: PricingProblem) -> None:
                     path=f"process.{field}",
                     bound=MAXIMUM_EXPONENT,
                 )
+
+
+def unlike(one: PricingProblem, other: PricingProblem) -> str | None:
+    """The first field by which two problems have other prices at the same features; None where they have the same.
+
+    What varies in both may have any value of its own, and grids and schemes are no part of the price.
+    """
+    varying = {feature.name for feature in one.features} & {feature.name for feature in other.features}
+    fields = [field for name in varying for field in (PARAMETERS[name].field, PARAMETERS[name].pieces)]
+    return _unlike("problem", dump(one), dump(other), {"features", *GRIDS, *fields})
+
+
+def _unlike(path: str, one: Mapping[str, Any], other: Mapping[str, Any], free: Set[str | None]) -> str | None:
+    for name in sorted({*one, *other} - free):
+        left, right = one.get(name), other.get(name)
+        if isinstance(left, Mapping) and isinstance(right, Mapping):
+            if (found := _unlike(f"{path}.{name}", left, right, free)) is not None:
+                return found
+        elif left != right:
+            return f"{path}.{name}"
+    return None

@@ -28,7 +28,7 @@ from surrogate.spec import LevenbergMarquardt, NetworkSpec, Optimiser, TrainingS
 from surrogate.standardisation import fit_standardisation
 
 # Iterations of second order in a round, and the share of its loss that a round must gain to be followed by another.
-ROUND, LEAST_GAIN = 20, 0.01
+ROUND, LEAST_GAIN = 20, 0.1
 
 
 def fit_again(
@@ -50,6 +50,7 @@ def fit_again(
         before: the Box of the inputs that the network has learnt on.
         after: the Box that it is to learn on, as many coordinates.
     """
+    network = without_inner_biases(network)
     start = best_start([network, moved(network, before, after)], dataset, spec)
     masks = [weight != 0.0 for weight in network.weights]
     pruned = not all(bool(mask.all()) for mask in masks)
@@ -89,7 +90,7 @@ def train_until_settled(
             report((place + (number + 1) / len(parts)) / len(spec.optimisers))
             if trained.losses[-1] > (1.0 - LEAST_GAIN) * trained.losses[0]:
                 break
-    return Trained(network=network, losses=tuple(losses), choice=choice)
+    return Trained(network=without_inner_biases(network), losses=tuple(losses), choice=choice)
 
 
 def rounds(optimiser: Optimiser) -> list[Optimiser]:
@@ -99,6 +100,15 @@ def rounds(optimiser: Optimiser) -> list[Optimiser]:
         return [alone]
     count = math.ceil((alone.short + alone.long) / ROUND)
     return [msgspec.structs.replace(alone, short=ROUND - 1, long=1)] * count
+
+
+def without_inner_biases(network: Network) -> Network:
+    """The same function, the biases of layers without an activation added into those after them."""
+    biases = list(network.biases)
+    for layer in sorted(network.linear):
+        biases[layer] = biases[layer] + network.weights[layer] @ biases[layer - 1]
+        biases[layer - 1] = torch.zeros_like(biases[layer - 1])
+    return replace(network, biases=tuple(biases))
 
 
 def moved(network: Network, before: Box, after: Box) -> Network:

@@ -96,3 +96,17 @@ def test_a_file_with_something_else_is_refused(run: Run, built: Any, tmp_path: P
     path.write_text(JOB + "\n[evaluation]\nsamples = 16\n")
     result = run("prune", "tiny", "--file", path)
     assert (result.code, "unknown field `evaluation`" in result.err) == (2, True)
+
+
+def test_a_list_is_given_by_commas_or_one_after_the_other(run: Run, built: Any) -> None:
+    options = ("--method", "significance", "--sparsity", 0.3, "--no-fine-tuning", "--json")
+    pruning = published(run("prune", "tiny", *options, "--targets", "delta", "--targets", "gamma"))["pruning"]
+    assert pruning["targets"] == ["delta", "gamma"]
+
+
+def test_a_file_fine_tunes_as_it_says(run: Run, built: Any, tmp_path: Path) -> None:
+    path = tmp_path / "job.toml"
+    path.write_text('[pruning]\nmethod = "magnitude"\nsparsity = 0.3\n')
+    assert published(run("prune", "tiny", "--file", path, "--json"))["pruning"]["fine_tuning"] is None
+    tuned = published(run("prune", "tiny@1", "--file", path, "--fine-tuning", "--json"))
+    assert tuned["pruning"]["fine_tuning"] == tuned["training"]

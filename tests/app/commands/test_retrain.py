@@ -73,6 +73,9 @@ def test_a_new_dataset_is_imported_by_its_file(
         (("--set", "problem.process.rate=0.03"), "convention = 'carry'"),
         (("--set", "dataset.file=absent.csv"), "absent.csv"),
         (("--set", "seed=" + "9" * 400), "seed"),
+        (("--set", "problem.process.rate=3%"), "neither a TOML value nor a word"),
+        (("--set", "problem.process.rate=[0.1"), "neither a TOML value nor a word"),
+        (("--set", ".".join("a" * 900) + "=1"), "fields deep"),
     ],
     ids=str,
 )
@@ -88,7 +91,16 @@ def test_a_change_that_does_not_fit_publishes_nothing(
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("0.03", 0.03), ("[1, 2]", [1, 2]), ("uniform", "uniform"), ('"a b"', "a b"), ("true", True), ("a = 1", "a = 1")],
+    [
+        ("0.03", 0.03),
+        ("[1, 2]", [1, 2]),
+        ("uniform", "uniform"),
+        ('"a b"', "a b"),
+        ("true", True),
+        ("null", None),
+        ("a/b.csv", "a/b.csv"),
+        ("basket@3", "basket@3"),
+    ],
 )
 def test_a_value_is_toml_or_text(text: str, value: Any) -> None:
     assert read_value(text) == value

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from app.errors import UnknownModel, UnknownVersion
 from app.pipeline.build import build
@@ -13,9 +14,12 @@ from app.pipeline.folder import JobFolder
 from app.pipeline.parent import how_to_start, take_parent
 from app.registry.registry import Registry
 from app.specification.build import BuildSpec
+from app.specification.dataset import DatasetSource
 from app.specification.jobs import load_spec
 from app.specification.retrain_job import RetrainJobSpec
+from pricing.errors import InvalidSpec
 from pricing.specs.base import dump, load
+from pricing.specs.labels import LabelSpec
 from surrogate.artifact import files
 from surrogate.artifact.files import Artifact
 from surrogate.artifact.manifest import Retraining, Version, plain_manifest
@@ -155,3 +159,34 @@ def test_a_prune_job_learns_from_a_dataset(stored: str, root: Path, tiny_build: 
     assert made.manifest.provenance.build["dataset"]["id"] == stored
     assert "labels" not in made.manifest.provenance.build
     assert stored in made.card
+
+
+@pytest.mark.parametrize("change", ["problem.process.volatilities[0]", "problem.payoff.strike", "problem.maturity"])
+def test_labels_that_do_not_follow_what_is_priced_are_refused(
+    change: str, stored: str, tiny_build: BuildSpec, tiny_registry: Path, tmp_path: Path
+) -> None:
+    """Labels of a teacher or of a dataset stay those of the old market, whatever the specification says."""
+    taught = replace(tiny_build, labels=load(LabelSpec, {"model": "tiny@1", "samples": 32, "order": 1}))
+    imported = replace(tiny_build, labels=LabelSpec(), dataset=load(DatasetSource, {"id": stored}))
+    for build_before in (taught, imported):
+        job = load(RetrainJobSpec, {"model": "tiny", "changes": {change: 0.7}})
+        with pytest.raises(InvalidSpec, match="changes, and the labels are those of") as refused:
+            job.changed(build_before)
+        assert refused.value.fields["path"] == "changes.problem"
+        simulated = {change: 0.7, "labels": None, "dataset": None}
+        assert load(RetrainJobSpec, {"model": "tiny", "changes": simulated}).changed(build_before).dataset is None
+    assert load(RetrainJobSpec, {"model": "tiny", "changes": {change: 0.7}}).changed(tiny_build) != tiny_build
+
+
+def test_a_teacher_that_is_taken_again_is_counted_once(tiny_registry: Path, tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "registry")
+    registry.publish("tiny", files.read(tiny_registry / "tiny" / "1"), job_id="one")
+    paths = files.read(tiny_registry / "tiny" / "1").manifest.provenance.simulated_paths
+    changes: dict[str, Any] = {"labels": {"model": "tiny", "samples": 32, "order": 1}}
+    for version in (1, 2):
+        made = retrained(registry.root, tmp_path / str(version), changes, version=version)
+        assert made.manifest.provenance.simulated_paths == paths
+        assert made.manifest.provenance.build["labels"]["model"] == "tiny@1", "the alias as it stood"
+        registry.publish("tiny", made, job_id=str(version))
+        changes = {}
+    registry.close()

@@ -14,6 +14,7 @@ PLAIN: dict[str, Any] = {
     },
     "training": {"optimisers": [{"kind": "adam", "epochs": 5}, {"kind": "lbfgs", "iterations": 7}]},
     "pruning": None,
+    "empty": [],
 }
 
 
@@ -64,8 +65,10 @@ def test_paths_to_one_table_add_up() -> None:
         ({"": 1}, "is no path of a field"),
         ({"problem.process.rate.fixed": 1}, "problem.process.rate is 0.0 and has no field 'fixed'"),
         ({"problem.features.strike.upper": [1]}, "problem.features has no item 'strike'.* it has spot, rate"),
-        ({"training.optimisers[2].epochs": 1}, "training.optimisers has no item '2'.* it has 0 to 1"),
-        ({"problem.features.rate": None}, "give the whole list"),
+        ({"training.optimisers[2].epochs": 1}, "training.optimisers has no item '2'.* it has 0, 1"),
+        ({"problem.features.rate": None}, "to take 'rate' out of problem.features give the whole list without it"),
+        ({"empty[0].x": 1}, "empty has no item '0'; it has none"),
+        ({".".join("a" * 900): 1}, "fields deep"),
     ],
     ids=str,
 )
@@ -73,3 +76,11 @@ def test_a_path_that_leads_nowhere_is_refused(changes: dict[str, Any], sentence:
     with pytest.raises(InvalidSpec, match=sentence) as refused:
         with_changes(PLAIN, changes)
     assert "path" in refused.value.fields
+
+
+def test_tables_within_tables_end_somewhere() -> None:
+    deep: dict[str, Any] = {"rate": 1}
+    for _ in range(900):
+        deep = {"a": deep}
+    with pytest.raises(InvalidSpec, match="fields deep"):
+        with_changes(PLAIN, deep)

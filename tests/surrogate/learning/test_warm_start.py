@@ -15,7 +15,7 @@ from surrogate.functions.network import Network, initialise, value, value_and_gr
 from surrogate.learning.differential_pca import find_axes, lift, restrict
 from surrogate.learning.ridge import continued
 from surrogate.learning.training import fit, train
-from surrogate.learning.warm_start import ROUND, best_start, fit_again, level, moved, rounds
+from surrogate.learning.warm_start import ROUND, best_start, fit_again, level, moved, rounds, without_inner_biases
 from surrogate.spec import LBFGS, LevenbergMarquardt, NetworkSpec, TrainingSpec
 
 SHAPE = NetworkSpec(hidden=(4, 4))
@@ -119,6 +119,28 @@ def test_restricting_undoes_lifting(hidden: tuple[int, ...]) -> None:
     assert back.widths == inner.widths
     for mine, given in zip((*back.weights, *back.biases), (*inner.weights, *inner.biases), strict=True):
         torch.testing.assert_close(mine, given, rtol=1e-9, atol=1e-9)
+
+
+def test_what_no_activation_follows_has_no_bias(learnt: Network) -> None:
+    """As a low-rank method leaves it: the same function with fewer numbers, before training and after it."""
+    one = torch.ones(4, 1, dtype=torch.float64)
+    low = replace(
+        learnt,
+        weights=(
+            learnt.weights[0],
+            torch.ones(1, 4, dtype=torch.float64),
+            torch.ones(4, 1, dtype=torch.float64),
+            learnt.weights[2],
+        ),
+        biases=(learnt.biases[0], torch.ones(1, dtype=torch.float64), learnt.biases[1], learnt.biases[2]),
+        linear=frozenset({2}),
+    )
+    data = samples(HERE)
+    same = without_inner_biases(low)
+    torch.testing.assert_close(value(same, data.x), value(low, data.x))
+    again = fit_again(low, data, SHAPE, SPEC, before=HERE, after=HERE, generator=generator())
+    assert not again.network.biases[1].any()
+    assert again.network.parameters == same.parameters
 
 
 def test_second_order_runs_in_rounds_and_the_rest_at_once() -> None:
