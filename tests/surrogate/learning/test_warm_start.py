@@ -126,13 +126,8 @@ def test_what_no_activation_follows_has_no_bias(learnt: Network) -> None:
     one = torch.ones(4, 1, dtype=torch.float64)
     low = replace(
         learnt,
-        weights=(
-            learnt.weights[0],
-            torch.ones(1, 4, dtype=torch.float64),
-            torch.ones(4, 1, dtype=torch.float64),
-            learnt.weights[2],
-        ),
-        biases=(learnt.biases[0], torch.ones(1, dtype=torch.float64), learnt.biases[1], learnt.biases[2]),
+        weights=(learnt.weights[0], one.T, one, learnt.weights[2]),
+        biases=(learnt.biases[0], one[0], learnt.biases[1], learnt.biases[2]),
         linear=frozenset({2}),
     )
     data = samples(HERE)
