@@ -15,7 +15,7 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 # Pixels an inch: a panel of three inches is read without a magnifier.
-RESOLUTION = 75
+RESOLUTION = 65
 # Excess errors within one dense error are drawn linearly, beyond on a logarithmic axis.
 LINEAR = 1.0
 # Losses of R2 below it are drawn alike.
@@ -37,6 +37,11 @@ def save(figure: Any, target: Path) -> None:
     plt.close(figure)
 
 
+def name_series(figure: Any, axis: Any) -> None:
+    """One legend for all panels, where it hides nothing."""
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside upper right", ncols=3, fontsize=8)
+
+
 def panels(rows: list[Row], title: str, *, sharey: bool) -> tuple[Any, list[tuple[Any, str, str, list[Row]]]]:
     """A panel a basket and Greek, with its rows."""
     baskets = different(rows, "basket")
@@ -44,7 +49,7 @@ def panels(rows: list[Row], title: str, *, sharey: bool) -> tuple[Any, list[tupl
     figure, axes = plt.subplots(
         len(baskets), len(OUTPUTS), figsize=size, squeeze=False, sharex=True, sharey=sharey, layout="constrained"
     )
-    figure.suptitle(title)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     found = []
     for basket, line in zip(baskets, axes, strict=True):
         for greek, axis in zip(OUTPUTS, line, strict=True):
@@ -77,7 +82,7 @@ def draw_potentials(rows: list[Row]) -> Any:
             for method in methods(own)
         }
         bars(axis, series, domains)
-    found[0][0].legend(fontsize=8)
+    name_series(figure, found[0][0])
     return figure
 
 
@@ -101,7 +106,7 @@ def draw_excesses(rows: list[Row]) -> Any:
         axis.axhline(0.0, color="0.6", linewidth=0.8)
         axis.set_yscale("symlog", linthresh=LINEAR)
         axis.set_xlabel("share of the parameters that is pruned", fontsize=8)
-    found[0][0].legend(fontsize=8)
+    name_series(figure, found[0][0])
     return figure
 
 
@@ -111,9 +116,8 @@ def draw_preserved(rows: list[Row]) -> Any:
     figure, axes = plt.subplots(
         len(baskets), 3, figsize=(12.0, 0.6 + 2.7 * len(baskets)), squeeze=False, sharex=True, layout="constrained"
     )
-    figure.suptitle(
-        "Like the dense network, on the Box (line) and under 5 % of noise (dots); dashed: a separate network"
-    )
+    title = "Like the dense network, on the Box (line) and under 5 % of noise (dots); dashed: a separate network"
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     for basket, line in zip(baskets, axes, strict=True):
         own = [row for row in only(rows, basket=basket) if "alike" in row]
         for axis, what in zip(line, ("delta", "gamma", "informative features"), strict=True):
@@ -132,7 +136,7 @@ def draw_preserved(rows: list[Row]) -> Any:
                 axis.set_yscale("log")
                 axis.set_ylabel("1 - R²", fontsize=8)
             axis.set_xlabel("share of the parameters that is pruned", fontsize=8)
-    axes[0, 0].legend(fontsize=8)
+    name_series(figure, axes[0, 0])
     return figure
 
 
@@ -160,5 +164,5 @@ def draw_mixed(rows: list[Row]) -> Any:
             for training in different(own, "training")
         }
         bars(axis, series, domains)
-    found[0][0].legend(fontsize=8)
+    name_series(figure, found[0][0])
     return figure
