@@ -6,12 +6,14 @@ import hashlib
 import sys
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
+from msgspec import UNSET
 from msgspec.structs import asdict, replace
 
 from app.errors import EXPECTED
@@ -25,17 +27,19 @@ from app.pipeline.prune import prune_build, recipe
 from app.pipeline.tensors import read_trained, read_training_data
 from app.pipeline.train import train
 from app.sweeps import memory
-from app.sweeps.record import Failed, Measured, Scores, Skipped
-from app.sweeps.spec import Case, start_of
+from app.sweeps.record import Failed, Measured, Preserved, Scores, Skipped
+from app.sweeps.spec import SEPARATE, Case, start_of
+from pricing.domain import Box
 from pricing.draws import stream, uniforms
 from pricing.errors import InvalidSpec
 from pricing.specs.base import dump, load
 from pruning.compact import compact
 from pruning.errors import ImpossibleSparsity
 from pruning.stage import size
-from pruning.studies.shifts import NOMINAL, domains
+from pruning.studies.shifts import NOMINAL, Domain, domains
+from pruning.studies.similarity import similarity
 from surrogate.artifact.files import to_json
-from surrogate.evaluation.accuracy import accuracy, predict
+from surrogate.evaluation.accuracy import Prediction, accuracy, predict
 from surrogate.evaluation.evaluate import reference
 from surrogate.export.onnx_writer import to_onnx
 from surrogate.export.parity import check_parity
@@ -94,7 +98,8 @@ def _record(case: Case, folder: Path) -> Measured | Skipped | Failed:
 def _measured(case: Case, folder: Path) -> Measured:
     """Make the network, write its graph, and judge it."""
     memory.reset_peak()
-    made = _made(case, JobFolder(start_path(case, folder)))
+    start = JobFolder(start_path(case, folder))
+    made = _made(case, start)
     peak = memory.peak()
     network, box, reduction = made.network, case.build.box, reduction_of(case.build)
     model = to_onnx(network, box=box, metadata={}, reduction=reduction)
@@ -103,7 +108,9 @@ def _measured(case: Case, folder: Path) -> Measured:
     path.parent.mkdir(exist_ok=True)
     with replacing(path) as partial:
         partial.write_bytes(model)
-    judged = _judged(case, network)
+    places = _places(case)
+    answers = [predict(network, domain.shown, reduction) for domain in places]
+    judged = _judged(places, answers, box)
     return Measured(
         sparsity=made.sparsity,
         parameters=network.parameters,
@@ -115,6 +122,7 @@ def _measured(case: Case, folder: Path) -> Measured:
         shifted=judged,
         seconds=made.seconds,
         peak_memory_bytes=peak,
+        preserved=UNSET if case.kind == "dense" else _preserved(case, places, answers, read_trained(start)),
     )
 
 
@@ -154,9 +162,9 @@ def _start(case: Case, start: JobFolder) -> StartSeconds:
 
 
 def _from_scratch(case: Case, network: NetworkSpec, start: JobFolder) -> _Made:
-    """A small network, trained on the same labels."""
+    """A network trained on the same labels."""
     data, began = read_training_data(start, case.build), time.perf_counter()
-    seeded = generator("training", seed=case.build.seed)
+    seeded = generator(SEPARATE if case.kind == "separate" else "training", seed=case.build.seed)
     trained = fit(data, network, case.training or case.build.training, generator=seeded)
     seconds = time.perf_counter() - began
     return _Made(network=compact(trained.network), seconds={"training": seconds})
@@ -194,22 +202,38 @@ class _Clock:
         return self.spent
 
 
-def _judged(case: Case, network: Network) -> dict[str, dict[str, Scores]]:
-    """The scores of each output against the reference, by domain."""
+def _places(case: Case) -> tuple[Domain, ...]:
+    """Where the case is judged; all cases of a seed at the same points."""
     problem, seed = case.build.pricing, case.build.seed
     shape = (case.build.evaluation.samples, problem.box.dimension)
-    places = domains(
+    return domains(
         problem,
         case.shifts,
         uniforms=uniforms("sobol", *shape, generator=stream("evaluation", seed=seed)),
         noise=stream("noise", seed=seed).random(shape),
     )
-    judged, reduction = {}, reduction_of(case.build)
-    for domain in places:
-        predicted = predict(network, domain.shown, reduction)
-        scores = accuracy(predicted, reference(domain.problem, domain.asked), problem.box)
+
+
+def _judged(places: Sequence[Domain], answers: Sequence[Prediction], box: Box) -> dict[str, dict[str, Scores]]:
+    """The scores of each output against the reference, by domain."""
+    judged = {}
+    for domain, predicted in zip(places, answers, strict=True):
+        scores = accuracy(predicted, reference(domain.problem, domain.asked), box)
         judged[domain.name] = {
             greek: Scores(r2=scores[greek].r2, rmse=scores[greek].rmse, max_error=scores[greek].max_error)
             for greek in GREEKS
         }
     return judged
+
+
+def _preserved(
+    case: Case, places: Sequence[Domain], answers: Sequence[Prediction], dense: Network
+) -> dict[str, Preserved]:
+    """How alike the answers are to the dense network's; another market shows both the points of the Box again."""
+    found, reduction = {}, reduction_of(case.build)
+    for domain, predicted in zip(places, answers, strict=True):
+        if domain.name == NOMINAL or not np.array_equal(domain.shown, places[0].shown):
+            others = predict(dense, domain.shown, reduction)
+            alike = similarity(predicted, others, points=domain.shown, box=case.build.box)
+            found[domain.name] = Preserved(**vars(alike))
+    return found

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
-from app.sweeps.record import Scores
+from app.sweeps.record import Preserved, Scores
 from app.sweeps.spec import Kind
 
 Size = Literal["parameters", "onnx_nodes"]
@@ -60,6 +61,7 @@ class MeasuredCase(Named, frozen=True, kw_only=True):
     ratio: float
     latency_seconds: dict[str, float]
     relative_latency: dict[str, float]
+    preserved: dict[str, Preserved] | UnsetType = UNSET
 
 
 class FrontierRow(Row, frozen=True, kw_only=True):
@@ -140,6 +142,22 @@ class ExcessRow(Row, frozen=True, kw_only=True):
     high: float
 
 
+class PreservedRow(Row, frozen=True, kw_only=True):
+    """How alike the networks of a method and target are to the dense ones on a domain: the least of the seeds.
+
+    Args:
+        r2: by output, of the network's answers as those of the dense one.
+        agreement: by output, share of the points at which both agree.
+        overlap: share of the informative features of a point that both have in common.
+    """
+
+    target: str
+    domain: str
+    r2: dict[str, float]
+    agreement: dict[str, float]
+    overlap: float
+
+
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
     """Where latencies were measured."""
 
@@ -177,4 +195,5 @@ class SweepReport(msgspec.Struct, frozen=True, kw_only=True):
     frontier: tuple[FrontierRow, ...]
     potential: tuple[PotentialRow, ...]
     excess: tuple[ExcessRow, ...]
+    preserved: tuple[PreservedRow, ...]
     cases: tuple[MeasuredCase | MissingCase, ...]

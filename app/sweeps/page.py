@@ -7,7 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from app.pages import render
-from app.sweeps.findings import ExcessRow, FrontierRow, MeasuredCase, MissingCase, PotentialRow, SweepReport
+from app.sweeps.findings import (
+    ExcessRow,
+    FrontierRow,
+    MeasuredCase,
+    MissingCase,
+    PotentialRow,
+    PreservedRow,
+    SweepReport,
+)
+from pruning.studies.similarity import TOLERANCE
 from surrogate.artifact.sentences import show_r2
 
 # Eight colours with a contrast of at least 3 against the light and the dark background (WCAG 1.4.11). Five shapes go
@@ -78,6 +87,8 @@ def make_page(report: SweepReport) -> str:
         missing=[case for case in report.cases if isinstance(case, MissingCase)],
         potentials=_tables((row, [row.potential]) for row in report.potential),
         excesses=_tables((row, [row.slope, row.low, row.high]) for row in report.excess),
+        preserved=_by_network(report.preserved),
+        tolerance=TOLERANCE,
     )
 
 
@@ -135,3 +146,11 @@ def _tables(rows: Iterable[tuple[PotentialRow | ExcessRow, list[float]]]) -> dic
         domains = methods.setdefault(row.label, {})
         domains.setdefault(row.domain, []).extend(numbers)
     return tables
+
+
+def _by_network(rows: Iterable[PreservedRow]) -> dict[tuple[str, str], dict[str, PreservedRow]]:
+    """By method and target one row a domain."""
+    networks: dict[tuple[str, str], dict[str, PreservedRow]] = {}
+    for row in rows:
+        networks.setdefault((row.label, row.target), {})[row.domain] = row
+    return networks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 
 class Scores(msgspec.Struct, frozen=True, kw_only=True):
@@ -11,6 +12,14 @@ class Scores(msgspec.Struct, frozen=True, kw_only=True):
     r2: float | None
     rmse: float | None
     max_error: float | None
+
+
+class Preserved(msgspec.Struct, frozen=True, kw_only=True):
+    """How alike a network is to the dense one on one domain (`pruning.studies.similarity.Similarity`)."""
+
+    r2: dict[str, float]
+    agreement: dict[str, float]
+    overlap: float
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True, tag_field="status", tag="done"):
@@ -22,6 +31,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True, tag_field="status", ta
         accuracy: by output, in the Box.
         shifted: the same by shifted domain.
         seconds: by what was done.
+        preserved: by domain, of those where networks are shown other points than in the Box; not of the dense network.
     """
 
     sparsity: float | None
@@ -35,6 +45,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True, tag_field="status", ta
     seconds: dict[str, float]
     peak_memory_bytes: int | None
     sentence: None = None
+    preserved: dict[str, Preserved] | UnsetType = UNSET
 
 
 class Skipped(msgspec.Struct, frozen=True, kw_only=True, tag_field="status", tag="skipped"):

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+from msgspec import UNSET
 from msgspec.structs import asdict, replace
 
 from app.pipeline.provenance import versions
@@ -22,15 +23,16 @@ from app.sweeps.findings import (
     Missing,
     MissingCase,
     PotentialRow,
+    PreservedRow,
     Size,
     Smallest,
     SmallestBySize,
     SmallNetwork,
     SweepReport,
 )
-from app.sweeps.record import Measured, Skipped
+from app.sweeps.record import Measured, Preserved, Skipped
 from app.sweeps.run import Latency, Outcome
-from app.sweeps.spec import DENSE, SweepSpec
+from app.sweeps.spec import DENSE, SEPARATE, SweepSpec
 from pricing.draws import stream
 from pricing.references.reference import kind
 from pricing.specs.base import dump
@@ -68,6 +70,7 @@ def make_report(
         frontier=tuple(frontier),
         potential=tuple(_potentials(spec, done)),
         excess=tuple(_excesses(spec, done)),
+        preserved=tuple(_preserved(done)),
         cases=tuple(cases),
     )
 
@@ -78,7 +81,7 @@ def _judgement(spec: SweepSpec, *, judged: bool) -> Judgement:
     if not judged:
         return Judgement(samples=samples, reference=None)
     none = np.empty((0, problem.box.dimension))
-    places = domains(problem, spec.shifts, uniforms=none, noise=none)
+    places = domains(problem, spec.places, uniforms=none, noise=none)
     return Judgement(samples=samples, reference=" and ".join(dict.fromkeys(kind(place.problem) for place in places)))
 
 
@@ -222,20 +225,42 @@ def _excesses(spec: SweepSpec, cases: Sequence[MeasuredCase]) -> Iterator[Excess
                 yield ExcessRow(label=label, domain=domain, greek=greek, **vars(slope))
 
 
+def _preserved(cases: Sequence[MeasuredCase]) -> Iterator[PreservedRow]:
+    """A row for each method, target and domain, of the seeds whose record has it."""
+    groups: dict[tuple[str, str, str], list[Preserved]] = {}
+    for case in cases:
+        known = {} if case.preserved is UNSET else case.preserved
+        for domain, found in known.items():
+            groups.setdefault((case.label, case.target, domain), []).append(found)
+    for (label, target, domain), group in groups.items():
+        yield PreservedRow(
+            label=label,
+            target=target,
+            domain=domain,
+            r2=_least_of([found.r2 for found in group]),
+            agreement=_least_of([found.agreement for found in group]),
+            overlap=min(found.overlap for found in group),
+        )
+
+
+def _least_of(scores: Sequence[dict[str, float]]) -> dict[str, float]:
+    return {output: min(each[output] for each in scores) for output in scores[0]}
+
+
 def _by_method(cases: Sequence[MeasuredCase]) -> tuple[dict[int, MeasuredCase], dict[str, list[MeasuredCase]]]:
-    """The dense network of every seed, and all other networks by label."""
+    """The dense network of every seed, and all smaller networks by label."""
     dense: dict[int, MeasuredCase] = {}
     methods: dict[str, list[MeasuredCase]] = {}
     for case in cases:
         if case.label == DENSE:
             dense[case.seed] = case
-        else:
+        elif case.label != SEPARATE:
             methods.setdefault(case.label, []).append(case)
     return dense, methods
 
 
 def _domains(spec: SweepSpec) -> list[str]:
-    return [NOMINAL, *(shift.name for shift in spec.shifts)]
+    return [NOMINAL, *(shift.name for shift in spec.places)]
 
 
 def _r2(case: MeasuredCase, greek: str) -> float:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from app.specification.build import BuildSpec
@@ -15,14 +16,15 @@ from app.specification.toml_files import read_build_spec, read_toml
 from pricing.errors import InvalidSpec
 from pricing.specs.base import Spec, dump, load, require_finite, require_range
 from pruning.spec import PruningSpec
-from pruning.studies.shifts import DEFAULT_SHIFTS, Shift
+from pruning.studies.shifts import Shift, default_shifts, shifted_problem
 from surrogate.spec import EvaluationSpec, ExportSpec, NetworkSpec, TrainingSpec
 
-DENSE, SCRATCH = "dense", "from scratch"
+DENSE, SCRATCH, SEPARATE = "dense", "from scratch", "separate"
+OTHERS = (DENSE, SCRATCH, SEPARATE)
 # What a method's table may not say: the targets are the sweep's own.
 TARGETS = ("sparsity", "parameters")
 
-Kind = Literal["dense", "pruned", "from scratch"]
+Kind = Literal["dense", "pruned", "from scratch", "separate"]
 
 
 class FromScratch(Spec, frozen=True, kw_only=True):
@@ -51,7 +53,8 @@ class Case(Spec, frozen=True, kw_only=True):
         label: the method's name in the report.
         build: the dense network with its labels and evaluation, at this case's seed.
         pruning: what is done to it; none for a network as it is trained.
-        network: a small network in place of the dense one.
+        network: another network, trained on the same labels, in place of the dense one.
+        separate: that it has the dense network's shape and training, and starts from other random weights.
     """
 
     label: str
@@ -60,12 +63,13 @@ class Case(Spec, frozen=True, kw_only=True):
     pruning: PruningSpec | None = None
     network: NetworkSpec | None = None
     training: TrainingSpec | None = None
+    separate: bool | UnsetType = UNSET
 
     @property
     def kind(self) -> Kind:
         """What the network is."""
         if self.network is not None:
-            return "from scratch"
+            return "separate" if self.separate is True else "from scratch"
         return "dense" if self.pruning is None else "pruned"
 
     @property
@@ -92,7 +96,9 @@ class SweepSpec(Spec, frozen=True, kw_only=True):
         parameters: targets as largest numbers of weights and biases left; both lists apply to every method.
         seeds: each draws its own labels, dense network and evaluation points.
         deltas: accepted losses, as shares of the dense error, of the prune potential.
-        shifts: where networks are judged besides the Box.
+        shifts: where networks are judged besides the Box; none means the usual ones that the problem allows.
+        separate: whether the dense network is trained a second time from other random weights: what two networks have
+            in common without any pruning.
         gamma_r2: the report names the smallest networks whose gammas keep this R2 on every seed.
         folder: where the cases and the report are kept, from the working directory; by default the file's name.
     """
@@ -104,8 +110,9 @@ class SweepSpec(Spec, frozen=True, kw_only=True):
     parameters: tuple[int, ...] = ()
     seeds: tuple[int, ...] = (0,)
     deltas: tuple[float, ...] = (0.05, 0.5)
-    shifts: tuple[Shift, ...] = DEFAULT_SHIFTS
+    shifts: tuple[Shift, ...] | None = None
     from_scratch: FromScratch = FromScratch()
+    separate: bool = False
     gamma_r2: float = 0.9999
     folder: str | None = None
 
@@ -130,9 +137,29 @@ class SweepSpec(Spec, frozen=True, kw_only=True):
         for name in ("sparsities", "parameters", "seeds"):
             _require_different(name, getattr(self, name))
         _require_different("methods", [label for label, _ in self.variants()])
-        _require_different("shifts", [shift.name for shift in self.shifts])
+        _require_different("shifts", [shift.name for shift in self.shifts or ()])
+        self._require_shifts()
         for _ in self.prunings():
             pass
+
+    def _require_shifts(self) -> None:
+        """Raise InvalidSpec for a shift that the problem does not allow."""
+        problem = self.build.problem
+        if problem is None:
+            return
+        for i, shift in enumerate(self.shifts or ()):
+            try:
+                shifted_problem(problem, shift)
+            except InvalidSpec as error:
+                raise _within(error, f"shifts[{i}]") from error
+
+    @property
+    def places(self) -> tuple[Shift, ...]:
+        """The shifts that are judged."""
+        problem = self.build.problem
+        if self.shifts is None and problem is not None:
+            return default_shifts(problem)
+        return self.shifts or ()
 
     def variants(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Label and options of every method, the common ones included."""
@@ -140,9 +167,9 @@ class SweepSpec(Spec, frozen=True, kw_only=True):
             table = {"method": given} if isinstance(given, str) else dict(given)
             place = f"methods[{i}]"
             label = table.pop("label", table.get("method"))
-            if not isinstance(label, str) or not label or label in (DENSE, SCRATCH):
+            if not isinstance(label, str) or not label or label in OTHERS:
                 raise InvalidSpec(
-                    f"{place}: give a method and a label other than {DENSE!r} and {SCRATCH!r}", path=place
+                    f"{place}: give a method and a label other than {', '.join(map(repr, OTHERS))}", path=place
                 )
             for options, where in ((table, place), (self.pruning, "pruning")):
                 for target in TARGETS:
@@ -170,7 +197,7 @@ class SweepSpec(Spec, frozen=True, kw_only=True):
     def cases(self, seed: int) -> tuple[Case, ...]:
         """All cases of a seed, the dense network first."""
         build = replace(self.build, seed=seed)
-        dense = Case(label=DENSE, build=build, shifts=self.shifts)
+        dense = Case(label=DENSE, build=build, shifts=self.places)
         pruned = (replace(dense, label=label, pruning=pruning) for label, pruning in self.prunings())
         training = self.from_scratch.training or build.training
         small = (
@@ -182,7 +209,8 @@ class SweepSpec(Spec, frozen=True, kw_only=True):
             )
             for hidden in self.from_scratch.hidden
         )
-        return (dense, *pruned, *small)
+        again = replace(dense, label=SEPARATE, network=build.network, training=build.training, separate=True)
+        return (dense, *pruned, *small, *((again,) if self.separate else ()))
 
 
 def start_of(case: Case) -> dict[str, Any]:

@@ -14,12 +14,15 @@ import numpy as np
 from msgspec.structs import replace
 
 from pricing.domain import Box
+from pricing.errors import InvalidSpec
 from pricing.specs.base import Spec, require_range
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import with_volatilities
+from pricing.specs.process import Process, with_volatilities
 from pricing.types import Array
 
 NOMINAL = "nominal"
+# Of the way to correlations of 1: there all assets have one driver and the matrix is singular.
+LARGEST_SHARE = 0.999
 
 
 class InputNoise(Spec, frozen=True, kw_only=True, tag_field="kind", tag="noise"):
@@ -105,7 +108,24 @@ class Maturity(Spec, frozen=True, kw_only=True, tag_field="kind", tag="maturity"
         return f"maturity x{self.factor:g}"
 
 
-Shift = InputNoise | Corner | Faces | Narrowed | Volatility | Maturity
+class Correlation(Spec, frozen=True, kw_only=True, tag_field="kind", tag="correlation"):
+    """A reference whose correlations are moved a ``share`` of their way to 1: rho + share (1 - rho).
+
+    The matrix stays positive definite short of a share of 1.
+    """
+
+    share: float
+
+    def __post_init__(self) -> None:
+        require_range("share", self.share, 0.0, LARGEST_SHARE)
+
+    @property
+    def name(self) -> str:
+        """What the report calls it."""
+        return f"correlation {self.share:g} to 1"
+
+
+Shift = InputNoise | Corner | Faces | Narrowed | Volatility | Maturity | Correlation
 
 DEFAULT_SHIFTS: tuple[Shift, ...] = (
     InputNoise(level=0.001),
@@ -117,6 +137,7 @@ DEFAULT_SHIFTS: tuple[Shift, ...] = (
     Narrowed(),
     Volatility(factor=1.05),
     Maturity(factor=0.95),
+    Correlation(share=0.1),
 )
 
 
@@ -139,14 +160,64 @@ def domains(problem: PricingProblem, shifts: Sequence[Shift], *, uniforms: Array
     Args:
         uniforms: in [0, 1); they place the points. Shape: batch feature.
         noise: in [0, 1); it turns into the directions of input noise. Shape: batch feature.
+
+    Raises:
+        InvalidSpec: the problem does not allow a shift.
     """
     points = problem.box.from_uniforms(uniforms)
     nominal = Domain(name=NOMINAL, problem=problem, shown=points, asked=points)
     return (nominal, *(_shifted(problem, shift, uniforms, noise) for shift in shifts))
 
 
+def default_shifts(problem: PricingProblem) -> tuple[Shift, ...]:
+    """Those of DEFAULT_SHIFTS that the problem allows."""
+    return tuple(shift for shift in DEFAULT_SHIFTS if _allows(problem, shift))
+
+
+def shifted_problem(problem: PricingProblem, shift: Shift) -> PricingProblem:
+    """The question that is asked: of another market, or the same.
+
+    Raises:
+        InvalidSpec: the network is told of that market, which is a feature of the problem, or there is none such.
+    """
+    match shift:
+        case Volatility(factor=factor):
+            _require_untold(problem, shift, "volatility")
+            return replace(problem, process=with_volatilities(problem.process, factor))
+        case Maturity(factor=factor):
+            _require_untold(problem, shift, "maturity")
+            return replace(problem, maturity=factor * problem.maturity)
+        case Correlation(share=share):
+            if problem.process.assets == 1:
+                raise InvalidSpec(f"{shift.name!r} needs several assets, got a process of one; leave the shift out")
+            _require_untold(problem, shift, "correlation", "loading")
+            return replace(problem, process=_nearer_one(problem.process, share))
+        case InputNoise() | Corner() | Faces() | Narrowed():
+            return problem
+        case _:
+            assert_never(shift)
+
+
+def _allows(problem: PricingProblem, shift: Shift) -> bool:
+    try:
+        shifted_problem(problem, shift)
+    except InvalidSpec:
+        return False
+    return True
+
+
+def _require_untold(problem: PricingProblem, shift: Volatility | Maturity | Correlation, *names: str) -> None:
+    """Raise InvalidSpec where one of the parameters that a shift moves is a feature."""
+    for feature in problem.features:
+        if feature.name in names:
+            raise InvalidSpec(
+                f"{shift.name!r} has nothing to move, because {feature.name} is a feature of this problem and its Box "
+                "says how far it goes; judge a corner of the Box, or leave the shift out"
+            )
+
+
 def _shifted(problem: PricingProblem, shift: Shift, uniforms: Array, noise: Array) -> Domain:
-    box, other = problem.box, problem
+    box = problem.box
     asked = shown = box.from_uniforms(uniforms)
     match shift:
         case InputNoise(level=level):
@@ -157,13 +228,17 @@ def _shifted(problem: PricingProblem, shift: Shift, uniforms: Array, noise: Arra
             asked = shown = _on_faces(box, uniforms)
         case Narrowed(share=share):
             asked = shown = box.from_uniforms(share * uniforms + 0.5 * (1.0 - share))
-        case Volatility(factor=factor):
-            other = replace(problem, process=with_volatilities(problem.process, factor))
-        case Maturity(factor=factor):
-            other = replace(problem, maturity=factor * problem.maturity)
+        case Volatility() | Maturity() | Correlation():
+            pass
         case _:
             assert_never(shift)
-    return Domain(name=shift.name, problem=other, shown=shown, asked=asked)
+    return Domain(name=shift.name, problem=shifted_problem(problem, shift), shown=shown, asked=asked)
+
+
+def _nearer_one(process: Process, share: float) -> Process:
+    """The process with all correlations moved towards 1."""
+    rho = np.array(process.correlation)
+    return replace(process, correlation=tuple(map(tuple, (rho + share * (1.0 - rho)).tolist())))
 
 
 def _on_faces(box: Box, uniforms: Array) -> Array:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from fastapi import FastAPI
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from app import cli
@@ -26,7 +27,7 @@ from app.pipeline.build import build
 from app.registry.registry import Registry
 from app.settings import Settings
 from app.specification.build import BuildSpec
-from app.sweeps.record import Measured, Scores, Skipped
+from app.sweeps.record import Measured, Preserved, Scores, Skipped
 from app.sweeps.run import Outcome
 from app.sweeps.spec import FromScratch, SweepSpec, read_sweep_spec
 from pricing.domain import Feature
@@ -252,7 +253,8 @@ def sweep_of_three(problem: PricingProblem) -> tuple[SweepSpec, list[Outcome], l
     """A sweep with measurements that are made up: dense, two pruned and one from scratch for each of two seeds.
 
     Parameters and gamma R2 by seed: dense 100, 0.99999; "a" 40, 0.9999 and 0.99995; "b & c" 20, 0.9998 and 0.99999;
-    from scratch 30, 0.9999; "a" has no network of 5 parameters on seed 1.
+    from scratch 30, 0.9999; "a" has no network of 5 parameters on seed 1. "a" is unlike the dense network by
+    twice what its gammas lack of 1, and nobody measured how alike "b & c" is.
     """
     spec = SweepSpec(
         build=BuildSpec(name="three", seed=0, problem=problem),
@@ -274,6 +276,10 @@ def sweep_of_three(problem: PricingProblem) -> tuple[SweepSpec, list[Outcome], l
     for place, seed in enumerate(spec.seeds):
         for case in spec.cases(seed):
             r2, size = gammas[case.label][place], sizes[case.label]
+            alike = dict.fromkeys(("value", "delta", "gamma"), 2.0 * r2 - 1.0)
+            preserved = Preserved(
+                r2=alike, agreement=dict.fromkeys(alike, 0.25 + 0.5 * place), overlap=1.0 - 0.5 * place
+            )
             near, far = (Scores(r2=r2, rmse=factor * (1.0 - r2), max_error=1e-3) for factor in (1.0, 1.1))
             record = Measured(
                 sparsity=None,
@@ -286,6 +292,7 @@ def sweep_of_three(problem: PricingProblem) -> tuple[SweepSpec, list[Outcome], l
                 shifted={"noise 0.01": dict.fromkeys(("value", "delta", "gamma"), far)},
                 seconds={"pruning": 1.0, "fine_tuning": 2.0},
                 peak_memory_bytes=1 << 28,
+                preserved={"nominal": preserved} if case.label == "a" else UNSET,
             )
             outcomes.append(Outcome(case=case, record=record))
     lost = replace(outcomes[-1].case, label="a", network=None, pruning=PruningSpec(method="magnitude", parameters=5))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from app.files import read_json
@@ -12,10 +13,10 @@ from app.pipeline.folder import JobFolder
 from app.specification.build import BuildSpec
 from app.sweeps.case import GREEKS, record_path, run_case, start_path
 from app.sweeps.record import Measured
-from app.sweeps.spec import Case
+from app.sweeps.spec import SEPARATE, Case
 from pricing.specs.base import dump, load
 from pruning.spec import PruningSpec
-from pruning.studies.shifts import InputNoise
+from pruning.studies.shifts import Corner, InputNoise, Volatility
 from surrogate.artifact.manifest import plain_manifest
 from surrogate.export.onnx_reader import read_network
 from surrogate.spec import NetworkSpec
@@ -68,6 +69,36 @@ def test_a_label_decides_nothing_and_everything_else_does(dense: Case, tmp_path:
     assert record_path(same, tmp_path) == record_path(dense, tmp_path)
     assert len({record_path(case, tmp_path) for case in (dense, *others)}) == 3
     assert [start_path(case, tmp_path) == start_path(dense, tmp_path) for case in others] == [True, False]
+
+
+def test_what_is_preserved_is_measured_against_the_dense_network(dense: Case, tmp_path: Path) -> None:
+    shifts = (InputNoise(level=0.01), Corner(side="upper"), Volatility(factor=1.1))
+    dense = replace(dense, shifts=shifts)
+    assert measured(dense, tmp_path).preserved is UNSET
+    whole = replace(dense, label="whole", pruning=PruningSpec(method="magnitude", sparsity=0.0))
+    half = replace(dense, label="half", pruning=PruningSpec(method="magnitude", sparsity=0.5))
+    kept, cut = (measured(case, tmp_path).preserved for case in (whole, half))
+    assert kept is not UNSET
+    assert cut is not UNSET
+    # Another market shows both networks the same points again.
+    assert set(kept) == set(cut) == {"nominal", "noise 0.01", "upper corner 0.2"}
+    for domain, alike in kept.items():
+        assert alike.r2 == pytest.approx(dict.fromkeys(GREEKS, 1.0), abs=1e-9)
+        assert alike.agreement == dict.fromkeys(GREEKS, 1.0)
+        assert alike.overlap == 1.0
+        assert all(cut[domain].r2[greek] < 1.0 - 1e-6 for greek in GREEKS)
+        assert 0.0 <= cut[domain].overlap <= 1.0
+
+
+def test_a_separate_network_starts_from_other_weights(dense: Case, tmp_path: Path) -> None:
+    measured(dense, tmp_path)
+    spec = dense.build
+    same = replace(dense, label="from scratch", network=spec.network, training=spec.training)
+    again = replace(same, label=SEPARATE, separate=True)
+    for case, equal in ((same, True), (again, False)):
+        preserved = measured(case, tmp_path).preserved
+        assert preserved is not UNSET
+        assert (preserved["nominal"].r2["value"] > 1.0 - 1e-9) == equal
 
 
 def test_only_tuning_takes_the_time_of_tuning(dense: Case, tmp_path: Path) -> None:

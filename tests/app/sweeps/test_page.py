@@ -68,6 +68,13 @@ def test_every_case_is_on_the_page(page: str, sweep_of_three: Sweep) -> None:
     assert "a seed, judged by: closed form." in text
 
 
+def test_what_is_preserved_has_its_tables(page: str) -> None:
+    text = Reader(page).text
+    assert "What is preserved" in text
+    assert text.count(" / 0.250") == 3
+    assert "informative features" in text
+
+
 def test_nothing_comes_from_elsewhere_and_nothing_runs(page: str) -> None:
     reader = Reader(page)
     assert not re.search(r"https?:|//[a-z]|@import|url\(", page)
@@ -113,6 +120,7 @@ def test_a_sweep_without_networks_has_a_page(sweep_of_three: Sweep) -> None:
     page = make_page(make_report(spec, failed, [None] * len(failed), command="sobolite sweep"))
     assert Reader(page).text.count("no luck") == len(failed)
     assert "judged by" not in Reader(page).text
+    assert "preserved" not in Reader(page).text
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no chromium on this machine")

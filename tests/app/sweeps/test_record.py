@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import UNSET
 
-from app.sweeps.record import Failed, Measured, Scores, Skipped
+from app.sweeps.record import Failed, Measured, Preserved, Scores, Skipped
 from pricing.specs.base import dump, load
 
 GOOD = {"r2": 0.99, "rmse": 0.1, "max_error": 0.2}
@@ -27,6 +28,15 @@ def test_a_record_on_disk_is_a_measured_one() -> None:
     assert record.accuracy["value"] == Scores(r2=0.99, rmse=0.1, max_error=0.2)
     assert record.accuracy["gamma"].r2 is None
     assert dump(record) == DONE
+    # Nobody measured it then.
+    assert record.preserved is UNSET
+
+
+def test_what_is_preserved_is_kept_by_domain() -> None:
+    preserved = {"nominal": {"r2": {"value": 0.9}, "agreement": {"value": 0.5}, "overlap": 0.8}}
+    record = load(Measured, DONE | {"preserved": preserved})
+    assert record.preserved == {"nominal": Preserved(r2={"value": 0.9}, agreement={"value": 0.5}, overlap=0.8)}
+    assert dump(record)["preserved"] == preserved
 
 
 @pytest.mark.parametrize(("kind", "status"), [(Skipped, "skipped"), (Failed, "failed")])

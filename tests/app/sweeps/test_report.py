@@ -81,13 +81,30 @@ def test_excess_errors_are_slopes_over_all_networks(report: SweepReport) -> None
     assert entry.low <= entry.slope <= entry.high
 
 
+def test_what_is_preserved_is_the_least_of_the_seeds_that_say(report: SweepReport) -> None:
+    (row,) = report.preserved
+    assert (row.label, row.target, row.domain) == ("a", "40 parameters", "nominal")
+    assert row.r2 == pytest.approx(dict.fromkeys(("value", "delta", "gamma"), 0.9998))
+    assert row.agreement == dict.fromkeys(("value", "delta", "gamma"), 0.25)
+    assert row.overlap == 0.5
+
+
+def test_a_separate_network_is_no_method(sweep_of_three: Sweep) -> None:
+    spec, outcomes, latencies = sweep_of_three
+    spec = replace(spec, separate=True)
+    more = [Outcome(case=spec.cases(seed)[-1], record=outcomes[0].record) for seed in spec.seeds]
+    told = make_report(spec, outcomes + more, latencies + latencies[:2], command="sobolite sweep")
+    assert "separate" in {row.label for row in told.frontier}
+    assert "separate" not in {row.label for row in told.potential} | {row.label for row in told.excess}
+
+
 def test_it_names_the_reference_that_judged(report: SweepReport, sweep_of_three: Sweep) -> None:
     assert report.evaluation.reference == "closed form"
     spec, outcomes, latencies = sweep_of_three
     correlation = ((1.0, 0.5, 0.5), (0.5, 1.0, 0.5), (0.5, 0.5, 1.0))
     process = BlackScholes(volatilities=(0.2, 0.2, 0.3), correlation=correlation)
     simulated = replace(spec.build.pricing, process=process)
-    shifts = (*spec.shifts, Volatility(factor=1.05))
+    shifts = (*spec.places, Volatility(factor=1.05))
     sweep = replace(spec, build=replace(spec.build, problem=simulated), shifts=shifts)
     everywhere = [
         Outcome(

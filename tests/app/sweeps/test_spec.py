@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from app.sweeps.spec import DENSE, SCRATCH, SweepSpec, read_sweep_spec
+from app.sweeps.spec import DENSE, SCRATCH, SEPARATE, Case, SweepSpec, read_sweep_spec
 from pricing.errors import InvalidSpec
-from pricing.specs.base import load
+from pricing.specs.base import dump, load
 from pricing.specs.sampler import TableSampler
+from pruning.studies.shifts import DEFAULT_SHIFTS, Correlation
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "examples" / "sweeps").glob("*.toml"))
 
@@ -39,6 +40,30 @@ def test_cases_are_methods_by_targets_for_each_seed(sweep: dict[str, Any]) -> No
     assert [case.kind for case in cases] == ["dense", *["pruned"] * 6, *["from scratch"] * 2]
 
 
+def test_the_dense_network_may_be_trained_a_second_time(sweep: dict[str, Any]) -> None:
+    spec = load(SweepSpec, sweep | {"separate": True})
+    *others, again = spec.cases(4)
+    assert others == list(load(SweepSpec, sweep).cases(4))
+    assert (again.label, again.kind, again.target) == (SEPARATE, "separate", "3")
+    assert (again.network, again.training) == (spec.build.network, spec.build.training)
+
+
+def test_what_an_earlier_case_did_not_have_is_left_out_of_its_key(sweep: dict[str, Any]) -> None:
+    case = load(SweepSpec, sweep | {"from_scratch": {"hidden": [[2]]}}).cases(0)[-1]
+    assert set(dump(case)) == {"label", "build", "shifts", "pruning", "network", "training"}
+    assert load(Case, dump(case)) == case
+
+
+def test_the_usual_shifts_are_those_that_the_problem_allows(sweep: dict[str, Any]) -> None:
+    assert load(SweepSpec, sweep).places == load(SweepSpec, sweep).cases(0)[0].shifts == DEFAULT_SHIFTS
+    assert load(SweepSpec, sweep | {"shifts": []}).places == ()
+    sweep["build"]["problem"]["features"].append({"name": "correlation", "lower": [0.0], "upper": [0.9]})
+    told = load(SweepSpec, sweep)
+    assert [shift for shift in DEFAULT_SHIFTS if shift not in told.places] == [Correlation(share=0.1)]
+    with pytest.raises(InvalidSpec, match=r"correlation is a feature of this problem.* - at `shifts\[1\]`"):
+        load(SweepSpec, sweep | {"shifts": [{"kind": "edges"}, {"kind": "correlation", "share": 0.5}]})
+
+
 def test_a_method_may_have_options_and_a_label_of_its_own(sweep: dict[str, Any]) -> None:
     sweep["pruning"] = {"ridge": 0.01, "stages": 3}
     sweep["methods"].append({"method": "obs", "label": "obs, one shot", "stages": 1})
@@ -61,6 +86,7 @@ def test_a_method_may_have_options_and_a_label_of_its_own(sweep: dict[str, Any])
         ({"methods": [{"method": "obs", "sparsity": 0.5}]}, r"methods\[0\].sparsity"),
         ({"methods": [{"label": "nameless"}]}, r"methods\[0\]"),
         ({"methods": [{"method": "obs", "label": DENSE}]}, r"methods\[0\]"),
+        ({"methods": [{"method": "obs", "label": SEPARATE}]}, r"methods\[0\]"),
         ({"pruning": {"parameters": 5}}, "pruning.parameters"),
         ({"parameters": []}, "parameters"),
         ({"parameters": [0]}, "parameters"),
@@ -70,6 +96,7 @@ def test_a_method_may_have_options_and_a_label_of_its_own(sweep: dict[str, Any])
         ({"seeds": [1, 1]}, "seeds"),
         ({"shifts": [{"kind": "edges"}, {"kind": "edges"}]}, "shifts"),
         ({"shifts": [{"kind": "noise", "level": -1.0}]}, r"shifts\[0\].level"),
+        ({"shifts": [{"kind": "correlation", "share": 1.0}]}, r"shifts\[0\].share"),
         ({"from_scratch": {"hidden": [[0]]}}, r"from_scratch.hidden\[0\]"),
         ({"gamma_r2": 1.5}, "gamma_r2"),
     ],
