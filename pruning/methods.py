@@ -293,7 +293,15 @@ METHODS: Mapping[MethodName, PruningMethod] = {
         summary="weights first whose place adds least to the trace of the neural tangent kernel, over random weights "
         "and inputs; of the samples it uses their number and which weights none of them feels: those go before others",
         granularity="weights",
-        options=("samples", "rounds", "draws"),
+        options=(
+            "samples",
+            "rounds",
+            "draws",
+            "epsilon",
+            "kernel_inputs",
+            "kernel_weights",
+            "kernel_sharing",
+        ),
         phase="before",
     ),
     "ntk_sap_exact": PruningMethod(
@@ -303,7 +311,7 @@ METHODS: Mapping[MethodName, PruningMethod] = {
         paper="Wang, Li & Sun, NTK-SAP: improving neural network pruning by aligning training dynamics, 2023",
         summary="NTK-SAP with the trace itself in place of random perturbations",
         granularity="weights",
-        options=("samples", "rounds", "draws"),
+        options=("samples", "rounds", "draws", "kernel_inputs", "kernel_weights", "kernel_sharing"),
         phase="before",
     ),
     "set": PruningMethod(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from msgspec import UNSET, UnsetType
+
 from pricing.errors import InvalidSpec
 from pricing.specs.base import Spec, require_range
 from surrogate.spec import Adam, TrainingSpec
@@ -12,6 +14,10 @@ from surrogate.spec import Adam, TrainingSpec
 MAXIMUM_SPLITS = 4096
 # Scores of one stage: NTK-SAP's own 20 rounds with 500 draws each; who asks for more has misplaced a digit.
 MAXIMUM_SCORES = 10_000
+# NTK-SAP: standard deviation of the perturbation of weights (Wang, Li & Sun 2023), and how many inputs share weights:
+# the paper has 1, its experiments 256. New weights cost less than the passes of their inputs from about 64 on.
+PERTURBATION = 0.01
+SHARED = 64
 
 MethodName = Literal[
     "magnitude",
@@ -100,6 +106,11 @@ class PruningSpec(Spec, frozen=True, kw_only=True):
         retraining: where a stage starts: from the stage before (cascade), from the given network (one_shot), or from
             the stage's mask on the weights of an earlier network (rewind) or on random ones (random).
         dynamics: how SET and RigL train.
+        epsilon: NTK-SAP: standard deviation of the perturbation of weights, by default 0.01.
+        kernel_inputs: NTK-SAP: where the tangent kernel is taken: at random normals, by default, or at the samples.
+        kernel_weights: NTK-SAP: at weights drawn anew, by default, or at the given ones: the score of one fixed kernel.
+        kernel_sharing: NTK-SAP: so many inputs share weights and perturbation, by default 64; 1 draws new ones for
+            every input, the number of inputs one set for all.
     """
 
     method: MethodName
@@ -123,6 +134,10 @@ class PruningSpec(Spec, frozen=True, kw_only=True):
     enclosure: Literal["interval", "affine"] = "interval"
     retraining: Literal["cascade", "one_shot", "rewind", "random"] = "cascade"
     dynamics: DynamicSpec = DynamicSpec()
+    epsilon: float | UnsetType = UNSET
+    kernel_inputs: Literal["random", "data"] | UnsetType = UNSET
+    kernel_weights: Literal["drawn", "given"] | UnsetType = UNSET
+    kernel_sharing: int | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         if (self.sparsity is None) == (self.parameters is None):
@@ -145,12 +160,35 @@ class PruningSpec(Spec, frozen=True, kw_only=True):
             require_range("block", self.block, 1, 1 << 30)
         if self.rounds is not None:
             require_range("rounds", self.rounds, 1, MAXIMUM_SCORES)
-        scores = (self.rounds or 1) * self.draws
+        require_range("epsilon", self.perturbation, 1e-8, 1e3)
+        require_range("kernel_sharing", self.inputs_per_draw, 1, 1 << 30)
+        scores = (self.rounds or 1) * self.draws * max(1, SHARED // self.inputs_per_draw)
         if scores > MAXIMUM_SCORES:
             raise InvalidSpec(
-                f"rounds times draws must be at most {MAXIMUM_SCORES}, got {scores}; every round draws anew",
+                f"rounds times draws must be at most {MAXIMUM_SCORES}, got {scores}; every round draws anew, "
+                f"and fewer than {SHARED} inputs that share weights count for more",
                 path="rounds",
                 bound=MAXIMUM_SCORES,
             )
         if not self.targets or len(set(self.targets)) != len(self.targets):
             raise InvalidSpec("targets: name at least one of value, delta, gamma, each once", path="targets")
+
+    @property
+    def perturbation(self) -> float:
+        """Standard deviation of NTK-SAP's perturbation."""
+        return PERTURBATION if self.epsilon is UNSET else self.epsilon
+
+    @property
+    def at_samples(self) -> bool:
+        """Whether NTK-SAP takes the kernel at the samples."""
+        return self.kernel_inputs == "data"
+
+    @property
+    def at_given_weights(self) -> bool:
+        """Whether NTK-SAP takes the kernel at the given weights."""
+        return self.kernel_weights == "given"
+
+    @property
+    def inputs_per_draw(self) -> int:
+        """How many inputs share NTK-SAP's weights."""
+        return SHARED if self.kernel_sharing is UNSET else self.kernel_sharing
