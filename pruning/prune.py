@@ -60,7 +60,8 @@ def prune(
     The report's ``bound`` is proven: |pruned(x) - given(x)| <= bound for every x in the box, as functions of real
     numbers. It is None where nothing is proven: single weights removed, fine-tuning, parameters rounded to float32. Its
     ``milestones`` say how well the networks of the run fit: the start if it is given, the given one, the last cut, the
-    result. A ``warning`` is there if a score of random weights was taken on weights that are trained.
+    result. A ``warning`` is there if a score of random weights was taken on weights that are trained, a
+    ``relative_error`` if one is the target.
 
     Args:
         network: raw units; ours, or a ``torch.nn.Sequential`` of Linear layers with one kind of activation.
@@ -110,9 +111,13 @@ def concluded(
     masks, report = masks_of(final), report_on(given, final, spec, result)
     if by is not None:
         begun = {} if start is None else {"init": start}
-        passed = {**begun, "pre_prune": given, "post_prune": result.stages[-1].cut.network, "final": final}
+        cut = result.stages[-1].cut.network
+        passed = {**begun, "pre_prune": given, "post_prune": cut, "final": final}
         report["milestones"], warning = by.milestones(passed), misused(spec.method, given, by)
-        report |= {} if warning is None else {"warning": warning}
+        if warning is not None:
+            report["warning"] = warning
+        if spec.promise is not None:
+            report["relative_error"] = by.off_by(given, cut, spec.promise)
     if isinstance(network, Network):
         return Pruned(network=final, masks=masks, report=report)
     return Pruned(network=to_sequential(final, like=network), masks=masks, report=report)

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from pruning.driver.samples import require_labels, standardisation_of
+from pruning.layerwise.guarantee import relative_errors
 from pruning.methods import METHODS
 from pruning.spec import MethodName, PruningSpec
 from pruning.stage import trained_with
@@ -62,6 +63,14 @@ class Ruler:
             {"network": name, "parameters": network.parameters, **self._errors(network.to(torch.float64))}
             for name, network in networks.items()
         ]
+
+    def off_by(self, given: Network, cut: Network, promise: tuple[float, float]) -> dict[str, float | None]:
+        """The relative error that was promised, and that there is but for the share that may fail."""
+        error, failure = promise
+        x = normalise(self.sets[""], self.standardisation).x
+        one, other = (to_normalised(network, self.standardisation) for network in (given, cut))
+        measured = float(relative_errors(one, other, x).quantile(1.0 - failure))
+        return {"promised": error, "failure": failure, "measured": measured if math.isfinite(measured) else None}
 
     def _errors(self, network: Network) -> dict[str, float | None]:
         found = {

@@ -140,6 +140,17 @@ class PruningMilestone(Record, frozen=True, kw_only=True):
     held_out_top5: float | UnsetType = UNSET
 
 
+class PromisedError(Record, frozen=True, kw_only=True):
+    """A relative error of the outputs that was the target, the chance of more, and what it is but for that share.
+
+    ``measured`` is in normalised units, of the last cut, on the samples; None where it is not finite.
+    """
+
+    promised: float
+    failure: float
+    measured: float | None
+
+
 class PruningFacts(Record, frozen=True, kw_only=True):
     """How a network was pruned (`pruning.prune.prune`)."""
 
@@ -153,6 +164,7 @@ class PruningFacts(Record, frozen=True, kw_only=True):
     stages: tuple[PruningStage, ...]
     milestones: tuple[PruningMilestone, ...] | UnsetType = UNSET
     warning: str | UnsetType = UNSET
+    relative_error: PromisedError | UnsetType = UNSET
 
 
 class AxesFacts(Record, frozen=True, kw_only=True):

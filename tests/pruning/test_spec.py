@@ -6,7 +6,7 @@ import pytest
 
 from pricing.errors import InvalidSpec
 from pricing.specs.base import dump, load
-from pruning.spec import MAXIMUM_SCORES, MAXIMUM_SPLITS, PruningSpec
+from pruning.spec import FAILURE, MAXIMUM_SCORES, MAXIMUM_SPLITS, PruningSpec
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,14 @@ from pruning.spec import MAXIMUM_SCORES, MAXIMUM_SPLITS, PruningSpec
         ),
         ({"kernel_sharing": 0}, "kernel_sharing", "kernel_sharing must be in"),
         ({"epsilon": 0.0}, "epsilon", "epsilon must be in"),
+        ({"relative_error": 0.5}, "relative_error", "a target by itself"),
+        ({"relative_error": 0.0}, "relative_error", "relative_error must be in"),
+        ({"relative_error": 0.5, "failure": 2.0}, "failure", "failure must be in"),
+        (
+            {"relative_error": 0.5, "sparsity": None},
+            "relative_error",
+            "not of significance; give another",
+        ),
     ],
 )
 def test_specs_that_would_not_end(options: dict[str, Any], path: str, message: str) -> None:
@@ -35,6 +43,15 @@ def test_specs_that_would_not_end(options: dict[str, Any], path: str, message: s
 def test_the_bounds_themselves_are_taken() -> None:
     spec = PruningSpec(method="ntk_sap", sparsity=0.5, splits=MAXIMUM_SPLITS, rounds=100, draws=MAXIMUM_SCORES // 100)
     assert load(PruningSpec, dump(spec)) == spec
+
+
+def test_a_promise_is_a_target_by_itself() -> None:
+    promise = load(PruningSpec, {"method": "pfp_random", "relative_error": 0.5, "failure": 0.01})
+    assert promise.promise == (0.5, 0.01)
+    assert PruningSpec(method="sipp_random", relative_error=0.5).promise == (0.5, FAILURE)
+    assert PruningSpec(method="pfp_random", sparsity=0.5).promise is None
+    with pytest.raises(InvalidSpec, match="a target by itself"):
+        load(PruningSpec, dump(promise) | {"stages": 2})
 
 
 def test_what_is_left_out_is_not_dumped_and_has_its_default() -> None:
