@@ -18,10 +18,10 @@ def budgets(network: Network, spec: PruningSpec) -> tuple[Budget, ...]:
         ImpossibleSparsity: the target or the start of the schedule leaves no network.
     """
     unit, total, target = _target(network, spec)
-    if spec.promise is not None:
-        return (Budget(unit=unit, count=total),)  # how much less will do is found out by the cut
     if total == 0:
         raise ImpossibleSparsity(f"{spec.method} removes nodes and this network has no hidden ones; use another method")
+    if spec.promise is not None:
+        return (Budget(unit=unit, count=total),)  # how much less will do is found out by the cut
     least = _least(network, spec, unit)
     if target < least:
         wanted = f"sparsity = {spec.sparsity}" if spec.parameters is None else f"parameters = {spec.parameters}"
