@@ -53,6 +53,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "row, 2-norm": {"method": "magnitude_neuron"},
     "row, 1-norm": {"method": "magnitude_neuron", "importance": "l1"},
     "thinet": {"method": "magnitude_neuron", "importance": "thinet"},
+    "significance": {"method": "significance"},
     "random nodes": {"method": "random_neuron"},
 }
 FIGURES: Mapping[str, str] = {"digits": "accuracy", "seven assets": "gamma R2"}

@@ -111,13 +111,20 @@ def concluded(
     masks, report = masks_of(final), report_on(given, final, spec, result)
     if by is not None:
         begun = {} if start is None else {"init": start}
-        cut = result.stages[-1].cut.network
-        passed = {**begun, "pre_prune": given, "post_prune": cut, "final": final}
-        report["milestones"], warning = by.milestones(passed), misused(spec.method, given, by)
-        if warning is not None:
-            report["warning"] = warning
-        if spec.promise is not None:
-            report["relative_error"] = by.off_by(given, cut, spec.promise)
+        passed = {**begun, "pre_prune": given, "post_prune": result.stages[-1].cut.network, "final": final}
+        report |= measured(by, passed, spec)
     if isinstance(network, Network):
         return Pruned(network=final, masks=masks, report=report)
     return Pruned(network=to_sequential(final, like=network), masks=masks, report=report)
+
+
+@torch.no_grad()
+def measured(by: Ruler, passed: Mapping[str, Network], spec: PruningSpec) -> dict[str, Any]:
+    """The milestones of a run, what is wrong with its start, and the error that there is where one was promised."""
+    given = passed["pre_prune"]
+    facts: dict[str, Any] = {"milestones": by.milestones(passed)}
+    if (warning := misused(spec.method, given, by)) is not None:
+        facts["warning"] = warning
+    if spec.promise is not None:
+        facts["relative_error"] = by.off_by(given, passed["post_prune"], spec.promise)
+    return facts
