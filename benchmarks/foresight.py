@@ -34,7 +34,8 @@ from surrogate.artifact.sentences import MILESTONES
 from surrogate.dataset import Dataset
 from surrogate.evaluation.evaluate import reference
 
-SPARSITIES = (0.9, 0.98)
+# At 0.98 no surrogate of these is of use, whatever the option.
+SPARSITIES = {"digits": (0.9, 0.98), "seven_assets": (0.9,)}
 # The last samples of a case are held out; digits have 1,200 to train on, the surrogate 1,024.
 HELD_OUT = 0.2
 # The page has 0.01, 0.02 and 3 and 7 iterations; ours are 20 by default.
@@ -95,19 +96,23 @@ def split(case: BenchmarkCase, share: float) -> tuple[Dataset, Dataset]:
 
 
 def measure(case: BenchmarkCase, options: dict[str, Any], sparsity: float, seed: int) -> tuple[list[Row], float]:
-    """The milestones of one run, and its processor seconds before training."""
+    """The milestones of one run, and its processor seconds up to the first step of training."""
     learnt, held_out = split(case, HELD_OUT)
-    chosen = {"method": "ntk_sap", **options}
-    spec = PruningSpec(sparsity=sparsity, samples=len(learnt), **chosen)
-    start = time.process_time()
-    prune(case.start, learnt, spec, generator=torch.Generator().manual_seed(seed))
-    seconds = time.process_time() - start
-    trained = PruningSpec(sparsity=sparsity, samples=len(learnt), fine_tuning=case.training, **chosen)
-    generator = torch.Generator().manual_seed(seed)
-    watch = Watch(held_out=held_out)
-    report = prune(case.start, learnt, trained, start=case.start, watch=watch, generator=generator).report
-    milestones: list[Row] = report["milestones"]
-    return milestones, seconds
+    spec = PruningSpec(
+        sparsity=sparsity, samples=len(learnt), fine_tuning=case.training, **{"method": "ntk_sap", **options}
+    )
+    times = [time.process_time()]
+    pruned = prune(
+        case.start,
+        learnt,
+        spec,
+        start=case.start,
+        watch=Watch(held_out=held_out),
+        generator=torch.Generator().manual_seed(seed),
+        progress=lambda _: times.append(time.process_time()),
+    )
+    milestones: list[Row] = pruned.report["milestones"]
+    return milestones, times[1] - times[0]
 
 
 def run(name: str, seed: int, *, smoke: bool, chosen: Sequence[str]) -> list[Row]:
@@ -117,7 +122,7 @@ def run(name: str, seed: int, *, smoke: bool, chosen: Sequence[str]) -> list[Row
     wanted = [("no pruning", {"method": "random"}, 0.0)]
     wanted += [
         (variant, options, sparsity)
-        for sparsity in (SPARSITIES[:1] if smoke else SPARSITIES)
+        for sparsity in (SPARSITIES[name][:1] if smoke else SPARSITIES[name])
         for variant, options in VARIANTS.items()
         if not chosen or variant in chosen
     ]
