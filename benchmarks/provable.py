@@ -42,7 +42,7 @@ ROOT = Path(__file__).parent.parent
 PROMISED: Mapping[str, str] = {"pfp_random": "nodes", "sipp_random": "weights"}
 FAILURE = 0.1
 # A half is what somebody may ask for; the others find out where the bound lets go.
-ASKED = tuple(10.0 ** (k / 2) for k in range(-4, 21))
+ASKED = tuple(10.0**k for k in range(-2, 11))
 SHOWN = (0.1, 0.5)
 LET_GO = (0.99, 0.5, 0.1)
 SAMPLES = 512
