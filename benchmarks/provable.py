@@ -198,18 +198,18 @@ def draw(rows: Sequence[Row], folder: Path) -> None:
     """Two pictures: eps asked for and measured, and nodes of every layer by either allocation."""
     plt.rcParams["svg.hashsalt"] = "sobolite"  # the same picture has the same bytes
     cases = list(dict.fromkeys(row["case"] for row in rows))
-    figure, axes = plt.subplots(1, len(cases), figsize=(5 * len(cases), 3.8), layout="constrained", squeeze=False)
+    figure, axes = plt.subplots(1, len(cases), figsize=(5 * len(cases), 4.2), layout="constrained", squeeze=False)
     for axis, case in zip(axes[0], cases, strict=True):
         _draw_promises(axis, of(rows, case=case, kind="promise"))
         axis.set_title(case)
-    axes[0, 0].legend(frameon=False)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     figure.savefig(folder / "promised_error.svg", metadata={"Date": None})
     plt.close(figure)
     figure, axes = plt.subplots(1, len(cases), figsize=(5 * len(cases), 3.4), layout="constrained", squeeze=False)
     for axis, case in zip(axes[0], cases, strict=True):
         _draw_allocation(axis, of(rows, case=case, kind="cut"))
         axis.set_title(case)
-    axes[0, 0].legend(frameon=False)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     figure.savefig(folder / "layer_allocation.svg", metadata={"Date": None})
     plt.close(figure)
 
