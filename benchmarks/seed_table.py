@@ -44,6 +44,7 @@ from pricing.specs.labels import LabelSpec
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier
 from pricing.specs.sampler import UniformSampler
+from pruning.driver.milestones import UNWATCHED
 from pruning.prune import prune
 from pruning.spec import PruningSpec
 from surrogate.artifact.sentences import show_r2
@@ -173,7 +174,11 @@ def run(seed: int, budget: RunBudget, figures: Path | None = None) -> list[dict[
         method="significance", parameters=PARAMETERS, stages=4, schedule="geometric", fine_tuning=value_only
     )
     pruned, pruning = timed(
-        lambda: prune(oversized, Dataset(x=few.x, y=few.y), spec, box=problem.box, generator=generator).network
+        lambda: (
+            prune(
+                oversized, Dataset(x=few.x, y=few.y), spec, box=problem.box, watch=UNWATCHED, generator=generator
+            ).network
+        )
     )
     with torch.no_grad():
         y, gradient = value_and_gradient(oversized, few.x)

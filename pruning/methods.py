@@ -96,7 +96,7 @@ METHODS: Mapping[MethodName, PruningMethod] = {
         paper="He et al., Soft filter pruning for accelerating deep convolutional neural networks, 2018",
         summary="nodes with the smallest row norm first, the same share in every layer; proven bound over the Box",
         granularity="nodes",
-        options=("samples", "protect_inputs", "fold", "splits", "enclosure"),
+        options=("samples", "protect_inputs", "fold", "splits", "enclosure", "importance"),
     ),
     "salience": PruningMethod(
         prune=partial(prune_weights, score=saliency.salience),
@@ -208,7 +208,7 @@ METHODS: Mapping[MethodName, PruningMethod] = {
         summary="weights drawn by the same sensitivities and rescaled; unbiased weight by weight at a given number of "
         "draws, not once that is chosen by what it leaves",
         granularity="weights",
-        options=("samples",),
+        options=("samples", "relative_error", "failure"),
         exact=False,
     ),
     "sipp_hybrid": PruningMethod(
@@ -225,14 +225,14 @@ METHODS: Mapping[MethodName, PruningMethod] = {
         summary="nodes that matter least to all who read them first; layers sized for one accuracy; proven bound over "
         "the Box",
         granularity="nodes",
-        options=("samples", "protect_inputs", "fold"),
+        options=("samples", "protect_inputs", "fold", "allocation"),
     ),
     "pfp_top": PruningMethod(
         prune=partial(prune_pfp, choice=partly_drawn),
         paper="Liebenwein et al., Provable filter pruning for efficient neural networks, 2020",
         summary="PFP that keeps the most sensitive nodes and draws the rest, rescaled",
         granularity="nodes",
-        options=("samples", "protect_inputs", "fold"),
+        options=("samples", "protect_inputs", "fold", "allocation"),
         proven=False,
     ),
     "pfp_random": PruningMethod(
@@ -240,7 +240,7 @@ METHODS: Mapping[MethodName, PruningMethod] = {
         paper="Liebenwein et al., Provable filter pruning for efficient neural networks, 2020",
         summary="PFP that draws all nodes, rescaled so that every sum stays unbiased",
         granularity="nodes",
-        options=("samples", "protect_inputs", "fold"),
+        options=("samples", "protect_inputs", "fold", "allocation", "relative_error", "failure"),
         proven=False,
     ),
     "alds": PruningMethod(
@@ -293,7 +293,15 @@ METHODS: Mapping[MethodName, PruningMethod] = {
         summary="weights first whose place adds least to the trace of the neural tangent kernel, over random weights "
         "and inputs; of the samples it uses their number and which weights none of them feels: those go before others",
         granularity="weights",
-        options=("samples", "rounds", "draws"),
+        options=(
+            "samples",
+            "rounds",
+            "draws",
+            "epsilon",
+            "kernel_inputs",
+            "kernel_weights",
+            "kernel_sharing",
+        ),
         phase="before",
     ),
     "ntk_sap_exact": PruningMethod(
@@ -303,7 +311,7 @@ METHODS: Mapping[MethodName, PruningMethod] = {
         paper="Wang, Li & Sun, NTK-SAP: improving neural network pruning by aligning training dynamics, 2023",
         summary="NTK-SAP with the trace itself in place of random perturbations",
         granularity="weights",
-        options=("samples", "rounds", "draws"),
+        options=("samples", "rounds", "draws", "kernel_inputs", "kernel_weights", "kernel_sharing"),
         phase="before",
     ),
     "set": PruningMethod(

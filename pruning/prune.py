@@ -15,6 +15,7 @@ from pricing.specs.base import dump, load
 from pricing.types import Progress
 from pruning.driver.budget import budgets
 from pruning.driver.cuts import cut_to
+from pruning.driver.milestones import Ruler, Watch, misused, ruler
 from pruning.driver.report import report_on
 from pruning.driver.retraining import retrain
 from pruning.driver.samples import draw_evidence, require_fit, standardisation_of
@@ -48,6 +49,7 @@ def prune(
     *,
     box: Box | None = None,
     start: Network | None = None,
+    watch: Watch | None = None,
     generator: torch.Generator,
     progress: Progress | None = None,
 ) -> Pruned[AnyNetwork]:
@@ -56,13 +58,17 @@ def prune(
     Works in float64 and returns the network's own element type. A weight that is 0 counts as pruned and stays 0; a
     method that removes weights keeps the shape of the network (`pruning.compact.compact` removes what is dead).
     The report's ``bound`` is proven: |pruned(x) - given(x)| <= bound for every x in the box, as functions of real
-    numbers. It is None where nothing is proven: single weights removed, fine-tuning, parameters rounded to float32.
+    numbers. It is None where nothing is proven: single weights removed, fine-tuning, parameters rounded to float32. Its
+    ``milestones`` say how well the networks of the run fit: the start if it is given, the given one, the last cut, the
+    result. A ``warning`` is there if a score of random weights was taken on weights that are trained, a
+    ``relative_error`` if one is the target.
 
     Args:
         network: raw units; ours, or a ``torch.nn.Sequential`` of Linear layers with one kind of activation.
         dataset: raw units; what scores are measured on and fine-tuning learns from. Integer labels are classes.
         box: inputs that significance and bound hold for; by default the least and largest of the dataset.
         start: the earlier network whose weights ``retraining = "rewind"`` goes back to.
+        watch: what the milestones are measured on; by default the dataset.
 
     Raises:
         InvalidSpec: a name or type of the specification is unknown.
@@ -81,7 +87,8 @@ def prune(
         repair=partial(retrain, start=start),
         restarts=spec.retraining == "one_shot",
     )
-    return concluded(network, given, spec, run(given, path, course, progress or silent))
+    by = ruler(given, samples, spec, watch or Watch())
+    return concluded(network, start, spec, run(given, path, course, progress or silent), by=by)
 
 
 def own(network: Network | torch.nn.Sequential) -> Network:
@@ -89,15 +96,35 @@ def own(network: Network | torch.nn.Sequential) -> Network:
     return network if isinstance(network, Network) else from_sequential(network)
 
 
-def concluded(network: AnyNetwork, given: Network, spec: PruningSpec, result: RunResult) -> Pruned[AnyNetwork]:
+def concluded(
+    network: AnyNetwork, start: Network | None, spec: PruningSpec, result: RunResult, *, by: Ruler | None
+) -> Pruned[AnyNetwork]:
     """The result of a run as a network of the kind and element type of the one to be pruned.
 
     Args:
         network: what was to be pruned.
-        given: the same as ours, float64.
+        start: what its training started from, where that is known.
+        by: what the milestones are measured by; without it there are none.
     """
+    given = own(network).to(torch.float64)
     final = result.network.to(own(network).dtype)
     masks, report = masks_of(final), report_on(given, final, spec, result)
+    if by is not None:
+        begun = {} if start is None else {"init": start}
+        passed = {**begun, "pre_prune": given, "post_prune": result.stages[-1].cut.network, "final": final}
+        report |= measured(by, passed, spec)
     if isinstance(network, Network):
         return Pruned(network=final, masks=masks, report=report)
     return Pruned(network=to_sequential(final, like=network), masks=masks, report=report)
+
+
+@torch.no_grad()
+def measured(by: Ruler, passed: Mapping[str, Network], spec: PruningSpec) -> dict[str, Any]:
+    """The milestones of a run, what is wrong with its start, and the error that there is where one was promised."""
+    given = passed["pre_prune"]
+    facts: dict[str, Any] = {"milestones": by.milestones(passed)}
+    if (warning := misused(spec.method, given, by)) is not None:
+        facts["warning"] = warning
+    if spec.promise is not None:
+        facts["relative_error"] = by.off_by(given, passed["post_prune"], spec.promise)
+    return facts

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from msgspec import UNSET, UnsetType
+
 from pricing.errors import InvalidSpec
 from pricing.specs.base import Spec, require_range
 from surrogate.spec import Adam, TrainingSpec
@@ -12,6 +14,10 @@ from surrogate.spec import Adam, TrainingSpec
 MAXIMUM_SPLITS = 4096
 # Scores of one stage: NTK-SAP's own 20 rounds with 500 draws each; who asks for more has misplaced a digit.
 MAXIMUM_SCORES = 10_000
+# NTK-SAP: standard deviation of the perturbation of weights (Wang, Li & Sun 2023), and how many inputs share weights:
+# the paper has 1, its experiments 256. New weights cost less than the passes of their inputs from about 64 on.
+PERTURBATION = 0.01
+SHARED = 64
 
 MethodName = Literal[
     "magnitude",
@@ -51,6 +57,11 @@ RowsName = Literal["gauss_newton", "sobolev", "fisher"]
 GreekName = Literal["value", "delta", "gamma"]
 
 
+# Methods with a bound of the error of every sum, and the chance of failure that they are given by default.
+PROMISING: tuple[MethodName, ...] = ("pfp_random", "sipp_random")
+FAILURE = 0.1
+
+
 class DynamicSpec(Spec, frozen=True, kw_only=True):
     """How SET and RigL train while they prune and regrow; the masks rest for the last quarter of training.
 
@@ -72,7 +83,8 @@ class DynamicSpec(Spec, frozen=True, kw_only=True):
 class PruningSpec(Spec, frozen=True, kw_only=True):
     """One pruning run: a method of `pruning.methods.METHODS`, a target and a schedule.
 
-    Give either ``sparsity`` or ``parameters``. Nodes come and go whole: a few parameters of a budget may stay unused.
+    Give one of ``sparsity``, ``parameters`` and, to PFP and SiPP, ``relative_error``. Nodes come and go whole: a few
+    parameters of a budget may stay unused.
 
     Args:
         method: which; `sobolite methods` says what each does.
@@ -100,6 +112,18 @@ class PruningSpec(Spec, frozen=True, kw_only=True):
         retraining: where a stage starts: from the stage before (cascade), from the given network (one_shot), or from
             the stage's mask on the weights of an earlier network (rewind) or on random ones (random).
         dynamics: how SET and RigL train.
+        epsilon: NTK-SAP: standard deviation of the perturbation of weights, by default 0.01.
+        kernel_inputs: NTK-SAP: where the tangent kernel is taken: at random normals, by default, or at the samples.
+        kernel_weights: NTK-SAP: at weights drawn anew, by default, or at the given ones: the score of one fixed kernel.
+        kernel_sharing: NTK-SAP: so many inputs share weights and perturbation, by default 64; 1 draws new ones for
+            every input, the number of inputs one set for all.
+        relative_error: PFP and SiPP: the target is as few nodes or weights as a theorem needs for every output to be
+            right to this share of itself; in practice it needs them all (docs/choosing-a-method.md).
+        failure: the chance that the theorem leaves for an output to be further off, by default 0.1.
+        allocation: PFP: how many nodes each layer keeps: as many as one accuracy for all of them asks for, by default,
+            or the same share of each.
+        importance: `magnitude_neuron`: which nodes matter: those of the largest row in the 2-norm, by default, or in
+            the 1-norm, or those that alone come nearest to all that their readers are given (thinet).
     """
 
     method: MethodName
@@ -123,9 +147,19 @@ class PruningSpec(Spec, frozen=True, kw_only=True):
     enclosure: Literal["interval", "affine"] = "interval"
     retraining: Literal["cascade", "one_shot", "rewind", "random"] = "cascade"
     dynamics: DynamicSpec = DynamicSpec()
+    epsilon: float | UnsetType = UNSET
+    kernel_inputs: Literal["random", "data"] | UnsetType = UNSET
+    kernel_weights: Literal["drawn", "given"] | UnsetType = UNSET
+    kernel_sharing: int | UnsetType = UNSET
+    relative_error: float | UnsetType = UNSET
+    failure: float | UnsetType = UNSET
+    allocation: Literal["accuracy", "uniform"] | UnsetType = UNSET
+    importance: Literal["l2", "l1", "thinet"] | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        if (self.sparsity is None) == (self.parameters is None):
+        if self.relative_error is not UNSET:
+            self._require_promise(self.relative_error)
+        elif (self.sparsity is None) == (self.parameters is None):
             raise InvalidSpec("give either sparsity or parameters, not both and not neither", path="sparsity")
         if self.sparsity is not None and not 0.0 <= self.sparsity < 1.0:
             raise InvalidSpec(
@@ -145,12 +179,57 @@ class PruningSpec(Spec, frozen=True, kw_only=True):
             require_range("block", self.block, 1, 1 << 30)
         if self.rounds is not None:
             require_range("rounds", self.rounds, 1, MAXIMUM_SCORES)
-        scores = (self.rounds or 1) * self.draws
+        require_range("epsilon", self.perturbation, 1e-8, 1e3)
+        require_range("kernel_sharing", self.inputs_per_draw, 1, 1 << 30)
+        scores = (self.rounds or 1) * self.draws * max(1, SHARED // self.inputs_per_draw)
         if scores > MAXIMUM_SCORES:
             raise InvalidSpec(
-                f"rounds times draws must be at most {MAXIMUM_SCORES}, got {scores}; every round draws anew",
+                f"rounds times draws must be at most {MAXIMUM_SCORES}, got {scores}; every round draws anew, "
+                f"and fewer than {SHARED} inputs that share weights count for more",
                 path="rounds",
                 bound=MAXIMUM_SCORES,
             )
         if not self.targets or len(set(self.targets)) != len(self.targets):
             raise InvalidSpec("targets: name at least one of value, delta, gamma, each once", path="targets")
+
+    def _require_promise(self, error: float) -> None:
+        """Raise InvalidSpec unless a relative error is the only target, of a single cut that can promise it."""
+        require_range("relative_error", error, 1e-12, 1e12)
+        if self.failure is not UNSET:
+            require_range("failure", self.failure, 1e-300, 1.0)
+        if self.sparsity is not None or self.parameters is not None or self.stages > 1 or self.initial_sparsity > 0.0:
+            raise InvalidSpec(
+                "relative_error is a target by itself: leave out sparsity, parameters, stages and initial_sparsity",
+                path="relative_error",
+            )
+        if self.method not in PROMISING:
+            raise InvalidSpec(
+                f"relative_error is a target of {', '.join(PROMISING)}, not of {self.method}; give another",
+                path="relative_error",
+            )
+
+    @property
+    def promise(self) -> tuple[float, float] | None:
+        """The relative error that outputs keep, and the chance that they do not; None without such a target."""
+        error, failure = self.relative_error, self.failure
+        return None if error is UNSET else (error, FAILURE if failure is UNSET else failure)
+
+    @property
+    def perturbation(self) -> float:
+        """Standard deviation of NTK-SAP's perturbation."""
+        return PERTURBATION if self.epsilon is UNSET else self.epsilon
+
+    @property
+    def at_samples(self) -> bool:
+        """Whether NTK-SAP takes the kernel at the samples."""
+        return self.kernel_inputs == "data"
+
+    @property
+    def at_given_weights(self) -> bool:
+        """Whether NTK-SAP takes the kernel at the given weights."""
+        return self.kernel_weights == "given"
+
+    @property
+    def inputs_per_draw(self) -> int:
+        """How many inputs share NTK-SAP's weights."""
+        return SHARED if self.kernel_sharing is UNSET else self.kernel_sharing

@@ -12,6 +12,7 @@ from pruning.intervals.interval import Interval
 from pruning.spec import PruningSpec
 from surrogate.dataset import Dataset
 from surrogate.functions.network import Network
+from surrogate.spec import SobolevLoss
 from surrogate.standardisation import Standardisation
 
 Unit = Literal["weights", "nodes", "parameters"]
@@ -33,6 +34,13 @@ def size(network: Network, unit: Unit, *, protect_inputs: bool = True) -> int:
             alive = compact(network)
             layers = enumerate(alive.biases, start=1)
             return size(alive, "weights") + sum(bias.numel() for layer, bias in layers if layer not in alive.linear)
+
+
+def trained_with(spec: PruningSpec, dataset: Dataset) -> SobolevLoss:
+    """The loss of fine-tuning, or of values and the deltas there are. Shape: dataset x (batch, feature)."""
+    if spec.fine_tuning is not None:
+        return spec.fine_tuning.loss
+    return SobolevLoss(order=0 if dataset.gradient is None else 1)
 
 
 @dataclass(frozen=True, kw_only=True)

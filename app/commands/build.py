@@ -144,17 +144,23 @@ def evaluate(
 
 
 def methods(as_json: JsonOption = False) -> None:
-    """The pruning methods with their papers and options."""
+    """The pruning methods with their papers, options and phase: whether they prune before, during or after training."""
     from pruning.methods import METHODS
 
     rows: list[dict[str, Any]] = [
-        {"method": name, "summary": method.summary, "paper": method.paper, "options": list(method.options)}
+        {
+            "method": name,
+            "phase": method.phase,
+            "summary": method.summary,
+            "paper": method.paper,
+            "options": list(method.options),
+        }
         for name, method in METHODS.items()
     ]
     if as_json:
         show_json(rows)
         return
     show_table(
-        ("method", "summary", "paper", "options"),
-        [(row["method"], row["summary"], row["paper"], ", ".join(row["options"])) for row in rows],
+        ("method", "phase", "summary", "paper", "options"),
+        [(*(row[name] for name in ("method", "phase", "summary", "paper")), ", ".join(row["options"])) for row in rows],
     )

@@ -10,13 +10,14 @@ from msgspec.structs import replace
 from app.pipeline.derived import draw_network, generator, input_box
 from app.pipeline.facts import PruneOrder
 from app.pipeline.folder import JobFolder
-from app.pipeline.tensors import read_trained, read_training_data, write_network
+from app.pipeline.tensors import read_held_out, read_trained, read_training_data, write_network
 from app.specification.build import BuildSpec
 from pricing.errors import InvalidSpec
 from pricing.specs.base import load
 from pricing.types import Progress
 from pruning.compact import compact
 from pruning.driver.budget import budgets
+from pruning.driver.milestones import Watch
 from pruning.methods import METHODS
 from pruning.prune import prune as prune_network
 from pruning.spec import PruningSpec
@@ -44,7 +45,8 @@ def prune_build(
     A build with ``[pruning]``, a prune job and a case of a sweep all come here, so that the same words with the same
     seed and labels give the same network. A method that prunes after training is given the network in the folder:
     trained by an earlier step, or the parent's. One that prunes before training or during it is given the network that
-    training starts from, drawn anew from seed and specification; see `recipe`.
+    training starts from, drawn anew from seed and specification; see `recipe`. The report measures what happens on the
+    labels and on the held-out rows of a dataset.
 
     Shape: data x (batch, input), the network's own inputs.
 
@@ -52,7 +54,9 @@ def prune_build(
         ImpossibleSparsity, InvalidSpec: a combination that cannot be.
     """
     spec = recipe(folder, build)
-    drawn = None if starts_trained(spec) and spec.retraining != "rewind" else draw_network(build, data)
+    # A version that a prune job takes up started from other labels: nobody knows its first network here.
+    unknown = starts_trained(spec) and spec.retraining != "rewind" and isinstance(folder.order.read(), PruneOrder)
+    drawn = None if unknown else draw_network(build, data)
     given = read_trained(folder) if starts_trained(spec) else drawn
     assert given is not None
     pruned = prune_network(
@@ -61,6 +65,7 @@ def prune_build(
         spec,
         box=input_box(build),
         start=drawn,
+        watch=Watch(held_out=read_held_out(folder)),
         generator=generator("pruning", seed=build.seed),
         progress=progress,
     )

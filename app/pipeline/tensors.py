@@ -26,6 +26,12 @@ def read_training_data(folder: JobFolder, build: BuildSpec) -> Dataset:
     return data if reduction is None else to_network(reduction, data)
 
 
+def read_held_out(folder: JobFolder) -> Dataset | None:
+    """The rows of a dataset that are judged on, None where there are none. Shape: x (row, feature)."""
+    rows = read_rows(folder.held_out) if folder.held_out.path.exists() else ()
+    return rows or None
+
+
 def write_rows(file: BinaryFile, rows: Dataset) -> None:
     """Write rows of a dataset; the same tensors give the same bytes. Shape: x (row, feature)."""
     with replacing(file.path) as partial, partial.open("wb") as archive:

@@ -20,6 +20,8 @@ def budgets(network: Network, spec: PruningSpec) -> tuple[Budget, ...]:
     unit, total, target = _target(network, spec)
     if total == 0:
         raise ImpossibleSparsity(f"{spec.method} removes nodes and this network has no hidden ones; use another method")
+    if spec.promise is not None:
+        return (Budget(unit=unit, count=total),)  # how much less will do is found out by the cut
     least = _least(network, spec, unit)
     if target < least:
         wanted = f"sparsity = {spec.sparsity}" if spec.parameters is None else f"parameters = {spec.parameters}"
@@ -41,10 +43,10 @@ def _target(network: Network, spec: PruningSpec) -> tuple[Unit, int, int]:
     """What is counted, how much of it there is, and how much may stay."""
     method = METHODS[spec.method]
     weights = sum(weight.numel() for weight in network.weights)
-    if spec.sparsity is not None:
+    if spec.sparsity is not None or spec.promise is not None:
         inputs = 0 if spec.protect_inputs else network.widths[0]
         total = weights if method.granularity == "weights" else sum(network.widths[1:-1]) + inputs
-        return method.granularity, total, kept_count(total, spec.sparsity)
+        return method.granularity, total, kept_count(total, spec.sparsity or 0.0)
     assert spec.parameters is not None
     biases = sum(bias.numel() for bias in network.biases)
     if method.phase == "during":

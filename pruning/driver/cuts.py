@@ -27,7 +27,8 @@ def cut_to(network: Network, budget: Budget, evidence: Evidence, *, again: bool)
     """
     method = METHODS[evidence.spec.method]
     excess = size(network, budget.unit, protect_inputs=evidence.spec.protect_inputs) - budget.count
-    if excess < 0 or (excess == 0 and not (again and method.refits)):
+    promises = evidence.spec.promise is not None
+    if not promises and (excess < 0 or (excess == 0 and not (again and method.refits))):
         return Cut(network=network, bound=0.0)
     return sound(_cut(method, network, budget, evidence), budget, evidence)
 

@@ -31,7 +31,7 @@ def require_fit(
     Raises:
         PruningError: names what does not.
     """
-    _require_labels(network, dataset)
+    require_labels(network, dataset)
     if spec.retraining == "rewind":
         if start is None or start.widths != network.widths:
             raise PruningError("retraining: 'rewind' needs start=, an earlier network of the same shape")
@@ -49,7 +49,7 @@ def require_fit(
     return interval_of(box)
 
 
-def _require_labels(network: Network, dataset: Dataset) -> None:
+def require_labels(network: Network, dataset: Dataset) -> None:
     """Raise PruningError unless the samples have the network's inputs and outputs."""
     inputs, labels = network.widths[0], dataset.y
     if dataset.x.ndim != 2 or dataset.x.shape[1] != inputs or len(dataset) == 0:

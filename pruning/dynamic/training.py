@@ -17,13 +17,12 @@ from torch import Tensor
 from pruning.dynamic.regrowth import cosine, erdos_renyi, exchange_at_random, exchange_by_gradient
 from pruning.removal.masks import masks_of, top
 from pruning.spec import DynamicSpec
-from pruning.stage import Budget, Cut, Evidence
+from pruning.stage import Budget, Cut, Evidence, trained_with
 from surrogate.dataset import normalise
 from surrogate.errors import TrainingDiverged
 from surrogate.functions.network import Network, flatten, unflatten
 from surrogate.learning.adam import learning_rate
 from surrogate.learning.losses import Objective, free_coordinates, loss_weights
-from surrogate.spec import SobolevLoss
 from surrogate.standardisation import to_normalised, to_raw
 
 # Places change during this share of training, and then the last weights settle (Evci et al. 2020).
@@ -112,15 +111,10 @@ def train_sparse(network: Network, budget: Budget, evidence: Evidence, *, rule: 
 
 
 def _objective(network: Network, evidence: Evidence) -> Objective:
-    """The loss of fine-tuning, or of values and the deltas there are, over all samples and all parameters."""
+    """The loss that is trained with, over all samples and all parameters."""
     data = normalise(evidence.training.to(torch.float64), evidence.standardisation)
-    if evidence.spec.fine_tuning is not None:
-        loss = evidence.spec.fine_tuning.loss
-    else:
-        loss = SobolevLoss(order=0 if data.gradient is None else 1)
-    return Objective(
-        network=network, dataset=data, weights=loss_weights(data, loss), free=free_coordinates(network, None)
-    )
+    weights = loss_weights(data, trained_with(evidence.spec, data))
+    return Objective(network=network, dataset=data, weights=weights, free=free_coordinates(network, None))
 
 
 def _minimise(

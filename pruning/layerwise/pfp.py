@@ -5,14 +5,17 @@ nodes with replacement and probabilities p_j = s_j / S leaves every sum of the n
 
     m(eps) = 3 (6 + 2 eps) a / eps^2,    a = 2 C log(16 / delta) S,
 
-and sum_j 1 - (1 - p_j)^m different nodes are expected. The largest eps that spends the budget sizes all layers.
+and sum_j 1 - (1 - p_j)^m different nodes are expected. The largest eps that spends the budget sizes all layers, or the
+same share of nodes is kept of each; where an error of the outputs is the target, `pruning.layerwise.guarantee` has the
+eps and delta of every layer.
 
 Chosen at random, a layer of k nodes is the first k different ones to come up. In continuous time node j comes up at
 T_j ~ Exp(p_j), and with t the time of the next one, given the other times, it is among the k with probability
 1 - exp(-p_j t): divided by it, its column is unbiased. That is the mean of n_j / (m p_j), the published factor, over
 how often the nodes that were kept come up, so it varies less; and the number of nodes is exact.
 
-Only the deviation of a node from a constant c_j is rescaled or lost: the next bias takes W_ij (1 - f_j) c_j.
+Only the deviation of a node from a constant c_j is rescaled or lost: the next bias takes W_ij (1 - f_j) c_j. Where an
+error is promised c_j is 0.
 
 References: Liebenwein, Baykal, Lang, Feldman & Rus, "Provable filter pruning for efficient neural networks" (ICLR
 2020); Cohen & Kaplan, "Summarizing data using bottom-k sketches" (PODC 2007) for the factor.
@@ -31,7 +34,8 @@ from pruning.compact import fold, put
 from pruning.intervals.adjoint import enclose
 from pruning.intervals.significance import remove
 from pruning.layerwise.bisection import bisect
-from pruning.layerwise.sensitivity import needed, sensitivities
+from pruning.layerwise.guarantee import guarantee
+from pruning.layerwise.sensitivity import FAILURE, needed, sensitivities
 from pruning.removal.masks import top
 from pruning.removal.nodes import constants_of
 from pruning.stage import Budget, Cut, Evidence, size
@@ -86,23 +90,40 @@ def _draws(chances: Tensor, count: int) -> float:
     return bisect(lambda draws: distinct(chances, draws) >= count, MOST_DRAWS, 1.0)[0]
 
 
-def draws(scores: Tensor, accuracy: float) -> float:
+def draws(scores: Tensor, accuracy: float, failure: float = FAILURE) -> float:
     """m(eps) of one layer. Shape: width ->."""
-    return float(math.ceil(3.0 * (6.0 + 2.0 * accuracy) * float(needed(scores.sum())) / accuracy**2))
+    return float(math.ceil(3.0 * (6.0 + 2.0 * accuracy) * float(needed(scores.sum(), failure)) / accuracy**2))
 
 
 def counts_at(scores: Sequence[Tensor], accuracy: float) -> list[int]:
     """Nodes that every layer keeps for one accuracy, at least one. Shape: width, per layer ->."""
-    counts = []
-    for layer in scores:
-        total = float(layer.sum())
-        expected = distinct(layer / total, draws(layer, accuracy)) if total > 0 else 0.0
-        counts.append(min(len(layer), max(1, math.ceil(expected))))
-    return counts
+    return [count_at(layer, accuracy) for layer in scores]
+
+
+def count_at(scores: Tensor, accuracy: float, failure: float = FAILURE) -> int:
+    """Nodes that a layer keeps for an accuracy, at least one. Shape: width ->."""
+    total = float(scores.sum())
+    expected = distinct(scores / total, draws(scores, accuracy, failure)) if total > 0 else 0.0
+    return min(len(scores), max(1, math.ceil(expected)))
+
+
+def shares_at(scores: Sequence[Tensor], accuracy: float) -> list[int]:
+    """The share 1 / (1 + accuracy) of the nodes of every layer, at least one: bisection needs that it falls to 0.
+
+    Shape: width, per layer ->.
+    """
+    return [max(1, math.ceil(len(layer) / (1.0 + accuracy) - 1e-9)) for layer in scores]
+
+
+# Nodes of every layer at an accuracy. Shape: width, per layer ->.
+Allocation = Callable[[Sequence[Tensor], float], list[int]]
 
 
 def prune_pfp(network: Network, budget: Budget, evidence: Evidence, *, choice: NodeChoice = surest) -> Cut:
-    """Keep what one accuracy for all layers leaves of the budget; a bound is proven where nothing is rescaled."""
+    """Keep what one accuracy for all layers, or one share, leaves of the budget; or what a promise needs.
+
+    A bound is proven where nothing is rescaled.
+    """
     normalised = to_normalised(network, evidence.standardisation)
     scores = [layer.amax(dim=0) for layer in sensitivities(normalised, evidence)]
     clocks = [torch.empty_like(layer).exponential_(generator=evidence.generator) for layer in scores]
@@ -125,25 +146,34 @@ def prune_pfp(network: Network, budget: Budget, evidence: Evidence, *, choice: N
         return size(smaller, budget.unit)
 
     living = [layer[lives] for layer, lives in zip(scores, alive, strict=True)][first:]
-    chosen = factors(_allocate(living, kept, budget))
+    promised = guarantee(normalised, evidence, sampled=len(living)) if choice is drawn else None
+    if promised is None:
+        at = shares_at if evidence.spec.allocation == "uniform" else counts_at
+        chosen = factors(_allocate(living, kept, budget, at))
+    else:
+        wanted = zip(living, promised.accuracies[first:], strict=True)
+        constants = tuple(torch.zeros_like(layer) for layer in constants)  # the theorem has sums of what is drawn alone
+        chosen = factors([count_at(layer, accuracy, promised.failure) for layer, accuracy in wanted])
     if choice is not surest:
         return Cut(network=rescale(network, chosen, constants))
     smaller, bound = remove(network, enclosure, [factor > 0 for factor in chosen], constants)
     return Cut(network=smaller, bound=bound)
 
 
-def _allocate(scores: Sequence[Tensor], kept: Callable[[Sequence[int]], int], budget: Budget) -> list[int]:
+def _allocate(
+    scores: Sequence[Tensor], kept: Callable[[Sequence[int]], int], budget: Budget, at: Allocation
+) -> list[int]:
     """Nodes of every layer within the budget, by bisection on the accuracy.
 
     The next step of the accuracy may add several nodes: of these the most sensitive are added while they fit.
     """
 
     def affordable(accuracy: float) -> bool:
-        return kept(counts_at(scores, accuracy)) <= budget.count
+        return kept(at(scores, accuracy)) <= budget.count
 
     coarse, fine = bisect(affordable, LARGEST_ACCURACY, LEAST_ACCURACY)
-    counts, ranked = counts_at(scores, coarse), [layer.sort(descending=True).values for layer in scores]
-    widest = [len(layer) for layer in scores] if fine == coarse else counts_at(scores, fine)
+    counts, ranked = at(scores, coarse), [layer.sort(descending=True).values for layer in scores]
+    widest = [len(layer) for layer in scores] if fine == coarse else at(scores, fine)
     while open_layers := [layer for layer, count in enumerate(counts) if count < widest[layer]]:
         layer = max(open_layers, key=lambda layer: float(ranked[layer][counts[layer]]))
         more = [*counts[:layer], counts[layer] + 1, *counts[layer + 1 :]]

@@ -31,6 +31,7 @@ import torch
 from torch import Tensor
 
 from pruning.layerwise.bisection import bisect
+from pruning.layerwise.guarantee import guarantee
 from pruning.layerwise.sensitivity import SPREAD, needed, sensitivities
 from pruning.removal.masks import masks_of
 from pruning.removal.weights import felt
@@ -50,6 +51,11 @@ def random_error(draws: Tensor, scale: Tensor) -> Tensor:
     """err(m) for a = ``scale``. Shape: urn, urn -> urn."""
     u = scale / draws
     return 0.5 * (u / 3.0 + torch.sqrt((u / 3.0) ** 2 + 2.0 * u))
+
+
+def enough_draws(total: Tensor, accuracy: float, failure: float) -> Tensor:
+    """The m for which err(m) is an accuracy: a (1 / (3 eps) + 1 / (2 eps^2)). Shape: urn -> urn."""
+    return needed(total, failure) * (1.0 / (3.0 * accuracy) + 0.5 / accuracy**2)
 
 
 def best_draws(multiplier: float, scale: Tensor, price: Tensor) -> Tensor:
@@ -119,7 +125,7 @@ def fill(sensitivity: Tensor, generator: torch.Generator) -> Urns:
 
 
 def prune_sipp(network: Network, budget: Budget, evidence: Evidence, *, hybrid: bool = False) -> Cut:
-    """Draw weights at random, as many as keep at most the budget; one a layer stays."""
+    """Draw weights at random, as many as keep at most the budget, or keep a promise; one a layer stays."""
     normalised = to_normalised(network, evidence.standardisation)
     alive = [mask & live for mask, live in zip(masks_of(network), felt(normalised, evidence.dataset), strict=True)]
     scores = sensitivities(normalised, evidence)
@@ -128,20 +134,31 @@ def prune_sipp(network: Network, budget: Budget, evidence: Evidence, *, hybrid: 
         for score, kept, weight in zip(scores, alive, network.weights, strict=True)
     ]
 
-    def factors(multiplier: float) -> list[Tensor]:
+    def drawn(draws: Sequence[Tensor]) -> list[Tensor]:
         layers = []
-        for layer, weight, score in zip(urns, network.weights, scores, strict=True):
-            price = torch.full_like(layer.total, 1.0 / len(weight))
-            draws = best_draws(multiplier, needed(layer.total), price)
-            positive, negative = layer.factors(draws, hybrid=hybrid).chunk(2)
+        for layer, count, weight, score in zip(urns, draws, network.weights, scores, strict=True):
+            positive, negative = layer.factors(count, hybrid=hybrid).chunk(2)
             layers.append(_never_empty(positive + negative, score, weight != 0))
         return layers
+
+    def factors(multiplier: float) -> list[Tensor]:
+        draws = []
+        for layer, weight in zip(urns, network.weights, strict=True):
+            price = torch.full_like(layer.total, 1.0 / len(weight))
+            draws.append(best_draws(multiplier, needed(layer.total), price))
+        return drawn(draws)
 
     def affordable(multiplier: float) -> bool:
         return _kept(factors(multiplier)) <= budget.count
 
-    least, _ = bisect(affordable, LARGEST_MULTIPLIER, LEAST_MULTIPLIER)
-    weights = (weight * factor for weight, factor in zip(network.weights, factors(least), strict=True))
+    promised = None if hybrid else guarantee(normalised, evidence, sampled=len(network.weights))
+    if promised is None:
+        least, _ = bisect(affordable, LARGEST_MULTIPLIER, LEAST_MULTIPLIER)
+        chosen = factors(least)
+    else:
+        wanted = zip(urns, promised.accuracies, strict=True)
+        chosen = drawn([enough_draws(layer.total, accuracy, promised.failure) for layer, accuracy in wanted])
+    weights = (weight * factor for weight, factor in zip(network.weights, chosen, strict=True))
     return Cut(network=replace(network, weights=tuple(weights)))
 
 

@@ -13,7 +13,7 @@ from pruning.intervals.adjoint import Enclosure
 from pruning.intervals.greeks import SIGNIFICANCE
 from pruning.rows import ROWS, loss_rows
 from pruning.stage import Evidence
-from surrogate.functions.network import Network
+from surrogate.functions.network import Network, forward
 from surrogate.standardisation import to_normalised
 
 Scores = tuple[Tensor, ...]
@@ -75,10 +75,37 @@ def node_significance(network: Network, evidence: Evidence, enclosure: Enclosure
 
 
 def node_magnitude(network: Network, evidence: Evidence, enclosure: Enclosure) -> Scores:  # noqa: ARG001
-    """||W_l[j, :]||_2 in normalised units, by rank in its own layer; ||W_1[:, j]||_2 for inputs. Shape: -> width."""
-    weights = to_normalised(network, evidence.standardisation).weights
-    norms = [weights[0].norm(dim=0), *(weight.norm(dim=1) for weight in weights[:-1])]
-    return tuple(_share(norm, norm > 0) for norm in norms)
+    """||W_l[j, :]|| in normalised units, by rank in its own layer; ||W_1[:, j]|| for inputs. Shape: -> width.
+
+    The norm is the 2-norm or, as ``importance`` says, the 1-norm; "thinet" has `alone` in its place.
+    """
+    given = to_normalised(network, evidence.standardisation)
+    if evidence.spec.importance == "thinet":
+        sizes = alone(given, evidence.dataset.x)
+    else:
+        order, weights = (1 if evidence.spec.importance == "l1" else 2), given.weights
+        sizes = [weights[0].norm(order, dim=0), *(weight.norm(order, dim=1) for weight in weights[:-1])]
+    return tuple(_share(size, size > 0) for size in sizes)
+
+
+def alone(network: Network, x: Tensor) -> list[Tensor]:
+    """1 / max_n ||z(x_n) - z_[j](x_n)||, z what reads a layer and z_[j] the same from its node j alone, biases apart.
+
+    Shape: batch input -> width, per layer 0..L.
+
+    References: Luo, Wu & Lin, "ThiNet: a filter level pruning method for deep neural network compression" (ICCV 2017),
+    in the form of one score a node.
+    """
+    _, hidden = forward(network, x)
+    scores = []
+    for weight, nodes in zip(network.weights, (x, *(phi[0] for phi in hidden)), strict=True):
+        sums = nodes @ weight.T
+        rest = sums.square().sum(dim=1, keepdim=True) - 2.0 * nodes * (sums @ weight)
+        farthest = (rest + nodes.square() * weight.square().sum(dim=0)).clamp(min=0.0).amax(dim=0).sqrt()
+        # A node that nobody reads is nobody's loss.
+        read = weight.any(dim=0)
+        scores.append(torch.where(read, 1.0 / farthest.clamp(min=torch.finfo(x.dtype).tiny), 0.0))
+    return scores
 
 
 def node_random(network: Network, evidence: Evidence, enclosure: Enclosure) -> Scores:  # noqa: ARG001

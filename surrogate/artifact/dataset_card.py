@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from pricing.domain import Feature
 from surrogate.artifact.manifest import Manifest
-from surrogate.artifact.sentences import show_lineage, show_network, show_outputs, show_r2, show_taught
+from surrogate.artifact.sentences import show_lineage, show_network, show_outputs, show_pruning, show_r2, show_taught
 from surrogate.report.record import known
 from surrogate.report.report import AnyReport
 from surrogate.report.scores import OutputScore
@@ -23,6 +23,7 @@ def dataset_card(manifest: Manifest, report: AnyReport) -> str:
         for output, score in ((output, manifest.accuracy[output]) for output in ("value", "delta"))
         if score.r2 is not None
     )
+    ranges = show_ranges(manifest.features, labels.least, labels.largest)
     return f"""# {manifest.name}
 
 {_learnt(labels)}
@@ -41,7 +42,7 @@ There are no labels of gamma: its size on these rows is {size.rms:.2e} on averag
 (Frobenius); look whether the largest can be true. What was priced is not known here, so no statement about the shape is
 checked or proven.
 
-{show_lineage(manifest.provenance)}{show_ranges(manifest.features, labels.least, labels.largest)}
+{show_pruning(known(report.pruning))}{show_lineage(manifest.provenance)}{ranges}
 
 Outside these bounds the surrogate extrapolates and nothing is claimed. Seed {seed}; `manifest.json` holds
 the whole specification, `SHA256SUMS` the hashes.

@@ -10,7 +10,15 @@ from pricing.specs.labels import LabelSpec
 from pricing.specs.payoff import Payoff
 from pricing.specs.problem import PricingProblem
 from surrogate.artifact.manifest import Certificate, DifferenceProof, Manifest
-from surrogate.artifact.sentences import show_bounds, show_lineage, show_network, show_outputs, show_r2, show_taught
+from surrogate.artifact.sentences import (
+    show_bounds,
+    show_lineage,
+    show_network,
+    show_outputs,
+    show_pruning,
+    show_r2,
+    show_taught,
+)
 from surrogate.reductions.reduction import BLEND
 from surrogate.report.record import known
 from surrogate.report.report import AnyReport, EvaluationFacts
@@ -44,7 +52,7 @@ Buckets, the stated bias of the labels and shape checks are in `report.json`.
 
 """
     certificate = known(manifest.certificate)
-    text += bounds(report.bounds or ()) + proven(certificate)
+    text += show_pruning(known(report.pruning)) + bounds(report.bounds or ()) + proven(certificate)
     if manifest.reduction is not None:
         text += scaled_proof(certificate)
     return f"""{text}{show_lineage(provenance)}{show_bounds(manifest.features)}

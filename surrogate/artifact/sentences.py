@@ -6,14 +6,19 @@ import json
 import math
 from collections.abc import Iterable
 
+from msgspec import UNSET, UnsetType
+
 from pricing.domain import Feature
 from surrogate.artifact.manifest import NetworkFacts, Provenance
 from surrogate.report.record import known
 from surrogate.report.scores import OUTPUTS
-from surrogate.report.sources import TaughtLabels
+from surrogate.report.sources import PruningFacts, PruningMilestone, TaughtLabels
 
 # Below it the decimals of an R2 say nothing.
 LEAST_R2 = -1000.0
+# Rows and columns of the table of a pruning run.
+MILESTONES = {"init": "initial", "pre_prune": "before pruning", "post_prune": "after pruning", "final": "final"}
+MEASURES = tuple(name for name in PruningMilestone.__struct_fields__ if name not in ("network", "parameters"))
 
 
 def show_r2(r2: float) -> str:
@@ -87,3 +92,50 @@ def show_taught(taught: TaughtLabels) -> str:
     sizes = ", ".join(f"{rmse:.1e} in {output}" for output, rmse in taught.rmse.items())
     errors = f"its own root mean square errors are {sizes}" if sizes else "how far these are off nobody has measured"
     return f"The labels are what {taught.teacher} answers at {taught.samples} samples; {errors}."
+
+
+def show_pruning(pruning: PruningFacts | None) -> str:
+    """How well the networks of a pruning run fit the labels, with an empty line after it; empty if that is not known.
+
+    >>> from surrogate.report.sources import Shapes, Sizes
+    >>> passed = tuple(
+    ...     PruningMilestone(network=name, parameters=13, loss=loss, value_rmse=0.1)
+    ...     for name, loss in (("pre_prune", 0.01), ("post_prune", None))
+    ... )
+    >>> facts = PruningFacts(
+    ...     method="obs", granularity="weights", sparsity=0.5, parameters=Sizes(before=13, after=9),
+    ...     widths=Shapes(before=(2, 3, 1), after=(2, 3, 1)), inputs_removed=(), bound=None, stages=(),
+    ...     milestones=passed,
+    ... )
+    >>> print(show_pruning(facts).strip())
+    Pruned by `obs` from 13 to 9 parameters. Loss of training, and errors against the labels with their noise:
+    <BLANKLINE>
+    | network | parameters | loss | value rmse |
+    |---|---|---|---|
+    | before pruning | 13 | 1.00e-02 | 1.00e-01 |
+    | after pruning | 13 | not finite | 1.00e-01 |
+    """
+    milestones = None if pruning is None else known(pruning.milestones)
+    if pruning is None or not milestones:
+        return ""
+    names = [name for name in MEASURES if any(getattr(each, name) is not UNSET for each in milestones)]
+    rows = [("network", "parameters", *(name.replace("_", " ") for name in names))]
+    rows += [
+        (MILESTONES[each.network], str(each.parameters), *(_size(getattr(each, name)) for name in names))
+        for each in milestones
+    ]
+    head, *lines = ("| " + " | ".join(row) + " |" for row in rows)
+    table = "\n".join((head, "|" + "---|" * len(rows[0]), *lines))
+    sizes, warning = pruning.parameters, known(pruning.warning)
+    left = known(sizes.compact) or sizes.after
+    text = (
+        f"Pruned by `{pruning.method}` from {sizes.before} to {left} parameters. Loss of training, and errors against "
+        f"the labels with their noise:\n\n{table}\n\n"
+    )
+    return text if warning is None else f"{text}Warning: {warning}.\n\n"
+
+
+def _size(number: float | UnsetType | None) -> str:
+    if number is UNSET:
+        return "-"
+    return "not finite" if number is None else f"{number:.2e}"

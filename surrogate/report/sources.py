@@ -112,6 +112,45 @@ class PruningStage(Record, frozen=True, kw_only=True):
     loss: float | None
 
 
+class PruningMilestone(Record, frozen=True, kw_only=True):
+    """How well a network of a pruning run fits the labels, and held-out ones where there are any.
+
+    Args:
+        network: "init", that training started from; "pre_prune", that was given; "post_prune", that the last cut left;
+            "final", after what followed.
+        parameters: that are not 0.
+        loss: of training, in normalised units, or the cross-entropy of classes; None where it is not finite.
+        value_rmse, delta_rmse, gamma_rmse: root mean square errors, raw units; gamma along the labels' directions.
+        top1, top5: shares of classes that the first guess, or one of the first five, hits.
+    """
+
+    network: str
+    parameters: int
+    loss: float | None
+    value_rmse: float | UnsetType | None = UNSET
+    delta_rmse: float | UnsetType | None = UNSET
+    gamma_rmse: float | UnsetType | None = UNSET
+    top1: float | UnsetType = UNSET
+    top5: float | UnsetType = UNSET
+    held_out_loss: float | UnsetType | None = UNSET
+    held_out_value_rmse: float | UnsetType | None = UNSET
+    held_out_delta_rmse: float | UnsetType | None = UNSET
+    held_out_gamma_rmse: float | UnsetType | None = UNSET
+    held_out_top1: float | UnsetType = UNSET
+    held_out_top5: float | UnsetType = UNSET
+
+
+class PromisedError(Record, frozen=True, kw_only=True):
+    """A relative error of the outputs that was the target, the chance of more, and what it is but for that share.
+
+    ``measured`` is in normalised units, of the last cut, on the samples; None where it is not finite.
+    """
+
+    promised: float
+    failure: float
+    measured: float | None
+
+
 class PruningFacts(Record, frozen=True, kw_only=True):
     """How a network was pruned (`pruning.prune.prune`)."""
 
@@ -123,6 +162,9 @@ class PruningFacts(Record, frozen=True, kw_only=True):
     inputs_removed: tuple[int, ...]
     bound: float | None
     stages: tuple[PruningStage, ...]
+    milestones: tuple[PruningMilestone, ...] | UnsetType = UNSET
+    warning: str | UnsetType = UNSET
+    relative_error: PromisedError | UnsetType = UNSET
 
 
 class AxesFacts(Record, frozen=True, kw_only=True):

@@ -94,12 +94,16 @@ def test_a_method_says_what_it_is(method: MethodName) -> None:
 
 
 class Reads:
-    """An object that notes which of its fields are read."""
+    """An object that notes which of its fields are read, through its properties as well."""
 
     def __init__(self, given: object, names: set[str]) -> None:
         self._given, self._names = given, names
 
     def __getattr__(self, name: str) -> Any:
+        attribute = getattr(type(self._given), name, None)
+        if isinstance(attribute, property):
+            assert attribute.fget is not None
+            return attribute.fget(self)
         self._names.add(name)
         return getattr(self._given, name)
 

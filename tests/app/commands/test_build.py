@@ -63,10 +63,12 @@ def test_evaluate_measures_on_points_of_its_own(run: Run, built: Any) -> None:
     assert first["accuracy"]["value"] != second["accuracy"]["value"]
 
 
-def test_methods_have_papers(run: Run) -> None:
+def test_methods_have_papers_and_a_phase(run: Run) -> None:
     found = {row["method"]: row for row in json.loads(run("methods", "--json").out)}
     assert {"magnitude", "significance", "chita"} <= set(found)
     assert all(row["paper"] and row["summary"] for row in found.values())
+    assert [found[name]["phase"] for name in ("ntk_sap", "rigl", "chita")] == ["before", "during", "after"]
+    assert "phase" in run("methods").out
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,26 @@ def test_what_is_pruned_after_training_goes_on_from_a_smaller_version(tiny_regis
     assert plain_manifest(job.manifest)["certificate"]["pruning"] is not None
 
 
+def test_the_report_says_how_every_network_of_the_run_fits(
+    tiny_build: BuildSpec, tiny_registry: Path, noisy: tuple[BuildSpec, Path], tmp_path: Path
+) -> None:
+    """What a version's training started from, a prune job does not know."""
+    pruning = PruningSpec(method="magnitude", sparsity=0.4)
+    built = build(replace(tiny_build, pruning=pruning), tmp_path / "build")
+    job = prune_job(pruning, tiny_registry, tmp_path / "job")
+    entries = plain_report(built.report)["pruning"]["milestones"]
+    assert [entry["network"] for entry in entries] == ["init", "pre_prune", "post_prune", "final"]
+    assert plain_report(job.report)["pruning"]["milestones"] == entries[1:]
+    assert {"loss", "value_rmse", "delta_rmse", "gamma_rmse"} <= set(entries[0])
+    assert not any(name.startswith("held_out") for name in entries[0])
+    assert "| before pruning | 13 |" in built.card
+    spec, root = noisy
+    imported = build(replace(spec, pruning=pruning), tmp_path / "imported", registry=root)
+    entry = plain_report(imported.report)["pruning"]["milestones"][-1]
+    assert entry["held_out_value_rmse"] == pytest.approx(imported.manifest.accuracy["value"].rmse)
+    assert "| held out loss |" in imported.card
+
+
 def test_stages_and_fine_tuning_are_the_phases_own(tiny_build: BuildSpec, tmp_path: Path) -> None:
     tuning = load(TrainingSpec, TUNING)
 

@@ -39,6 +39,12 @@ def test_nodes_are_hidden_ones_and_inputs_if_those_may_go() -> None:
         assert size(NETWORK, "nodes", protect_inputs=protect) == total
 
 
+def test_a_promised_error_may_need_everything() -> None:
+    nodes, weights = (PruningSpec(method=method, relative_error=0.5) for method in ("pfp_random", "sipp_random"))
+    assert budgets(NETWORK, nodes) == (Budget(unit="nodes", count=HIDDEN),)
+    assert budgets(NETWORK, weights) == (Budget(unit="weights", count=WEIGHTS),)
+
+
 def test_a_target_in_parameters_stays_one_but_where_the_number_of_weights_is_fixed() -> None:
     assert budgets(NETWORK, PruningSpec(method="magnitude", parameters=60)) == (Budget(unit="parameters", count=60),)
     assert budgets(NETWORK, PruningSpec(method="rigl", parameters=60)) == (Budget(unit="weights", count=60 - BIASES),)

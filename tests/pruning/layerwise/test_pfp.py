@@ -147,3 +147,9 @@ def test_parameters_and_inputs_are_budgets_too(
     for count in (20, 10, 3):
         cut = prune_pfp(trained, Budget(unit="nodes", count=count), free, choice=choice)
         assert size(cut.network, "nodes", protect_inputs=False) == count
+
+
+def test_layers_may_keep_the_same_share(trained: Network, dataset: Dataset, evidence_of: EvidenceOf) -> None:
+    given = evidence_of(dataset, method="pfp", allocation="uniform")
+    for count, hidden in ((9, (5, 4)), (4, (2, 2)), (18, (10, 8))):
+        assert prune_pfp(trained, Budget(unit="nodes", count=count), given).network.widths == (3, *hidden, 1)

@@ -14,7 +14,7 @@ from pruning.scores import saliency
 from pruning.spec import PruningSpec, RowsName
 from pruning.stage import Evidence
 from surrogate.dataset import Dataset
-from surrogate.functions.network import Network, initialise, value
+from surrogate.functions.network import Network, forward, initialise, value
 from surrogate.standardisation import to_normalised
 
 
@@ -101,3 +101,29 @@ def test_node_magnitude_orders_each_layer_by_its_row_norms(evidence: Evidence, t
     norms = to_normalised(trained, evidence.standardisation).weights[1].norm(dim=1)
     assert torch.equal(scores[2].argsort(), norms.argsort())
     assert [float(layer.max()) for layer in scores] == [0.0, 0.0, 0.0]
+
+
+def test_rows_may_be_ranked_by_their_one_norm(
+    evidence_of: Callable[..., Evidence], trained: Network, dataset: Dataset
+) -> None:
+    given = evidence_of(dataset, method="magnitude_neuron", importance="l1")
+    scores = saliency.node_magnitude(trained, given, enclose(trained, given.box))
+    weights = to_normalised(trained, given.standardisation).weights
+    for layer, weight in enumerate(weights[:-1], start=1):
+        assert torch.equal(scores[layer].argsort(), weight.abs().sum(dim=1).argsort())
+
+
+def test_a_node_counts_for_what_its_readers_would_miss_of_all_others(
+    evidence_of: Callable[..., Evidence], trained: Network, dataset: Dataset
+) -> None:
+    """1 / max_n || z(x_n) - z_[j](x_n) ||, node by node."""
+    given = evidence_of(dataset, method="magnitude_neuron", importance="thinet")
+    network = to_normalised(trained, given.standardisation)
+    _, hidden = forward(network, given.dataset.x)
+    for layer, nodes in enumerate((given.dataset.x, *(phi[0] for phi in hidden))):
+        weight = network.weights[layer]
+        others = [nodes @ weight.T - nodes[:, j, None] * weight[:, j] for j in range(nodes.shape[1])]
+        expected = torch.stack([1.0 / other.norm(dim=1).max() for other in others])
+        torch.testing.assert_close(saliency.alone(network, given.dataset.x)[layer], expected)
+    scores = saliency.node_magnitude(trained, given, enclose(trained, given.box))
+    assert torch.equal(scores[1].argsort(), saliency.alone(network, given.dataset.x)[1].argsort())

@@ -52,6 +52,28 @@ def of_gamma(parallel: float | None, pairs: tuple[PairScore, ...] | None = None)
     return Accuracy(samples=1, outputs={"gamma": gamma}, buckets=(), second_order=pairs)
 
 
+def test_a_pruning_run_is_told_with_its_warning(manifest: Manifests, report: Reports) -> None:
+    pruning = {
+        "method": "snip",
+        "granularity": "weights",
+        "sparsity": 0.3,
+        "parameters": {"before": 13, "after": 12, "compact": 11},
+        "widths": {"before": [2, 3, 1], "after": [2, 3, 1]},
+        "inputs_removed": [],
+        "bound": None,
+        "stages": [],
+    }
+    assert "Pruned by" not in card(manifest(), report(pruning=pruning))
+    passed = [
+        {"network": "pre_prune", "parameters": 13, "loss": 0.5, "value_rmse": 0.25},
+        {"network": "final", "parameters": 12, "loss": None, "value_rmse": 0.125},
+    ]
+    text = card(manifest(), report(pruning=pruning | {"milestones": passed, "warning": "these are trained"}))
+    assert "Pruned by `snip` from 13 to 11 parameters." in text
+    assert "| before pruning | 13 | 5.00e-01 | 2.50e-01 |\n| final | 12 | not finite | 1.25e-01 |\n\n" in text
+    assert "Warning: these are trained.\n\n" in text
+
+
 def test_the_figures_are_stated(manifest: Manifests, report: Reports) -> None:
     text = card(manifest(), report())
     assert f"| gamma | {show_r2(R2)} | 1.00e-03 | 2.00e-03 |" in text

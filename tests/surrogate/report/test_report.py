@@ -26,6 +26,7 @@ PRUNING = {
     "bound": None,
     "stages": [STAGE],
 }
+MILESTONE = {"network": "final", "parameters": 12, "loss": None, "value_rmse": 0.1, "held_out_loss": 0.2}
 IMPORTED = {
     "dataset": "0" * 64,
     "rows": 20,
@@ -41,6 +42,11 @@ IMPORTED = {
 FACTS: list[dict[str, Any]] = [
     {"labels": IMPORTED, "gamma_size": {"rms": 1.0, "largest": 2.0}},
     {"pruning": PRUNING, "axes": {"count": 1, "lost_gradient": 0.0, "lost_value": 0.0}},
+    {"pruning": PRUNING | {"milestones": [MILESTONE], "warning": "trained"}},
+    {
+        "pruning": PRUNING
+        | {"milestones": [{"network": "init", "parameters": 9, "loss": 1.0, "top1": 0.1, "top5": 0.5}]}
+    },
     {"ridge": {"ridge": 0.1}},
     {"ridge": {"ridge": 0.1, "tried": [{"ridge": 0.1, "loss": 1.0, "excess": 0.0}]}},
     {"bounds": [{"features": [1.0], "low": 0.1, "low_error": 0.01, "exercise_probability": [0.5]}]},
