@@ -25,6 +25,7 @@ from pruning.spec import PruningSpec
 from surrogate.dataset import Samples, as_dataset
 from surrogate.functions.network import Network
 from surrogate.learning.training import silent
+from surrogate.learning.watching import Watch
 
 AnyNetwork = TypeVar("AnyNetwork", Network, torch.nn.Sequential)
 
@@ -50,6 +51,7 @@ def prune(
     start: Network | None = None,
     generator: torch.Generator,
     progress: Progress | None = None,
+    watch: Watch | None = None,
 ) -> Pruned[AnyNetwork]:
     """Shrink a network to the target of the specification.
 
@@ -63,6 +65,7 @@ def prune(
         dataset: raw units; what scores are measured on and fine-tuning learns from. Integer labels are classes.
         box: inputs that significance and bound hold for; by default the least and largest of the dataset.
         start: the earlier network whose weights ``retraining = "rewind"`` goes back to.
+        watch: who follows the fine-tuning of every stage.
 
     Raises:
         InvalidSpec: a name or type of the specification is unknown.
@@ -78,7 +81,7 @@ def prune(
     course = Course(
         look=lambda _: draw_evidence(samples, standardisation, spec, domain=domain, generator=generator),
         cut=cut_to,
-        repair=partial(retrain, start=start),
+        repair=partial(retrain, start=start, watch=watch),
         restarts=spec.retraining == "one_shot",
     )
     return concluded(network, given, spec, run(given, path, course, progress or silent))

@@ -19,6 +19,7 @@ from pricing.types import Array, Progress
 from surrogate.dataset import Dataset
 from surrogate.evaluation.replicates import copies, replicate_noise
 from surrogate.learning.ridge import draw_groups
+from surrogate.report.curves import HeldOutLabels
 from surrogate.report.sources import ImportedLabels, LabelNoise
 
 
@@ -45,6 +46,8 @@ def import_labels(folder: JobFolder, progress: Progress) -> None:
     if taught is None:
         write_rows(folder.labels, data.rows(learnt))
     write_rows(folder.held_out, data.rows(judged))
+    if len(judged) and build.polynomial is None:
+        folder.unseen_facts.write(HeldOutLabels(source="dataset", samples=len(judged)))
     ranges = [facts.statistics[column] for column in facts.columns]
     folder.label_facts.write(
         ImportedLabels(

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from app.pipeline.derived import draw_network, generator, input_box
 from app.pipeline.facts import PruneOrder
 from app.pipeline.folder import JobFolder
-from app.pipeline.tensors import read_trained, read_training_data, write_network
+from app.pipeline.tensors import curves_of, read_held_out, read_trained, read_training_data, write_network
 from app.specification.build import BuildSpec
 from pricing.errors import InvalidSpec
 from pricing.specs.base import load
@@ -22,22 +22,27 @@ from pruning.prune import prune as prune_network
 from pruning.spec import PruningSpec
 from surrogate.dataset import Dataset
 from surrogate.functions.network import Network, initialise
+from surrogate.learning.watching import Heard, Log, Watch, unheard
 from surrogate.report.sources import PruningFacts
 from surrogate.spec import TrainingSpec
 
 
-def prune(folder: JobFolder, progress: Progress) -> None:
+def prune(folder: JobFolder, progress: Progress, heard: Heard = unheard) -> None:
     """Prune as the specification says, if it does, fine-tune what is left and leave it with the report of both."""
     build = folder.build()
     if not folder.prunes():
         return
-    network, report = prune_build(folder, build, data=read_training_data(folder, build), progress=progress)
+    log, data = Log(heard=heard), read_training_data(folder, build)
+    watch = Watch(log=log, held_out=read_held_out(folder, build))
+    network, report = prune_build(folder, build, data=data, progress=progress, watch=watch)
+    if log.begun:
+        folder.fine_tuning.write(curves_of(folder, log, "prune"))
     folder.pruning.write(load(PruningFacts, dict(report)))
     write_network(folder.pruned, network, build)
 
 
 def prune_build(
-    folder: JobFolder, build: BuildSpec, *, data: Dataset, progress: Progress
+    folder: JobFolder, build: BuildSpec, *, data: Dataset, progress: Progress, watch: Watch | None = None
 ) -> tuple[Network, Mapping[str, Any]]:
     """The pruned network of a build, as it is exported, and the report of `pruning.prune.prune`.
 
@@ -63,6 +68,7 @@ def prune_build(
         start=drawn,
         generator=generator("pruning", seed=build.seed),
         progress=progress,
+        watch=watch,
     )
     # What a bound is proven for is exported as it is; a node method leaves nothing dead anyway.
     return pruned.network if pruned.report["bound"] is not None else compact(pruned.network), pruned.report

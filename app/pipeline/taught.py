@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from app.pipeline.derived import unseen_build
 from app.pipeline.folder import JobFolder
 from app.pipeline.simulated import draw_features
 from app.pipeline.tensors import write_rows
@@ -28,6 +29,8 @@ from pricing.types import Array, Progress
 from surrogate.artifact import files
 from surrogate.artifact.manifest import Manifest
 from surrogate.dataset import Dataset
+from surrogate.learning.training import silent
+from surrogate.report.curves import HeldOutLabels
 from surrogate.report.sources import TaughtLabels
 from surrogate.runtime import open_session
 
@@ -55,6 +58,12 @@ def teach(folder: JobFolder, build: BuildSpec, progress: Progress) -> TaughtLabe
     require_teacher(build.box, teacher.manifest, f"{name}@{number}")
     features, _ = draw_features(build, progress)
     write_rows(folder.labels, ask(teacher.model, build.box, features, build.labels, seed=build.seed))
+    unseen = 0 if build.dataset is not None or build.polynomial is not None else build.labels.unseen(fitted=False)
+    if unseen:
+        drawn = unseen_build(build, unseen)
+        others, _ = draw_features(drawn, silent)
+        write_rows(folder.unseen, ask(teacher.model, build.box, others, drawn.labels, seed=drawn.seed))
+        folder.unseen_facts.write(HeldOutLabels(source="model", samples=unseen))
     accuracy = teacher.manifest.accuracy
     return TaughtLabels(
         teacher=f"{name}@{number}",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import torch
 
@@ -15,17 +17,36 @@ from surrogate.export.onnx_reader import read_network, read_surrogate
 from surrogate.export.onnx_writer import to_onnx
 from surrogate.functions.network import Network
 from surrogate.functions.surrogate import Surrogate
+from surrogate.learning.watching import Log
 from surrogate.reductions.reduction import from_features, to_network
+from surrogate.report.curves import TrainingCurves
 
 
 def read_training_data(folder: JobFolder, build: BuildSpec) -> Dataset:
     """What the network learns from, in its own inputs. Shape: x (batch, input)."""
-    labels, reduction = folder.labels, reduction_of(build)
+    return _read_data(folder.labels, build)
+
+
+def read_held_out(folder: JobFolder, build: BuildSpec) -> Dataset | None:
+    """What a training is watched by and does not learn from, in the network's own inputs. Shape: x (batch, input)."""
+    if folder.unseen_facts.read_if_there() is None:
+        return None
+    return _read_data(folder.unseen if build.dataset is None else folder.held_out, build)
+
+
+def _read_data(labels: BinaryFile, build: BuildSpec) -> Dataset:
+    """Labels of a build in the network's own inputs. Shape: x (batch, input)."""
+    reduction = reduction_of(build)
     if build.dataset is None and build.labels.teacher is None:
         data = from_labels(load_labels(labels.path))
         return data if reduction is None else to_network(reduction, data)
     rows = read_rows(labels)
     return rows if reduction is None else from_features(reduction, rows)
+
+
+def curves_of(folder: JobFolder, log: Log, step: Literal["train", "prune"]) -> TrainingCurves:
+    """What a step has seen of its trainings."""
+    return TrainingCurves(trainings=log.trainings(step), held_out=folder.unseen_facts.read_if_there())
 
 
 def write_rows(file: BinaryFile, rows: Dataset) -> None:

@@ -51,8 +51,7 @@ def loss_weights(dataset: Dataset, loss: SobolevLoss, *, delta_units: Tensor | N
     if loss.order >= 2 and dataset.curvature is None:
         raise SurrogateError("a loss of order 2 needs curvature labels; make labels of order 2 or ask for order 1")
     d = dataset.x.shape[1]
-    shares = (1.0, loss.delta_weight * d * (loss.order >= 1), loss.curvature_weight * d * (loss.order >= 2))
-    a, b, c = (share / sum(shares) for share in shares)
+    a, b, c = loss_shares(loss, d)
     zero = dataset.x.new_zeros(())
     gradient, curvature = zero.expand(d), zero
     if loss.order >= 1 and dataset.gradient is not None:
@@ -62,6 +61,14 @@ def loss_weights(dataset: Dataset, loss: SobolevLoss, *, delta_units: Tensor | N
         directions = dataset.curvature.shape[1]
         curvature = math.sqrt(c / (directions * d)) * _inverse(dataset.curvature.square().mean().sqrt())
     return LossWeights(order=loss.order, value=math.sqrt(a), gradient=gradient, curvature=curvature)
+
+
+def loss_shares(loss: SobolevLoss, features: int) -> tuple[float, float, float]:
+    """Shares (a, b, c) of the value, delta and curvature terms, proportional to (1, lambda d, eta d)."""
+    d = features
+    shares = (1.0, loss.delta_weight * d * (loss.order >= 1), loss.curvature_weight * d * (loss.order >= 2))
+    a, b, c = (share / sum(shares) for share in shares)
+    return a, b, c
 
 
 def _inverse(scale: Tensor) -> Tensor:
