@@ -1,8 +1,10 @@
 """Do second-order directions help? Accuracy against cost by order of the loss, law and number of directions.
 
-The seven-asset Bachelier basket and the Black-Scholes one (examples/), few samples and more of them. Every row of a
-seed learns from the same samples on the same paths (Sobol sets that all samples share); only what is differentiated is
-another. The last rows spend what curvature costs on samples instead. One network, one optimiser, the same starts.
+The seven-asset Bachelier basket and the Black-Scholes one (examples/), few samples and more of them, and the latter
+from noisy labels: every sample `NOISY.paths` antithetic paths of its own, without a ridge and with the one that is
+chosen on samples held out. Every row of a seed learns from the same samples on the same paths; only what is
+differentiated is another. The last rows spend what curvature costs on samples instead. One network, one optimiser, the
+same starts.
 
 1 - R2 of delta and gamma against the independent reference: median of the seeds, least and largest; processor seconds
 of labels and training, median.
@@ -31,6 +33,8 @@ from app.specification.toml_files import read_build_spec
 from pricing.draws import stream, uniforms
 from pricing.labels import make_labels
 from pricing.sampling import sample_features
+from pricing.specs.draws import Draws
+from pricing.specs.estimator import Conditional
 from pricing.specs.labels import LabelSpec
 from pricing.types import Array
 from surrogate.dataset import from_labels
@@ -40,11 +44,22 @@ from surrogate.learning.training import fit
 from surrogate.spec import LevenbergMarquardt, NetworkSpec, SobolevLoss, TrainingSpec
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-BASKETS = ("bachelier_basket_7", "black_scholes_basket_7")
+BASKETS = (
+    "bachelier_basket_7",
+    "black_scholes_basket_7",
+    "black_scholes_basket_7, noisy",
+    "black_scholes_basket_7, noisy, ridge",
+)
+NOISY = LabelSpec(
+    paths=64,
+    replicates=1,
+    draws=Draws(source="antithetic", rotation="none", sharing="independent"),
+    estimator=Conditional(),
+)
 SEEDS, SAMPLES, POINTS = (0, 1, 2), (64, 256), 1024
 GREEKS = ("value", "delta", "gamma")
 NETWORK = NetworkSpec(hidden=(8, 8))
-OPTIMISER = LevenbergMarquardt(starts=2, short=20, finalists=1, long=80)
+OPTIMISER = LevenbergMarquardt(starts=3, short=20, finalists=1, long=100)
 SMOKE = LevenbergMarquardt(starts=1, short=2, finalists=1, long=2)
 
 
@@ -71,6 +86,8 @@ WAYS = (
     Way(order=1, samples=2),
     Way(order=1, samples=4),
 )
+# Choosing a ridge takes ten trainings, so not of every way, and of the larger number of samples.
+RIDGE_WAYS = (*WAYS[:3], WAYS[5], WAYS[6], WAYS[-1])
 QUICK = (Way(order=0), Way(order=1), Way(order=2, directions=2), Way(order=2, law="random"))
 
 
@@ -89,8 +106,17 @@ def examination(spec: BuildSpec, points: int) -> Exam:
     return Exam(spots=spots, answers=reference(spec.pricing, spots))
 
 
+def specification(basket: str) -> BuildSpec:
+    """The example of a basket, from noisy labels where its name says so."""
+    name, _, noisy = basket.partition(", ")
+    spec = read_build_spec(EXAMPLES / f"{name}.toml")
+    if noisy.endswith("ridge"):
+        spec = replace(spec, training=replace(spec.training, ridge="auto"))
+    return replace(spec, labels=NOISY) if noisy else spec
+
+
 def labels_of(spec: BuildSpec, way: Way, samples: int, *, smoke: bool) -> LabelSpec:
-    """The example's labels with another number of samples and what the way differentiates."""
+    """The labels of the specification with another number of samples and what the way differentiates."""
     labels = replace(
         spec.labels,
         samples=samples * way.samples,
@@ -107,7 +133,11 @@ def measure(spec: BuildSpec, way: Way, labels: LabelSpec, exam: Exam, *, seed: i
     features = sample_features(spec.pricing, labels, seed=seed)
     made = make_labels(spec.pricing, features, labels, seed=seed)
     labelled = time.process_time()
-    training = TrainingSpec(loss=SobolevLoss(order=way.order), optimisers=(SMOKE if smoke else OPTIMISER,))
+    training = TrainingSpec(
+        loss=SobolevLoss(order=way.order),
+        optimisers=(SMOKE if smoke else OPTIMISER,),
+        ridge=spec.training.ridge,
+    )
     network = fit(from_labels(made), NETWORK, training, generator=torch.Generator().manual_seed(seed)).network
     trained = time.process_time()
     scores = accuracy(predict(network, exam.spots), exam.answers, spec.box)
@@ -122,10 +152,11 @@ def measure(spec: BuildSpec, way: Way, labels: LabelSpec, exam: Exam, *, seed: i
 def rows(baskets: tuple[str, ...], sizes: tuple[int, ...], *, smoke: bool) -> Iterator[dict[str, Any]]:
     """A row a basket, size and way."""
     for basket in baskets:
-        spec = read_build_spec(EXAMPLES / f"{basket}.toml")
+        spec = specification(basket)
         exam = examination(spec, 16 if smoke else POINTS)
-        for samples in sizes:
-            for way in QUICK if smoke else WAYS:
+        ridged = spec.training.ridge == "auto"
+        for samples in sizes[-1:] if ridged else sizes:
+            for way in QUICK if smoke else RIDGE_WAYS if ridged else WAYS:
                 labels = labels_of(spec, way, samples, smoke=smoke)
                 seeds = SEEDS[:1] if smoke else SEEDS
                 runs = [measure(spec, way, labels, exam, seed=seed, smoke=smoke) for seed in seeds]

@@ -4,6 +4,9 @@ The seven-asset basket of "Towards Sobolev Pruning" (backup slide "Comparison of
 and one set of labels a seed, the loss of order 0 (vanilla), 1 (Sobolev) and 2, by every optimiser. The terms are those
 that a build publishes in ``training.json``, on labels held out: mean squared errors in units of the labels' own mean
 square, whatever the loss was made of. Rows: median of the seeds, least and largest.
+
+With ``--cost``: processor seconds of the labels and the training of examples, and what the held-out labels and the
+watching add.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +32,7 @@ from msgspec.structs import replace
 from app.pipeline.derived import unseen_build
 from app.specification.build import BuildSpec
 from app.specification.smoke import few
+from app.specification.smoke import smoke as cut_short
 from app.specification.toml_files import read_build_spec
 from pricing.labels import make_labels
 from pricing.sampling import sample_features
@@ -44,6 +49,7 @@ from matplotlib import pyplot as plt
 EXAMPLE = Path(__file__).parent.parent / "examples" / "bachelier_basket_7.toml"
 SEEDS = (0, 1, 2)
 HELD_OUT = 256
+COSTS, REPEATS = ("bachelier_basket_7", "black_scholes_basket_7"), 3
 ORDERS: tuple[Literal[0, 1, 2], ...] = (0, 1, 2)
 NAMES = ("values alone (vanilla)", "and deltas (Sobolev)", "and curvature")
 COLOURS = ("tab:red", "tab:blue", "tab:green")
@@ -104,6 +110,48 @@ def runs_of(seed: int, *, smoke: bool) -> list[Run]:
             (curve,) = log.trainings("train")[0].curves
             found.append(Run(optimiser=kind_of(optimiser), order=order, seed=seed, curve=curve, seconds=seconds))
     return found
+
+
+def least_seconds(work: Callable[[], object], repeats: int) -> float:
+    """Processor seconds of the fastest of some repeats: whatever else runs here only adds to them."""
+    taken = []
+    for _ in range(repeats):
+        began = time.process_time()
+        work()
+        taken.append(time.process_time() - began)
+    return min(taken)
+
+
+def cost(example: str, *, smoke: bool) -> dict[str, Any]:
+    """What an example's labels and training take, and what is added by looking on."""
+    spec = read_build_spec(EXAMPLE.parent / f"{example}.toml")
+    if smoke:
+        spec = cut_short(spec)
+    other = unseen_build(spec, spec.labels.unseen(fitted=False))
+    data, held_out = labelled(spec), labelled(other)
+
+    def training(watch: Watch | None) -> None:
+        generator = torch.Generator().manual_seed(spec.seed)
+        fit(data, spec.network, spec.training, generator=generator, watch=watch)
+
+    repeats = 1 if smoke else REPEATS
+    seconds = {
+        "labels": least_seconds(lambda: labelled(spec), repeats),
+        "held_out": least_seconds(lambda: labelled(other), repeats),
+        "training": least_seconds(lambda: training(None), repeats),
+        "watched": least_seconds(lambda: training(Watch(log=Log(), held_out=held_out)), repeats),
+    }
+    return {"example": example, "samples": len(data), "held_out_samples": len(held_out), **seconds}
+
+
+def show_costs(costs: list[dict[str, Any]]) -> None:
+    """The costs as a table."""
+    print("| example | samples | held out | labels, s | held out, s | training, s | watched, s | added by watching |")
+    print("|---|---|---|---|---|---|---|---|")
+    for row in costs:
+        sizes = f"| {row['example']} | {row['samples']} | {row['held_out_samples']} "
+        seconds = " | ".join(f"{row[name]:.2f}" for name in ("labels", "held_out", "training", "watched"))
+        print(f"{sizes}| {seconds} | {row['watched'] / row['training'] - 1.0:+.1%} |")
 
 
 def aligned(curves: list[Curve], term: str, *, held_out: bool) -> tuple[Array, Array]:
@@ -177,8 +225,14 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object in place of the table")
     parser.add_argument("--smoke", action="store_true", help="one seed and a few iterations, for CI")
     parser.add_argument("--figure", type=Path, metavar="PATH", help="also draw the curves, as SVG or PNG")
+    parser.add_argument("--cost", action="store_true", help="what looking on adds to labels and training, instead")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    if arguments.cost or arguments.smoke:
+        costs = [cost(example, smoke=arguments.smoke) for example in (COSTS[:1] if arguments.smoke else COSTS)]
+        if arguments.cost:
+            print(json.dumps(costs, indent=2)) if arguments.json else show_costs(costs)
+            return
     seeds = SEEDS[:1] if arguments.smoke else SEEDS
     runs = [run for seed in seeds for run in runs_of(seed, smoke=arguments.smoke)]
     if arguments.smoke:
