@@ -170,15 +170,15 @@ def over_seeds(runs: list[dict[str, Any]]) -> dict[str, Any]:
     return lost | {name: float(np.median(columns[name])) for name in ("paths", "label_seconds", "training_seconds")}
 
 
-def show(found: list[dict[str, Any]]) -> None:
-    """The rows as a table."""
+def show(found: Iterator[dict[str, Any]]) -> None:
+    """The rows as a table, each as it comes."""
     print("| basket | samples | loss | 1 - R2 of delta | 1 - R2 of gamma | label s | training s |")
     print("|---|---|---|---|---|---|---|")
     for row in found:
         cells = [row["basket"], str(row["samples"]), row["loss"]]
         cells += ["{:.1e} ({:.0e} to {:.0e})".format(*row[greek]) for greek in ("delta", "gamma")]
         cells += [f"{row['label_seconds']:.2f}", f"{row['training_seconds']:.1f}"]
-        print("| " + " | ".join(cells) + " |")
+        print("| " + " | ".join(cells) + " |", flush=True)
 
 
 def main() -> None:
@@ -192,9 +192,9 @@ def main() -> None:
     torch.set_num_threads(1)
     sizes = (16,) if arguments.smoke else tuple(arguments.samples)
     baskets = tuple(arguments.baskets[:1] if arguments.smoke else arguments.baskets)
-    found = list(rows(baskets, sizes, smoke=arguments.smoke))
+    found = rows(baskets, sizes, smoke=arguments.smoke)
     if arguments.json:
-        print(json.dumps({"seeds": SEEDS[:1] if arguments.smoke else SEEDS, "rows": found}, indent=2))
+        print(json.dumps({"seeds": SEEDS[:1] if arguments.smoke else SEEDS, "rows": list(found)}, indent=2))
     else:
         show(found)
 

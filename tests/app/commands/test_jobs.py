@@ -52,7 +52,7 @@ def test_a_job_is_cancelled_watched_to_its_end_and_resumed(run: Run, queued: str
     assert (refused.code, "is queued" in refused.err) == (2, True)
 
 
-@pytest.mark.parametrize(("loss", "shown"), [(1.25e-5, "train, loss 1.2e-05"), (None, "train")])
+@pytest.mark.parametrize(("loss", "shown"), [(1.2e-5, "train, loss 1.2e-05"), (None, "train")])
 def test_a_training_is_shown_with_its_loss(loss: float | None, shown: str) -> None:
     point = LossPoint(optimiser="adam", place=0, start=0, iteration=3, loss=loss, terms={"value": loss})
     assert described(StepProgress(step="train", progress=0.5, losses=point)) == shown
