@@ -173,7 +173,9 @@ def gauge(
 
 
 def order_of(data: Dataset) -> Literal[0, 1, 2]:
-    """How many derivatives its labels have, of one value."""
+    """How many derivatives its labels have, products with cotangents among them."""
+    if data.y.ndim > 1 and data.pullbacks is not None:
+        return 1
     if data.has_classes or data.y.ndim > 1 or data.gradient is None:
         return 0
     return 1 if data.curvature is None else 2
@@ -207,8 +209,9 @@ def term_losses(network: Network, batch: Dataset, units: LossWeights) -> dict[st
         if batch.has_classes:
             return {"value": float(cross_entropy(outputs(network, batch.x), batch.y))}
         squares = residuals(network, batch, replace(units, order=order)).square().mean(dim=0)
-    first = squares.shape[0] if order == 0 else 1
-    parts = (squares[:first], squares[first : first + batch.x.shape[1]], squares[first + batch.x.shape[1] :])
+    values = 1 if batch.y.ndim == 1 else batch.y.shape[1]
+    deltas = values + batch.x.shape[1] if order == 2 else len(squares)
+    parts = (squares[:values], squares[values:deltas], squares[deltas:])
     return {name: float(part.sum()) for name, part in zip(TERMS[: order + 1], parts, strict=False)}
 
 
