@@ -2,10 +2,10 @@
 
 All strikes are paid on the same paths, so 16 values cost what one does, but their gradients an adjoint sweep each.
 Rows: values alone; one, two and four random products u^T dV/dx with the Jacobian a sample (a sweep each); the whole
-Jacobian (16 sweeps). The market of examples/black_scholes_basket_7.toml, 1,024 common paths, one network and start a
+Jacobian (16 sweeps). The market of examples/black_scholes_basket_7.toml, 8,192 common paths, one network and start a
 seed.
 
-1 - R2 of values and of deltas, mean over strikes and assets, on other points and 16,384 other paths: median of the
+1 - R2 of values and of deltas, mean over strikes and assets, on other points and 32,768 other paths: median of the
 seeds, least and largest; processor seconds of labels and training, median.
 """
 
@@ -52,11 +52,11 @@ SCORES = ("value", "delta")
 class Effort:
     """How much of everything."""
 
-    samples: int = 256
-    paths: int = 1024
-    points: int = 256
-    judging_paths: int = 16_384
-    iterations: int = 600
+    samples: int = 64
+    paths: int = 8192
+    points: int = 128
+    judging_paths: int = 32_768
+    iterations: int = 1000
 
 
 SMOKE = Effort(samples=32, paths=64, points=16, judging_paths=64, iterations=3)
