@@ -156,10 +156,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Sobolev training of 16 strikes by sampled products.")
     parser.add_argument("--json", action="store_true", help="one JSON object in place of the table")
     parser.add_argument("--smoke", action="store_true", help="few of everything, for CI: shows that it runs")
+    parser.add_argument("--samples", type=int, default=Effort.samples)
+    parser.add_argument("--paths", type=int, default=Effort.paths, help="that every sample is labelled on")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     seeds = SEEDS[:1] if arguments.smoke else SEEDS
-    found = rows(SMOKE if arguments.smoke else Effort(), seeds)
+    effort = Effort(samples=arguments.samples, paths=arguments.paths)
+    found = rows(SMOKE if arguments.smoke else effort, seeds)
     if arguments.json:
         print(json.dumps({"seeds": seeds, "rows": list(found)}, indent=2))
         return
