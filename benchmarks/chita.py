@@ -26,7 +26,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample
 
-from pruning.driver.milestones import UNWATCHED
+from pruning.driver.milestones import UNMEASURED
 from pruning.driver.sequential import from_sequential, to_sequential
 from pruning.path import prune_path
 from pruning.prune import prune
@@ -134,7 +134,7 @@ def run(seed: int, *, smoke: bool) -> list[dict[str, Any]]:
     def pruned(sparsity: float, **options: Any) -> list[torch.nn.Sequential]:
         spec = PruningSpec(sparsity=sparsity, samples=SAMPLES, **options)
         seeded = torch.Generator().manual_seed(seed)
-        return [prune(dense, training, spec, watch=UNWATCHED, generator=seeded).network]
+        return [prune(dense, training, spec, milestones=UNMEASURED, generator=seeded).network]
 
     pruned(0.9, method="chita")  # once before the clock counts
     for sparsity in COMPARED:
@@ -145,7 +145,7 @@ def run(seed: int, *, smoke: bool) -> list[dict[str, Any]]:
             name = "chita" + "".join(f", {value}" for value in options.values())
             timed(name, at, lambda s=sparsity, o=options: pruned(s, method="chita", **o))  # type: ignore[misc]
     spec = PruningSpec(method="chita", sparsity=0.9, samples=SAMPLES)
-    at_once = partial(prune_path, watch=UNWATCHED, generator=torch.Generator().manual_seed(seed))
+    at_once = partial(prune_path, milestones=UNMEASURED, generator=torch.Generator().manual_seed(seed))
     timed("path", PATH, lambda: [pruned.network for pruned in at_once(dense, training, spec, PATH)])
     return rows
 

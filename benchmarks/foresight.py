@@ -27,7 +27,7 @@ import torch
 from app.specification.toml_files import read_build_spec
 from benchmarks.cases.case import BenchmarkCase
 from benchmarks.cases.library import CASES, EXAMPLE
-from pruning.driver.milestones import Watch
+from pruning.driver.milestones import Milestones
 from pruning.prune import prune
 from pruning.spec import PruningSpec
 from surrogate.artifact.sentences import MILESTONES
@@ -107,7 +107,7 @@ def measure(case: BenchmarkCase, options: dict[str, Any], sparsity: float, seed:
         learnt,
         spec,
         start=case.start,
-        watch=Watch(held_out=held_out),
+        milestones=Milestones(held_out=held_out),
         generator=torch.Generator().manual_seed(seed),
         progress=lambda _: times.append(time.process_time()),
     )

@@ -26,7 +26,7 @@ import torch
 from benchmarks.cases.case import BenchmarkCase
 from benchmarks.cases.library import CASES
 from benchmarks.pruning import cell, measure, specification
-from pruning.driver.milestones import UNWATCHED
+from pruning.driver.milestones import UNMEASURED
 from pruning.driver.samples import draw_evidence, standardisation_of
 from pruning.layerwise.guarantee import guarantee
 from pruning.layerwise.pfp import count_at, draws
@@ -113,7 +113,7 @@ def cuts(case: BenchmarkCase, seed: int, sparsities: Sequence[float]) -> list[Ro
         for sparsity in sparsities:
             options = {**options, "fold": "mean"}
             spec, generator = specification(case, options, sparsity), torch.Generator().manual_seed(seed)
-            pruned = prune(case.dense, case.dataset, spec, box=case.box, watch=UNWATCHED, generator=generator)
+            pruned = prune(case.dense, case.dataset, spec, box=case.box, milestones=UNMEASURED, generator=generator)
             measured = measure(case, options, sparsity, seed)
             about = {"kind": "cut", "variant": variant, "sparsity": sparsity, "widths": list(pruned.network.widths)}
             rows.append({**about, **measured})

@@ -31,7 +31,7 @@ from benchmarks.cases.library import CASES
 from benchmarks.cases.memory import peak_memory
 from pricing.errors import InvalidSpec
 from pruning.compact import compact
-from pruning.driver.milestones import UNWATCHED
+from pruning.driver.milestones import UNMEASURED
 from pruning.errors import PruningError
 from pruning.methods import METHODS
 from pruning.prune import prune
@@ -103,7 +103,7 @@ def measure(case: BenchmarkCase, options: Mapping[str, Any], sparsity: float, se
         with peak_memory() as memory:
             start = time.process_time()
             given = case.dense if phase == "after" else case.start
-            pruned = prune(given, case.dataset, spec, box=case.box, watch=UNWATCHED, generator=generator)
+            pruned = prune(given, case.dataset, spec, box=case.box, milestones=UNMEASURED, generator=generator)
             seconds = time.process_time() - start
     except (PruningError, SurrogateError, InvalidSpec) as error:
         return {"refused": str(error)}

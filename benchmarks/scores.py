@@ -21,7 +21,7 @@ import torch
 
 from app.specification.toml_files import read_build_spec
 from pricing.draws import stream
-from pruning.driver.milestones import UNWATCHED
+from pruning.driver.milestones import UNMEASURED
 from pruning.methods import METHODS
 from pruning.prune import prune
 from pruning.spec import MethodName, PruningSpec
@@ -69,7 +69,14 @@ def measure(*, smoke: bool, seed: int) -> list[dict[str, Any]]:
         spec, seconds = PruningSpec(method=name, sparsity=0.5, samples=samples, rounds=1), []
         for _ in range(1 if smoke else REPEATS):
             start = time.process_time()
-            prune(network, data, spec, box=problem.box, watch=UNWATCHED, generator=torch.Generator().manual_seed(seed))
+            prune(
+                network,
+                data,
+                spec,
+                box=problem.box,
+                milestones=UNMEASURED,
+                generator=torch.Generator().manual_seed(seed),
+            )
             seconds.append(time.process_time() - start)
         rows.append({"method": name, "phase": METHODS[name].phase, "seconds": float(np.median(seconds))})
     return rows

@@ -44,7 +44,7 @@ from pricing.specs.labels import LabelSpec
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier
 from pricing.specs.sampler import UniformSampler
-from pruning.driver.milestones import UNWATCHED
+from pruning.driver.milestones import UNMEASURED
 from pruning.prune import prune
 from pruning.spec import PruningSpec
 from surrogate.artifact.sentences import show_r2
@@ -176,7 +176,7 @@ def run(seed: int, budget: RunBudget, figures: Path | None = None) -> list[dict[
     pruned, pruning = timed(
         lambda: (
             prune(
-                oversized, Dataset(x=few.x, y=few.y), spec, box=problem.box, watch=UNWATCHED, generator=generator
+                oversized, Dataset(x=few.x, y=few.y), spec, box=problem.box, milestones=UNMEASURED, generator=generator
             ).network
         )
     )

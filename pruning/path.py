@@ -12,7 +12,7 @@ from pricing.domain import Box
 from pricing.specs.base import dump, load
 from pruning.driver.budget import budgets
 from pruning.driver.cuts import sound
-from pruning.driver.milestones import Watch, ruler
+from pruning.driver.milestones import Milestones, ruler
 from pruning.driver.retraining import retrain
 from pruning.driver.samples import draw_evidence, require_fit, standardisation_of
 from pruning.driver.stages import Course, run
@@ -33,7 +33,7 @@ def prune_path(
     sparsities: Sequence[float],
     *,
     box: Box | None = None,
-    watch: Watch | None = None,
+    milestones: Milestones | None = None,
     generator: torch.Generator,
 ) -> tuple[Pruned[AnyNetwork], ...]:
     """The network at every sparsity, in the order given; those of the specification are replaced.
@@ -41,7 +41,7 @@ def prune_path(
     CHITA builds its rows once and starts every sparsity from the solution of the one below, so seven cost less than
     twice one. On networks of more than 5,000 weights that leaves no time for ``refinement = "auto"``: name one, or call
     `prune`, for the best network at very high sparsity. Other methods prune once for each, all with the draws that the
-    generator gives the first. ``box`` and ``watch`` are as of `prune`.
+    generator gives the first. ``box`` and ``milestones`` are as of `prune`.
 
     Raises:
         InvalidSpec: a name or type of the specification is unknown.
@@ -59,14 +59,14 @@ def prune_path(
     wanted = [budgets(given, each)[-1] for each in specs]
     shared = METHODS[spec.method].path
     if shared is None or not specs:
-        again = partial(prune, network, dataset, box=box, watch=watch, generator=generator)
+        again = partial(prune, network, dataset, box=box, milestones=milestones, generator=generator)
         return tuple(_one_by_one(again, specs, generator))
     samples = as_dataset(dataset)
     domain = require_fit(given, samples, specs[0], box=box, start=None)
     evidence = draw_evidence(samples, standardisation_of(samples), specs[0], domain=domain, generator=generator)
     cuts = dict(zip(wanted, shared(given, [budget.count for budget in wanted], evidence), strict=True))
     course = Course(look=lambda _: evidence, cut=partial(_cut_from, cuts), repair=partial(retrain, start=None))
-    by = ruler(given, samples, specs[0], watch or Watch())
+    by = ruler(given, samples, specs[0], milestones or Milestones())
     return tuple(
         concluded(network, None, each, run(given, (budget,), course, silent), by=by)
         for each, budget in zip(specs, wanted, strict=True)

@@ -15,7 +15,7 @@ from pricing.specs.base import dump, load
 from pricing.types import Progress
 from pruning.driver.budget import budgets
 from pruning.driver.cuts import cut_to
-from pruning.driver.milestones import Ruler, Watch, misused, ruler
+from pruning.driver.milestones import Milestones, Ruler, misused, ruler
 from pruning.driver.report import report_on
 from pruning.driver.retraining import retrain
 from pruning.driver.samples import draw_evidence, require_fit, standardisation_of
@@ -26,6 +26,7 @@ from pruning.spec import PruningSpec
 from surrogate.dataset import Samples, as_dataset
 from surrogate.functions.network import Network
 from surrogate.learning.training import silent
+from surrogate.learning.watching import Watch
 
 AnyNetwork = TypeVar("AnyNetwork", Network, torch.nn.Sequential)
 
@@ -49,9 +50,10 @@ def prune(
     *,
     box: Box | None = None,
     start: Network | None = None,
-    watch: Watch | None = None,
+    milestones: Milestones | None = None,
     generator: torch.Generator,
     progress: Progress | None = None,
+    watch: Watch | None = None,
 ) -> Pruned[AnyNetwork]:
     """Shrink a network to the target of the specification.
 
@@ -68,7 +70,8 @@ def prune(
         dataset: raw units; what scores are measured on and fine-tuning learns from. Integer labels are classes.
         box: inputs that significance and bound hold for; by default the least and largest of the dataset.
         start: the earlier network whose weights ``retraining = "rewind"`` goes back to.
-        watch: what the milestones are measured on; by default the dataset.
+        milestones: what the networks of the run are measured on; by default the dataset.
+        watch: who follows the fine-tuning of every stage.
 
     Raises:
         InvalidSpec: a name or type of the specification is unknown.
@@ -84,10 +87,10 @@ def prune(
     course = Course(
         look=lambda _: draw_evidence(samples, standardisation, spec, domain=domain, generator=generator),
         cut=cut_to,
-        repair=partial(retrain, start=start),
+        repair=partial(retrain, start=start, watch=watch),
         restarts=spec.retraining == "one_shot",
     )
-    by = ruler(given, samples, spec, watch or Watch())
+    by = ruler(given, samples, spec, milestones or Milestones())
     return concluded(network, start, spec, run(given, path, course, progress or silent), by=by)
 
 

@@ -20,9 +20,13 @@ class Dataset:
 
     ``y`` of an integer type holds classes 0, 1, ...: the network's outputs are then their logits.
 
-    Shape: x (batch, feature); y (batch,), or (batch, output) for several values without derivatives; gradient (batch,
-    feature); directions and curvature (batch, direction, feature), where curvature[n, k] = H(x_n) directions[n, k];
-    weight (batch,), the share of each sample in the loss: 1 / variance of its labels, in any unit.
+    Several values have no gradient but products of their Jacobian from the left, of which one adjoint sweep gives one
+    whatever the number of values: pullbacks[n, k] = cotangents[n, k]^T (dy/dx)(x_n).
+
+    Shape: x (batch, feature); y (batch,), or (batch, output) for several values; gradient (batch, feature); directions
+    and curvature (batch, direction, feature), where curvature[n, k] = H(x_n) directions[n, k]; cotangents (batch,
+    probe, output), pullbacks (batch, probe, feature); weight (batch,), the share of each sample in the loss: 1 /
+    variance of its labels, in any unit.
     """
 
     x: Tensor
@@ -30,6 +34,8 @@ class Dataset:
     gradient: Tensor | None = None
     directions: Tensor | None = None
     curvature: Tensor | None = None
+    cotangents: Tensor | None = None
+    pullbacks: Tensor | None = None
     weight: Tensor | None = None
 
     def __len__(self) -> int:
@@ -84,6 +90,10 @@ def normalise(dataset: Dataset, standardisation: Standardisation) -> Dataset:
     weight = None if dataset.weight is None else dataset.weight / dataset.weight.mean()
     x = (dataset.x - standardisation.x_mean) / standardisation.x_scale
     y = dataset.y if dataset.has_classes else (dataset.y - standardisation.y_mean) / standardisation.y_scale
+    if dataset.cotangents is not None and dataset.pullbacks is not None:
+        cotangents = dataset.cotangents * standardisation.y_scale
+        pullbacks = dataset.pullbacks * standardisation.x_scale
+        return replace(dataset, x=x, y=y, cotangents=cotangents, pullbacks=pullbacks, weight=weight)
     if dataset.gradient is None:
         return replace(dataset, x=x, y=y, weight=weight)
     ratio = standardisation.x_scale / standardisation.y_scale

@@ -11,7 +11,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from app.commands.terminal import JsonOption, RegistryOption, progress_bar, read_settings, show_json, show_table
-from app.jobs.queue import Job, Jobs
+from app.jobs.queue import Job, Jobs, StepProgress
 
 app = typer.Typer(help="Train and prune jobs.", no_args_is_help=True)
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
@@ -82,8 +82,18 @@ async def follow(jobs: Jobs, job: str) -> Job:
             if isinstance(event.data, Job):
                 bar(event.data.state, event.data.progress)
                 return event.data
-            bar(event.data.step, event.data.progress)
+            bar(described(event.data), event.data.progress)
     return await jobs.get(job)
+
+
+def described(event: StepProgress) -> str:
+    """The running step, with the loss where a training has told one.
+
+    >>> described(StepProgress(step="label", progress=0.1))
+    'label'
+    """
+    losses = event.losses
+    return event.step if losses is None or losses.loss is None else f"{event.step}, loss {losses.loss:.1e}"
 
 
 def show_job(job: Job, as_json: bool) -> None:

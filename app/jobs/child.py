@@ -1,8 +1,8 @@
 """One pipeline step in its own process: ``python -P -m app.jobs.child FOLDER STEP``.
 
 The worker stays responsive, and the step can be stopped at once. On stdout, one JSON object a line:
-``{"progress": share}`` while it runs, then ``{"result": ...}`` or ``{"error": sentence}``. End of file on stdin means
-that the worker is gone.
+``{"progress": share}`` while it runs, with ``"losses"`` where a training was measured since the last, then
+``{"result": ...}`` or ``{"error": sentence}``. End of file on stdin means that the worker is gone.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import msgspec
 
 from app.errors import EXPECTED
 from app.pipeline.folder import JobFolder
-from pricing.types import Progress
+from surrogate.report.curves import LossPoint
 
 # Below the API and everything else that somebody waits for.
 NICENESS = 10
@@ -44,18 +44,33 @@ def say(**message: Any) -> None:
     sys.stdout.flush()
 
 
-def reporter() -> Progress:
-    """Says progress, not more often than the interval."""
-    last = 0.0
+class Reporter:
+    """Says progress, not more often than the interval, and with it the last losses that it has heard."""
 
-    def report(share: float) -> None:
-        nonlocal last
+    def __init__(self) -> None:
+        self._last = 0.0
+        self._losses: LossPoint | None = None
+
+    def report(self, share: float) -> None:
+        """The share of the step that is done."""
         now = time.monotonic()
-        if now - last >= PROGRESS_INTERVAL_SECONDS:
-            last = now
-            say(progress=share)
+        if now - self._last < PROGRESS_INTERVAL_SECONDS:
+            return
+        self._last = now
+        self._say(share)
 
-    return report
+    def hear(self, losses: LossPoint) -> None:
+        """Where a training stands."""
+        self._losses = losses
+
+    def end(self) -> None:
+        """Say the losses that the interval has held back: where the training ended."""
+        if self._losses is not None:
+            self._say(1.0)
+
+    def _say(self, share: float) -> None:
+        losses, self._losses = self._losses, None
+        say(progress=share, **({} if losses is None else {"losses": msgspec.to_builtins(losses)}))
 
 
 def main() -> int:
@@ -65,13 +80,15 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.nice(NICENESS)
     threading.Thread(target=die_with_parent, daemon=True).start()
-    folder, step = JobFolder(Path(sys.argv[1])), sys.argv[2]
+    folder, step, reporter = JobFolder(Path(sys.argv[1])), sys.argv[2], Reporter()
     try:
         from app.pipeline.steps import (
             run_step,  # imports torch: a second in which the worker may already stop this process
         )
 
-        say(result=msgspec.to_builtins(run_step(step, folder, reporter())))
+        result = run_step(step, folder, reporter.report, reporter.hear)
+        reporter.end()
+        say(result=msgspec.to_builtins(result))
     except EXPECTED as error:
         say(error=str(error))
         return 1

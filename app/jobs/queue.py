@@ -25,6 +25,7 @@ from app.settings import Settings
 from app.specification.jobs import JobKind, JobSpec, kind_of, load_spec, model_name
 from pricing.specs.base import dump
 from surrogate.artifact.manifest import Version
+from surrogate.report.curves import LossPoint
 
 APPLICATION = "sobolite"
 # Pinned: by default it is a hash of the sources, and every upgrade would strand the jobs of the version before.
@@ -79,12 +80,16 @@ class Job:
     error: str | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class StepProgress:
-    """The running step, and the share of the whole job that is done, 0 to 1."""
+class StepProgress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The running step, and the share of the whole job that is done, 0 to 1.
+
+    Args:
+        losses: where a training stands, if it was measured since the last event.
+    """
 
     step: str
     progress: float
+    losses: LossPoint | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,7 +199,7 @@ class Jobs:
         number = after
         async for value in values:
             number += 1
-            yield Event(name="progress", data=StepProgress(**value), id=number)
+            yield Event(name="progress", data=msgspec.convert(value, StepProgress), id=number)
         yield Event(name="done", data=await self.get(job))
 
     async def cancel(self, job: str) -> Job:

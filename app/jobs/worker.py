@@ -20,10 +20,10 @@ import uuid
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import structlog
 from dbos import DBOS, error
 
@@ -47,6 +47,7 @@ from app.registry.database import available
 from app.settings import Settings
 from app.specification.jobs import JobKind, load_spec
 from app.telemetry import configure_logging
+from surrogate.report.curves import LossPoint
 
 # How soon a queued job starts.
 QUEUE_POLL_SECONDS = 0.2
@@ -55,7 +56,7 @@ CANCEL_POLL_SECONDS = 0.25
 # How soon the jobs of a dead worker are taken over.
 REAP_SECONDS = 1.0
 
-Report = Callable[[float], Awaitable[None]]
+Report = Callable[[float, LossPoint | None], Awaitable[None]]
 log = structlog.get_logger()
 
 
@@ -98,14 +99,15 @@ async def run_step(folder: Path, step: str, steps: tuple[str, ...]) -> Any:
         JobFailed: the step failed; the message is for people.
     """
 
-    async def report(share: float) -> None:
-        event = asdict(StepProgress(step=step, progress=done(steps, step, share)))
+    async def report(share: float, losses: LossPoint | None) -> None:
+        event = StepProgress(step=step, progress=done(steps, step, share), losses=losses)
         # The stream refuses a writer that no longer owns the job, so a worker that woke up too late stops here.
-        await DBOS.write_stream_async(STREAM, event)
-        await DBOS.update_workflow_attributes_async(current_job(), event, merge=True)
+        await DBOS.write_stream_async(STREAM, msgspec.to_builtins(event))
+        attributes = {"step": event.step, "progress": event.progress}
+        await DBOS.update_workflow_attributes_async(current_job(), attributes, merge=True)
 
     log.info("step started", job=current_job(), step=step)
-    await report(0.0)
+    await report(0.0, None)
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "app.jobs.child", str(folder), step),
         stdin=PIPE,
@@ -131,8 +133,8 @@ async def follow(child: Process, step: str, report: Report) -> Any:
             await stop_if_cancelled()
             continue
         match json.loads(line or "null"):
-            case {"progress": share}:
-                await report(share)
+            case {"progress": share, **rest}:
+                await report(share, msgspec.convert(rest.get("losses"), LossPoint | None))
             case {"result": result}:
                 return result
             case {"error": sentence}:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import torch
+from msgspec import UNSET
+from msgspec.structs import replace
 
 from app.specification.build import BuildSpec
 from pricing.domain import Box
@@ -35,6 +37,12 @@ def input_box(build: BuildSpec) -> Box:
 def generator(name: str, *, seed: int) -> torch.Generator:
     """The torch generator of one named use."""
     return torch.Generator().manual_seed(int(stream(name, seed=seed).integers(1 << 63)))
+
+
+def unseen_build(build: BuildSpec, samples: int) -> BuildSpec:
+    """The build with so many samples, and a seed that gives them and their labels random numbers of their own."""
+    seed = int(stream("unseen", seed=build.seed).integers(1 << 63))
+    return replace(build, seed=seed, labels=replace(build.labels, samples=samples, held_out=UNSET))
 
 
 def draw_network(build: BuildSpec, data: Dataset) -> Network:

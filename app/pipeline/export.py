@@ -13,6 +13,7 @@ from app.pipeline.tensors import read_final
 from pricing.types import Progress
 from surrogate.artifact import files
 from surrogate.artifact.make import make_artifact
+from surrogate.report.curves import TrainingCurves
 
 
 def export(folder: JobFolder, _: Progress) -> None:
@@ -27,8 +28,18 @@ def export(folder: JobFolder, _: Progress) -> None:
         provenance=provenance(folder, build),
         float32=build.export.float32,
         reduction=reduction_of(build),
+        training=seen(folder),
     )
     unfinished = Path(mkdtemp(dir=folder.path))
     files.write(made, unfinished)
     shutil.rmtree(folder.artifact, ignore_errors=True)
     unfinished.rename(folder.artifact)
+
+
+def seen(folder: JobFolder) -> TrainingCurves | None:
+    """The losses of all trainings of the job."""
+    steps = [step for file in (folder.training, folder.fine_tuning) if (step := file.read_if_there()) is not None]
+    if not steps:
+        return None
+    trainings = tuple(training for step in steps for training in step.trainings)
+    return TrainingCurves(trainings=trainings, held_out=steps[0].held_out)

@@ -19,6 +19,7 @@ from app.specification.build import BuildSpec
 from pricing.errors import InvalidSpec
 from pricing.specs.base import load
 from surrogate.artifact.manifest import Certificate
+from surrogate.report.curves import HeldOutLabels, TrainingCurves
 from surrogate.report.report import AnyReport, LabelFacts, plain_report, read_labels, read_report
 from surrogate.report.sources import AxesFacts, PruningFacts, RidgeFacts
 
@@ -114,6 +115,16 @@ class JobFolder:
         return BinaryFile(self.path / "held_out.npz")
 
     @property
+    def unseen(self) -> BinaryFile:
+        """Labels beside those that are learnt from, in the same form: the training is watched by them."""
+        return BinaryFile(self.path / "unseen.npz")
+
+    @property
+    def unseen_facts(self) -> JsonFile[HeldOutLabels]:
+        """What the training is watched by beside what is learnt from, if there is anything."""
+        return self._json("unseen.json", HeldOutLabels)
+
+    @property
     def label_facts(self) -> JsonFile[LabelFacts]:
         """How the labels were made."""
         return JsonFile(self.path / "labels.json", read_labels)
@@ -137,6 +148,16 @@ class JobFolder:
     def ridge(self) -> JsonFile[RidgeFacts]:
         """The ridge of the trained network, where one was chosen."""
         return self._json("ridge.json", RidgeFacts)
+
+    @property
+    def training(self) -> JsonFile[TrainingCurves]:
+        """The losses of the training, where something was trained."""
+        return self._json("training.json", TrainingCurves)
+
+    @property
+    def fine_tuning(self) -> JsonFile[TrainingCurves]:
+        """The losses of what was trained while pruning, where something was."""
+        return self._json("fine_tuning.json", TrainingCurves)
 
     @property
     def pruned(self) -> BinaryFile:

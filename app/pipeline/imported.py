@@ -20,6 +20,7 @@ from surrogate.dataset import Dataset
 from surrogate.evaluation.replicates import copies, replicate_noise
 from surrogate.learning.ridge import draw_groups
 from surrogate.reductions.reduction import from_features
+from surrogate.report.curves import HeldOutLabels
 from surrogate.report.sources import ImportedLabels, LabelNoise
 
 # Rows that a scaled price is learnt from at the least.
@@ -49,6 +50,8 @@ def import_labels(folder: JobFolder, progress: Progress) -> None:
     if taught is None:
         write_rows(folder.labels, in_inputs(build, data.rows(learnt)))
     write_rows(folder.held_out, data.rows(judged))
+    if len(judged) and build.polynomial is None:
+        folder.unseen_facts.write(HeldOutLabels(source="dataset", samples=len(judged)))
     ranges = [facts.statistics[column] for column in facts.columns]
     folder.label_facts.write(
         ImportedLabels(

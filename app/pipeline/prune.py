@@ -10,35 +10,40 @@ from msgspec.structs import replace
 from app.pipeline.derived import draw_network, generator, input_box
 from app.pipeline.facts import PruneOrder
 from app.pipeline.folder import JobFolder
-from app.pipeline.tensors import read_held_out, read_trained, read_training_data, write_network
+from app.pipeline.tensors import curves_of, read_held_out, read_trained, read_training_data, write_network
 from app.specification.build import BuildSpec
 from pricing.errors import InvalidSpec
 from pricing.specs.base import load
 from pricing.types import Progress
 from pruning.compact import compact
 from pruning.driver.budget import budgets
-from pruning.driver.milestones import Watch
+from pruning.driver.milestones import Milestones
 from pruning.methods import METHODS
 from pruning.prune import prune as prune_network
 from pruning.spec import PruningSpec
 from surrogate.dataset import Dataset
 from surrogate.functions.network import Network, initialise
+from surrogate.learning.watching import Heard, Log, Watch, unheard
 from surrogate.report.sources import PruningFacts
 from surrogate.spec import TrainingSpec
 
 
-def prune(folder: JobFolder, progress: Progress) -> None:
+def prune(folder: JobFolder, progress: Progress, heard: Heard = unheard) -> None:
     """Prune as the specification says, if it does, fine-tune what is left and leave it with the report of both."""
     build = folder.build()
     if not folder.prunes():
         return
-    network, report = prune_build(folder, build, data=read_training_data(folder, build), progress=progress)
+    log, data = Log(heard=heard), read_training_data(folder, build)
+    watch = Watch(log=log, held_out=read_held_out(folder, build))
+    network, report = prune_build(folder, build, data=data, progress=progress, watch=watch)
+    if log.begun:
+        folder.fine_tuning.write(curves_of(folder, log, "prune"))
     folder.pruning.write(load(PruningFacts, dict(report)))
     write_network(folder.pruned, network, build)
 
 
 def prune_build(
-    folder: JobFolder, build: BuildSpec, *, data: Dataset, progress: Progress
+    folder: JobFolder, build: BuildSpec, *, data: Dataset, progress: Progress, watch: Watch | None = None
 ) -> tuple[Network, Mapping[str, Any]]:
     """The pruned network of a build, as it is exported, and the report of `pruning.prune.prune`.
 
@@ -65,9 +70,10 @@ def prune_build(
         spec,
         box=input_box(build),
         start=drawn,
-        watch=Watch(held_out=read_held_out(folder)),
+        milestones=Milestones(held_out=read_held_out(folder, build)),
         generator=generator("pruning", seed=build.seed),
         progress=progress,
+        watch=watch,
     )
     # What a bound is proven for is exported as it is; a node method leaves nothing dead anyway.
     return pruned.network if pruned.report["bound"] is not None else compact(pruned.network), pruned.report

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from torch import Tensor
 
 from app.files import replacing
-from app.pipeline.derived import canonical, generator, reduction_of
+from app.pipeline.derived import canonical, generator, reduction_of, unseen_build
 from app.pipeline.folder import JobFolder
 from app.specification.build import BuildSpec
 from app.specification.requirements import flow_pruning
@@ -18,13 +18,16 @@ from pricing.references import reference as references
 from pricing.sampling import sample_features, sample_inside, sample_uniform
 from pricing.specs.base import dump
 from pricing.specs.choice import settle
+from pricing.specs.estimator import Frozen
 from pricing.specs.problem import PricingProblem
 from pricing.specs.sampler import MoneynessSampler, TableSampler
 from pricing.specs.states import states_sha256
 from pricing.types import Progress
 from pruning.sparse_flow import learn_states
 from surrogate.flows.flow import transport
+from surrogate.learning.training import silent
 from surrogate.reductions.reduction import to_canonical
+from surrogate.report.curves import HeldOutLabels
 from surrogate.report.sources import SimulatedLabels, StatesFacts
 
 # Share of the label step that a flow takes to learn a table, where there is one: a minute beside simulated labels.
@@ -49,6 +52,8 @@ def simulate_labels(folder: JobFolder, progress: Progress) -> None:
         simulated, features, wanted, seed=build.seed, progress=lambda done: progress(before + (1.0 - before) * done)
     )
     require_variation(build.pricing, labels.value)
+    if build.polynomial is None:
+        simulate_unseen(folder, build, simulated)
     with replacing(folder.labels.path) as partial:
         save(labels, partial)
     estimator = settle(simulated, build.labels.estimator)
@@ -62,6 +67,19 @@ def simulate_labels(folder: JobFolder, progress: Progress) -> None:
             table=states,
         )
     )
+
+
+def simulate_unseen(folder: JobFolder, build: BuildSpec, simulated: PricingProblem) -> None:
+    """Label what the training is watched by: samples and paths of their own, by the same specification."""
+    count = build.labels.unseen(fitted=isinstance(settle(simulated, build.labels.estimator), Frozen))
+    if not count:
+        return
+    drawn = unseen_build(build, count)
+    features, _ = draw_canonical(drawn, silent)
+    labels = make_labels(simulated, features, drawn.labels, seed=drawn.seed)
+    with replacing(folder.unseen.path) as partial:
+        save(labels, partial)
+    folder.unseen_facts.write(HeldOutLabels(source="simulated", samples=count, simulated_paths=labels.paths))
 
 
 def draw_canonical(build: BuildSpec, progress: Progress) -> tuple[Tensor, StatesFacts | None]:

@@ -19,6 +19,7 @@ from app.pipeline.publish import publish
 from app.pipeline.train import train
 from pricing.types import Progress
 from surrogate.artifact.manifest import Version
+from surrogate.learning.watching import Heard, unheard
 
 STEPS: Mapping[str, Callable[[JobFolder, Progress], Version | None]] = {
     "load": load,
@@ -32,6 +33,17 @@ STEPS: Mapping[str, Callable[[JobFolder, Progress], Version | None]] = {
 }
 
 
-def run_step(step: str, folder: JobFolder, progress: Progress) -> Version | None:
-    """Run one step in a folder that holds an order and the files of the earlier steps; only the last has a result."""
-    return STEPS[step](folder, progress)
+# Those that may tell how a training goes.
+TELLING: Mapping[str, Callable[[JobFolder, Progress, Heard], None]] = {"train": train, "prune": prune}
+
+
+def run_step(step: str, folder: JobFolder, progress: Progress, heard: Heard = unheard) -> Version | None:
+    """Run one step in a folder that holds an order and the files of the earlier steps; only the last has a result.
+
+    Args:
+        heard: is told the losses of a training.
+    """
+    if step not in TELLING:
+        return STEPS[step](folder, progress)
+    TELLING[step](folder, progress, heard)
+    return None

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from app.pipeline.derived import reduction_of
+from app.pipeline.derived import reduction_of, unseen_build
 from app.pipeline.folder import JobFolder
 from app.pipeline.settle import problem_of, require_teacher
 from app.pipeline.simulated import draw_canonical, draw_features
@@ -31,8 +31,10 @@ from surrogate.artifact.files import Artifact
 from surrogate.dataset import Dataset
 from surrogate.export.onnx_reader import read_surrogate
 from surrogate.functions.surrogate import Surrogate, value_gradient_hessian
+from surrogate.learning.training import silent
 from surrogate.reductions.expressions import evaluate
 from surrogate.reductions.reduction import from_features
+from surrogate.report.curves import HeldOutLabels
 from surrogate.report.sources import TaughtLabels
 from surrogate.runtime import open_session
 
@@ -59,6 +61,10 @@ def teach(folder: JobFolder, build: BuildSpec, progress: Progress) -> TaughtLabe
     teacher = files.read(registry.folder(name, number))
     require_teacher(build, teacher.manifest, f"{name}@{number}")
     write_rows(folder.labels, lessons(teacher, build, progress))
+    unseen = 0 if build.dataset is not None or build.polynomial is not None else build.labels.unseen(fitted=False)
+    if unseen:
+        write_rows(folder.unseen, lessons(teacher, unseen_build(build, unseen), silent))
+        folder.unseen_facts.write(HeldOutLabels(source="model", samples=unseen))
     accuracy = teacher.manifest.accuracy
     return TaughtLabels(
         teacher=f"{name}@{number}",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import torch
 
@@ -15,21 +17,37 @@ from surrogate.export.onnx_reader import read_network, read_surrogate
 from surrogate.export.onnx_writer import to_onnx
 from surrogate.functions.network import Network
 from surrogate.functions.surrogate import Surrogate
+from surrogate.learning.watching import Log
 from surrogate.reductions.reduction import to_network
+from surrogate.report.curves import TrainingCurves
 
 
 def read_training_data(folder: JobFolder, build: BuildSpec) -> Dataset:
     """What the network learns from, in its own inputs. Shape: x (batch, input)."""
+    return _read_data(folder.labels, build)
+
+
+def read_held_out(folder: JobFolder, build: BuildSpec) -> Dataset | None:
+    """What a training is watched by and does not learn from, in the network's own inputs. Shape: x (batch, input)."""
+    if folder.unseen_facts.read_if_there() is None:
+        return None
+    return _read_data(folder.unseen, build) if build.dataset is None else read_rows(folder.held_out)
+
+
+def _read_data(labels: BinaryFile, build: BuildSpec) -> Dataset:
+    """Labels of a build in the network's own inputs: simulated ones of the canonical problem, or rows as they are.
+
+    Shape: -> x (batch, input).
+    """
     if build.dataset is not None or build.labels.teacher is not None:
-        return read_rows(folder.labels)
-    data, reduction = from_labels(load_labels(folder.labels.path)), reduction_of(build)
+        return read_rows(labels)
+    data, reduction = from_labels(load_labels(labels.path)), reduction_of(build)
     return data if reduction is None else to_network(reduction, data)
 
 
-def read_held_out(folder: JobFolder) -> Dataset | None:
-    """The rows of a dataset that are judged on, None where there are none. Shape: x (row, feature)."""
-    rows = read_rows(folder.held_out) if folder.held_out.path.exists() else ()
-    return rows or None
+def curves_of(folder: JobFolder, log: Log, step: Literal["train", "prune"]) -> TrainingCurves:
+    """What a step has seen of its trainings."""
+    return TrainingCurves(trainings=log.trainings(step), held_out=folder.unseen_facts.read_if_there())
 
 
 def write_rows(file: BinaryFile, rows: Dataset) -> None:

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from app.pipeline.derived import generator, input_box
 from app.pipeline.folder import JobFolder
 from app.pipeline.prune import starts_trained
-from app.pipeline.tensors import read_training_data, write_network
+from app.pipeline.tensors import curves_of, read_held_out, read_training_data, write_network
 from app.specification.build import BuildSpec
 from pricing.types import Progress
 from surrogate.export.onnx_reader import read_network
@@ -16,26 +16,29 @@ from surrogate.learning.differential_pca import Axes
 from surrogate.learning.polynomial import fit_polynomial
 from surrogate.learning.training import fit
 from surrogate.learning.warm_start import fit_again
+from surrogate.learning.watching import Heard, Log, Watch, unheard
 from surrogate.report.sources import RidgeFacts
 
 
-def train(folder: JobFolder, progress: Progress) -> None:
+def train(folder: JobFolder, progress: Progress, heard: Heard = unheard) -> None:
     """Fit a randomly drawn network to the labels, or solve for a polynomial.
 
     Nothing is done for a method that prunes before or during training: the step that prunes trains too.
     """
-    build = folder.build()
+    build, log = folder.build(), Log(heard=heard)
     if build.polynomial is not None:
         regression = fit_polynomial(read_training_data(folder, build), build.polynomial)
         folder.ridge.write(RidgeFacts(ridge=regression.relative_ridge))
         keep(folder, build, regression.surrogate, regression.axes)
     elif folder.start.path.exists():
-        train_again(folder, build, progress)
+        train_again(folder, build, progress, log)
     elif build.pruning is None or starts_trained(build.pruning):
-        train_network(folder, build, progress)
+        train_network(folder, build, progress, log)
+    if log.begun:
+        folder.training.write(curves_of(folder, log, "train"))
 
 
-def train_network(folder: JobFolder, build: BuildSpec, progress: Progress) -> None:
+def train_network(folder: JobFolder, build: BuildSpec, progress: Progress, log: Log) -> None:
     """Fit a network; imported labels, whose noise nobody measured, have the ridge chosen where none is given."""
     spec = build.training
     if build.dataset is not None and spec.ridge is None:
@@ -46,13 +49,14 @@ def train_network(folder: JobFolder, build: BuildSpec, progress: Progress) -> No
         spec,
         generator=generator("training", seed=build.seed),
         progress=progress,
+        watch=Watch(log=log, held_out=read_held_out(folder, build)),
     )
     if trained.choice is not None:
         folder.ridge.write(RidgeFacts(ridge=trained.choice.ridge, tried=trained.choice.scores))
     keep(folder, build, trained.network, trained.axes)
 
 
-def train_again(folder: JobFolder, build: BuildSpec, progress: Progress) -> None:
+def train_again(folder: JobFolder, build: BuildSpec, progress: Progress, log: Log) -> None:
     """Train from a version's weights, with the ridge that was chosen for it; a pruned one as it was fine-tuned."""
     fine_tuning = None if build.pruning is None else build.pruning.fine_tuning
     spec, chosen, before = fine_tuning or build.training, folder.ridge.read_if_there(), folder.parent.read().inputs
@@ -68,6 +72,7 @@ def train_again(folder: JobFolder, build: BuildSpec, progress: Progress) -> None
         after=input_box(build),
         generator=generator("training", seed=build.seed),
         progress=progress,
+        watch=Watch(log=log, held_out=read_held_out(folder, build)),
     )
     keep(folder, build, trained.network, trained.axes)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from app.specification.build import BuildSpec
@@ -41,7 +42,9 @@ def few(labels: LabelSpec) -> LabelSpec:
     estimator = labels.estimator
     if isinstance(estimator, Frozen):
         estimator = cut(estimator, {"paths": RULE_PATHS})
-    return replace(cut(labels, LABELS), estimator=estimator, draws=cut(labels.draws, {"pilot": PILOT}))
+    held_out = labels.held_out if labels.held_out is UNSET else min(labels.held_out, LABELS["samples"])
+    labels = replace(cut(replace(labels, held_out=UNSET), LABELS), held_out=held_out)
+    return replace(labels, estimator=estimator, draws=cut(labels.draws, {"pilot": PILOT}))
 
 
 def quick(training: TrainingSpec) -> TrainingSpec:

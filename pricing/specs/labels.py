@@ -10,10 +10,12 @@ from pricing.errors import InvalidSpec
 from pricing.specs.base import MAXIMUM_PATHS, MAXIMUM_SAMPLES, Spec, require_power_of_two
 from pricing.specs.draws import Draws
 from pricing.specs.estimator import Automatic, Estimator, Pathwise
-from pricing.specs.sampler import MoneynessSampler, Sampler
+from pricing.specs.sampler import MoneynessSampler, Sampler, TableSampler
 
 # Payoffs on paths of one data set: a million million take hours; who asks for more has misplaced a digit.
 MAXIMUM_EVALUATIONS = 1 << 40
+# Labels that are only looked at cost a sixteenth of those that are learnt from, and a thousand say it to a few percent.
+HELD_OUT_SHARE, MOST_HELD_OUT = 16, 1024
 
 
 class LabelSpec(Spec, frozen=True, kw_only=True):
@@ -32,6 +34,9 @@ class LabelSpec(Spec, frozen=True, kw_only=True):
         directions: number of curvature directions a sample, 0 for none.
         direction_law: "random" (unit second moment, Hutchinson) or "pca" (principal axes of the delta labels).
         order: 0 value; 1 and delta; 2 and curvature along the directions.
+        held_out: samples labelled beside those that are learnt from, by draws of their own, for the losses that the
+            training shows on its way (power of two, or 0 for none). By default a sixteenth of the samples and at most
+            1,024; none where states must be learnt or an exercise rule fitted for it.
     """
 
     model: str | UnsetType = UNSET
@@ -44,6 +49,7 @@ class LabelSpec(Spec, frozen=True, kw_only=True):
     order: Literal[0, 1, 2] = 2
     directions: int = 1
     direction_law: Literal["random", "pca"] = "pca"
+    held_out: int | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         require_power_of_two("samples", self.samples, MAXIMUM_SAMPLES)
@@ -69,6 +75,26 @@ class LabelSpec(Spec, frozen=True, kw_only=True):
             raise InvalidSpec(
                 f"directions must be at least 1 for order = 2, got {self.directions}", path="directions", bound=1
             )
+        if self.held_out is not UNSET and self.held_out != 0:
+            require_power_of_two("held_out", self.held_out, self.samples)
+            if isinstance(self.sampler, TableSampler):
+                raise InvalidSpec(
+                    "held_out: samples that follow a table of states are all learnt from; leave it out",
+                    path="held_out",
+                    bound=0,
+                )
+
+    def unseen(self, *, fitted: bool) -> int:
+        """How many samples are held out.
+
+        Args:
+            fitted: whether the estimator fits an exercise rule first.
+        """
+        if self.held_out is not UNSET:
+            return self.held_out
+        if fitted or isinstance(self.sampler, TableSampler):
+            return 0
+        return min(MOST_HELD_OUT, self.samples // HELD_OUT_SHARE)
 
     @property
     def teacher(self) -> str | None:

@@ -33,7 +33,7 @@ TRAINED = 0.8
 
 
 @dataclass(frozen=True, kw_only=True)
-class Watch:
+class Milestones:
     """What a report measures of the networks of a run.
 
     Args:
@@ -46,7 +46,7 @@ class Watch:
 
 
 # For who times methods.
-UNWATCHED = Watch(samples=0)
+UNMEASURED = Milestones(samples=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,20 +81,20 @@ class Ruler:
         return {name: number if math.isfinite(number) else None for name, number in found.items()}
 
 
-def ruler(network: Network, training: Dataset, spec: PruningSpec, watch: Watch) -> Ruler | None:
+def ruler(network: Network, training: Dataset, spec: PruningSpec, wanted: Milestones) -> Ruler | None:
     """The ruler of a run; None where nothing is to be measured. Shape: training x (batch, feature), raw units.
 
     Raises:
         PruningError: the held-out samples do not fit the network.
     """
-    if watch.samples == 0:
+    if wanted.samples == 0:
         return None
     standardisation = standardisation_of(training)
-    sets = {"": _thinned(training, watch.samples)}
-    if watch.held_out is not None:
-        held_out = as_dataset(watch.held_out)
+    sets = {"": _thinned(training, wanted.samples)}
+    if wanted.held_out is not None:
+        held_out = as_dataset(wanted.held_out)
         require_labels(network, held_out)
-        sets["held_out_"] = _thinned(held_out, watch.samples)
+        sets["held_out_"] = _thinned(held_out, wanted.samples)
     weights = loss_weights(normalise(sets[""], standardisation), trained_with(spec, training))
     return Ruler(sets=sets, standardisation=standardisation, weights=weights)
 

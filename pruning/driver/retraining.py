@@ -13,16 +13,20 @@ from pruning.removal.masks import apply, masks_of
 from pruning.stage import Evidence
 from surrogate.functions.network import Network, initialise
 from surrogate.learning.training import train
+from surrogate.learning.watching import Watch
 from surrogate.standardisation import to_raw
 
 
-def retrain(network: Network, evidence: Evidence, progress: Progress, *, start: Network | None) -> Repaired:
+def retrain(
+    network: Network, evidence: Evidence, progress: Progress, *, start: Network | None, watch: Watch | None = None
+) -> Repaired:
     """The network as the specification retrains it: rewound or drawn afresh, then fine-tuned; the same if not at all.
 
     Args:
         start: the earlier network that ``retraining = "rewind"`` goes back to.
+        watch: who follows the fine-tuning.
     """
-    return _fine_tuned(_rewound(network, evidence, start), evidence, progress)
+    return _fine_tuned(_rewound(network, evidence, start), evidence, progress, watch)
 
 
 def _rewound(network: Network, evidence: Evidence, start: Network | None) -> Network:
@@ -39,7 +43,7 @@ def _rewound(network: Network, evidence: Evidence, start: Network | None) -> Net
     return apply(replace(origin, linear=network.linear), masks_of(network))
 
 
-def _fine_tuned(network: Network, evidence: Evidence, progress: Progress) -> Repaired:
+def _fine_tuned(network: Network, evidence: Evidence, progress: Progress, watch: Watch | None) -> Repaired:
     """The network after the fine-tuning of the specification, if there is one, and the losses on the way.
 
     Trained without its dead nodes: the same function, at a fraction of the cost.
@@ -54,6 +58,7 @@ def _fine_tuned(network: Network, evidence: Evidence, progress: Progress) -> Rep
             generator=evidence.generator,
             masks=masks_of(smaller),
             progress=progress,
+            watch=watch,
         )
         network, losses = spread(trained.network, places, network), trained.losses
     progress(1.0)

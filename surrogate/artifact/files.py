@@ -1,7 +1,8 @@
 """An exported surrogate on disk: model bytes, manifest, report, card and hashes. Torch-free.
 
 A version folder holds ``model.onnx``, ``manifest.json``, ``report.json``, ``README.md`` (the model card), optionally
-``model.float32.onnx``, and ``SHA256SUMS`` over all of them in the format of the sha256sum command.
+``model.float32.onnx`` and ``training.json`` (the losses on the way), and ``SHA256SUMS`` over all of them in the format
+of the sha256sum command.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from typing import Any
 
 from surrogate.artifact.manifest import Manifest, plain_manifest, read_manifest
 from surrogate.errors import CorruptArtifact
+from surrogate.report.curves import TrainingCurves, plain_curves, read_curves
 from surrogate.report.report import AnyReport, plain_report, read_report
 
 MODEL = "model.onnx"
 MODEL_FLOAT32 = "model.float32.onnx"
 MANIFEST = "manifest.json"
 REPORT = "report.json"
+TRAINING = "training.json"
 CARD = "README.md"
 SUMS = "SHA256SUMS"
 
@@ -34,6 +37,7 @@ class Artifact:
     report: AnyReport
     card: str
     model_float32: bytes | None = None
+    training: TrainingCurves | None = None
 
 
 def to_json(data: Mapping[str, Any]) -> bytes:
@@ -51,6 +55,8 @@ def files(artifact: Artifact) -> dict[str, bytes]:
     }
     if artifact.model_float32 is not None:
         content[MODEL_FLOAT32] = artifact.model_float32
+    if artifact.training is not None:
+        content[TRAINING] = to_json(plain_curves(artifact.training))
     content[SUMS] = "".join(
         f"{hashlib.sha256(content[name]).hexdigest()}  {name}\n" for name in sorted(content)
     ).encode()
@@ -102,6 +108,15 @@ def load_report(folder: Path) -> AnyReport:
     return read_report(json.loads((folder / REPORT).read_bytes()))
 
 
+def load_training(folder: Path) -> TrainingCurves:
+    """The losses on the way in a version folder that has them.
+
+    Raises:
+        CorruptArtifact: they are none.
+    """
+    return read_curves(json.loads((folder / TRAINING).read_bytes()))
+
+
 def read(folder: Path) -> Artifact:
     """Read and verify a version folder.
 
@@ -115,4 +130,5 @@ def read(folder: Path) -> Artifact:
         report=load_report(folder),
         card=(folder / CARD).read_text(),
         model_float32=(folder / MODEL_FLOAT32).read_bytes() if MODEL_FLOAT32 in sums else None,
+        training=load_training(folder) if TRAINING in sums else None,
     )

@@ -31,6 +31,7 @@ from surrogate.functions.surrogate import Surrogate
 from surrogate.greeks import greeks
 from surrogate.reductions.choice import reason
 from surrogate.reductions.reduction import Reduction
+from surrogate.report.curves import TrainingCurves
 from surrogate.report.report import AnyReport
 
 
@@ -44,6 +45,7 @@ def make_artifact(
     certificate: Certificate | None = None,
     float32: bool = False,
     reduction: Reduction | None = None,
+    training: TrainingCurves | None = None,
 ) -> Artifact:
     """Export the network and describe it; nothing here depends on the clock, so the same inputs give the same bytes.
 
@@ -52,6 +54,7 @@ def make_artifact(
         problem: or only the Box, where nobody here knows what was priced and the labels were imported.
         certificate: what is proven of the network (`pruning.certificates`).
         float32: also export in single precision and measure its loss.
+        training: the losses on the way, where something was trained.
 
     Raises:
         ParityFailure: a graph does not reproduce the network.
@@ -83,6 +86,7 @@ def make_artifact(
         report=report,
         card=card(manifest, report, problem),
         model_float32=graphs.get(MODEL_FLOAT32),
+        training=training,
     )
 
 

@@ -130,6 +130,18 @@ def value_and_gradient(network: Network, x: Tensor) -> tuple[Tensor, Tensor]:
     return y[:, 0], adjoints(network, hidden)[0].expand_as(x)
 
 
+def outputs_and_pullbacks(network: Network, x: Tensor, cotangents: Tensor) -> tuple[Tensor, Tensor]:
+    """All outputs and v^T dy/dx for several cotangents v a sample, by an adjoint sweep that starts at v.
+
+    Shape: batch input, batch probe output -> batch output; batch probe input.
+    """
+    y, hidden = forward(network, x)
+    q = cotangents @ network.weights[-1]
+    for weight, (_, slope, _, _) in zip(reversed(network.weights[:-1]), reversed(hidden), strict=True):
+        q = (q * slope[:, None, :]) @ weight
+    return y, q
+
+
 def hessian_vector(network: Network, x: Tensor, directions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """y, dy/dx and H v for several directions v a sample, by a tangent sweep through the adjoint sweep.
 

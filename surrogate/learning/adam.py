@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pricing.types import Progress
 from surrogate.learning.losses import Differentiable
+from surrogate.learning.watching import Onlooker, look_away
 from surrogate.spec import Adam
 
 # Huge & Savine's one-cycle schedule: share of training -> share of the peak learning rate.
@@ -25,7 +26,13 @@ def learning_rate(spec: Adam, done: float) -> float:
 
 
 def minimise(
-    objective: Differentiable, theta: Tensor, spec: Adam, *, generator: torch.Generator, progress: Progress
+    objective: Differentiable,
+    theta: Tensor,
+    spec: Adam,
+    *,
+    generator: torch.Generator,
+    progress: Progress,
+    look: Onlooker = look_away,
 ) -> tuple[Tensor, list[float]]:
     """Trained coordinates and the mean loss of every epoch. Shape: free -> free."""
     dtype = torch.float32 if spec.single_precision else theta.dtype
@@ -35,6 +42,7 @@ def minimise(
     samples = len(objective)
     batches = math.ceil(samples / spec.batch)
     losses = []
+    look(point, start=0, iteration=0, ended=False)
     for epoch in range(spec.epochs):
         order, total = torch.randperm(samples, generator=generator), 0.0
         for index, rows in enumerate(order.chunk(batches)):
@@ -44,5 +52,6 @@ def minimise(
             optimiser.step()
             total += loss.item() * len(rows)
         losses.append(total / samples)
+        look(point, start=0, iteration=epoch + 1, ended=epoch + 1 == spec.epochs)
         progress((epoch + 1) / spec.epochs)
     return point.detach().to(theta.dtype), losses

@@ -36,18 +36,31 @@ class _Jet:
     both: Tensor | None = None
 
 
-def jacobian(network: Network, x: Tensor, *, order: int, directions: Tensor | None = None) -> Tensor:
+def jacobian(
+    network: Network, x: Tensor, *, order: int, directions: Tensor | None = None, cotangents: Tensor | None = None
+) -> Tensor:
     """d (y, dy/dx, H v_1, H v_2, ...) / d parameters, up to ``order`` derivatives; columns as `flatten` has them.
 
-    Several outputs have a row each, and no derivatives.
+    Several outputs have a row each, and with cotangents u the rows of u_1^T dy/dx, u_2^T dy/dx, ... after them.
 
-    Shape: x batch input, directions batch direction input -> batch row parameter.
+    Shape: x batch input, directions batch direction input, cotangents batch probe output -> batch row parameter.
     """
     if order == 0:
         return _of_values(network, x)
+    if cotangents is not None:
+        pulled = [_of_sweeps(network, x, 1, None, cotangent)[:, 1:] for cotangent in cotangents.unbind(dim=1)]
+        return torch.cat([_of_values(network, x), *pulled], dim=1)
+    return _of_sweeps(network, x, order, directions, x.new_ones(len(x), 1))
+
+
+def _of_sweeps(network: Network, x: Tensor, order: int, directions: Tensor | None, cotangent: Tensor) -> Tensor:
+    """Rows of u^T y and its derivatives by x.
+
+    Shape: batch input, batch direction input, batch output -> batch row parameter.
+    """
     hidden = [_spread(derivatives) for derivatives in forward(network, x)[1]]
     nodes, tangents = _upward(network, x, hidden, directions if order == 2 else None)
-    deltas = _downward(network, hidden, tangents, len(x))
+    deltas = _downward(network, hidden, tangents, cotangent)
     d, k = x.shape[1], 0 if order == 1 or directions is None else directions.shape[1]
     size = sum(t.numel() for t in (*network.weights, *network.biases))
     result = x.new_empty(len(x), 1 + d + k * d, size)
@@ -108,10 +121,11 @@ def _upward(
     return nodes, tangents
 
 
-def _downward(network: Network, hidden: Sequence[Derivatives], tangents: Sequence[_Jet], batch: int) -> list[_Jet]:
-    """delta_1, delta_2, ..., the output's last."""
-    one = network.weights[-1].new_ones(batch, 1, 1, 1)
-    deltas = [_Jet(value=one)]
+def _downward(
+    network: Network, hidden: Sequence[Derivatives], tangents: Sequence[_Jet], cotangent: Tensor
+) -> list[_Jet]:
+    """delta_1, delta_2, ..., the outputs' last. Shape: cotangent batch output."""
+    deltas = [_Jet(value=cotangent[:, None, None, :])]
     for layer in range(len(hidden), 0, -1):
         above, weight, tangent = deltas[0], network.weights[layer], tangents[layer - 1]
         q, dot, prime, both = (

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from pricing.types import Progress
 from surrogate.learning.losses import Differentiable
+from surrogate.learning.watching import Onlooker, look_away
 from surrogate.spec import LBFGS
 
 # Iterations between two progress reports; torch's optimiser runs that many per call.
@@ -16,7 +17,13 @@ ROWS = 8192
 
 
 def minimise(
-    objective: Differentiable, theta: Tensor, spec: LBFGS, *, generator: torch.Generator, progress: Progress
+    objective: Differentiable,
+    theta: Tensor,
+    spec: LBFGS,
+    *,
+    generator: torch.Generator,
+    progress: Progress,
+    look: Onlooker = look_away,
 ) -> tuple[Tensor, list[float]]:
     """Trained coordinates and the loss after every block of iterations. Shape: free -> free."""
     del generator  # deterministic
@@ -44,8 +51,11 @@ def minimise(
         return total
 
     losses: list[float] = []
+    look(point, start=0, iteration=0, ended=False)
     for done in range(0, spec.iterations, BLOCK):
         optimiser.param_groups[0]["max_iter"] = min(BLOCK, spec.iterations - done)
         losses.append(float(optimiser.step(closure)))  # type: ignore[no-untyped-call]
+        reached = min(done + BLOCK, spec.iterations)
+        look(point, start=0, iteration=reached, ended=reached == spec.iterations)
         progress(min(1.0, (done + BLOCK) / spec.iterations))
     return point.detach().to(theta.dtype), losses

@@ -18,6 +18,7 @@ from pricing.types import Progress
 from surrogate.errors import SurrogateError
 from surrogate.functions.network import flatten, initialise
 from surrogate.learning.losses import Objective
+from surrogate.learning.watching import Onlooker, look_away
 from surrogate.spec import MAXIMUM_SECOND_ORDER, LevenbergMarquardt
 
 # Samples a block of J, fewer where they have many residuals: at most 32 MB, so that 30 assets and 1,000 parameters fit.
@@ -83,22 +84,40 @@ def _iterate(objective: Objective, state: _State, ridge: float) -> _State:
 
 
 def descend(
-    objective: Objective, theta: Tensor, *, iterations: int, ridge: float, report: Callable[[], None]
+    objective: Objective,
+    theta: Tensor,
+    *,
+    iterations: int,
+    ridge: float,
+    report: Callable[[], None],
+    look: Callable[[Tensor, int, bool], None] = lambda *_: None,
 ) -> tuple[Tensor, list[float]]:
-    """Up to ``iterations`` steps from one start; the loss never rises. Shape: free -> free."""
+    """Up to ``iterations`` steps from one start; the loss never rises. Shape: free -> free.
+
+    Args:
+        look: told the coordinates, after how many iterations, and whether there are no more.
+    """
     state = _State(theta=theta, loss=_loss(objective, theta, ridge), damping=INITIAL_DAMPING)
     losses = [state.loss]
-    for _ in range(iterations):
+    for done in range(1, iterations + 1):
         state = _iterate(objective, state, ridge)
         losses.append(state.loss)
+        settled = state.stalled >= STALLED_STEPS or state.damping >= LARGEST_DAMPING
+        look(state.theta, done, settled or done == iterations)
         report()
-        if state.stalled >= STALLED_STEPS or state.damping >= LARGEST_DAMPING:
+        if settled:
             break
     return state.theta, losses
 
 
 def minimise(
-    objective: Objective, theta: Tensor, spec: LevenbergMarquardt, *, generator: torch.Generator, progress: Progress
+    objective: Objective,
+    theta: Tensor,
+    spec: LevenbergMarquardt,
+    *,
+    generator: torch.Generator,
+    progress: Progress,
+    look: Onlooker = look_away,
 ) -> tuple[Tensor, list[float]]:
     """Coordinates of the best start and its losses; ``theta`` is the first start, the others are random.
 
@@ -125,11 +144,20 @@ def minimise(
     for _ in range(spec.starts - 1):
         fresh = initialise(network.widths, network.activation, generator=generator, dtype=theta.dtype)
         starts.append(flatten(fresh)[objective.free])
-    short = [descend(objective, s, iterations=spec.short, ridge=spec.ridge, report=report) for s in starts]
-    short.sort(key=lambda run: run[1][-1])
-    finals = []
-    for start, history in short[: spec.finalists]:
-        point, losses = descend(objective, start, iterations=spec.long, ridge=spec.ridge, report=report)
-        finals.append((point, history + losses[1:]))
+
+    def run(number: int, begin: Tensor, history: list[float], iterations: int) -> tuple[int, Tensor, list[float]]:
+        before = max(len(history) - 1, 0)
+
+        def seen(theta: Tensor, done: int, ended: bool) -> None:
+            look(theta, start=number, iteration=before + done, ended=ended)
+
+        seen(begin, 0, False)
+        point, losses = descend(objective, begin, iterations=iterations, ridge=spec.ridge, report=report, look=seen)
+        return number, point, history[:-1] + losses
+
+    short = [run(number, start, [], spec.short) for number, start in enumerate(starts)]
+    short.sort(key=lambda run: run[2][-1])
+    finals = [run(*begun, spec.long) for begun in short[: spec.finalists]]
     progress(1.0)
-    return min(finals, key=lambda run: run[1][-1])
+    _, point, losses = min(finals, key=lambda run: run[2][-1])
+    return point, losses

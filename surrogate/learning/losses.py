@@ -4,8 +4,9 @@
     r_n = ( sqrt(a) (y^ - y),  sqrt(b / d) lambda_j (g^_j - g_j),  sqrt(c / (K d)) lambda_H (H^ v_k - H v_k) )
 
 in normalised units, with lambda_j = 1 / rms(g_j), lambda_H = 1 / rms(H v) and (a, b, c) proportional to
-(1, lambda d, eta d), their sum 1; w_n is the weight of the sample, 1 on average, rho the ridge, 0 by default (Huge &
-Savine 2020, "Differential machine learning"; the third term after Kichler, Afghan & Naumann 2024).
+(1, lambda d, eta d), their sum 1; of several outputs sampled products u^T dy/dx with their Jacobian take the place of
+the gradient, and the terms add up over the outputs; w_n is the weight of the sample, 1 on average, rho the ridge, 0 by
+default (Huge & Savine 2020, "Differential machine learning"; the third term after Kichler, Afghan & Naumann 2024).
 """
 
 from __future__ import annotations
@@ -21,7 +22,15 @@ from torch.nn.functional import cross_entropy
 
 from surrogate.dataset import Dataset
 from surrogate.errors import SurrogateError
-from surrogate.functions.network import Network, flatten, hessian_vector, outputs, unflatten, value_and_gradient
+from surrogate.functions.network import (
+    Network,
+    flatten,
+    hessian_vector,
+    outputs,
+    outputs_and_pullbacks,
+    unflatten,
+    value_and_gradient,
+)
 from surrogate.learning.jacobian import jacobian
 from surrogate.spec import SobolevLoss
 
@@ -44,15 +53,20 @@ def loss_weights(dataset: Dataset, loss: SobolevLoss, *, delta_units: Tensor | N
     Raises:
         SurrogateError: the loss needs labels that the dataset does not hold.
     """
-    if loss.order >= 1 and (dataset.has_classes or dataset.y.ndim > 1):
-        raise SurrogateError("a network of several outputs is trained on values alone; ask for a loss of order 0")
+    several = dataset.has_classes or dataset.y.ndim > 1
+    if several and (loss.order >= 2 or (loss.order == 1 and dataset.pullbacks is None)):
+        raise SurrogateError(
+            "a network of several outputs is trained on values alone, or with pullbacks of their Jacobian on a loss of "
+            "order 1; ask for a loss of order 0"
+        )
+    if several and dataset.pullbacks is not None and loss.order == 1:
+        return _several(dataset, dataset.pullbacks, loss)
     if loss.order >= 1 and dataset.gradient is None:
         raise SurrogateError("a loss of order 1 needs delta labels; make labels of order 1 or ask for order 0")
     if loss.order >= 2 and dataset.curvature is None:
         raise SurrogateError("a loss of order 2 needs curvature labels; make labels of order 2 or ask for order 1")
     d = dataset.x.shape[1]
-    shares = (1.0, loss.delta_weight * d * (loss.order >= 1), loss.curvature_weight * d * (loss.order >= 2))
-    a, b, c = (share / sum(shares) for share in shares)
+    a, b, c = loss_shares(loss, d)
     zero = dataset.x.new_zeros(())
     gradient, curvature = zero.expand(d), zero
     if loss.order >= 1 and dataset.gradient is not None:
@@ -62,6 +76,26 @@ def loss_weights(dataset: Dataset, loss: SobolevLoss, *, delta_units: Tensor | N
         directions = dataset.curvature.shape[1]
         curvature = math.sqrt(c / (directions * d)) * _inverse(dataset.curvature.square().mean().sqrt())
     return LossWeights(order=loss.order, value=math.sqrt(a), gradient=gradient, curvature=curvature)
+
+
+def _several(dataset: Dataset, pullbacks: Tensor, loss: SobolevLoss) -> LossWeights:
+    """Multipliers for m outputs, whose terms add up.
+
+    With cotangents u of mean square I, |u^T (J^ - J)|^2 is on average the squared Frobenius norm of the error in the
+    Jacobian, in these units m times that of one output.
+    """
+    a, b, _ = loss_shares(loss, dataset.x.shape[1])
+    scale = pullbacks.square().mean(dim=(0, 1)).sqrt()
+    size = math.sqrt(b * dataset.y.shape[1] / (pullbacks.shape[1] * pullbacks.shape[2]))
+    return LossWeights(order=1, value=math.sqrt(a), gradient=size * _inverse(scale), curvature=dataset.x.new_zeros(()))
+
+
+def loss_shares(loss: SobolevLoss, features: int) -> tuple[float, float, float]:
+    """Shares (a, b, c) of the value, delta and curvature terms, proportional to (1, lambda d, eta d)."""
+    d = features
+    shares = (1.0, loss.delta_weight * d * (loss.order >= 1), loss.curvature_weight * d * (loss.order >= 2))
+    a, b, c = (share / sum(shares) for share in shares)
+    return a, b, c
 
 
 def _inverse(scale: Tensor) -> Tensor:
@@ -86,6 +120,10 @@ def _unweighted(network: Network, batch: Dataset, weights: LossWeights) -> Tenso
     if weights.order == 0:
         y = outputs(network, batch.x)
         return weights.value * (y - batch.y.reshape(len(y), -1))
+    if batch.cotangents is not None and batch.pullbacks is not None:
+        y, pulled = outputs_and_pullbacks(network, batch.x, batch.cotangents)
+        rows = (weights.gradient * (pulled - batch.pullbacks)).flatten(start_dim=1)
+        return torch.cat([weights.value * (y - batch.y), rows], dim=1)
     assert batch.gradient is not None
     if weights.order == 1:
         y, gradient = value_and_gradient(network, batch.x)
@@ -108,7 +146,7 @@ def multipliers(weights: LossWeights, batch: Dataset) -> Tensor:
     value = weights.gradient.new_full((1 if batch.y.ndim == 1 else batch.y.shape[1],), weights.value)
     sizes = [value]
     if weights.order >= 1:
-        sizes.append(weights.gradient)
+        sizes += [weights.gradient] * (1 if batch.pullbacks is None else batch.pullbacks.shape[1])
     if weights.order >= 2 and batch.curvature is not None:
         sizes.append(weights.curvature.expand(batch.curvature[0].numel()))
     row = torch.cat(sizes)[None]
@@ -174,7 +212,9 @@ class Objective:
         """d r_n / d theta and r_n. Shape: free -> batch residual free; batch residual."""
         batch, network = self.dataset.rows(rows), self.at(theta.detach())
         residual = residuals(network, batch, self.weights)
-        matrix = jacobian(network, batch.x, order=self.weights.order, directions=batch.directions)
+        matrix = jacobian(
+            network, batch.x, order=self.weights.order, directions=batch.directions, cotangents=batch.cotangents
+        )
         size = multipliers(self.weights, batch)
         if len(self.free) < matrix.shape[2]:
             matrix = matrix[..., self.free]

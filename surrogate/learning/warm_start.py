@@ -23,7 +23,8 @@ from surrogate.dataset import Dataset
 from surrogate.functions.network import Network, value
 from surrogate.learning.differential_pca import find_axes, lift, project, restrict
 from surrogate.learning.ridge import continued
-from surrogate.learning.training import Trained, objective_of, silent, train
+from surrogate.learning.training import Trained, along_axes, objective_of, silent, train
+from surrogate.learning.watching import Watch
 from surrogate.spec import LevenbergMarquardt, NetworkSpec, Optimiser, TrainingSpec
 from surrogate.standardisation import fit_standardisation
 
@@ -41,6 +42,7 @@ def fit_again(
     after: Box,
     generator: torch.Generator,
     progress: Progress | None = None,
+    watch: Watch | None = None,
 ) -> Trained:
     """Train from a network, on the axes of the labels if it is to see only those. What was pruned away stays away.
 
@@ -56,11 +58,16 @@ def fit_again(
     pruned = not all(bool(mask.all()) for mask in masks)
     if shape.inputs == "features" or pruned:
         kept = masks if pruned else None
-        return train_until_settled(start, dataset, spec, generator=generator, masks=kept, progress=progress)
+        return train_until_settled(
+            start, dataset, spec, generator=generator, masks=kept, progress=progress, watch=watch
+        )
     axes = find_axes(dataset, shape)
     seen, units = project(dataset, axes), torch.ones(len(axes), dtype=dataset.x.dtype)
     first = restrict(start, axes)
-    trained = train_until_settled(first, seen, spec, generator=generator, delta_units=units, progress=progress)
+    along = None if watch is None else along_axes(watch, axes)
+    trained = train_until_settled(
+        first, seen, spec, generator=generator, delta_units=units, progress=progress, watch=along
+    )
     return replace(trained, network=lift(trained.network, axes), axes=axes)
 
 
@@ -73,17 +80,20 @@ def train_until_settled(
     masks: Sequence[Tensor] | None = None,
     delta_units: Tensor | None = None,
     progress: Progress | None = None,
+    watch: Watch | None = None,
 ) -> Trained:
     """As `train` does, by one optimiser after the other, each in rounds until one gains less than `LEAST_GAIN`.
 
-    Shape: masks out in, per layer; delta_units feature.
+    Shape: as of `train`.
     """
     report, losses, choice = progress or silent, list[float](), None
     for place, optimiser in enumerate(spec.optimisers):
         parts = rounds(optimiser)
         for number, part in enumerate(parts):
             once = msgspec.structs.replace(spec, optimisers=(part,))
-            trained = train(network, dataset, once, generator=generator, masks=masks, delta_units=delta_units)
+            trained = train(
+                network, dataset, once, generator=generator, masks=masks, delta_units=delta_units, watch=watch
+            )
             network, losses, choice = trained.network, losses + list(trained.losses), choice or trained.choice
             if choice is not None:
                 spec = msgspec.structs.replace(spec, ridge=choice.ridge)

@@ -13,7 +13,8 @@ from surrogate.standardisation import fit_standardisation
 
 
 def test_rows_are_taken_of_every_label_there_is(dataset: Dataset) -> None:
-    dataset = replace(dataset, weight=torch.rand(len(dataset)))
+    more = {"cotangents": torch.rand(len(dataset), 2, 1), "pullbacks": torch.rand(len(dataset), 2, 3)}
+    dataset = replace(dataset, weight=torch.rand(len(dataset)), **more)
     part = dataset.rows(slice(3, 6))
     assert len(part) == 3
     for name in vars(dataset):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from dataclasses import asdict
 from typing import Annotated, Any
 
+import msgspec
 from fastapi import APIRouter, Header, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sse_starlette import EventSourceResponse, ServerSentEvent
@@ -81,7 +81,10 @@ async def events(
     job: str,
     last_event_id: Annotated[int, Header(ge=-1, description="the last event that the client has seen")] = -1,
 ) -> EventSourceResponse:
-    """Server-sent events: ``progress`` with ids, from after ``Last-Event-ID``, and a final ``done`` with the job."""
+    """Server-sent events: ``progress`` with ids, from after ``Last-Event-ID``, and a final ``done`` with the job.
+
+    While a network is trained a ``progress`` has ``losses``: optimiser, start, iteration and the terms of the loss.
+    """
     jobs = jobs_of(request)
     await jobs.get(job)
 
@@ -105,4 +108,4 @@ async def resume(request: Request, job: str) -> Job:
 
 
 def _json(event: Event) -> str:
-    return json.dumps(asdict(event.data))
+    return json.dumps(msgspec.to_builtins(event.data))

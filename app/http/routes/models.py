@@ -14,7 +14,7 @@ from app.files import read_json
 from app.http.dependencies import PROBLEMS, RegistryPart, Version
 from app.http.report_page import report_page
 from app.http.schemas import AliasState, AliasTarget, FileEntry, ModelList, ModelSummary, VersionManifest
-from surrogate.artifact.files import MANIFEST, MODEL, MODEL_FLOAT32, REPORT, load_report, verify
+from surrogate.artifact.files import MANIFEST, MODEL, MODEL_FLOAT32, REPORT, TRAINING, load_report, verify
 
 router = APIRouter(prefix="/v1/models", tags=["models"], responses=PROBLEMS)
 FILE = "/{name}/versions/{version}/model.onnx"
@@ -102,6 +102,18 @@ def report(name: str, version: Version, registry: RegistryPart, request: Request
     if prefers_html(request.headers.get("accept", "")):
         return HTMLResponse(report_page(name, number, load_report(folder)), headers=vary)
     return JSONResponse(read_json(folder / REPORT), headers=vary)
+
+
+@router.get("/{name}/versions/{version}/training")
+def training(name: str, version: Version, registry: RegistryPart) -> JSONResponse:
+    """The losses while it was trained: value, delta and curvature term, by optimiser and start."""
+    folder = registry.folder(name, registry.resolve(name, version))
+    if TRAINING not in verify(folder):
+        raise UnknownVersion(
+            f"{name} version {folder.name} has no record of a training: nothing was trained for it, or it is from "
+            "before there were records"
+        )
+    return JSONResponse(read_json(folder / TRAINING))
 
 
 @router.put("/{name}/aliases/{alias}")

@@ -53,6 +53,18 @@ def test_a_step_tells_its_progress_and_then_its_result(folder: JobFolder) -> Non
     assert folder.labels.path.exists()
 
 
+def test_a_training_tells_where_it_stands_and_where_it_ended(folder: JobFolder) -> None:
+    assert run(folder, "label")[0] == 0
+    code, messages, _ = run(folder, "train")
+    *progress, result = messages
+    assert (code, result) == (0, {"result": None})
+    losses = [message["losses"] for message in progress if "losses" in message]
+    (curve,) = folder.training.read().trainings[0].curves
+    assert (losses[-1]["optimiser"], losses[-1]["start"]) == ("levenberg_marquardt", 0)
+    assert (losses[-1]["iteration"], losses[-1]["loss"]) == (curve.iteration[-1], curve.loss[-1])
+    assert set(losses[-1]["held_out"]) == set(losses[-1]["terms"]) == {"value", "delta", "curvature"}
+
+
 def test_the_last_step_tells_what_it_published(folder: JobFolder, tiny_build: BuildSpec, root: Path) -> None:
     build(tiny_build, folder.path, registry=root)
     folder.begin(order_of(tiny_build, registry=root, job="a"))

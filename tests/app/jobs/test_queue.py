@@ -2,11 +2,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from app.errors import InvalidRequest, JobConflict, UnknownJob
-from app.jobs.queue import Event, Jobs
+from app.jobs.queue import Event, Jobs, StepProgress
 from app.specification.jobs import load_spec
+from surrogate.report.curves import LossPoint
 
 pytestmark = pytest.mark.anyio
 
@@ -44,3 +46,13 @@ async def test_an_unknown_job_is_unknown_everywhere(jobs: Jobs) -> None:
     for question in (jobs.get, jobs.cancel, jobs.resume):
         with pytest.raises(UnknownJob):
             await question("nobody")
+
+
+async def test_an_event_says_losses_where_there_are_some() -> None:
+    quiet = {"step": "label", "progress": 0.5}  # as every event was, before trainings told theirs
+    assert msgspec.to_builtins(msgspec.convert(quiet, StepProgress)) == quiet
+    point = LossPoint(optimiser="adam", place=0, start=0, iteration=3, loss=None, terms={"value": 0.5})
+    told = msgspec.to_builtins(StepProgress(step="train", progress=0.5, losses=point))
+    assert told["losses"]["terms"] == {"value": 0.5}
+    assert told["losses"]["loss"] is None
+    assert msgspec.convert(told, StepProgress).losses == point

@@ -15,11 +15,12 @@ import pytest
 
 from app.commands.jobs import follow
 from app.errors import UnknownModel
-from app.jobs.queue import Job, Jobs, job_folder
+from app.jobs.queue import Job, Jobs, StepProgress, job_folder
 from app.pipeline.plan import plan
 from app.registry.registry import Registry
 from app.settings import Settings
 from app.specification.jobs import load_spec
+from surrogate.artifact.files import load_training
 
 pytestmark = pytest.mark.anyio
 # Long enough for a busy machine, short enough to notice a hang.
@@ -134,6 +135,21 @@ async def test_a_worker_killed_in_every_step_publishes_once_and_redoes_no_finish
     assert "100%" in capsys.readouterr().err
     await until(lambda: len(list((job_settings.registry / ".workers").iterdir())) == 1)  # of the one that lives
     assert versions(job_settings, "tiny") == [1]
+
+
+async def test_events_tell_how_the_training_goes(
+    jobs: Jobs, start: Callable[[], Worker], job_settings: Settings, tiny: dict[str, Any]
+) -> None:
+    job = (await jobs.submit(load_spec("train", tiny))).id
+    start()
+    progress = [event.data async for event in jobs.events(job) if isinstance(event.data, StepProgress)]
+    losses = [data.losses for data in progress if data.losses is not None]
+    assert {data.step for data in progress if data.losses is not None} == {"train"}
+    registry = Registry(job_settings.registry)
+    (training,) = load_training(registry.folder("tiny", 1)).trainings
+    registry.close()
+    assert losses[-1].iteration == training.curves[0].iteration[-1]
+    assert losses[-1].loss == training.curves[0].loss[-1]
 
 
 async def test_cancel_stops_the_step_and_resume_continues_steps_and_events(

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 import torch
+from msgspec.structs import replace
 
-from app.pipeline.derived import canonical, draw_network, generator, input_box, reduction_of
+from app.pipeline.derived import canonical, draw_network, generator, input_box, reduction_of, unseen_build
 from app.specification.build import BuildSpec
 from pricing.specs.base import load
 from surrogate.dataset import Dataset
@@ -54,3 +55,10 @@ def test_the_drawn_network_has_the_units_of_the_data(tiny_build: BuildSpec) -> N
     narrow, wide = (draw_network(tiny_build, Dataset(x=scale * x, y=x.sum(dim=1))) for scale in (1.0, 10.0))
     assert narrow.widths == (2, 3, 1)
     torch.testing.assert_close(narrow.weights[0], 10.0 * wide.weights[0])
+
+
+def test_what_is_unseen_has_random_numbers_of_its_own(tiny_build: BuildSpec) -> None:
+    other = unseen_build(tiny_build, 4)
+    assert other.labels.samples == 4
+    assert other.seed not in (tiny_build.seed, unseen_build(replace(tiny_build, seed=2), 4).seed)
+    assert (other.problem, other.labels.paths) == (tiny_build.problem, tiny_build.labels.paths)

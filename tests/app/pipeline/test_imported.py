@@ -23,6 +23,7 @@ from pricing.types import Array
 from surrogate.artifact import files
 from surrogate.artifact.manifest import plain_manifest
 from surrogate.learning.ridge import draw_groups
+from surrogate.report.curves import HeldOutLabels
 from surrogate.report.report import plain_report
 
 Arrays = Callable[..., dict[str, Array]]
@@ -57,6 +58,9 @@ def test_a_model_is_built_pruned_and_described(
     assert (report["labels"]["learnt_from"], report["labels"]["held_out"]) == (180, 20)
     assert report["accuracy"]["gamma"]["r2"] is None
     assert report["ridge"]["ridge"] > 0.0
+    assert made.training is not None
+    assert made.training.held_out == HeldOutLabels(source="dataset", samples=20)
+    assert made.training.trainings[0].held_out == 20
     assert f"dataset `{stored}`, 180 of its 200 rows" in made.card
     x = label_arrays()["x"]
     assert f"| unit | {x.min():g} | {x.max():g} |" in made.card

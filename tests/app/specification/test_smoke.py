@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import UNSET
+from msgspec.structs import replace
 
 from app.pipeline.build import build
 from app.specification.smoke import smoke
@@ -33,3 +35,10 @@ def test_a_smoke_build_keeps_what_it_is_about() -> None:
     assert (small.problem, small.network, small.seed) == (spec.problem, spec.network, spec.seed)
     assert small.labels.samples <= 64
     assert smoke(small) == small
+
+
+def test_a_smoke_build_holds_out_no_more_than_it_has() -> None:
+    spec = read_build_spec(EXAMPLES[0])
+    more = replace(spec, labels=replace(spec.labels, held_out=spec.labels.samples))
+    assert smoke(more).labels.held_out == smoke(more).labels.samples
+    assert smoke(spec).labels.held_out is UNSET

@@ -41,6 +41,9 @@ def test_label_specs_survive_json(spec: LabelSpec) -> None:
         ("order", 3, "Invalid enum value 3"),
         ("directions", 0, "directions must be at least 1"),
         ("estimator", {"kind": "pathwise"}, "order = 2 needs a smooth estimator"),
+        ("held_out", 3, "held_out must be a power of two from 1 to 512"),
+        ("held_out", 1024, "held_out must be a power of two from 1 to 512"),
+        ("held_out", -1, "held_out must be a power of two"),
     ],
 )
 def test_label_specs_that_make_no_sense(path: str, value: object, message: str) -> None:
@@ -62,3 +65,17 @@ def test_as_many_payoffs_as_there_are_hours_for_are_taken() -> None:
     samples, paths = 1 << 20, 1 << 20
     assert samples * paths == MAXIMUM_EVALUATIONS
     assert LabelSpec(samples=samples, paths=paths, replicates=1).paths == paths
+
+
+def test_a_sixteenth_is_held_out_where_that_is_cheap() -> None:
+    assert LabelSpec(samples=512).unseen(fitted=False) == 32
+    assert LabelSpec(samples=8).unseen(fitted=False) == 0
+    assert LabelSpec(samples=1 << 16).unseen(fitted=False) == 1024
+    assert LabelSpec().unseen(fitted=True) == 0
+    assert LabelSpec(held_out=64).unseen(fitted=True) == 64
+    assert LabelSpec(held_out=0).unseen(fitted=False) == 0
+    states = TableSampler(states=((0.1, 1.0), (2.0, 3.0)))
+    assert LabelSpec(sampler=states).unseen(fitted=False) == 0
+    with pytest.raises(InvalidSpec, match="held_out: samples that follow a table"):
+        LabelSpec(sampler=states, held_out=8)
+    assert "held_out" not in dump(LabelSpec())

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pricing.specs.base import load
-from pruning.driver.milestones import UNWATCHED, Watch, errors, explained
+from pruning.driver.milestones import UNMEASURED, Milestones, errors, explained
 from pruning.driver.samples import standardisation_of
 from pruning.errors import PruningError
 from pruning.path import prune_path
@@ -76,19 +76,19 @@ def test_held_out_samples_are_measured_besides_and_change_nothing(
 ) -> None:
     first, last = dataset.rows(slice(0, 200)), dataset.rows(slice(200, None))
     state = generator.get_state()
-    watched = prune(trained, first, HALF, watch=Watch(held_out=last), generator=generator)
+    watched = prune(trained, first, HALF, milestones=Milestones(held_out=last), generator=generator)
     generator.set_state(state)
-    unwatched = prune(trained, first, HALF, watch=UNWATCHED, generator=generator)
+    unwatched = prune(trained, first, HALF, milestones=UNMEASURED, generator=generator)
     assert "milestones" not in unwatched.report
     assert all(torch.equal(a, b) for a, b in zip(watched.network.weights, unwatched.network.weights, strict=True))
     expected = float((outputs(watched.network, last.x)[:, 0] - last.y).square().mean().sqrt())
     assert watched.report["milestones"][-1]["held_out_value_rmse"] == pytest.approx(expected)
-    values = Watch(held_out=(last.x, last.y))
-    entry = prune(trained, first, HALF, watch=values, generator=generator).report["milestones"][-1]
+    values = Milestones(held_out=(last.x, last.y))
+    entry = prune(trained, first, HALF, milestones=values, generator=generator).report["milestones"][-1]
     assert "held_out_value_rmse" in entry
     assert "held_out_loss" not in entry
     with pytest.raises(PruningError, match="takes 3 inputs"):
-        prune(trained, first, HALF, watch=Watch(held_out=(last.x[:, :2], last.y)), generator=generator)
+        prune(trained, first, HALF, milestones=Milestones(held_out=(last.x[:, :2], last.y)), generator=generator)
 
 
 def test_classes_have_guesses(generator: torch.Generator) -> None:

@@ -15,6 +15,7 @@ from surrogate.artifact.files import (
     MODEL_FLOAT32,
     REPORT,
     SUMS,
+    TRAINING,
     Artifact,
     files,
     read,
@@ -24,6 +25,7 @@ from surrogate.artifact.files import (
 )
 from surrogate.artifact.manifest import Manifest
 from surrogate.errors import CorruptArtifact
+from surrogate.report.curves import Curve, Training, TrainingCurves
 from surrogate.report.report import AnyReport
 
 
@@ -33,19 +35,34 @@ def artifact(manifest: Callable[..., Manifest], report: Callable[..., AnyReport]
     return Artifact(model=b"model", manifest=manifest(), report=report(), card="# card\n")
 
 
+CURVES = TrainingCurves(
+    trainings=(
+        Training(
+            step="train",
+            shares={"value": 0.25, "delta": 0.75},
+            measured=8,
+            held_out=0,
+            curves=(Curve(optimiser="adam", place=0, start=0, iteration=(0,), loss=(None,), terms={"value": (0.5,)}),),
+        ),
+    )
+)
+
+
 @pytest.mark.parametrize("single", [None, b"single"])
-def test_round_trip(tmp_path: Path, artifact: Artifact, single: bytes | None) -> None:
-    artifact = replace(artifact, model_float32=single)
+@pytest.mark.parametrize("training", [None, CURVES])
+def test_round_trip(tmp_path: Path, artifact: Artifact, single: bytes | None, training: TrainingCurves | None) -> None:
+    artifact = replace(artifact, model_float32=single, training=training)
     write(artifact, tmp_path)
     assert read(tmp_path) == artifact
+    assert (TRAINING in verify(tmp_path)) == (training is not None)
     assert (MODEL_FLOAT32 in verify(tmp_path)) == (artifact.model_float32 is not None)
     assert verify(tmp_path)[MODEL] == hashlib.sha256(b"model").hexdigest()
 
 
 def test_sha256sum_agrees(tmp_path: Path, artifact: Artifact) -> None:
-    write(replace(artifact, model_float32=b"single"), tmp_path)
+    write(replace(artifact, model_float32=b"single", training=CURVES), tmp_path)
     result = subprocess.run(["sha256sum", "--check", "--strict", SUMS], cwd=tmp_path, capture_output=True, check=True)
-    assert result.stdout.count(b": OK") == 5
+    assert result.stdout.count(b": OK") == 6
 
 
 def test_json_is_canonical_and_finite(artifact: Artifact) -> None:
@@ -75,9 +92,9 @@ def test_sums_must_list_the_model_and_its_manifest(tmp_path: Path, artifact: Art
         verify(tmp_path)
 
 
-@pytest.mark.parametrize("name", [MANIFEST, REPORT])
+@pytest.mark.parametrize("name", [MANIFEST, REPORT, TRAINING])
 def test_whole_files_that_say_something_else_are_refused(tmp_path: Path, artifact: Artifact, name: str) -> None:
-    content = files(artifact) | {name: b"{}\n"}
+    content = files(replace(artifact, training=CURVES)) | {name: b"{}\n"}
     del content[SUMS]
     for file, data in content.items():
         (tmp_path / file).write_bytes(data)

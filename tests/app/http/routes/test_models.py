@@ -12,9 +12,10 @@ import pytest
 from app.http.routes.models import prefers_html
 from app.registry.registry import Registry
 from app.settings import Settings
-from surrogate.artifact.files import MODEL, REPORT, Artifact, to_json
+from surrogate.artifact.files import MODEL, REPORT, TRAINING, Artifact, to_json
 from surrogate.artifact.manifest import plain_manifest
 from surrogate.artifact.sentences import show_r2
+from surrogate.report.curves import TrainingCurves, plain_curves
 from surrogate.report.report import plain_report
 from surrogate.runtime import open_session
 
@@ -54,7 +55,7 @@ async def test_manifest(client: httpx.AsyncClient, artifact: Artifact, version: 
     "path",
     ["other/versions/1", "basket/versions/2", "basket/versions/0", "basket/versions/none", "basket/versions/-1"],
 )
-@pytest.mark.parametrize("part", ["", "/model.onnx", "/report"])
+@pytest.mark.parametrize("part", ["", "/model.onnx", "/report", "/training"])
 async def test_unknown_is_404(client: httpx.AsyncClient, path: str, part: str) -> None:
     answer = await client.get(f"/v1/models/{path}{part}")
     assert answer.status_code == 404
@@ -105,6 +106,19 @@ async def test_ranges(client: httpx.AsyncClient, artifact: Artifact, given: str,
 async def test_bad_ranges(client: httpx.AsyncClient, given: str, status: int) -> None:
     answer = await client.get(DOWNLOAD, headers={"range": given})
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+
+
+async def test_the_losses_of_the_training_where_published(
+    client: httpx.AsyncClient, settings: Settings, artifact: Artifact
+) -> None:
+    missing = await client.get(f"{VERSION}/training")
+    assert (missing.status_code, missing.json()["type"]) == (404, "urn:sobolite:problem:unknown-version")
+    assert "no record of a training" in missing.json()["detail"]
+    curves = TrainingCurves(trainings=())
+    Registry(settings.registry).publish("basket", replace(artifact, training=curves), job_id="seen")
+    answer = await client.get("/v1/models/basket/versions/latest/training")
+    assert (answer.status_code, answer.json()) == (200, json.loads(to_json(plain_curves(curves))))
+    assert TRAINING in (await client.get("/v1/models/basket/versions/2")).json()["files"]
 
 
 async def test_float32_where_published(client: httpx.AsyncClient, settings: Settings, artifact: Artifact) -> None:
