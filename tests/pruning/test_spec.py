@@ -28,3 +28,11 @@ def test_specs_that_would_not_end(options: dict[str, Any], path: str, message: s
 def test_the_bounds_themselves_are_taken() -> None:
     spec = PruningSpec(method="ntk_sap", sparsity=0.5, splits=MAXIMUM_SPLITS, rounds=100, draws=MAXIMUM_SCORES // 100)
     assert load(PruningSpec, dump(spec)) == spec
+
+
+def test_what_is_not_said_of_the_quadratic_model_is_not_dumped() -> None:
+    later = {"gradient_term", "line_search", "safeguard"}
+    assert not later & set(dump(PruningSpec(method="chita", sparsity=0.5)))
+    said = PruningSpec(method="chita", sparsity=0.5, gradient_term=True, line_search="exact", safeguard=False)
+    assert later <= set(dump(said))
+    assert load(PruningSpec, dump(said)) == said
