@@ -224,7 +224,7 @@ def test_a_network_that_has_not_converged_is_not_blown_up(
 
 def test_every_stage_reports_its_objective(line: Network, regression: Dataset) -> None:
     for method in ("chita", "obs", "obs_greedy", "cbs", "woodfisher", "woodtaylor", "mfac", "magnitude"):
-        spec = PruningSpec(method=method, sparsity=0.5, samples=60, stages=2, schedule="linear")  # type: ignore[arg-type]
+        spec = PruningSpec(method=method, sparsity=0.5, samples=60, stages=2, schedule="linear")
         stages = prune(line, regression, spec, generator=seeded()).report["stages"]
         # The first of a linear schedule removes nothing; what refits looks all the same where it is asked again.
         assert ("objective" in stages[-1]) == (method != "magnitude")
