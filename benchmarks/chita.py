@@ -6,8 +6,8 @@ are those of the paper in this code, not its authors' program: empirical Fisher 
 thresholding for the support and a direct solve on it, with the gradient term e of b = A w - e and without. Times are
 processor seconds of one thread, row build included.
 
-``--figure PATH`` draws accuracy and time against the number of samples, M-FAC beside, and ``--terms`` compares models
-with and without the gradient term, both on a smaller network (`benchmarks.cases.chita_samples`).
+``--figure PATH`` draws accuracy and time against the number of samples, M-FAC beside, ``--terms`` compares models with
+and without the gradient term, ``--ridges`` fixed ridges, all on a smaller network (`benchmarks.cases.chita_samples`).
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from torch import Tensor
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample
 
 from benchmarks.cases.chita_samples import (
+    FIXED,
     SIZES,
     TERM_SAMPLES,
     TERMS,
@@ -194,13 +195,16 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", help="by default three, six of the figure")
     parser.add_argument("--figure", type=Path, help="draw accuracy and time against samples to this SVG instead")
     parser.add_argument("--terms", action="store_true", help="compare with and without the gradient term instead")
+    parser.add_argument("--ridges", action="store_true", help="compare fixed ridges instead")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    small = arguments.figure or arguments.terms
+    small = arguments.figure or arguments.terms or arguments.ridges
     seeds = (arguments.seeds or range(6 if small else 3))[: 1 if arguments.smoke else None]
     if small or arguments.smoke:
-        variants, sizes = (TERMS, (TERM_SAMPLES,)) if arguments.terms else (VARIANTS, SIZES)
-        swept = measured(seeds, smoke=arguments.smoke, variants=variants, sizes=sizes)
+        compared, sizes = (
+            (TERMS, (TERM_SAMPLES,)) if arguments.terms else (FIXED if arguments.ridges else VARIANTS, SIZES)
+        )
+        swept = measured(seeds, smoke=arguments.smoke, variants=compared, sizes=sizes)
         if arguments.figure:
             draw_samples(swept, arguments.figure)
         if small:

@@ -26,6 +26,11 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "chita, no refinement": {"method": "chita", "refinement": "none"},
     "mfac": {"method": "mfac"},
 }
+# Fixed ridges, which nothing holds against the samples.
+FIXED: Mapping[str, Mapping[str, Any]] = {
+    f"chita, ridge {ridge:g}, no safeguard": {"method": "chita", "ridge": ridge, "safeguard": False}
+    for ridge in (0.01, 0.1, 1.0, 10.0)
+}
 # What the gradient term e of b = A w - e is worth, and costs where it is left out, by rows and stages.
 TERM_SAMPLES = 512
 TERMS: Mapping[str, Mapping[str, Any]] = {

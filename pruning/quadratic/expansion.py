@@ -71,9 +71,9 @@ class Expansion:
         straight lines of a curved function: where training has not converged, or more rows than weights leave a fit no
         freedom, the least of Q can lie where they say nothing any more. Shape: weight ->.
         """
-        if evidence.spec.safeguard is False:
-            return self.cut(w)
         start = restricted(self.problem.anchor, w != 0)
+        if evidence.spec.safeguard is False or torch.equal(w, start):
+            return self.cut(w)
         loss = self.loss(start, evidence)
         for halvings in range(HALVINGS):
             candidate = start + (w - start) / 2.0**halvings
