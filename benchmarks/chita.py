@@ -3,7 +3,11 @@
 Handwritten digits (8 x 8, of scikit-learn) drawn to 28 x 28 with random turns, shifts and noise, so that all 784 pixels
 are live and train and test hold different originals; per seed one dense 784-40-20-10 ReLU network. "published settings"
 are those of the paper in this code, not its authors' program: empirical Fisher rows in raw units, damping 1e-4 a row,
-thresholding for the support and a direct solve on it. Times are processor seconds of one thread, row build included.
+thresholding for the support and a direct solve on it, with the gradient term e of b = A w - e and without. Times are
+processor seconds of one thread, row build included.
+
+``--figure PATH`` draws accuracy and time against the number of samples, M-FAC beside, ``--terms`` compares models with
+and without the gradient term, ``--ridges`` fixed ridges, all on a smaller network (`benchmarks.cases.chita_samples`).
 """
 
 from __future__ import annotations
@@ -26,6 +30,16 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample
 
+from benchmarks.cases.chita_samples import (
+    FIXED,
+    SIZES,
+    TERM_SAMPLES,
+    TERMS,
+    VARIANTS,
+    draw_samples,
+    measured,
+    print_samples,
+)
 from pruning.driver.milestones import UNMEASURED
 from pruning.driver.sequential import from_sequential, to_sequential
 from pruning.path import prune_path
@@ -34,7 +48,7 @@ from pruning.quadratic.factored import factored
 from pruning.quadratic.line_search import descend
 from pruning.quadratic.problem import Quadratic
 from pruning.quadratic.regression import back_solve
-from pruning.rows import fisher
+from pruning.rows import model_rows
 from pruning.spec import PruningSpec
 from surrogate.dataset import Dataset
 
@@ -87,11 +101,14 @@ def percent(network: torch.nn.Module, samples: Samples) -> float:
         return 100.0 * float((network(samples[0]).argmax(dim=1) == samples[1]).double().mean())
 
 
-def reference(network: torch.nn.Sequential, samples: Samples, sparsity: float, seed: int) -> torch.nn.Sequential:
+def reference(
+    network: torch.nn.Sequential, samples: Samples, sparsity: float, seed: int, *, gradient_term: bool
+) -> torch.nn.Sequential:
     """The published recipe in raw units, float64: Fisher rows, n lambda = n DAMPING."""
     ours = from_sequential(network).to(torch.float64)
     pick = torch.randperm(len(samples[0]), generator=torch.Generator().manual_seed(seed))[:SAMPLES]
-    rows = fisher(ours, Dataset(x=samples[0][pick].double(), y=samples[1][pick]), torch.Generator())
+    spec = PruningSpec(method="chita", sparsity=sparsity, rows="fisher", gradient_term=gradient_term)
+    rows = model_rows(ours, Dataset(x=samples[0][pick].double(), y=samples[1][pick]), spec, torch.Generator())
     anchor = torch.cat([weight.flatten() for weight in ours.weights])
     live = torch.cat([layer.flatten() for layer in rows.squares()]) > 0
     problem = Quadratic(
@@ -140,9 +157,11 @@ def run(seed: int, *, smoke: bool) -> list[dict[str, Any]]:
     for sparsity in COMPARED:
         at = (sparsity,)
         timed("magnitude", at, lambda s=sparsity: pruned(s, method="magnitude"))  # type: ignore[misc]
-        timed("published settings", at, lambda s=sparsity: [reference(dense, training, s, seed)])  # type: ignore[misc]
+        for term, name in ((True, "published settings"), (False, "published settings, e left out")):
+            make = partial(reference, dense, training, sparsity, seed, gradient_term=term)
+            timed(name, at, lambda make=make: [make()])  # type: ignore[misc]
         for options in variants(smoke=smoke):
-            name = "chita" + "".join(f", {value}" for value in options.values())
+            name = "chita" + "".join(f", {key if value is True else value}" for key, value in options.items())
             timed(name, at, lambda s=sparsity, o=options: pruned(s, method="chita", **o))  # type: ignore[misc]
     spec = PruningSpec(method="chita", sparsity=0.9, samples=SAMPLES)
     at_once = partial(prune_path, milestones=UNMEASURED, generator=torch.Generator().manual_seed(seed))
@@ -152,7 +171,7 @@ def run(seed: int, *, smoke: bool) -> list[dict[str, Any]]:
 
 def variants(*, smoke: bool) -> list[dict[str, Any]]:
     """Options of CHITA that are compared."""
-    options: list[dict[str, Any]] = [{}, {"rows": "fisher"}]
+    options: list[dict[str, Any]] = [{}, {"rows": "fisher"}, {"rows": "fisher", "gradient_term": True}]
     options += [{"refinement": name} for name in (("none",) if smoke else ("none", "swap", "elimination"))]
     return options + [{"schedule": name, "stages": 2 if smoke else STAGES} for name in SCHEDULES]
 
@@ -175,10 +194,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Accuracy and speed of CHITA on a classifier of digits.")
     parser.add_argument("--json", action="store_true", help="one JSON object in place of the table")
     parser.add_argument("--smoke", action="store_true", help="tiny sizes, for CI: shows that it runs, not how well")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--seeds", type=int, nargs="+", help="by default three, six of the figure")
+    parser.add_argument("--figure", type=Path, help="draw accuracy and time against samples to this SVG instead")
+    parser.add_argument("--terms", action="store_true", help="compare with and without the gradient term instead")
+    parser.add_argument("--ridges", action="store_true", help="compare fixed ridges instead")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    seeds = arguments.seeds[:1] if arguments.smoke else arguments.seeds
+    small = arguments.figure or arguments.terms or arguments.ridges
+    seeds = (arguments.seeds or range(6 if small else 3))[: 1 if arguments.smoke else None]
+    if small or arguments.smoke:
+        compared, sizes = (
+            (TERMS, (TERM_SAMPLES,)) if arguments.terms else (FIXED if arguments.ridges else VARIANTS, SIZES)
+        )
+        swept = measured(seeds, smoke=arguments.smoke, variants=compared, sizes=sizes)
+        if arguments.figure:
+            draw_samples(swept, arguments.figure)
+        if small:
+            print(json.dumps({"rows": swept})) if arguments.json else print_samples(swept)
+            return
     rows = [row for seed in seeds for row in run(seed, smoke=arguments.smoke)]
     if arguments.json:
         print(json.dumps({"rows": rows}))

@@ -13,13 +13,13 @@ row a sample, a random projection of the Gauss-Newton square root of the cross-e
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from pruning.errors import PruningError
-from pruning.spec import RowsName
+from pruning.spec import PruningSpec, RowsName
 from surrogate.dataset import Dataset
 from surrogate.functions.activations import Derivatives
 from surrogate.functions.network import Network, adjoints, forward, value_and_gradient
@@ -151,7 +151,8 @@ def class_rows(network: Network, dataset: Dataset, generator: torch.Generator) -
 def fisher(network: Network, dataset: Dataset, generator: torch.Generator) -> Rows:  # noqa: ARG001
     """Row n = dL_n/dw with L_n = |r_n|^2 / 2 or the cross-entropy.
 
-    The residuals are 0: with them every sample, fitted or not, would ask for a step of the same size.
+    The residuals are 0. The gradient of the loss is the sum of the rows, so that e = 1 holds it (`model_rows`); then
+    every sample, fitted or not, asks for a step of the same size.
     """
     y, hidden = forward(network, dataset.x)
     if dataset.has_classes:
@@ -240,3 +241,21 @@ ROWS: Mapping[RowsName, Callable[[Network, Dataset, torch.Generator], Rows]] = {
     "sobolev": sobolev,
     "fisher": fisher,
 }
+
+
+def model_rows(network: Network, dataset: Dataset, spec: PruningSpec, generator: torch.Generator) -> Rows:
+    """The rows of a specification, with the gradient term that it asks for: r of ||A d + r||^2, e of b = A w - e.
+
+    In any case A^T r is the gradient of the loss times the number of samples, for "fisher" with r = 1; left out, r = 0.
+    What it is worth: `benchmarks/chita.py`.
+
+    References: Benbaki et al., "Fast as CHITA" (ICML 2023), equation 4.
+    """
+    if spec.gradient_term is True and spec.rows == "gauss_newton" and dataset.has_classes:
+        return class_rows(network, dataset, generator)
+    rows = ROWS[spec.rows](network, dataset, generator)
+    if spec.gradient_term is False:
+        return replace(rows, residual=torch.zeros_like(rows.residual))
+    if spec.gradient_term is True and spec.rows == "fisher":
+        return replace(rows, residual=torch.ones_like(rows.residual))
+    return rows

@@ -54,6 +54,7 @@ MethodName = Literal[
 ]
 ScheduleName = Literal["exponential", "polynomial", "linear", "constant", "geometric", "linear_density", "inverse"]
 RowsName = Literal["gauss_newton", "sobolev", "fisher"]
+LineSearchName = Literal["trial", "exact"]
 GreekName = Literal["value", "delta", "gamma"]
 
 
@@ -109,6 +110,14 @@ class PruningSpec(Spec, frozen=True, kw_only=True):
         targets: the outputs whose significance counts; several add up, each as a share of its total.
         splits: sub-boxes of the Box over which significances are enclosed one by one.
         enclosure: interval arithmetic, or the tighter affine bounds, for significance.
+        gradient_term: whether the quadratic model of the loss has its gradient, e of b = A w - e (CHITA). By default
+            "gauss_newton" and "sobolev" rows of values have it, class labels in several stages, "fisher" rows never:
+            there e is 1 for every sample, fitted or not, and each asks for a step of the same size.
+        line_search: how CHITA finds the step of its descent: two trial supports and of each the exact minimum, the
+            default, or the exact minimum over all supports along the ray ("exact", for small networks).
+        safeguard: whether what the quadratic model asks for is held against the loss of the samples, the default: steps
+            of OBS, CBS and CHITA are halved where they go too far, and CHITA in one stage takes the best of ``ridge``,
+            10 and 100 times it.
         retraining: where a stage starts: from the stage before (cascade), from the given network (one_shot), or from
             the stage's mask on the weights of an earlier network (rewind) or on random ones (random).
         dynamics: how SET and RigL train.
@@ -142,6 +151,9 @@ class PruningSpec(Spec, frozen=True, kw_only=True):
     rounds: int | None = None
     draws: int = 1
     refinement: Literal["auto", "none", "swap", "elimination"] = "auto"
+    gradient_term: bool | UnsetType = UNSET
+    line_search: LineSearchName | UnsetType = UNSET
+    safeguard: bool | UnsetType = UNSET
     targets: tuple[GreekName, ...] = ("value",)
     splits: int = 1
     enclosure: Literal["interval", "affine"] = "interval"

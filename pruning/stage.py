@@ -81,7 +81,13 @@ class Evidence:
 
 @dataclass(frozen=True, kw_only=True)
 class Cut:
-    """A pruned network in raw units; ``bound`` is proven on |pruned - given| over the box, None if nothing is."""
+    """A pruned network in raw units.
+
+    Args:
+        bound: proven on |pruned - given| over the box, None if nothing is.
+        objective: Q of the quadratic model at the network's weights, None where the method has no such model.
+    """
 
     network: Network
     bound: float | None = None
+    objective: float | None = None

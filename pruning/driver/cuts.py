@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 
@@ -44,7 +45,7 @@ def sound(cut: Cut, budget: Budget, evidence: Evidence) -> Cut:
             f"{evidence.spec.method} at a budget of {budget.count} {budget.unit} ended in numbers that are not finite; "
             "raise the ridge, or remove less in a stage"
         )
-    return cut if cut.bound is None or math.isfinite(cut.bound) else Cut(network=cut.network)
+    return cut if cut.bound is None or math.isfinite(cut.bound) else replace(cut, bound=None)
 
 
 def _cut(method: PruningMethod, network: Network, budget: Budget, evidence: Evidence) -> Cut:

@@ -33,7 +33,7 @@ def report_on(given: Network, final: Network, spec: PruningSpec, result: RunResu
 
 
 def _entry(stage: Stage, *, protect_inputs: bool) -> dict[str, Any]:
-    """One stage; its bound is on the cut alone."""
+    """One stage; bound and objective are of the cut alone."""
     return {
         "budget": stage.budget.count,
         "unit": stage.budget.unit,
@@ -41,5 +41,6 @@ def _entry(stage: Stage, *, protect_inputs: bool) -> dict[str, Any]:
         "parameters": stage.network.parameters,
         "widths": list(stage.network.widths),
         "bound": stage.cut.bound,
+        **({} if stage.cut.objective is None else {"objective": stage.cut.objective}),
         "loss": stage.losses[-1] if stage.losses else None,
     }

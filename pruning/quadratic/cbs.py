@@ -48,7 +48,7 @@ def prune_cbs(network: Network, budget: Budget, evidence: Evidence) -> Cut:
     support = randomised(problem, effects, budget.count, evidence.generator)
     for leaves, enters, _ in search(effects, -problem.residual, support, _free(problem, support)):
         support[leaves], support[enters] = True, False
-    return expansion.cut(fit(problem, support, problem.blocks(None)))
+    return expansion.restrained(fit(problem, support, problem.blocks(None)), evidence)
 
 
 def randomised(problem: Quadratic, effects: Tensor, count: int, generator: torch.Generator) -> Tensor:

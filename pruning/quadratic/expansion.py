@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from pruning.quadratic.problem import Quadratic
+from pruning.quadratic.problem import Quadratic, restricted
 from pruning.removal.masks import masks_of
-from pruning.rows import ROWS
+from pruning.rows import model_rows
 from pruning.stage import Cut, Evidence
 from surrogate.functions.network import Network
 from surrogate.learning.losses import Objective, free_coordinates, loss_weights
@@ -52,9 +52,34 @@ class Expansion:
         """The network with these weights, in the units of the model. Shape: weight ->."""
         return with_weights(self.network, w.double() / self.scale)
 
-    def cut(self, w: Tensor) -> Cut:
+    def raw(self, w: Tensor) -> Network:
         """The network with these weights, raw units. Shape: weight ->."""
-        return Cut(network=to_raw(self.network_at(w), self.standardisation))
+        return to_raw(self.network_at(w), self.standardisation)
+
+    def loss(self, w: Tensor, evidence: Evidence) -> float:
+        """The loss of the samples with these weights, not that of the model. Shape: weight ->."""
+        return sample_loss(to_normalised(self.raw(w), evidence.standardisation), evidence)
+
+    def cut(self, w: Tensor) -> Cut:
+        """The network with these weights, raw units, and Q of them. Shape: weight ->."""
+        return Cut(network=self.raw(w), objective=self.problem.loss(w))
+
+    def restrained(self, w: Tensor, evidence: Evidence) -> Cut:
+        """The cut at w0_S + t (w - w0_S), S the support of w: t the first of 1, 1/2, 1/4, ... that lowers the loss.
+
+        The loss is that of the samples, compared with t = 0, where the others go and those of S do not answer. Rows are
+        straight lines of a curved function: where training has not converged, or more rows than weights leave a fit no
+        freedom, the least of Q can lie where they say nothing any more. Shape: weight ->.
+        """
+        start = restricted(self.problem.anchor, w != 0)
+        if evidence.spec.safeguard is False or torch.equal(w, start):
+            return self.cut(w)
+        loss = self.loss(start, evidence)
+        for halvings in range(HALVINGS):
+            candidate = start + (w - start) / 2.0**halvings
+            if self.loss(candidate, evidence) < loss:
+                return self.cut(candidate)
+        return self.cut(start)
 
 
 def expand(network: Network, evidence: Evidence) -> Expansion:
@@ -65,7 +90,7 @@ def expand(network: Network, evidence: Evidence) -> Expansion:
     """
     normalised = to_normalised(network, evidence.standardisation)
     masks = masks_of(network)
-    rows = ROWS[evidence.spec.rows](normalised, evidence.dataset, evidence.generator)
+    rows = model_rows(normalised, evidence.dataset, evidence.spec, evidence.generator)
     matrix, residual = condensed(rows.matrix(masks), rows.residual)
     lengths = matrix.norm(dim=0)
     seen = lengths > UNSEEN * lengths.max()

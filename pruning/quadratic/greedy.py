@@ -44,7 +44,7 @@ def prune_obs_greedy(network: Network, budget: Budget, evidence: Evidence) -> Cu
         )
     support = torch.ones_like(problem.anchor, dtype=torch.bool)
     support[path(problem, blocks, len(support) - budget.count)] = False
-    return expansion.cut(fit(problem, support, problem.blocks(evidence.spec.block)))
+    return expansion.restrained(fit(problem, support, problem.blocks(evidence.spec.block)), evidence)
 
 
 def path(problem: Quadratic, blocks: tuple[slice, ...], steps: int) -> list[int]:

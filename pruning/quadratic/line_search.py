@@ -15,6 +15,7 @@ References: Benbaki et al. (ICML 2023); Blumensath & Davies, "Iterative hard thr
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from torch import Tensor
@@ -37,17 +38,28 @@ class Point:
     length: float
 
 
+# One step from a point that keeps so many weights; the point itself if none is better.
+Step = Callable[[Quadratic, Point, int], Point]
+
+
 def at(problem: Quadratic, w: Tensor) -> Point:
     """The point of some weights. Shape: weight ->."""
     error = problem.error(w)
     return Point(w=w, error=error, loss=problem.loss_at(w, error), length=math.inf)
 
 
-def descend(problem: Quadratic, w: Tensor, count: int, steps: int) -> tuple[Tensor, tuple[float, ...]]:
-    """Thresholded gradient steps until Q stops falling, and Q after each. Shape: weight -> weight."""
+def descend(
+    problem: Quadratic, w: Tensor, count: int, steps: int, *, take: Step | None = None
+) -> tuple[Tensor, tuple[float, ...]]:
+    """Thresholded gradient steps until Q stops falling, and Q after each. Shape: weight -> weight.
+
+    Args:
+        take: one step; `step` by default.
+    """
+    take = take or step
     point, losses = at(problem, w), list[float]()
     for _ in range(steps):
-        lower = step(problem, point, count)
+        lower = take(problem, point, count)
         if lower.loss >= point.loss:
             break
         losses.append(lower.loss)

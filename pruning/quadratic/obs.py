@@ -28,7 +28,7 @@ def prune_obs(network: Network, budget: Budget, evidence: Evidence) -> Cut:
     blocks = problem.blocks(evidence.spec.block)
     inverse = invert_blocks(problem, blocks)
     support = problem.keep(cost(minimum(problem, inverse), inverse.diagonal()), budget.count)
-    return expansion.cut(fit(problem, support, blocks))
+    return expansion.restrained(fit(problem, support, blocks), evidence)
 
 
 def cost(w: Tensor, diagonal: Tensor) -> Tensor:

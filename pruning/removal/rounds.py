@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from pruning.removal.masks import kept_count
 from pruning.schedules import schedule
@@ -29,7 +30,8 @@ def prune_in_rounds(
     """
     alive = size(network, "weights")
     path = schedule("geometric", 0.0, 1.0 - budget.count / alive, evidence.spec.rounds or rounds)
+    cut = Cut(network=network)
     for kept in (*(max(budget.count, count(alive, sparsity)) for sparsity in path[:-1]), budget.count):
-        if kept < size(network, "weights"):
-            network = step(network, Budget(unit="weights", count=kept), evidence).network
-    return Cut(network=network)
+        if kept < size(cut.network, "weights"):
+            cut = step(cut.network, Budget(unit="weights", count=kept), evidence)
+    return replace(cut, bound=None)

@@ -101,7 +101,11 @@ class Shapes(Record, frozen=True, kw_only=True):
 
 
 class PruningStage(Record, frozen=True, kw_only=True):
-    """One stage of pruning: its budget, what it kept, the bound proven on its cut and the loss after fine-tuning."""
+    """One stage of pruning: its budget, what it kept, the bound proven on its cut and the loss after fine-tuning.
+
+    ``objective`` is Q of the quadratic model (`pruning.quadratic.problem`) at what the cut left, in units of its rows;
+    methods without such a model have none.
+    """
 
     budget: int
     unit: str
@@ -110,6 +114,7 @@ class PruningStage(Record, frozen=True, kw_only=True):
     widths: tuple[int, ...]
     bound: float | None
     loss: float | None
+    objective: float | UnsetType = UNSET
 
 
 class PruningMilestone(Record, frozen=True, kw_only=True):

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from pruning.errors import PruningError
 from pruning.removal.masks import masks_of
-from pruning.rows import ROWS, Rows, fisher, gauss_newton, sobolev
+from pruning.rows import ROWS, Rows, fisher, gauss_newton, model_rows, sobolev
+from pruning.spec import PruningSpec, RowsName
 from surrogate.dataset import Dataset
 from surrogate.functions.network import Network, initialise, value
 from surrogate.learning.losses import loss_weights, residuals
@@ -109,3 +110,22 @@ def test_a_matrix_that_would_not_fit_is_refused_with_the_largest_number_of_rows(
     )
     with pytest.raises(PruningError, match="at most 32768 rows"):
         rows.matrix([torch.ones(1, 1 << 13, dtype=torch.bool)])
+
+
+@pytest.mark.parametrize("name", ["gauss_newton", "fisher"])
+def test_the_gradient_term_is_the_gradient_of_the_loss(
+    name: RowsName, network: Network, few: Dataset, generator: torch.Generator
+) -> None:
+    leaves = tuple(weight.detach().requires_grad_() for weight in network.weights)
+    loss = 0.5 * (value(replace(network, weights=leaves), few.x) - few.y).square().sum()
+    spec = PruningSpec(method="chita", sparsity=0.5, rows=name, gradient_term=True)
+    rows = model_rows(network, few, spec, generator)
+    for term, expected in zip(rows.combine(rows.residual), torch.autograd.grad(loss, leaves), strict=True):
+        torch.testing.assert_close(term, expected)
+    without = model_rows(
+        network, few, PruningSpec(method="chita", sparsity=0.5, rows=name, gradient_term=False), generator
+    )
+    assert not without.residual.any()
+    assert all(torch.equal(a, b) for a, b in zip(without.left, rows.left, strict=True))
+    unsaid = model_rows(network, few, PruningSpec(method="chita", sparsity=0.5, rows=name), generator)
+    assert torch.equal(unsaid.residual, without.residual if name == "fisher" else rows.residual)

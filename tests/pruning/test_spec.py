@@ -67,3 +67,11 @@ def test_what_is_left_out_is_not_dumped_and_has_its_default() -> None:
         True,
     )
     assert load(PruningSpec, dump(given)) == given
+
+
+def test_what_is_not_said_of_the_quadratic_model_is_not_dumped() -> None:
+    later = {"gradient_term", "line_search", "safeguard"}
+    assert not later & set(dump(PruningSpec(method="chita", sparsity=0.5)))
+    said = PruningSpec(method="chita", sparsity=0.5, gradient_term=True, line_search="exact", safeguard=False)
+    assert later <= set(dump(said))
+    assert load(PruningSpec, dump(said)) == said

@@ -49,3 +49,10 @@ def test_a_bound_does_not_outlive_the_rounding_of_parameters_unless_nothing_move
     assert report_on(trained, result.network, SPEC, result)["bound"] == 0.5
     assert report_on(trained, rounded, SPEC, result)["bound"] is None
     assert report_on(trained, rounded, SPEC, replace(result, bound=0.0))["bound"] == 0.0
+
+
+def test_the_objective_is_told_where_there_is_one(trained: Network, result: RunResult) -> None:
+    (stage,) = result.stages
+    judged = replace(result, stages=(replace(stage, cut=replace(stage.cut, objective=0.25)),))
+    assert report_on(trained, result.network, SPEC, judged)["stages"][0]["objective"] == 0.25
+    assert "objective" not in report_on(trained, result.network, SPEC, result)["stages"][0]

@@ -3,20 +3,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import combinations
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import pytest
 import torch
 from torch import Tensor
 
 from pruning.prune import prune
-from pruning.quadratic.chita import solve
+from pruning.quadratic.chita import RIDGES, choose, pose, solve
 from pruning.quadratic.problem import Quadratic, restricted
 from pruning.quadratic.regression import back_solve
 from pruning.removal.masks import top
 from pruning.rows import class_rows, fisher
 from pruning.schedules import schedule
-from pruning.spec import PruningSpec, ScheduleName
+from pruning.spec import MethodName, PruningSpec, ScheduleName
+from pruning.stage import Evidence
 from surrogate.dataset import Dataset
 from surrogate.functions.network import Network, initialise, outputs
 
@@ -185,3 +186,74 @@ def test_priorities_decide_over_size(random_problem: RandomProblem) -> None:
         assert w[smallest] != 0
         assert w[largest] == 0
         assert torch.count_nonzero(w) == 5
+
+
+@pytest.fixture(scope="module")
+def unconverged() -> tuple[torch.nn.Sequential, tuple[Tensor, Tensor]]:
+    """A network whose training has hardly begun: its rows are right for a short way only."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        x = 0.6 + 0.8 * torch.rand(1000, 7)
+        y = (x.mean(dim=1) - 1.0).relu()[:, None]
+        linear, silu = torch.nn.Linear, torch.nn.SiLU
+        network = torch.nn.Sequential(linear(7, 32), silu(), linear(32, 32), silu(), linear(32, 1))
+        optimiser = torch.optim.Adam(network.parameters(), 3e-3)
+        for _ in range(300):
+            rows = torch.randint(0, 1000, (128,))
+            optimiser.zero_grad()
+            torch.nn.functional.mse_loss(network(x[rows]), y[rows]).backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+    return network, (x, y)
+
+
+@pytest.mark.parametrize("method", ["chita", "obs", "obs_greedy", "cbs"])
+def test_a_network_that_has_not_converged_is_not_blown_up(
+    method: MethodName, unconverged: tuple[torch.nn.Sequential, tuple[Tensor, Tensor]]
+) -> None:
+    given, (x, y) = unconverged
+
+    def error(**fields: Any) -> float:
+        spec = PruningSpec(method=method, **fields)
+        network = prune(given, (x, y), spec, generator=seeded()).network
+        return float((torch.nn.functional.mse_loss(network(x), y) / y.var()).detach())
+
+    dense = float((torch.nn.functional.mse_loss(given(x), y) / y.var()).detach())
+    assert all(error(sparsity=sparsity) < 2.0 * dense for sparsity in (0.1, 0.3, 0.5))
+    assert error(sparsity=0.1, safeguard=False) > 20.0 * dense
+
+
+def test_every_stage_reports_its_objective(line: Network, regression: Dataset) -> None:
+    for method in ("chita", "obs", "obs_greedy", "cbs", "woodfisher", "woodtaylor", "mfac", "magnitude"):
+        spec = PruningSpec(method=method, sparsity=0.5, samples=60, stages=2, schedule="linear")
+        stages = prune(line, regression, spec, generator=seeded()).report["stages"]
+        # The first of a linear schedule removes nothing; what refits looks all the same where it is asked again.
+        assert ("objective" in stages[-1]) == (method != "magnitude")
+
+
+def test_the_objective_of_a_quadratic_is_its_loss(line: Network, regression: Dataset) -> None:
+    spec = PruningSpec(method="chita", sparsity=0.5, samples=60, ridge=0.0)
+    pruned = prune(line, regression, spec, generator=seeded())
+    error = loss(pruned.network, regression) / float(regression.y.var(correction=0))
+    assert pruned.report["stages"][0]["objective"] == pytest.approx(30.0 * error, rel=1e-6)
+
+
+def test_the_exact_line_search_is_an_option(line: Network, regression: Dataset) -> None:
+    exact = PruningSpec(method="chita", sparsity=0.5, samples=60, line_search="exact", refinement="none")
+    pruned = prune(line, regression, exact, generator=seeded())
+    assert torch.count_nonzero(pruned.network.weights[0]) == 6
+
+
+def test_one_stage_takes_the_ridge_that_the_samples_like_best(
+    trained: Network, dataset: Dataset, evidence_of: Callable[..., Evidence]
+) -> None:
+    evidence = evidence_of(dataset, method="chita")
+    expansion = pose(trained, evidence)
+    count = 30
+    tried = [
+        solve(replace(expansion.problem, damping=by * expansion.problem.damping), count, evidence.spec) for by in RIDGES
+    ]
+    losses = [expansion.loss(w, evidence) for w in tried]
+    assert len(set(losses)) == len(RIDGES)
+    torch.testing.assert_close(choose(expansion, count, evidence), tried[losses.index(min(losses))])
+    trusting = evidence_of(dataset, method="chita", safeguard=False)
+    torch.testing.assert_close(choose(expansion, count, trusting), tried[0])

@@ -7,7 +7,10 @@ import pytest
 import torch
 
 from pruning.quadratic.expansion import condensed, expand, living, sample_loss, with_weights
+from pruning.quadratic.problem import restricted
+from pruning.quadratic.regression import back_solve
 from pruning.rows import gauss_newton
+from pruning.spec import PruningSpec
 from pruning.stage import Evidence
 from surrogate.dataset import Dataset
 from surrogate.functions.network import Network, outputs
@@ -67,3 +70,22 @@ def test_the_samples_loss_is_the_mean_squared_error(evidence: Evidence, trained:
     network = to_normalised(trained, evidence.standardisation)
     error = outputs(network, evidence.dataset.x)[:, 0] - evidence.dataset.y
     assert sample_loss(network, evidence) == pytest.approx(float(error.square().mean()), rel=1e-12)
+
+
+def test_a_step_is_halved_until_the_samples_like_it_better_than_none(evidence: Evidence, trained: Network) -> None:
+    expansion = expand(trained, evidence)
+    anchor = expansion.problem.anchor
+    kept = anchor.abs() > anchor.abs().median()
+    start = restricted(anchor, kept)
+    fitted = back_solve(expansion.problem, kept)
+    assert expansion.loss(fitted, evidence) < expansion.loss(start, evidence)
+    assert expansion.restrained(fitted, evidence).objective == expansion.problem.loss(fitted)
+    far = start + 16.0 * (fitted - start)
+    assert expansion.loss(far, evidence) > expansion.loss(start, evidence)
+    halved = sample_loss(to_normalised(expansion.restrained(far, evidence).network, evidence.standardisation), evidence)
+    assert halved < expansion.loss(start, evidence)
+    # Uphill no step helps: the weights that stay do not answer at all.
+    uphill = expansion.restrained(start - (fitted - start), evidence)
+    assert uphill.objective == expansion.problem.loss(start)
+    trusting = replace(evidence, spec=PruningSpec(method="obs", sparsity=0.5, safeguard=False))
+    assert expansion.restrained(far, trusting).objective == expansion.problem.loss(far)
