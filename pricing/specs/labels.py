@@ -14,7 +14,7 @@ from pricing.specs.sampler import MoneynessSampler, Sampler, TableSampler
 
 # Payoffs on paths of one data set: a million million take hours; who asks for more has misplaced a digit.
 MAXIMUM_EVALUATIONS = 1 << 40
-# Labels that are only looked at cost a sixteenth of those that are learnt from, and a thousand say it to a few percent.
+# Labels that are only looked at cost a tenth of those that are learnt from, and a thousand say it to a few percent.
 HELD_OUT_SHARE, MOST_HELD_OUT = 16, 1024
 
 
