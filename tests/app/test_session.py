@@ -92,7 +92,7 @@ def test_prune_fine_tune_retrain_and_pull(client: httpx.Client) -> None:
         manifest = client.get(at).json()
         assert manifest["provenance"]["parent"] == {"model": MODEL, "version": 1}
         check_graph(client.get(f"{at}/model.onnx").content, manifest, client.get(f"{at}/report").json())
-        assert manifest["accuracy"]["value"]["r2"] > 0.99, name
+        assert manifest["accuracy"]["value"]["r2"] > 0.9, name
     pruned = client.get(f"/v1/models/{MODEL}/versions/{versions['chita']}").json()
     assert pruned["network"]["parameters"] < 40
     assert pruned["provenance"]["simulated_paths"] == 33280, "no path was simulated anew"

@@ -50,5 +50,5 @@ def test_a_table_that_does_not_fit_says_where(rows: str | None, message: str, ti
 def test_a_client_cannot_make_the_server_read_a_file(kind: Literal["train", "prune"], tiny: dict[str, Any]) -> None:
     labels = tiny["labels"] | {"sampler": {"kind": "table", "table": "/etc/passwd"}}
     spec = tiny | {"labels": labels} if kind == "train" else {"model": "m", "pruning": PRUNING, "labels": labels}
-    with pytest.raises(InvalidSpec, match=r"only the command line reads a file; send its rows as states"):
+    with pytest.raises(InvalidSpec, match=r"give its rows as states"):
         load_spec(kind, spec)
