@@ -150,10 +150,12 @@ def level(network: Network, dataset: Dataset) -> Network:
     """a + b f with a and b by least squares on the values. Shape: dataset x (batch, input)."""
     with torch.no_grad():
         y = value(network, dataset.x)
-    columns = torch.stack([torch.ones_like(y), y], dim=1)
-    root: Tensor | float = 1.0 if dataset.weight is None else dataset.weight.sqrt()
-    right = (dataset.y * root)[:, None]
-    a, b = torch.linalg.lstsq((columns.T * root).T, right).solution[:, 0]
+    weight = torch.ones_like(y) if dataset.weight is None else dataset.weight
+    share = weight / weight.sum()
+    mean, wanted = (share * y).sum(), (share * dataset.y).sum()
+    spread = (share * (y - mean).square()).sum()
+    b = (share * (y - mean) * (dataset.y - wanted)).sum() / spread if spread > 0.0 else spread
+    a = wanted - b * mean
     return replace(
         network,
         weights=(*network.weights[:-1], b * network.weights[-1]),
