@@ -14,6 +14,8 @@ MAXIMUM_DEPTH = 32
 MAXIMUM_SECOND_ORDER = 1500
 # From 15 or so on, the normal equations of evenly spread samples are singular to rounding and the ridge decides.
 MAXIMUM_DEGREE = 24
+# Files that a learnt flow is exported to.
+SAMPLER, DENSITY = "sampler.onnx", "density.onnx"
 
 
 class NetworkSpec(Spec, frozen=True, kw_only=True):

@@ -23,19 +23,17 @@ from app.commands.terminal import (
     open_registry,
     progress_bar,
     read_settings,
+    read_tables,
+    require_new,
     show_json,
     show_table,
 )
-from app.datasets.lookup import import_named
-from app.datasets.store import limits_of
-from app.errors import InvalidRequest
 from app.files import read_json
 from app.pipeline.provenance import read_origin
 from app.specification.build import BuildSpec
 from app.specification.jobs import JobSpec, model_name
 from app.specification.smoke import smoke as cut_short
 from app.specification.state_files import with_states
-from app.specification.toml_files import read_toml
 from pricing.specs.base import load
 from surrogate.artifact.files import MANIFEST, MODEL, Artifact, load_report, write
 from surrogate.report.report import plain_report
@@ -67,9 +65,7 @@ def build(
 
 def read_spec(path: Path, registry: Path | None) -> BuildSpec:
     """The build in a TOML file; a dataset that it names as a file is imported."""
-    settings = read_settings(registry)
-    data = import_named(read_toml(path), path.parent, settings.registry, limits_of(settings))
-    return load(BuildSpec, with_states(data, path.parent))
+    return load(BuildSpec, with_states(read_tables(path, registry), path.parent))
 
 
 def train(
@@ -81,8 +77,7 @@ def train(
 
 def run(spec: JobSpec, registry: Path | None, output: Path | None, as_json: bool) -> None:
     """Build, publish and show."""
-    if output is not None and output.exists():
-        raise InvalidRequest(f"{output} exists; give a folder that does not")
+    require_new(output)
     opened = open_registry(read_settings(registry))
     with TemporaryDirectory() as folder:
         artifact = carry_out(spec, Path(folder), registry)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import csv
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import numpy as np
 import typer
 
 from app.commands.fields import with_fields
-from app.commands.terminal import JsonOption, progress_bar, read_settings, show_json, show_table
+from app.commands.terminal import JsonOption, progress_bar, read_settings, require_new, show_json, show_table
 from app.errors import InvalidRequest
 from app.files import replacing
 from app.specification.feature_files import parse, read_features, read_lines
@@ -45,8 +46,7 @@ def learn(
     **given: Any,
 ) -> None:
     """Learn the law of a table of states and write it as ONNX: states from normals, and log density of states."""
-    if output.exists():
-        raise InvalidRequest(f"{output} exists; give a folder that does not")
+    require_new(output)
     require_range("held_out", held_out, 0.01, 0.5)
     spec = load(FlowSpec, given | {"hidden": read_widths(hidden)})
     columns, table = read_table(states)
@@ -80,8 +80,7 @@ def sample(
 def density(flow: FolderArgument, states: TableArgument, output: ResultOption = None) -> None:
     """The log density of every state of a table, as CSV."""
     columns = read_flow(flow).columns
-    box = Box(features=tuple(Feature(name=name, lower=(0.0,), upper=(1.0,)) for name in columns))
-    table = read_features(states, box)
+    table = read_features(states, box_of(columns))
     judged = log_density(flow, table)
     write_table((*columns, "log_density"), np.column_stack([table, judged]), output)
 
@@ -106,23 +105,31 @@ def read_table(source: Path) -> tuple[tuple[str, ...], Array]:
         raise InvalidRequest(f"{source} has no rows")
     first = lines[0][1]
     names = [name.strip() for name in first] if parse(first[0]) is None else [f"x{i}" for i in range(len(first))]
-    box = Box(features=tuple(Feature(name=name, lower=(0.0,), upper=(1.0,)) for name in names))
+    box = box_of(names)
     table = read_features(source, box)
     require_states(table.tolist())
     return box.labels, table
 
 
+def box_of(columns: Sequence[str]) -> Box:
+    """The columns as a Box, whose bounds say nothing."""
+    return Box(features=tuple(Feature(name=name, lower=(0.0,), upper=(1.0,)) for name in columns))
+
+
 def write_table(columns: tuple[str, ...], table: Array, output: Path | None) -> None:
     """Rows as CSV. Shape: table row column."""
     if output is None:
-        rows = csv.writer(sys.stdout)
-        rows.writerow(columns)
-        rows.writerows(table.tolist())
+        write_rows(sys.stdout, columns, table)
         return
     with replacing(output) as partial, partial.open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(columns)
-        rows.writerows(table.tolist())
+        write_rows(file, columns, table)
+
+
+def write_rows(file: TextIO, columns: tuple[str, ...], table: Array) -> None:
+    """A header and rows. Shape: table row column."""
+    rows = csv.writer(file)
+    rows.writerow(columns)
+    rows.writerows(table.tolist())
 
 
 def show(facts: FlowFacts, folder: Path) -> None:

@@ -16,10 +16,10 @@ from app.commands.terminal import (
     find_version,
     open_registry,
     read_settings,
+    require_new,
     show_json,
     show_table,
 )
-from app.errors import InvalidRequest
 from app.files import read_json
 from surrogate.artifact.files import MANIFEST, load_manifest, load_report, verify
 from surrogate.artifact.manifest import Certificate
@@ -115,8 +115,7 @@ def pull(
 ) -> None:
     """Copy a version's files into a folder and check them against their hashes."""
     folder = find_version(open_registry(read_settings(registry)), model)
-    if output.exists():
-        raise InvalidRequest(f"{output} exists; give a folder that does not")
+    require_new(output)
     output.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=output.parent) as temporary:
         copy = Path(temporary) / "copy"

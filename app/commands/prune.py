@@ -16,13 +16,11 @@ from app.commands.terminal import (
     find_version,
     open_registry,
     read_settings,
+    read_tables,
 )
-from app.datasets.lookup import import_named
-from app.datasets.store import limits_of
 from app.pipeline.provenance import read_origin
 from app.specification.name import split_reference
 from app.specification.prune_job import PruneJobSpec
-from app.specification.toml_files import read_toml
 from pricing.specs.base import dump, load
 from pruning.spec import PruningSpec
 
@@ -53,13 +51,12 @@ def prune(
     `sobolite methods` says what each method does; options stand above a file.
     """
     name, version = split_reference(model)
-    settings = read_settings(registry)
-    job = {} if file is None else import_named(read_toml(file), file.parent, settings.registry, limits_of(settings))
+    job = {} if file is None else read_tables(file, registry)
     pruning = {**job.get("pruning", {}), **given}
     if fine_tuning is False:
         pruning["fine_tuning"] = None
     elif fine_tuning or file is None:
-        parent = find_version(open_registry(settings), model)
+        parent = find_version(open_registry(read_settings(registry)), model)
         pruning["fine_tuning"] = dump(read_origin(parent).build.training)
     chosen = {} if seed is None else {"seed": seed}
     data = {**job, **chosen, "model": name, "version": version, "pruning": pruning}

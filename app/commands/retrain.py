@@ -11,13 +11,11 @@ from typing import Annotated, Any
 import typer
 
 from app.commands.build import OutputOption, run
-from app.commands.terminal import JsonOption, ModelArgument, RegistryOption, read_settings
-from app.datasets.lookup import import_named
+from app.commands.terminal import JsonOption, ModelArgument, RegistryOption, read_settings, read_tables
 from app.datasets.store import import_file, limits_of
 from app.errors import InvalidRequest
 from app.specification.name import split_reference
 from app.specification.retrain_job import RetrainJobSpec
-from app.specification.toml_files import read_toml
 from pricing.specs.base import load
 
 # A name, a reference, the path of a file.
@@ -51,16 +49,10 @@ def retrain(
 ) -> None:
     """Train a published version again after changes, as the next version of its name."""
     name, version = split_reference(model)
-    given = ({} if file is None else read_changes_file(file, registry)) | read_changes(changes or (), registry)
+    given = ({} if file is None else read_tables(file, registry)) | read_changes(changes or (), registry)
     start = "scratch" if from_scratch else "weights"
     data = {"model": name, "version": version, "changes": given, "start": start}
     run(load(RetrainJobSpec, data), registry, output, as_json)
-
-
-def read_changes_file(path: Path, registry: Path | None) -> dict[str, Any]:
-    """The tables of a file; a dataset that they name as a file beside it is imported."""
-    settings = read_settings(registry)
-    return import_named(read_toml(path), path.parent, settings.registry, limits_of(settings))
 
 
 def read_changes(pairs: Sequence[str], registry: Path | None) -> dict[str, Any]:

@@ -15,10 +15,14 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from app.datasets.lookup import import_named
+from app.datasets.store import limits_of
+from app.errors import InvalidRequest
 from app.pipeline.plan import JobProgress
 from app.registry.registry import Registry
 from app.settings import Settings
 from app.specification.name import split_reference
+from app.specification.toml_files import read_toml
 
 # Columns of a table that goes to a file or another program.
 FILE_WIDTH = 160
@@ -42,6 +46,22 @@ def open_registry(settings: Settings) -> Registry:
     registry = Registry(settings.registry)
     registry.seed(settings.bundled)
     return registry
+
+
+def read_tables(path: Path, registry: Path | None) -> dict[str, Any]:
+    """The tables of a TOML file; a dataset that they name as a file beside it is imported.
+
+    Raises:
+        InvalidSpec, InvalidRequest: the file is no TOML, or the dataset none.
+    """
+    settings = read_settings(registry)
+    return import_named(read_toml(path), path.parent, settings.registry, limits_of(settings))
+
+
+def require_new(output: Path | None) -> None:
+    """Raise InvalidRequest for a folder to write to that is there."""
+    if output is not None and output.exists():
+        raise InvalidRequest(f"{output} exists; give a folder that does not")
 
 
 def find_version(registry: Registry, reference: str) -> Path:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
+from app.pipeline.derived import generator
 from app.specification.requirements import flow_pruning
 from pricing.draws import stream
 from pricing.errors import InvalidSpec
@@ -39,12 +40,12 @@ def learn_flow(
     judged, learnt = shuffled[:cut], shuffled[cut:]
     if len(learnt) < LEAST_STATES:
         raise InvalidSpec(f"states: {len(table)} rows leave {len(learnt)} to learn from; give more", path="states")
-    generator = torch.Generator().manual_seed(int(stream("flow", seed=seed).integers(1 << 63)))
-    flow = learn_states(learnt, spec, flow_pruning(spec), generator=generator, progress=progress)
+    seeded = generator("flow", seed=seed)
+    flow = learn_states(learnt, spec, flow_pruning(spec), generator=seeded, progress=progress)
     graphs = flow_to_onnx(flow)
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in graphs.items()}
     kept = sum(int(torch.count_nonzero(weight)) for weight in flow.field.weights)
-    nats, gaussian_nats = likelihoods(flow, judged, generator)
+    nats, gaussian_nats = likelihoods(flow, judged, seeded)
     return graphs, FlowFacts(
         columns=columns,
         learnt_from=len(learnt),

@@ -34,8 +34,7 @@ def prune(folder: JobFolder, progress: Progress, heard: Heard = unheard) -> None
     if not folder.prunes():
         return
     log, data = Log(heard=heard), read_training_data(folder, build)
-    watch = Watch(log=log, held_out=read_held_out(folder, build))
-    network, report = prune_build(folder, build, data=data, progress=progress, watch=watch)
+    network, report = prune_build(folder, build, data=data, progress=progress, log=log)
     if log.begun:
         folder.fine_tuning.write(curves_of(folder, log, "prune"))
     folder.pruning.write(load(PruningFacts, dict(report)))
@@ -43,7 +42,7 @@ def prune(folder: JobFolder, progress: Progress, heard: Heard = unheard) -> None
 
 
 def prune_build(
-    folder: JobFolder, build: BuildSpec, *, data: Dataset, progress: Progress, watch: Watch | None = None
+    folder: JobFolder, build: BuildSpec, *, data: Dataset, progress: Progress, log: Log | None = None
 ) -> tuple[Network, Mapping[str, Any]]:
     """The pruned network of a build, as it is exported, and the report of `pruning.prune.prune`.
 
@@ -58,7 +57,7 @@ def prune_build(
     Raises:
         ImpossibleSparsity, InvalidSpec: a combination that cannot be.
     """
-    spec = recipe(folder, build)
+    spec, held_out = recipe(folder, build), read_held_out(folder, build)
     # A version that a prune job takes up started from other labels: nobody knows its first network here.
     unknown = starts_trained(spec) and spec.retraining != "rewind" and isinstance(folder.order.read(), PruneOrder)
     drawn = None if unknown else draw_network(build, data)
@@ -70,10 +69,10 @@ def prune_build(
         spec,
         box=input_box(build),
         start=drawn,
-        milestones=Milestones(held_out=read_held_out(folder, build)),
+        milestones=Milestones(held_out=held_out),
         generator=generator("pruning", seed=build.seed),
         progress=progress,
-        watch=watch,
+        watch=None if log is None else Watch(log=log, held_out=held_out),
     )
     # What a bound is proven for is exported as it is; a node method leaves nothing dead anyway.
     return pruned.network if pruned.report["bound"] is not None else compact(pruned.network), pruned.report

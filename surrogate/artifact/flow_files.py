@@ -15,8 +15,9 @@ from pricing.types import Array
 from surrogate.errors import CorruptArtifact
 from surrogate.report.record import Record
 from surrogate.runtime import open_session
+from surrogate.spec import DENSITY, SAMPLER
 
-FACTS, SAMPLER, DENSITY = "flow.json", "sampler.onnx", "density.onnx"
+FACTS = "flow.json"
 
 
 class FlowFacts(Record, frozen=True, kw_only=True):

@@ -24,8 +24,8 @@ from surrogate.export.network_graph import ACTIVATION_NODES
 from surrogate.export.onnx_writer import IR_VERSION, OPSET
 from surrogate.flows.flow import EXACT_DIMENSION, Flow, log_density, transport
 from surrogate.runtime import open_session
+from surrogate.spec import DENSITY, SAMPLER
 
-SAMPLER, DENSITY = "sampler.onnx", "density.onnx"
 # Largest difference accepted between graph and flow, of states in their deviations and of log densities.
 TOLERANCE = 1e-9
 POINTS = 1_000

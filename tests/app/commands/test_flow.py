@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from surrogate.artifact.flow_files import FACTS, SAMPLER, read_flow
+from surrogate.artifact.flow_files import FACTS, read_flow
 from surrogate.errors import CorruptArtifact
+from surrogate.spec import SAMPLER
 
 Run = Callable[..., Any]
 QUICK = ("--hidden", "8,8", "--epochs", 20, "--steps", 3)

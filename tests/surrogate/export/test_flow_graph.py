@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from surrogate.errors import ParityFailure, SurrogateError
-from surrogate.export.flow_graph import DENSITY, SAMPLER, check_flow, flow_to_onnx
+from surrogate.export.flow_graph import check_flow, flow_to_onnx
 from surrogate.flows.flow import Flow, log_density, start_flow
 from surrogate.functions.activations import ActivationName
 from surrogate.functions.network import initialise
 from surrogate.runtime import open_session
+from surrogate.spec import DENSITY, SAMPLER
 
 
 def bent(d: int, hidden: tuple[int, ...], activation: ActivationName = "tanh", *, steps: int = 3) -> Flow:
