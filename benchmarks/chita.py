@@ -1,7 +1,6 @@
 """CHITA on a classifier: accuracy and processor time of single-stage, refined, multi-stage and whole-path pruning.
 
-Handwritten digits (8 x 8, of scikit-learn) drawn to 28 x 28 with random turns, shifts and noise, so that all 784 pixels
-are live and train and test hold different originals; per seed one dense 784-40-20-10 ReLU network. "published settings"
+Per seed one dense 784-40-20-10 ReLU network of digits (`benchmarks.cases.large_digits`). "published settings"
 are those of the paper in this code, not its authors' program: empirical Fisher rows in raw units, damping 1e-4 a row,
 thresholding for the support and a direct solve on it, with the gradient term e of b = A w - e and without. Times are
 processor seconds of one thread, row build included.
@@ -26,9 +25,6 @@ sys.path[0] = str(Path(__file__).parent.parent)
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
-from torch import Tensor
-from torch.nn.functional import affine_grid, cross_entropy, grid_sample
 
 from benchmarks.cases.chita_samples import (
     FIXED,
@@ -40,6 +36,7 @@ from benchmarks.cases.chita_samples import (
     measured,
     print_samples,
 )
+from benchmarks.cases.large_digits import Samples, large_digits
 from pruning.driver.milestones import UNMEASURED
 from pruning.driver.sequential import from_sequential, to_sequential
 from pruning.path import prune_path
@@ -52,53 +49,10 @@ from pruning.rows import model_rows
 from pruning.spec import PruningSpec
 from surrogate.dataset import Dataset
 
-ORIGINALS = 1297
-TRAINING, TEST, EPOCHS, BATCH, RATE = 20_000, 5_000, 20, 128, 2e-3
 PATH = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
 COMPARED = (0.9, 0.98)
 SCHEDULES = ("exponential", "polynomial", "linear")
 STAGES, SAMPLES, DAMPING = 15, 1000, 1e-4
-# Relative to the digit's frame: turn in radians, zoom out, shift, and noise in grey levels.
-TURN, ZOOM, SHIFT, NOISE = 0.15, (1.15, 1.35), 0.15, 0.15
-
-Samples = tuple[Tensor, Tensor]
-
-
-def drawn(images: Tensor, classes: Tensor, count: int, generator: torch.Generator) -> Samples:
-    """Random originals, turned, zoomed, shifted and noisy. Shape: original 8 8 -> sample 784; sample."""
-    pick = torch.randint(0, len(images), (count,), generator=generator)
-    uniform = torch.rand(4, count, generator=generator)
-    turn, zoom = TURN * (2.0 * uniform[0] - 1.0), ZOOM[0] + (ZOOM[1] - ZOOM[0]) * uniform[1]
-    shift = SHIFT * (2.0 * uniform[2:] - 1.0)
-    top = torch.stack([zoom * turn.cos(), -zoom * turn.sin(), shift[0]], dim=1)
-    low = torch.stack([zoom * turn.sin(), zoom * turn.cos(), shift[1]], dim=1)
-    grid = affine_grid(torch.stack([top, low], dim=1), [count, 1, 28, 28], align_corners=False)
-    large = grid_sample(images[pick][:, None], grid, align_corners=False)[:, 0]
-    noisy = (large + NOISE * torch.randn(large.shape, generator=generator)).clamp(0.0, 1.0)
-    return noisy.flatten(start_dim=1), classes[pick]
-
-
-def trained(samples: Samples, seed: int, epochs: int) -> torch.nn.Sequential:
-    """The dense network, by Adam with a cosine."""
-    torch.manual_seed(seed)
-    linear, relu = torch.nn.Linear, torch.nn.ReLU
-    network = torch.nn.Sequential(linear(784, 40), relu(), linear(40, 20), relu(), linear(20, 10))
-    optimiser = torch.optim.Adam(network.parameters(), RATE)
-    steps = len(samples[0]) // BATCH
-    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs * steps)
-    for _ in range(epochs):
-        for batch in torch.randperm(len(samples[0]))[: steps * BATCH].view(steps, BATCH):
-            optimiser.zero_grad()
-            cross_entropy(network(samples[0][batch]), samples[1][batch]).backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            cosine.step()
-    return network
-
-
-def percent(network: torch.nn.Module, samples: Samples) -> float:
-    """Share of samples that are classified right."""
-    with torch.no_grad():
-        return 100.0 * float((network(samples[0]).argmax(dim=1) == samples[1]).double().mean())
 
 
 def reference(
@@ -129,22 +83,16 @@ def reference(
 
 def run(seed: int, *, smoke: bool) -> list[dict[str, Any]]:
     """All rows of one seed."""
-    digits = load_digits()
-    images, classes = torch.from_numpy(digits.images / 16.0).float(), torch.from_numpy(digits.target)
-    generator = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(images), generator=generator)
-    first, last = order[:ORIGINALS], order[ORIGINALS:]
-    training = drawn(images[first], classes[first], 1000 if smoke else TRAINING, generator)
-    test = drawn(images[last], classes[last], 500 if smoke else TEST, generator)
-    dense = trained(training, seed, 1 if smoke else EPOCHS)
-    rows = [{"seed": seed, "variant": "dense", "sparsity": 0.0, "accuracy": percent(dense, test), "seconds": 0.0}]
+    digits = large_digits(seed, smoke=smoke)
+    dense, training = digits.dense, digits.training
+    rows = [{"seed": seed, "variant": "dense", "sparsity": 0.0, "accuracy": digits.percent(dense), "seconds": 0.0}]
 
     def timed(variant: str, sparsities: tuple[float, ...], make: Callable[[], list[torch.nn.Sequential]]) -> None:
         start = time.process_time()
         networks = make()
         seconds = time.process_time() - start
         rows.extend(
-            {"seed": seed, "variant": variant, "sparsity": s, "accuracy": percent(network, test), "seconds": seconds}
+            {"seed": seed, "variant": variant, "sparsity": s, "accuracy": digits.percent(network), "seconds": seconds}
             for s, network in zip(sparsities, networks, strict=True)
         )
 
