@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal, Protocol
 
+from msgspec.structs import fields
+
 from pruning.dynamic.training import RULES, train_sparse
 from pruning.layerwise.low_rank import least_weights, prune_low_rank
 from pruning.layerwise.pfp import drawn, partly_drawn, prune_pfp
@@ -22,7 +24,7 @@ from pruning.removal.rounds import prune_in_rounds
 from pruning.removal.weights import prune_weights
 from pruning.scores import foresight, saliency
 from pruning.scores.ntk_sap import ntk_sap, perturbed, trace
-from pruning.spec import MethodName
+from pruning.spec import MethodName, PruningSpec
 from pruning.stage import Budget, Cut, Evidence
 from surrogate.functions.network import Network
 
@@ -70,6 +72,12 @@ class PruningMethod:
     proven: bool = True
     least: Callable[[Network], int] | None = None
     path: PrunePath | None = None
+
+    def unread(self, spec: PruningSpec) -> tuple[str, ...]:
+        """Options that a specification gives, in another value than their default, and that this method ignores."""
+        known = {option for method in METHODS.values() for option in method.options} - set(self.options)
+        defaults = {field.name: field.default for field in fields(spec)}
+        return tuple(name for name in defaults if name in known and getattr(spec, name) != defaults[name])
 
     def least_weights(self, network: Network) -> int:
         """The fewest weights that it can keep of a network."""

@@ -63,7 +63,7 @@ def prune(
     numbers. It is None where nothing is proven: single weights removed, fine-tuning, parameters rounded to float32. Its
     ``milestones`` say how well the networks of the run fit: the start if it is given, the given one, the last cut, the
     result. A ``warning`` is there if a score of random weights was taken on weights that are trained, a
-    ``relative_error`` if one is the target.
+    ``relative_error`` if one is the target, ``unread`` if options are given that the method does not look at.
 
     Args:
         network: raw units; ours, or a ``torch.nn.Sequential`` of Linear layers with one kind of activation.

@@ -19,6 +19,7 @@ def report_on(given: Network, final: Network, spec: PruningSpec, result: RunResu
     """
     weights = sum(weight.numel() for weight in given.weights)
     read, compacted = final.weights[0].any(dim=0), compact(final)
+    unread = METHODS[spec.method].unread(spec)
     rounded = final.dtype != result.network.dtype
     return {
         "method": spec.method,
@@ -29,6 +30,7 @@ def report_on(given: Network, final: Network, spec: PruningSpec, result: RunResu
         "inputs_removed": [i for i, used in enumerate(read.tolist()) if not used],
         "bound": None if rounded and result.bound else result.bound,
         "stages": [_entry(stage, protect_inputs=spec.protect_inputs) for stage in result.stages],
+        **({"unread": list(unread)} if unread else {}),
     }
 
 

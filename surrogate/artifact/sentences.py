@@ -132,6 +132,8 @@ def show_pruning(pruning: PruningFacts | None) -> str:
         f"Pruned by `{pruning.method}` from {sizes.before} to {left} parameters. Loss of training, and errors against "
         f"the labels with their noise:\n\n{table}\n\n"
     )
+    if unread := known(pruning.unread):
+        text += f"Given, but not read by `{pruning.method}`: {', '.join(f'`{name}`' for name in unread)}.\n\n"
     return text if warning is None else f"{text}Warning: {warning}.\n\n"
 
 

@@ -169,6 +169,7 @@ class PruningFacts(Record, frozen=True, kw_only=True):
     stages: tuple[PruningStage, ...]
     milestones: tuple[PruningMilestone, ...] | UnsetType = UNSET
     warning: str | UnsetType = UNSET
+    unread: tuple[str, ...] | UnsetType = UNSET
     relative_error: PromisedError | UnsetType = UNSET
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pruning.methods import METHODS
-from pruning.spec import MethodName
+from pruning.spec import MethodName, PruningSpec
 from pruning.stage import Budget, Cut, Evidence, size
 from surrogate.dataset import Dataset
 from surrogate.functions.network import Network, initialise
@@ -87,3 +87,14 @@ def test_facts_go_together(method: MethodName) -> None:
     if facts.phase == "during":
         assert facts.options == ("dynamics",)
     assert ("rows" in facts.options) <= ("samples" in facts.options)
+
+
+def test_an_option_that_is_given_and_not_read_is_named() -> None:
+    given = PruningSpec(method="magnitude", sparsity=0.5, stages=2, ridge=0.5, samples=8, enclosure="affine")
+    assert METHODS["magnitude"].unread(given) == ("ridge", "enclosure")
+    assert METHODS["chita"].unread(given) == ("enclosure",)
+
+
+@pytest.mark.parametrize("method", list(METHODS))
+def test_defaults_are_not_given(method: MethodName) -> None:
+    assert METHODS[method].unread(PruningSpec(method=method, sparsity=0.5)) == ()

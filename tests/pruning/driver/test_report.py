@@ -33,6 +33,9 @@ def test_the_numbers_are_those_of_the_networks(trained: Network, result: RunResu
     weights = sum(weight.numel() for weight in trained.weights)
     assert report["sparsity"] == 1.0 - size(result.network, "weights") / weights
     assert report["inputs_removed"] == [1]
+    assert "unread" not in report
+    given = PruningSpec(method="magnitude", sparsity=0.5, splits=2)
+    assert report_on(trained, result.network, given, result)["unread"] == ["splits"]
     assert report["parameters"]["compact"] == compact(result.network).parameters < report["parameters"]["after"]
     assert report["widths"]["compact"] == list(compact(result.network).widths)
     assert report["widths"]["before"] == report["widths"]["after"] == [3, 10, 8, 1]

@@ -68,10 +68,11 @@ def test_a_pruning_run_is_told_with_its_warning(manifest: Manifests, report: Rep
         {"network": "pre_prune", "parameters": 13, "loss": 0.5, "value_rmse": 0.25},
         {"network": "final", "parameters": 12, "loss": None, "value_rmse": 0.125},
     ]
-    text = card(manifest(), report(pruning=pruning | {"milestones": passed, "warning": "these are trained"}))
+    said = {"milestones": passed, "warning": "these are trained", "unread": ["ridge", "draws"]}
+    text = card(manifest(), report(pruning=pruning | said))
     assert "Pruned by `snip` from 13 to 11 parameters." in text
     assert "| before pruning | 13 | 5.00e-01 | 2.50e-01 |\n| final | 12 | not finite | 1.25e-01 |\n\n" in text
-    assert "Warning: these are trained.\n\n" in text
+    assert "Given, but not read by `snip`: `ridge`, `draws`.\n\nWarning: these are trained.\n\n" in text
 
 
 def test_the_figures_are_stated(manifest: Manifests, report: Reports) -> None:

@@ -42,7 +42,7 @@ IMPORTED = {
 FACTS: list[dict[str, Any]] = [
     {"labels": IMPORTED, "gamma_size": {"rms": 1.0, "largest": 2.0}},
     {"pruning": PRUNING, "axes": {"count": 1, "lost_gradient": 0.0, "lost_value": 0.0}},
-    {"pruning": PRUNING | {"milestones": [MILESTONE], "warning": "trained"}},
+    {"pruning": PRUNING | {"milestones": [MILESTONE], "warning": "trained", "unread": ["ridge"]}},
     {
         "pruning": PRUNING
         | {"milestones": [{"network": "init", "parameters": 9, "loss": 1.0, "top1": 0.1, "top5": 0.5}]}
