@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pricing.errors import InvalidSpec
@@ -76,6 +76,18 @@ def changed_value(old: Any, new: Any, *, at: str) -> Any:
     if old is None or isinstance(old, Mapping):
         return with_changes({}, new, at=at)
     raise InvalidSpec(f"changes: {at} is {old!r} and has no field {next(iter(new), '')!r}", path=at)
+
+
+def of_another_kind(old: Any, new: Any, at: str = "") -> Iterator[str]:
+    """Paths of tables whose kind two specifications do not share, in plain data."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        if old.get(KIND) != new.get(KIND):
+            yield at
+        for name in old.keys() & new.keys():
+            yield from of_another_kind(old[name], new[name], f"{at}.{name}".lstrip("."))
+    elif isinstance(old, list | tuple) and isinstance(new, list | tuple):
+        for place, (before, after) in enumerate(zip(old, new, strict=False)):
+            yield from of_another_kind(before, after, f"{at}[{place}]")
 
 
 def changed_items(old: Sequence[Any], changes: Mapping[str, Any], *, at: str) -> list[Any]:

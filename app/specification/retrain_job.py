@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from app.specification.build import BuildSpec
-from app.specification.changes import STEP, with_changes
+from app.specification.changes import STEP, of_another_kind, with_changes
 from app.specification.name import require_name
 from app.specification.state_files import refuse_state_file
 from pricing.errors import InvalidSpec
@@ -55,9 +55,27 @@ class RetrainJobSpec(Spec, frozen=True, kw_only=True):
         if build.dataset is None and any(STEP.findall(path)[:1] == ["dataset"] for path in self.changes):
             del plain["labels"]  # in whose place those of the dataset are
         with within("changes"):
-            changed = load(BuildSpec, with_changes(plain, self.changes))
+            asked = with_changes(plain, self.changes)
+            with whole_tables(plain, asked):
+                changed = load(BuildSpec, asked)
             require_labels_follow(build, changed)
         return changed
+
+
+@contextmanager
+def whole_tables(plain: dict[str, Any], asked: dict[str, Any]) -> Iterator[None]:
+    """Errors in a table that took the place of one of another kind, with that said."""
+    try:
+        yield
+    except InvalidSpec as error:
+        path = error.fields.get("path", "")
+        replaced = [table for table in of_another_kind(plain, asked) if path.startswith(table)]
+        if not replaced:
+            raise
+        raise InvalidSpec(
+            f"{error} ({replaced[0]} is of another kind than it was, so it keeps no field: give all that it needs)",
+            **error.fields,
+        ) from error
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.specification.changes import with_changes
+from app.specification.changes import of_another_kind, with_changes
 from pricing.errors import InvalidSpec
 
 PLAIN: dict[str, Any] = {
@@ -84,3 +84,15 @@ def test_tables_within_tables_end_somewhere() -> None:
         deep = {"a": deep}
     with pytest.raises(InvalidSpec, match="fields deep"):
         with_changes(PLAIN, deep)
+
+
+@pytest.mark.parametrize(
+    ("changes", "paths"),
+    [
+        ({"problem.process.kind": "heston"}, ["problem.process"]),
+        ({"training.optimisers.1": {"kind": "adam"}}, ["training.optimisers[1]"]),
+        ({"problem.process.rate": 0.1, "empty": [{"kind": "adam"}]}, []),
+    ],
+)
+def test_tables_of_another_kind_are_named(changes: dict[str, Any], paths: list[str]) -> None:
+    assert list(of_another_kind(PLAIN, with_changes(PLAIN, changes))) == paths

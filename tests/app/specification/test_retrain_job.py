@@ -32,6 +32,11 @@ def test_changes_make_the_specification_of_the_next_version(tiny_build: BuildSpe
     [
         ({"problem.process.rte": 0.03}, "changes.problem.process", "unknown field `rte`; the fields are"),
         ({"problem.process.volatilities": [-0.2, 0.3]}, "changes.problem.process.volatilities[0]", "must be >= 0"),
+        (
+            {"problem.process.kind": "heston"},
+            "changes.problem.process",
+            "problem.process is of another kind than it was",
+        ),
         ({"problem.features.strike.upper": [1.2]}, "changes.problem.features", "it has spot"),
         (
             {"problem.features.spot.upper": [0.1, 2.0]},
