@@ -2,7 +2,8 @@
 
 All strikes are paid on the same paths, so 16 values cost what one does, but their gradients an adjoint sweep each.
 Rows: values alone; one, two and four random products u^T dV/dx with the Jacobian a sample (a sweep each); the whole
-Jacobian (16 sweeps). The market of examples/black_scholes_basket_7.toml, 8,192 common paths, one network and start a
+Jacobian (16 sweeps); and, as builds do it, a network of one output with the strike as a feature, labelled at as many
+random strikes a sample. The market of examples/black_scholes_basket_7.toml, 8,192 common paths, one network and start a
 seed.
 
 1 - R2 of values and of deltas, mean over strikes and assets, on other points and 32,768 other paths: median of the
@@ -17,6 +18,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +37,13 @@ from pricing.simulation.scenario import scenario, times
 from pricing.specs.european import Call
 from pricing.specs.problem import PricingProblem
 from surrogate.dataset import Dataset
-from surrogate.functions.network import outputs_and_pullbacks
+from surrogate.functions.network import outputs_and_pullbacks, value_and_gradient
 from surrogate.learning.cotangents import draw_cotangents, every_output
 from surrogate.learning.training import fit
 from surrogate.spec import LBFGS, NetworkSpec, SobolevLoss, TrainingSpec
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "black_scholes_basket_7.toml"
-SEEDS, PROBES = (0, 1, 2), (0, 1, 2, 4, 16)
+SEEDS, PROBES, FEATURED = (0, 1, 2), (0, 1, 2, 4, 16), (2, 4, 16)
 # The whole Jacobian has a probe a strike.
 STRIKES = tuple(np.linspace(0.85, 1.15, 16).tolist())
 NETWORK = NetworkSpec(hidden=(16, 16))
@@ -70,19 +72,22 @@ def draw(problem: PricingProblem, samples: int, paths: int, *, seed: int) -> tup
     return torch.from_numpy(spots), torch.from_numpy(normals)[None]
 
 
-def ladder(problem: PricingProblem, spots: Tensor, normals: Tensor) -> Tensor:
-    """Values of the call at every strike, on the same paths. Shape: batch feature -> batch output."""
+def ladder(problem: PricingProblem, spots: Tensor, strikes: Tensor, normals: Tensor) -> Tensor:
+    """Values of the call at every strike, on the same paths.
+
+    Shape: batch feature; strikes batch-or-1 output -> batch output.
+    """
     at = scenario(problem, spots)
     paths = simulate(problem.process, at, normals, times(problem, at))
     basket = paths.basket(narrow(Call, problem.payoff).weights)
-    values = [(basket - strike).clamp(min=0.0).mean(dim=1) for strike in STRIKES]
+    values = [(basket - strike).clamp(min=0.0).mean(dim=1) for strike in strikes[..., None].unbind(dim=1)]
     return torch.stack(values, dim=1) * paths.discount[:, :, -1]
 
 
 def labelled(problem: PricingProblem, spots: Tensor, normals: Tensor, probes: int, *, seed: int) -> Dataset:
     """Values, and as many products with the Jacobian: one adjoint sweep each. Shape: spots batch feature."""
     x = spots.clone().requires_grad_(probes > 0)
-    y = ladder(problem, x, normals)
+    y = ladder(problem, x, torch.tensor([STRIKES]), normals)
     if probes == 0:
         return Dataset(x=spots, y=y)
     values, generator = y.detach(), torch.Generator().manual_seed(seed)
@@ -99,7 +104,7 @@ def exam(problem: PricingProblem, effort: Effort) -> tuple[Tensor, Tensor, Tenso
     """
     spots, normals = draw(problem, effort.points, effort.judging_paths, seed=10_000)
     x = spots.clone().requires_grad_()
-    y = ladder(problem, x, normals)
+    y = ladder(problem, x, torch.tensor([STRIKES]), normals)
     rows = [torch.autograd.grad(column.sum(), x, retain_graph=True)[0] for column in y.unbind(dim=1)]
     return spots, y.detach(), torch.stack(rows, dim=1)
 
@@ -133,16 +138,55 @@ def measure(
     }
 
 
+def by_feature(problem: PricingProblem, spots: Tensor, normals: Tensor, count: int, *, seed: int) -> Dataset:
+    """Values and gradients at random strikes a sample, the strike the last feature. Shape: spots batch feature."""
+    drawn = torch.rand(len(spots), count, dtype=spots.dtype, generator=torch.Generator().manual_seed(seed))
+    strikes = (STRIKES[0] + (STRIKES[-1] - STRIKES[0]) * drawn).requires_grad_()
+    x = spots.clone().requires_grad_()
+    y = ladder(problem, x, strikes, normals)
+    by_spot = [torch.autograd.grad(column.sum(), x, retain_graph=True)[0] for column in y.unbind(dim=1)]
+    by_strike = torch.autograd.grad(y.sum(), strikes)[0]
+    return Dataset(
+        x=torch.cat([spots.repeat_interleave(count, dim=0), strikes.detach().reshape(-1, 1)], dim=1),
+        y=y.detach().reshape(-1),
+        gradient=torch.cat([torch.stack(by_spot, dim=1).flatten(end_dim=1), by_strike.reshape(-1, 1)], dim=1),
+    )
+
+
+def measure_feature(
+    problem: PricingProblem, count: int, judged: tuple[Tensor, Tensor, Tensor], effort: Effort, *, seed: int
+) -> dict[str, float]:
+    """As `measure`, of a network of one output."""
+    began = time.process_time()
+    spots, normals = draw(problem, effort.samples, effort.paths, seed=seed)
+    data = by_feature(problem, spots, normals, count, seed=seed)
+    labels = time.process_time()
+    spec = TrainingSpec(loss=SobolevLoss(order=1), optimisers=(LBFGS(iterations=effort.iterations),))
+    network = fit(data, NETWORK, spec, generator=torch.Generator().manual_seed(seed)).network
+    trained = time.process_time()
+    x, y, jacobian = judged
+    strikes = x.new_tensor(STRIKES).repeat(len(x))[:, None]
+    value, gradient = value_and_gradient(network, torch.cat([x.repeat_interleave(len(STRIKES), dim=0), strikes], dim=1))
+    return {
+        "value": lost(value.reshape(y.shape), y),
+        "delta": lost(gradient[:, :-1].reshape(jacobian.shape), jacobian),
+        "label_seconds": labels - began,
+        "training_seconds": trained - labels,
+    }
+
+
 def rows(effort: Effort, seeds: tuple[int, ...]) -> Iterator[dict[str, Any]]:
-    """A row a number of probes: [median, least, largest] of what is lost, medians of seconds."""
+    """A row a variant: [median, least, largest] of what is lost, medians of seconds."""
     problem = read_build_spec(EXAMPLE).pricing
     judged = exam(problem, effort)
-    for probes in PROBES:
-        runs = [measure(problem, probes, judged, effort, seed=seed) for seed in seeds]
-        columns = {name: [run[name] for run in runs] for name in runs[0]}
-        scores = {name: [float(np.median(columns[name])), min(columns[name]), max(columns[name])] for name in SCORES}
-        seconds = {name: float(np.median(columns[name])) for name in columns if name not in SCORES}
-        yield {"probes": probes, **scores, **seconds}
+    variants = [(name_of(probes), partial(measure, problem, probes)) for probes in PROBES]
+    variants += [(f"strike a feature, {count}", partial(measure_feature, problem, count)) for count in FEATURED]
+    for name, run in variants:
+        runs = [run(judged, effort, seed=seed) for seed in seeds]
+        columns = {score: [found[score] for found in runs] for score in runs[0]}
+        medians = {score: float(np.median(column)) for score, column in columns.items()}
+        scores = {score: [medians.pop(score), min(columns[score]), max(columns[score])] for score in SCORES}
+        yield {"variant": name, **scores, **medians}
 
 
 def name_of(probes: int) -> str:
@@ -171,7 +215,7 @@ def main() -> None:
     for row in found:
         cells = ["{:.1e} ({:.0e} to {:.0e})".format(*row[score]) for score in SCORES]
         cells += [f"{row['label_seconds']:.2f}", f"{row['training_seconds']:.1f}"]
-        print(f"| {name_of(row['probes'])} | " + " | ".join(cells) + " |", flush=True)
+        print(f"| {row['variant']} | " + " | ".join(cells) + " |", flush=True)
 
 
 if __name__ == "__main__":
