@@ -15,7 +15,7 @@ from pricing.draws import stream, to_normals, uniforms
 from pricing.errors import InvalidSpec
 from pricing.monte_carlo import batches
 from pricing.processes.simulate import blocks, simulate
-from pricing.simulation.payoffs import moneyness
+from pricing.simulation.payoffs import kinks, moneyness
 from pricing.simulation.scenario import scenario, times
 from pricing.specs.labels import LabelSpec
 from pricing.specs.problem import PricingProblem
@@ -117,11 +117,12 @@ def diffuse(problem: PricingProblem, sampler: DiffusedSampler, normals: Tensor) 
 
 
 def spread_moneyness(problem: PricingProblem, features: Tensor, levels: Tensor, *, bound: float) -> Tensor:
-    """Move spots inside the Box so that the standardised moneyness of the forward is uniform.
+    """Move spots inside the Box so that the standardised moneyness of the forward is uniform around the kinks.
 
     Each point's spots move straight towards the corner of the Box where the moneyness is largest, or smallest, until
     they meet their target: the Box is convex, so the point stays inside, and none is clipped or thrown away. Targets
-    are uniform in the part of [-bound, bound] that the Box reaches. Other features stay where they are.
+    are uniform in the part of [-bound, bound] that the Box reaches, and from the first knot's -bound to the last one's
+    bound where there are several. Other features stay where they are.
 
     Shape: features batch feature, levels (uniforms) batch -> batch feature.
     """
@@ -138,7 +139,8 @@ def spread_moneyness(problem: PricingProblem, features: Tensor, levels: Tensor, 
     top = upper.where(slope > 0.0, lower.where(slope < 0.0, features))
     bottom = lower.where(slope > 0.0, upper.where(slope < 0.0, features))
     low = torch.maximum(-bound * deviation, forward_event(problem, bottom))
-    high = torch.minimum(bound * deviation, forward_event(problem, top))
+    last = kinks(problem.payoff, scenario(problem, features))[:, -1]
+    high = torch.minimum(bound * deviation + last, forward_event(problem, top))
     if not deviation.min() > 0.0:
         raise InvalidSpec(
             "sampler: 'moneyness' needs a random payoff, but volatilities or maturity leave it a standard deviation of "

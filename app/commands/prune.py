@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,11 +19,15 @@ from app.commands.terminal import (
     read_settings,
     read_tables,
 )
+from app.errors import InvalidRequest
 from app.pipeline.provenance import read_origin
 from app.specification.name import split_reference
 from app.specification.prune_job import PruneJobSpec
 from pricing.specs.base import dump, load
 from pruning.spec import PruningSpec
+
+# Fields of which a run has one.
+TARGETS = frozenset({"sparsity", "parameters", "relative_error"})
 
 FileOption = Annotated[
     Path | None,
@@ -52,12 +57,20 @@ def prune(
     """
     name, version = split_reference(model)
     job = {} if file is None else read_tables(file, registry)
-    pruning = {**job.get("pruning", {}), **given}
+    if "model" in job and job["model"] != name:
+        raise InvalidRequest(f"model: the command says {name!r}, the file {job['model']!r}; leave it out of the file")
+    version = job.get("version", version) if "@" not in model else version
+    pruning = {**with_target(job.get("pruning", {}), given), **given}
     if fine_tuning is False:
         pruning["fine_tuning"] = None
     elif fine_tuning or file is None:
-        parent = find_version(open_registry(read_settings(registry)), model)
+        parent = find_version(open_registry(read_settings(registry)), f"{name}@{version}")
         pruning["fine_tuning"] = dump(read_origin(parent).build.training)
     chosen = {} if seed is None else {"seed": seed}
     data = {**job, **chosen, "model": name, "version": version, "pruning": pruning}
     run(load(PruneJobSpec, data), registry, output, as_json)
+
+
+def with_target(pruning: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a file says of the pruning, but for its target where another is given."""
+    return {name: value for name, value in pruning.items() if not (TARGETS & given.keys() and name in TARGETS)}

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from app.specification.build import BuildSpec
-from app.specification.changes import STEP, of_another_kind, with_changes
+from app.specification.changes import STEP, of_another_kind, require_plain, with_changes
 from app.specification.name import require_name
 from app.specification.state_files import refuse_state_file
 from pricing.errors import InvalidSpec
@@ -43,6 +43,7 @@ class RetrainJobSpec(Spec, frozen=True, kw_only=True):
                 "specification under another name",
                 path="changes.name",
             )
+        require_plain(self.changes)
         refuse_state_file(self.changes)
 
     def changed(self, build: BuildSpec) -> BuildSpec:

@@ -180,6 +180,19 @@ def moneyness(payoff: Payoff, paths: Paths, at: Scenario, edges: Edges = SHARP, 
             assert_never(payoff)
 
 
+def kinks(payoff: Payoff, at: Scenario) -> Tensor:
+    """Where a payoff has its kinks, as values of its event: 0 alone, or the distances of knots from the first.
+
+    Shape: -> batch-or-1 kink.
+    """
+    match payoff:
+        case Pieces():
+            knots = at["knot"].reshape(-1, len(payoff.knots))
+            return knots - knots[:, :1]
+        case _:
+            return at["spot"].new_zeros(1, 1)
+
+
 def signed(side: Side, x: Tensor) -> Tensor:
     """``x`` of a call, ``-x`` of a put. Shape: any -> the same."""
     return x if side == "call" else -x

@@ -132,7 +132,7 @@ def require_knots(knots: tuple[float, ...]) -> None:
     """Raise InvalidSpec unless there are 1 to MAXIMUM_KNOTS increasing knots."""
     if not 1 <= len(knots) <= MAXIMUM_KNOTS:
         raise InvalidSpec(
-            f"knots: give 1 to {MAXIMUM_KNOTS}, got {len(knots)}; without one it is a forward, which needs no model",
+            f"knots: give 1 to {MAXIMUM_KNOTS}, got {len(knots)}; without any it is a forward, which needs no model",
             path="knots",
             bound=[1, MAXIMUM_KNOTS],
         )

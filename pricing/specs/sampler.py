@@ -39,6 +39,8 @@ class DiffusedSampler(Spec, frozen=True, kw_only=True, tag_field="kind", tag="di
 class MoneynessSampler(Spec, frozen=True, kw_only=True, tag_field="kind", tag="moneyness"):
     """Uniform in the Box, then moved towards a corner until d = (F - K) / s is uniform in [-bound, bound].
 
+    Of several knots K is the first, and d goes on to the last one's bound.
+
     Args:
         bound: largest |d|, in terminal standard deviations, > 0.
     """

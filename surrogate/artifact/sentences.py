@@ -127,9 +127,10 @@ def show_pruning(pruning: PruningFacts | None) -> str:
     head, *lines = ("| " + " | ".join(row) + " |" for row in rows)
     table = "\n".join((head, "|" + "---|" * len(rows[0]), *lines))
     sizes, warning = pruning.parameters, known(pruning.warning)
-    left = known(sizes.compact) or sizes.after
+    compact = known(sizes.compact) or sizes.after
+    left = f"{sizes.after} parameters" + (f", {compact} without what is dead" if compact != sizes.after else "")
     text = (
-        f"Pruned by `{pruning.method}` from {sizes.before} to {left} parameters. Loss of training, and errors against "
+        f"Pruned by `{pruning.method}` from {sizes.before} to {left}. Loss of training, and errors against "
         f"the labels with their noise:\n\n{table}\n\n"
     )
     if unread := known(pruning.unread):

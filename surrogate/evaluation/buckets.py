@@ -9,6 +9,7 @@ from msgspec.structs import asdict, replace
 
 from pricing.domain import Box
 from pricing.sampling import forward_moneyness
+from pricing.simulation.payoffs import kinks
 from pricing.simulation.scenario import scenario
 from pricing.specs.problem import PricingProblem
 from pricing.types import Array
@@ -69,8 +70,10 @@ def _without_r2(given: OutputScore) -> OutputScore:
 
 
 def event_distance(problem: PricingProblem, features: Array) -> Array:
-    """|d|, the terminal standard deviations to the deciding event, to first order. Shape: batch feature -> batch."""
-    event, deviation = (t.detach().numpy() for t in forward_moneyness(problem, torch.from_numpy(features)))
+    """|d|, the terminal standard deviations to the nearest kink, to first order. Shape: batch feature -> batch."""
+    x = torch.from_numpy(features)
+    event, deviation = (t.detach().numpy() for t in forward_moneyness(problem, x))
+    event = np.abs(event[:, None] - kinks(problem.payoff, scenario(problem, x)).detach().numpy()).min(axis=1)
     distance: Array = np.abs(np.divide(event, deviation, out=np.full_like(event, np.inf), where=deviation > 0.0))
     return distance
 

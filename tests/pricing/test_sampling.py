@@ -8,12 +8,14 @@ from scipy.stats import kstest, truncnorm
 from torch import Tensor
 
 from pricing import monte_carlo, sampling
+from pricing.domain import Feature
 from pricing.errors import InvalidSpec
 from pricing.references.bachelier_greeks import greeks
 from pricing.sampling import path_numbers, sample_features, sample_inside
 from pricing.simulation.scenario import Scenario, scenario
 from pricing.specs.european import BestOf, Call, Put, Side, WorstOf
 from pricing.specs.labels import LabelSpec
+from pricing.specs.pieces import Pieces
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier
 from pricing.specs.sampler import DiffusedSampler, MoneynessSampler, Sampler, TableSampler, UniformSampler
@@ -69,6 +71,33 @@ def test_moneyness_features_of_ranked_assets(kind: type[WorstOf | BestOf], side:
     ranked = x.amin(dim=1) if kind is WorstOf else x.amax(dim=1)
     share = float((ranked > 1.0).double().mean())
     assert 0.3 < share < 0.7
+
+
+def test_moneyness_features_reach_from_below_the_first_knot_to_above_the_last() -> None:
+    """A strangle whose knots are eight deviations apart: d is uniform from -2 to 10, and each knot has its share."""
+    problem = PricingProblem(
+        process=Bachelier(volatilities=(5.0,), correlation=((1.0,),)),
+        payoff=Pieces(weights=(1.0,), knots=(80.0, 120.0), slopes=(-1.0, 0.0, 1.0)),
+        maturity=1.0,
+        features=(Feature(name="spot", lower=(40.0,), upper=(160.0,)),),
+    )
+    x = sampled(problem, MoneynessSampler(bound=2.0))[:, 0].numpy()
+    assert kstest((x - 70.0) / 60.0, "uniform").statistic < 2.0 / 4096
+
+
+def test_moneyness_features_follow_knots_that_vary() -> None:
+    problem = PricingProblem(
+        process=Bachelier(volatilities=(1.0,), correlation=((1.0,),)),
+        payoff=Pieces(weights=(1.0,), knots=(80.0, 100.0), slopes=(0.0, 1.0, 0.0)),
+        maturity=1.0,
+        features=(
+            Feature(name="spot", lower=(40.0,), upper=(160.0,)),
+            Feature(name="knot", lower=(70.0, 95.0), upper=(90.0, 125.0)),
+        ),
+    )
+    x = sampled(problem, MoneynessSampler(bound=3.0)).numpy()
+    share = (x[:, 0] - (x[:, 1] - 3.0)) / (x[:, 2] - x[:, 1] + 6.0)
+    assert kstest(share, "uniform").statistic < 2.0 / 4096
 
 
 def test_moneyness_targets_end_where_the_box_ends(long_short: PricingProblem) -> None:

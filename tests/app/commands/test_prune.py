@@ -98,6 +98,20 @@ def test_a_file_with_something_else_is_refused(run: Run, built: Any, tmp_path: P
     assert (result.code, "unknown field `evaluation`" in result.err) == (2, True)
 
 
+def test_a_file_of_another_model_is_refused(run: Run, built: Any, tmp_path: Path) -> None:
+    path = tmp_path / "job.toml"
+    path.write_text('model = "other"\n' + JOB)
+    result = run("prune", "tiny", "--file", path)
+    assert (result.code, "the command says 'tiny', the file 'other'" in result.err) == (2, True)
+
+
+def test_another_kind_of_target_takes_the_place_of_the_files(run: Run, built: Any, tmp_path: Path) -> None:
+    path = tmp_path / "job.toml"
+    path.write_text(JOB)
+    pruning = published(run("prune", "tiny", "--file", path, "--parameters", 12, "--json"))["pruning"]
+    assert (pruning["parameters"], pruning["sparsity"]) == (12, None)
+
+
 def test_a_list_is_given_by_commas_or_one_after_the_other(run: Run, built: Any) -> None:
     options = ("--method", "significance", "--sparsity", 0.3, "--no-fine-tuning", "--json")
     pruning = published(run("prune", "tiny", *options, "--targets", "delta", "--targets", "gamma"))["pruning"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -72,3 +73,17 @@ def test_a_retrain_job_names_a_version_and_changes(given: dict[str, Any], path: 
     with pytest.raises(InvalidSpec) as refused:
         load(RetrainJobSpec, {"model": "tiny"} | given)
     assert refused.value.fields["path"] == path
+
+
+@pytest.mark.parametrize(
+    ("changes", "path", "words"),
+    [
+        ({"seed": float("nan")}, "changes.seed", "must be a finite number, got nan"),
+        ({"problem": {"features": [{"upper": float("inf")}]}}, "changes.problem.features[0].upper", "got inf"),
+        ({"problem.process.rate": date(2026, 1, 2)}, "changes.problem.process.rate", "neither number, text"),
+    ],
+)
+def test_what_no_file_of_a_job_can_hold_is_refused(changes: dict[str, Any], path: str, words: str) -> None:
+    with pytest.raises(InvalidSpec, match=words) as caught:
+        RetrainJobSpec(model="tiny", changes=changes)
+    assert caught.value.fields["path"] == path

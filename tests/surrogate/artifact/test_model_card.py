@@ -70,7 +70,7 @@ def test_a_pruning_run_is_told_with_its_warning(manifest: Manifests, report: Rep
     ]
     said = {"milestones": passed, "warning": "these are trained", "unread": ["ridge", "draws"]}
     text = card(manifest(), report(pruning=pruning | said))
-    assert "Pruned by `snip` from 13 to 11 parameters." in text
+    assert "Pruned by `snip` from 13 to 12 parameters, 11 without what is dead." in text
     assert "| before pruning | 13 | 5.00e-01 | 2.50e-01 |\n| final | 12 | not finite | 1.25e-01 |\n\n" in text
     assert "Given, but not read by `snip`: `ridge`, `draws`.\n\nWarning: these are trained.\n\n" in text
 

@@ -9,6 +9,7 @@ from msgspec import UNSET
 
 from pricing.domain import Feature
 from pricing.specs.payoff import Barrier
+from pricing.specs.pieces import Pieces
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier
 from surrogate.evaluation.buckets import LEAST_POINTS, buckets, event_distance
@@ -46,6 +47,17 @@ def test_the_distance_is_that_of_the_forward_to_the_strike_in_its_deviations(cal
     np.testing.assert_allclose(distance / distance[0], gap / gap[0], rtol=1e-12)
     at_strike = spots[:1] / (growth @ (0.7, 0.3))
     assert event_distance(call, at_strike)[0] == pytest.approx(0.0, abs=1e-12)
+
+
+def test_of_several_knots_the_nearest_counts() -> None:
+    problem = PricingProblem(
+        process=Bachelier(volatilities=(5.0,), correlation=((1.0,),)),
+        payoff=Pieces(weights=(1.0,), knots=(80.0, 120.0), slopes=(-1.0, 0.0, 1.0)),
+        maturity=1.0,
+        features=(Feature(name="spot", lower=(60.0,), upper=(140.0,)),),
+    )
+    found = event_distance(problem, np.array([[80.0], [120.0], [105.0], [130.0]]))
+    np.testing.assert_allclose(found, [0.0, 0.0, 3.0, 2.0], atol=1e-12)
 
 
 def test_a_barrier_has_buckets_of_the_distance_to_it() -> None:
