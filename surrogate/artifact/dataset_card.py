@@ -31,6 +31,8 @@ It is {show_network(network)}, {network.parameters} parameters,
 {network.nodes} ONNX nodes.
 
 `model.onnx` takes `features` float64 [n, d] in raw units and returns {show_outputs(manifest.outputs)}.
+It needs a runtime that computes in float64; one that computes in less without a word (OpenVINO: in bfloat16) is wrong
+by percents in gamma.
 
 | output | R2 | RMSE | largest error | R2 without the noise |
 |---|---|---|---|---|

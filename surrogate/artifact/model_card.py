@@ -42,6 +42,8 @@ A {problem.payoff.__struct_config__.tag} under the {problem.process.__struct_con
 {network.nodes} ONNX nodes.
 {scaling(manifest)}
 `model.onnx` takes `features` float64 [n, d] in raw units and returns {show_outputs(manifest.outputs)}.
+It needs a runtime that computes in float64; one that computes in less without a word (OpenVINO: in bfloat16) is wrong
+by percents in gamma.
 
 {scores(manifest)}
 

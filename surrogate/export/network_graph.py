@@ -48,10 +48,13 @@ def _softplus(graph: Graph, a: str) -> tuple[str, str, str]:
 
 
 def _tanh(graph: Graph, a: str) -> tuple[str, str, str]:
-    """phi = t, phi' = 1 - t^2, phi'' = -2 t (1 - t^2)."""
-    t = graph.node("Tanh", a)
-    slope = graph.node("Sub", graph.one(), graph.node("Mul", t, t))
-    return t, slope, graph.node("Mul", graph.constant("minus_two", -2.0), graph.node("Mul", t, slope))
+    """phi = -u, phi' = 1 - u^2, phi'' = 2 u (1 - u^2) with u = tanh(-a).
+
+    Old onnxruntimes fuse a Tanh into the Gemm before it and have no float64 kernel for that; a Neg they leave alone.
+    """
+    u = graph.node("Tanh", graph.node("Neg", a))
+    slope = graph.node("Sub", graph.one(), graph.node("Mul", u, u))
+    return graph.node("Neg", u), slope, graph.node("Mul", graph.constant("two", 2.0), graph.node("Mul", u, slope))
 
 
 # By activation, the names of phi, phi' and phi'' of a tensor.
@@ -145,7 +148,10 @@ def _hessian(
         tangent = _tangent(graph, weights, hidden[layer - 1], tangent, layer=layer, seed=seed)
         if curvature[layer]:
             weighted = graph.node("Mul", tangent, graph.node("Unsqueeze", curvature[layer], graph.integers([1])))
-            term = graph.node("MatMul", weighted, graph.node("Transpose", tangent, perm=[0, 2, 1]))
+            # Before 1.26 onnxruntime fuses a transposition into the product after it and has no such kernel of doubles.
+            turned = graph.node("Transpose", tangent, perm=[0, 2, 1])
+            unfused = graph.node("Reshape", turned, graph.integers([-1, weights[layer].shape[0], size]))
+            term = graph.node("MatMul", weighted, unfused)
             flat = graph.node("Add", flat, graph.node("Reshape", term, graph.integers([-1, size * size])))
     if narrow:
         flat = mapped_out(graph, weights[0], "weight_1", flat)

@@ -38,6 +38,19 @@ def test_graph_and_network_agree(
     assert set(check_parity(model, network, cube(widths[0]))) == {"value", "delta", "gamma"}
 
 
+@pytest.mark.parametrize("activation", SMOOTH)
+@pytest.mark.parametrize("widths", SHAPES)
+def test_nothing_invites_a_fusion_that_old_runtimes_have_no_kernel_for(
+    widths: tuple[int, ...], activation: ActivationName, generator: torch.Generator, cube: Cube
+) -> None:
+    """Before 1.26 onnxruntime fuses Transpose into MatMul, in 1.15 Tanh into Gemm; `tests/runtimes` runs them."""
+    network = initialise(widths, activation, generator=generator)
+    graph = onnx.load_from_string(to_onnx(network, box=cube(widths[0]), metadata={})).graph
+    maker = {output: node.op_type for node in graph.node for output in node.output}
+    pairs = {(maker.get(name), node.op_type) for node in graph.node for name in node.input}
+    assert not pairs & {("Transpose", "MatMul"), ("Transpose", "Gemm"), ("Gemm", "Tanh"), ("Gemm", "Sigmoid")}
+
+
 def test_float64_keeps_relative_accuracy_far_in_the_tail(generator: torch.Generator, cube: Cube) -> None:
     """With every pre-activation near -30 the outputs are tiny, and still right to 1e-12 of themselves."""
     network = initialise((2, 3, 1), "softplus", generator=generator)
