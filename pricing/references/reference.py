@@ -44,6 +44,7 @@ from pricing.references.methods import (
 )
 from pricing.simulation.scenario import scenario
 from pricing.specs.european import BestOf, Call, Digital, Put, WorstOf
+from pricing.specs.ito import ItoDiffusion
 from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, ForwardStart
 from pricing.specs.pieces import Pieces
 from pricing.specs.problem import PricingProblem
@@ -167,6 +168,8 @@ def method(problem: PricingProblem) -> Method:
             return _local_volatility(problem, process)
         case Merton():
             return _merton(problem, process)
+        case ItoDiffusion():
+            return resimulated.method(problem)
         case _:
             assert_never(process)
 
