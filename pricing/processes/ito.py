@@ -83,7 +83,7 @@ def groups(process: ItoDiffusion) -> list[Group]:
 
 
 def steps_of(process: ItoDiffusion, at: Scenario, until: Tensor) -> Steps:
-    """The steps from now to the last date, as many between any two."""
+    """The steps from now to the last date, as many between any two. Shape: until batch-or-1 1 date."""
     grid = refined(process, until)
     h, v = lengths(grid), lengths(clock(process, at, grid))
     if process.rate_pieces:
@@ -134,7 +134,7 @@ def increment(group: Group, there: Mapping[str, Tensor], h: Tensor, v: Tensor, z
 
 
 def refuse(group: Group, constants: Mapping[str, Tensor], levels: list[Tensor], grid: Steps) -> None:
-    """Raise NonFiniteLabels about the first step that leads to a level that is not finite."""
+    """Raise NonFiniteLabels about the first step that leads to no finite level. Shape: levels batch path asset."""
     j = next(j for j, after in enumerate(levels[1:]) if not bool(torch.isfinite(after).all()))
     bad = ~torch.isfinite(levels[j + 1])
     before, t = levels[j].detach().expand_as(bad), grid.t[j].detach().expand_as(bad)
