@@ -1,13 +1,14 @@
 """Where coefficients that a user wrote make no process: looked at over the Box, before anything is simulated.
 
 Levels are followed from the spots of the Box along the paths of W_t = c t / sqrt(T), c from -4 to 4 standard
-deviations, at bounds and middle of what varies: the likeliest way to the far ends. What a path meets beyond is refused
+deviations, at corners and middle of what varies: the likeliest way to the far ends. What a path meets beyond is refused
 when it does (`pricing.processes.ito`). Torch-free.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import product
 from typing import NoReturn
 
 import numpy as np
@@ -21,6 +22,8 @@ from pricing.types import Array, BoolArray
 
 # Standard deviations at maturity that levels are followed to, the flows between, and the most steps of one.
 DEVIATIONS, FLOWS, MOST_STEPS = 4.0, 17, 32
+# Parameters whose Box has so few corners that all of them are looked at.
+FEW = 6
 # Levels between the least and the largest at which a jump is looked for, and the share of a coefficient's range that
 # its slope may miss between two of them: a kink misses a ten-thousandth, and a root at its end a hundredth.
 LEVELS, JUMP = 4097, 0.05
@@ -52,7 +55,7 @@ def require_coefficients(problem: PricingProblem) -> None:
 
 
 def corners(problem: PricingProblem, process: ItoDiffusion) -> dict[str, Array]:
-    """What varies beside the spots: all at their middles, each at its bounds, and all at theirs.
+    """What varies beside the spots: all at their middles, each at its bounds, and where they are few every corner.
 
     Constants have their names, rate, scale and maturity theirs after a dot. Shape: -> corner each.
     """
@@ -63,8 +66,10 @@ def corners(problem: PricingProblem, process: ItoDiffusion) -> dict[str, Array]:
     }
     ends = {name: (min(least), max(most)) for name, (least, most) in bounds.items()}
     middle = {name: 0.5 * (least + most) for name, (least, most) in ends.items()}
-    rows = [middle, *({name: pair[end] for name, pair in ends.items()} for end in (0, 1))]
-    rows += [{**middle, name: end} for name, pair in ends.items() if pair[0] < pair[1] for end in pair]
+    varying = {name: pair for name, pair in ends.items() if pair[0] < pair[1]}
+    rows = [middle, *({**middle, name: end} for name, pair in varying.items() for end in pair)]
+    few = varying if len(varying) <= FEW else {}
+    rows += [{**middle, **dict(zip(few, corner, strict=True))} for corner in product(*few.values())]
     return {name: np.array([row[name] for row in rows]) for name in ends}
 
 

@@ -25,9 +25,9 @@ class ItoDiffusion(Diffusion, frozen=True, kw_only=True, tag_field="kind", tag="
     """Coefficients of a user's own: dS_i = a_i(S_i, t) dt + b_i(S_i, t) dW_i, discounted at the rate (Ito 1951).
 
     An expression has numbers, S (the asset's own level), t (years from today), r (the rate at t), the ``constants``,
-    + - * / ^ (or **), brackets and exp, log, sqrt, tanh, abs, max, min. It must be continuous in S; where it is kinked
-    in S, labels have no curvatures, see ``order``. Levels may become negative: an expression says what holds there, as
-    sqrt(max(S, 0)) does.
+    the operators ``+ - * / ^`` (or ``**``), brackets and exp, log, sqrt, tanh, abs, max and min. It must be continuous
+    in S; abs, max and min of S leave labels without curvatures (``order`` 1). Levels may become negative: an expression
+    says what holds there, as sqrt(max(S, 0)) does.
 
     Args:
         drifts: a_i, currency per year, one expression per asset; "r * S" is the carry of a traded asset.
