@@ -5,7 +5,8 @@ With v the volatility clock's share of a step of length h, in which the volatili
     S + a h + b sqrt(v) z                             Euler
     S + a h + b sqrt(v) z + b b_S v (z^2 - 1) / 2     Milstein,   b_S the derivative of b by S
 
-a, b and b_S are read at the step's beginning. The last step is Euler's, so that S is affine in its normals: given where
+a, b and b_S are read at the level where the step begins and in the middle of its time, which makes the error of what
+moves in time alone one of second order. The last step is Euler's, so that S is affine in its normals: given where
 it starts its level is Gaussian, and its error is one step's. As every b_i is of its own level and driver, Milstein's
 step needs no mixed integrals whatever the correlation. ``forward`` is the path without noise: where a is linear in S
 and b free of it, the noise is the same from any spot.
@@ -34,7 +35,7 @@ LEAST_SQUARE = 1e-60
 
 
 class Steps(NamedTuple):
-    """The grid: beginnings, lengths, the clock's shares and the rates of its steps. Shape: step batch-or-1 1 1."""
+    """The grid: middles, lengths, the clock's shares and the rates of its steps. Shape: step batch-or-1 1 1."""
 
     t: Tensor
     h: Tensor
@@ -90,7 +91,7 @@ def steps_of(process: ItoDiffusion, at: Scenario, until: Tensor) -> Steps:
         r = lengths(integral(at["rate"], process.rate_pieces, grid)) / h.clamp(min=LEAST_SQUARE)
     else:
         r = at["rate"].expand_as(h)
-    return Steps(*(field.movedim(-1, 0)[..., None] for field in (grid - h, h, v, r)))
+    return Steps(*(field.movedim(-1, 0)[..., None] for field in (grid - 0.5 * h, h, v, r)))
 
 
 def constants_of(process: ItoDiffusion, at: Scenario) -> dict[str, Tensor]:

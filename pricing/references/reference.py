@@ -21,6 +21,7 @@ from pricing.references import (
     differences,
     forward_start,
     fourier,
+    kolmogorov,
     lognormal_sums,
     merton,
     pair,
@@ -169,7 +170,7 @@ def method(problem: PricingProblem) -> Method:
         case Merton():
             return _merton(problem, process)
         case ItoDiffusion():
-            return resimulated.method(problem)
+            return _written(problem, process)
         case _:
             assert_never(process)
 
@@ -300,6 +301,21 @@ def _merton(problem: PricingProblem, process: Merton) -> Method:
             return pieces.method(problem, payoff, method)
         case Call() | Put() | Digital() if alone:
             return _closed_form(partial(merton.series, process, payoff))
+        case Call() | Put() | Digital() | WorstOf() | BestOf() | Asian() | ForwardStart():
+            return resimulated.method(problem)
+        case Barrier() | Autocall() | Bermudan():
+            return resimulated.method(problem)
+        case _:
+            assert_never(payoff)
+
+
+def _written(problem: PricingProblem, process: ItoDiffusion) -> Method:
+    payoff, alone = problem.payoff, process.assets == 1
+    match payoff:
+        case Pieces():
+            return pieces.method(problem, payoff, method)
+        case Call() | Put() | Digital() if alone:
+            return kolmogorov.method(problem, process, payoff) or resimulated.method(problem)
         case Call() | Put() | Digital() | WorstOf() | BestOf() | Asian() | ForwardStart():
             return resimulated.method(problem)
         case Barrier() | Autocall() | Bermudan():
