@@ -144,7 +144,7 @@ def _of_coefficients(process: ItoDiffusion, at: Scenario) -> Tensor:
     for i, (_, b) in enumerate(process.coefficients):
         S = at["spot"][..., i : i + 1]
         sizes.append(evaluate(b, {**there, "S": S}, S.new_tensor, library=torch).value.abs() + torch.zeros_like(S))
-    deviation = torch.cat(torch.broadcast_tensors(*sizes), dim=2).amin(dim=(1, 2))
+    deviation = torch.cat(sizes, dim=2).amin(dim=(1, 2))
     return deviation * at["volatility_scale"][:, 0, 0] * at.scalar("maturity")[:, 0].sqrt()
 
 

@@ -187,10 +187,10 @@ PROCESSES: tuple[Process, ...] = (
     ItoDiffusion(
         drifts=("kappa * (theta - S)",),
         diffusions=("sigma",),
-        constants={"theta": 105.0, "kappa": 0.5, "sigma": 20.0},
+        constants={"theta": 105.0, "kappa": 0.3, "sigma": 20.0},
         correlation=ONE,
         rate=0.02,
-        steps=4,
+        steps=32,
     ),
     ItoDiffusion(
         drifts=("r * S",),
@@ -199,7 +199,7 @@ PROCESSES: tuple[Process, ...] = (
         scheme="euler",
         correlation=ONE,
         rate=0.03,
-        steps=4,
+        steps=32,
     ),
     ItoDiffusion(
         drifts=("r * S", "0.1 * (90 - S)", "r * S"),

@@ -24,7 +24,7 @@ from tests.pricing.cases import CALL, asked, doubles, feature, problem_of
 SPOTS = np.array([[80.0], [95.0], [100.0], [120.0]])
 RATE, KAPPA, THETA, SIGMA = 0.03, 1.2, 105.0, 20.0
 RATE_PIECES, VOLATILITY_PIECES = (Piece(start=0.4, value=0.06),), (Piece(start=0.6, value=1.5),)
-PIECED = {"rate": RATE, "rate_pieces": RATE_PIECES, "volatility_pieces": VOLATILITY_PIECES}
+PIECED: dict[str, Any] = {"rate": RATE, "rate_pieces": RATE_PIECES, "volatility_pieces": VOLATILITY_PIECES}
 PAYOFFS = [
     CALL,
     Call(weights=(-2.0,), strike=-190.0),
