@@ -1,6 +1,7 @@
-"""Sample paths of every process, drawn: the talk's picture of an SDE, for the five that are simulated here.
+"""Sample paths of every process, drawn: the talk's picture of an SDE, for all that are simulated here.
 
 One asset from 100 for a year, 252 dates; ten paths each, with the mean of 4,096 beside the forward that it must meet.
+The last has coefficients of a user's own, pulled back to the spot, whose mean is the level itself.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pricing.domain import Feature
 from pricing.processes.simulate import blocks, simulate
 from pricing.simulation.scenario import scenario
 from pricing.specs.european import Call
+from pricing.specs.ito import ItoDiffusion
 from pricing.specs.problem import PricingProblem, tag
 from pricing.specs.process import Bachelier, BlackScholes, Heston, LocalVolatility, Merton, Process
 
@@ -62,6 +64,13 @@ PROCESSES: tuple[Process, ...] = (
         correlation=ALONE,
         rate=RATE,
     ),
+    ItoDiffusion(
+        drifts=("6 * (100 - S)",),
+        diffusions=("4 * sqrt(S) * exp(-t)",),
+        correlation=ALONE,
+        rate=RATE,
+        steps=DATES,
+    ),
 )
 
 
@@ -79,13 +88,13 @@ def levels(process: Process, dates: int, *, paths: int, seed: int) -> Tensor:
 
 def draw(target: Path, dates: int, averaged: int, seed: int) -> dict[str, float]:
     """Write the picture; by process, how far the mean is from the forward at the end, in its standard errors."""
-    figure, axes = plt.subplots(1, len(PROCESSES), figsize=(12, 2.8), sharey=True, layout="constrained")
+    figure, axes = plt.subplots(1, len(PROCESSES), figsize=(14, 2.8), sharey=True, layout="constrained")
     years = torch.linspace(0.0, 1.0, dates + 1, dtype=torch.float64)
     missed = {}
     for axis, process in zip(axes, PROCESSES, strict=True):
         after = levels(process, dates, paths=averaged, seed=seed)
         whole = torch.cat([torch.full((averaged, 1), SPOT, dtype=torch.float64), after], dim=1)
-        forward = SPOT * torch.exp(RATE * years)
+        forward = SPOT * torch.exp((RATE if process.facts.carried else 0.0) * years)
         axis.plot(years, whole[:DRAWN].T, linewidth=0.6)
         axis.plot(years, forward, color="0.2", linewidth=1.2, linestyle=":")
         axis.plot(years, whole.mean(dim=0), color="0.2", linewidth=1.0)

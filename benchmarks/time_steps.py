@@ -1,7 +1,8 @@
 """What the time steps of a process cost in bias: errors of values and deltas against the number of steps.
 
 First, calls at the centre of their example's Box against the reference: Heston as in `examples/heston_call.toml` and
-where Feller's condition fails badly, local volatility by Euler's and by Milstein's step. Second, calls that a
+where Feller's condition fails badly, local volatility by Euler's and by Milstein's step, and coefficients of a user's
+own by both. Second, calls that a
 continuous barrier knocks out under Heston, worst over spots from 0.1 of the barrier on, against QuantLib's finite
 differences. Standard errors of the labels are in brackets: less than that is no bias.
 """
@@ -30,6 +31,7 @@ from pricing.labels import make_labels
 from pricing.monte_carlo import value
 from pricing.references.reference import reference
 from pricing.specs.draws import Draws
+from pricing.specs.ito import ItoDiffusion
 from pricing.specs.labels import LabelSpec
 from pricing.specs.payoff import Barrier
 from pricing.specs.problem import PricingProblem
@@ -63,7 +65,16 @@ def calls() -> list[tuple[str, PricingProblem, Array]]:
         ("the same, theta = 0.04, kappa = 1.5, xi = 0.8", heston, np.array([hard[name] for name in heston.box.labels])),
         ("local_volatility_call, Euler", euler, centre(euler)),
         ("local_volatility_call, Milstein", milstein, centre(milstein)),
+        *((f"mean_reverting_call, {scheme.title()}", problem, centre(problem)) for scheme, problem in written()),
     ]
+
+
+def written() -> list[tuple[str, PricingProblem]]:
+    """The call on coefficients of a user's own by every scheme."""
+    problem = read_build_spec(EXAMPLES / "mean_reverting_call.toml").pricing
+    process = narrow(ItoDiffusion, problem.process)
+    schemes: tuple[Literal["euler", "milstein"], ...] = ("euler", "milstein")
+    return [(scheme, replace(problem, process=replace(process, scheme=scheme))) for scheme in schemes]
 
 
 def with_steps(problem: PricingProblem, steps: int) -> PricingProblem:

@@ -25,9 +25,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from pricing.processes.grid import lengths, refined
+from pricing.processes.grid import drivers, lengths, refined
 from pricing.simulation.paths import Paths
-from pricing.simulation.scenario import Scenario, clock, correlation, discount, growth
+from pricing.simulation.scenario import Scenario, clock, discount, growth
 from pricing.specs.process import LocalVolatility
 
 # A week, years: phi stops growing below it. With phi ~ t^-gamma down to 0 the local variance has a kink at (0, 0), from
@@ -89,14 +89,6 @@ def simulate(process: LocalVolatility, at: Scenario, normals: Tensor, until: Ten
         law="multiplicative",
         discount=discount(process, at, until),
     )
-
-
-def drivers(process: LocalVolatility, at: Scenario, normals: Tensor, count: int) -> tuple[Tensor, ...]:
-    """Correlated normals step by step. Shape: 1-or-batch path dimension -> 1-or-batch path asset each."""
-    z = normals.reshape(*normals.shape[:2], count, process.assets).movedim(2, 0).contiguous()
-    z = z if process.assets == 1 else z @ torch.linalg.cholesky(correlation(process, at)).mT
-    last, *earlier = z.unbind()
-    return (*earlier, last)
 
 
 def increment(squared: Tensor, e: Tensor | None, z: Tensor) -> Tensor:

@@ -6,9 +6,10 @@ from typing import assert_never
 
 from torch import Tensor
 
-from pricing.processes import bachelier, black_scholes, grid, heston, local_volatility, merton
+from pricing.processes import bachelier, black_scholes, grid, heston, ito, local_volatility, merton
 from pricing.simulation.paths import Paths
 from pricing.simulation.scenario import Scenario
+from pricing.specs.ito import ItoDiffusion
 from pricing.specs.process import Bachelier, BlackScholes, Heston, LocalVolatility, Merton, Process
 
 
@@ -30,6 +31,8 @@ def simulate(process: Process, at: Scenario, normals: Tensor, until: Tensor) -> 
             return local_volatility.simulate(process, at, normals, until)
         case Merton():
             return merton.simulate(process, at, normals, until)
+        case ItoDiffusion():
+            return ito.simulate(process, at, normals, until)
         case _:
             assert_never(process)
 
@@ -44,7 +47,7 @@ def blocks(process: Process, dates: int) -> tuple[int, ...]:
             return (process.assets * dates,)
         case BlackScholes():
             return black_scholes.blocks(process, dates)
-        case Heston() | LocalVolatility():
+        case Heston() | LocalVolatility() | ItoDiffusion():
             return grid.blocks(process, dates)
         case Merton():
             return merton.blocks(process, dates)

@@ -16,9 +16,12 @@ from itertools import combinations
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from pricing.references.derivatives import Derivatives, Order
 from pricing.simulation.scenario import Scenario, scenario
+from pricing.specs.evaluation import evaluate
+from pricing.specs.ito import ItoDiffusion
 from pricing.specs.parameters import PARAMETERS, bounds
 from pricing.specs.problem import PricingProblem
 from pricing.types import Array
@@ -124,11 +127,25 @@ def _steps(problem: PricingProblem, features: Array, others: list[int]) -> tuple
 def _deviation(problem: PricingProblem, features: Array) -> Array:
     """Standard deviation of an asset at maturity, currency. Shape: batch feature -> batch."""
     at = scenario(problem, torch.from_numpy(features))
+    if isinstance(problem.process, ItoDiffusion):
+        return _of_coefficients(problem.process, at).expand(len(features)).numpy()
     deviation = at["volatility"].amin(dim=(1, 2)) * at.scalar("maturity")[:, 0].sqrt()
     if problem.process.facts.positive:
         deviation = deviation * at["spot"].amin(dim=(1, 2))
     result: Array = deviation.expand(len(features)).numpy()
     return result
+
+
+def _of_coefficients(process: ItoDiffusion, at: Scenario) -> Tensor:
+    """What the diffusion today makes of the maturity, of the asset that moves least. Shape: -> batch-or-1."""
+    names = {name: at["constant"][..., i : i + 1] for i, name in enumerate(sorted(process.constants))}
+    there = {**names, "t": torch.zeros_like(at["maturity"]), "r": at["rate"][..., :1]}
+    sizes = []
+    for i, (_, b) in enumerate(process.coefficients):
+        S = at["spot"][..., i : i + 1]
+        sizes.append(evaluate(b, {**there, "S": S}, S.new_tensor, library=torch).value.abs() + torch.zeros_like(S))
+    deviation = torch.cat(sizes, dim=2).amin(dim=(1, 2))
+    return deviation * at["volatility_scale"][:, 0, 0] * at.scalar("maturity")[:, 0].sqrt()
 
 
 def _level(stencil: Stencil, middle: Array, steps: Array, order: Order) -> tuple[Array, Array]:

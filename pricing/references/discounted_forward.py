@@ -42,7 +42,8 @@ def affine_payment(problem: PricingProblem) -> AffinePayment | None:
     """The payment as a function of the spots alone.
 
     None where the value is no convex function of the spots with a slope between 0 and that of the payment: other
-    payoffs, dividends at fixed times, several assets under local volatility; and where other features than spots vary.
+    payoffs, dividends at fixed times, several assets under local volatility, drifts that a user
+    writes; and where other features than spots vary.
     """
     if not problem.process.facts.convex or [feature.name for feature in problem.features] != ["spot"]:
         return None
@@ -56,7 +57,7 @@ def affine_payment(problem: PricingProblem) -> AffinePayment | None:
 def payments(problem: PricingProblem, features: Array) -> tuple[Array, Array] | None:
     """The payment and its slopes by the spots at the features.
 
-    None of other payoffs, and where dividends are paid at fixed times.
+    None of other payoffs, where dividends are paid at fixed times, and where levels do not grow by their carry.
 
     Shape: batch feature -> batch; batch spot.
     """
@@ -72,7 +73,7 @@ def payments(problem: PricingProblem, features: Array) -> tuple[Array, Array] | 
 
 def _terms(problem: PricingProblem, at: Scenario) -> Terms | None:
     process, payoff = problem.process, problem.payoff
-    if not isinstance(payoff, Call | Put) or process.facts.dividends:
+    if not isinstance(payoff, Call | Put) or process.facts.dividends or not process.facts.carried:
         return None
     until = dates(payoff, at)
     return Terms(

@@ -133,7 +133,7 @@ def greeks(process: GridProcess, payoff: GridPayoff, at: Scenario, spots: Array)
 
 def _setting(process: GridProcess, payoff: GridPayoff, at: Scenario, refinement: int) -> Setting:
     maturity = float(at["maturity"][0, 0, 0])
-    grid = _times(process, max(maturity, LEAST_TIME), refinement)
+    grid = backward_times(process, max(maturity, LEAST_TIME), refinement)
     starts = [piece.start for piece in process.volatility_pieces]
     middles, until = 0.5 * (grid[1:] + grid[:-1]), torch.from_numpy(grid)[None, None]
     return Setting(
@@ -160,8 +160,11 @@ def _weight(payoff: GridPayoff) -> float:
             assert_never(payoff)
 
 
-def _times(process: Diffusion, maturity: float, refinement: int) -> Array:
-    """From maturity to 0, equal steps in the root of time but for the starts of pieces, which are on the grid."""
+def backward_times(process: Diffusion, maturity: float, refinement: int) -> Array:
+    """From maturity to 0, equal steps in the root of time but for the starts of pieces, which are on the grid.
+
+    Shape: -> time.
+    """
     starts = {piece.start for pieces in (process.rate_pieces, process.volatility_pieces) for piece in pieces}
     ends = [0.0, *sorted(math.sqrt(start / maturity) for start in starts if 0.0 < start < maturity), 1.0]
     roots = [np.linspace(a, b, refinement * max(2, round(STEPS * (b - a))), endpoint=False) for a, b in pairwise(ends)]

@@ -21,6 +21,7 @@ from pricing.references import (
     differences,
     forward_start,
     fourier,
+    kolmogorov,
     lognormal_sums,
     merton,
     pair,
@@ -44,6 +45,7 @@ from pricing.references.methods import (
 )
 from pricing.simulation.scenario import scenario
 from pricing.specs.european import BestOf, Call, Digital, Put, WorstOf
+from pricing.specs.ito import ItoDiffusion
 from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, ForwardStart
 from pricing.specs.pieces import Pieces
 from pricing.specs.problem import PricingProblem
@@ -167,6 +169,8 @@ def method(problem: PricingProblem) -> Method:
             return _local_volatility(problem, process)
         case Merton():
             return _merton(problem, process)
+        case ItoDiffusion():
+            return _written(problem, process)
         case _:
             assert_never(process)
 
@@ -297,6 +301,21 @@ def _merton(problem: PricingProblem, process: Merton) -> Method:
             return pieces.method(problem, payoff, method)
         case Call() | Put() | Digital() if alone:
             return _closed_form(partial(merton.series, process, payoff))
+        case Call() | Put() | Digital() | WorstOf() | BestOf() | Asian() | ForwardStart():
+            return resimulated.method(problem)
+        case Barrier() | Autocall() | Bermudan():
+            return resimulated.method(problem)
+        case _:
+            assert_never(payoff)
+
+
+def _written(problem: PricingProblem, process: ItoDiffusion) -> Method:
+    payoff, alone = problem.payoff, process.assets == 1
+    match payoff:
+        case Pieces():
+            return pieces.method(problem, payoff, method)
+        case Call() | Put() | Digital() if alone:
+            return kolmogorov.method(problem, process, payoff) or resimulated.method(problem)
         case Call() | Put() | Digital() | WorstOf() | BestOf() | Asian() | ForwardStart():
             return resimulated.method(problem)
         case Barrier() | Autocall() | Bermudan():

@@ -30,7 +30,7 @@ from pricing.specs.estimator import Bridge, Estimator, Frozen, Pathwise, Smoothe
 from pricing.specs.labels import LabelSpec
 from pricing.specs.parameters import PARAMETERS
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import with_steps
+from pricing.specs.variations import with_steps
 from pricing.types import Array
 
 # Relative bias of a gamma at the money that smoothing may have: less than the noise of the paths below.
@@ -70,7 +70,7 @@ def method(problem: PricingProblem) -> Resimulated:
     other: ResimulatedKind = "resimulated (same simulator, other estimator, seed and steps)"
     alone = isinstance(first, Bridge | Frozen)
     second: Estimator | None = first if alone else SMOOTHED
-    if bridged(problem):
+    if bridged(problem) or problem.process.facts.kinked:
         second = None  # `pricing.specs.refusals.require_differentiable` says why
     return Resimulated(
         kind=own if alone else other,

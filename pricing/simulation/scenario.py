@@ -91,7 +91,7 @@ def integral(values: Tensor, pieces: Sequence[Piece], until: Tensor) -> Tensor:
 
 def growth(process: Diffusion, at: Scenario, until: Tensor) -> Tensor:
     """Integral of the carry b_i = r - q_i from 0 to each time. Shape: batch-or-1 1 date -> batch-or-1 1 date asset."""
-    if "rate" not in at:  # a process without carry
+    if "dividend_yield" not in at:  # a process without carry, or whose drifts say it
         return until.new_zeros(1, 1, 1, 1).expand(1, 1, until.shape[-1], len(process.correlation))
     rate = integral(at["rate"], process.rate_pieces, until)
     return rate[..., None] - until[..., None] * at["dividend_yield"][..., None, :]

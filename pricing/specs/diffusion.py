@@ -8,6 +8,8 @@ from pricing.specs.correlation import require_correlation
 from pricing.specs.parameters import Parameters
 from pricing.specs.schedule import Piece
 
+MAXIMUM_STEPS = 4096
+
 
 class Diffusion(Spec, frozen=True, kw_only=True):
     """What every process has: correlated drivers, carry b_i = r - q_i, discounting at r.

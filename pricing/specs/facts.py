@@ -91,6 +91,8 @@ class ProcessFacts:
         constant: parameters that may be no feature, with the reason.
         by_law: parameters in which levels jump at given normals, so that the derivative comes by the law of the draws,
             as a weight of 1 in the discount factor.
+        carried: whether E[S_t | S_k] is S_k with its carry and its dividends.
+        kinked: whether levels at given normals may have kinks in their parameters, which leave no curvature on a path.
     """
 
     law: Law
@@ -112,6 +114,8 @@ class ProcessFacts:
     unscaled: str | None
     constant: Mapping[str, str]
     by_law: tuple[str, ...]
+    carried: bool
+    kinked: bool
 
     @property
     def positive(self) -> bool:

@@ -125,7 +125,7 @@ PARAMETERS: Mapping[str, Parameter] = {
         unit="1 / year",
         greek="dividend",
         field="dividend_yields",
-        has_it="every process but bachelier without carry",
+        has_it="every process but ito_diffusion and bachelier without carry",
         meaning="per year",
         scaling="carry",
         noise="none",
@@ -318,6 +318,16 @@ PARAMETERS: Mapping[str, Parameter] = {
         scaling="none",
         noise="step",
     ),
+    "constant": Parameter(
+        unit="its own",
+        greek="constant",
+        field="constants",
+        has_it="ito_diffusion",
+        coordinates="one per constant",
+        meaning="in the order of their names; one that never varies is written as a number",
+        scaling="none",
+        noise="step",
+    ),
 }
 # Names of the outputs of a surrogate: these always, and the derivative by every feature but the spots.
 OUTPUTS = ("value", "delta", "gamma")
@@ -343,5 +353,11 @@ def bounds(name: str, *, positive: bool, assets: int) -> tuple[float, float]:
 def with_values(spec: SpecType, values: Mapping[str, tuple[float, ...]]) -> SpecType:
     """A process or payoff with other values of some of its parameters, their pieces as they are."""
     fields = {PARAMETERS[name].field: numbers for name, numbers in values.items()}
-    scalars = {field for field in fields if not isinstance(getattr(spec, field), tuple)}
-    return replace(spec, **{field: numbers[0] if field in scalars else numbers for field, numbers in fields.items()})
+    return replace(spec, **{field: _like(getattr(spec, field), numbers) for field, numbers in fields.items()})
+
+
+def _like(old: object, numbers: tuple[float, ...]) -> object:
+    """The numbers as a field has them: several, by name in the order of the names, or one."""
+    if isinstance(old, Mapping):
+        return dict(zip(sorted(old), numbers, strict=True))
+    return numbers if isinstance(old, tuple) else numbers[0]

@@ -92,7 +92,7 @@ def require_match(problem: PricingProblem) -> None:
     if needed is not None:
         path, asking = (f"payoff.{needed}", getattr(payoff, needed)) if needed else ("payoff", tag(payoff))
         raise InvalidSpec(
-            f"{path}: {asking!r} needs positive levels, which a {tag(process)} process does not keep; use another one",
+            f"{path}: {asking!r} needs positive levels, which the levels of '{tag(process)}' are not; use another one",
             path=path,
         )
 

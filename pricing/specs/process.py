@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal, assert_never
-
-from msgspec.structs import replace
+from typing import Literal
 
 from pricing.errors import InvalidSpec
 from pricing.specs.base import require_each, require_increasing, require_length, require_positive, require_range
-from pricing.specs.diffusion import Diffusion, diffusion_parameters, require_diffusion
+from pricing.specs.diffusion import MAXIMUM_STEPS, Diffusion, diffusion_parameters, require_diffusion
 from pricing.specs.facts import ProcessFacts
+from pricing.specs.ito import ItoDiffusion
 from pricing.specs.parameters import MAXIMUM_SKEW, Parameters
 from pricing.specs.schedule import Dividend
 
-MAXIMUM_STEPS = 4096
 # Jumps a year and sizes of their logarithms beyond which nobody trades: e^5 is a factor of 150.
 MAXIMUM_INTENSITY, MAXIMUM_JUMP = 100.0, 5.0
 # Tensors of a double backward pass at its peak, two to three times what its graph keeps; measured: 10 to 120, and 300
@@ -78,6 +76,8 @@ class Bachelier(Diffusion, frozen=True, kw_only=True, tag_field="kind", tag="bac
             unscaled=None,
             constant={},
             by_law=(),
+            carried=True,
+            kinked=False,
         )
 
 
@@ -134,6 +134,8 @@ class BlackScholes(Diffusion, frozen=True, kw_only=True, tag_field="kind", tag="
             unscaled=None,
             constant={},
             by_law=(),
+            carried=True,
+            kinked=False,
         )
 
 
@@ -211,6 +213,8 @@ class Heston(Diffusion, frozen=True, kw_only=True, tag_field="kind", tag="heston
             unscaled=None,
             constant={},
             by_law=(),
+            carried=True,
+            kinked=False,
         )
 
 
@@ -290,6 +294,8 @@ class LocalVolatility(Diffusion, frozen=True, kw_only=True, tag_field="kind", ta
             unscaled="a surface of local volatility does not scale",
             constant={},
             by_law=(),
+            carried=True,
+            kinked=False,
         )
 
 
@@ -357,42 +363,9 @@ class Merton(Diffusion, frozen=True, kw_only=True, tag_field="kind", tag="merton
             unscaled=None,
             constant={},
             by_law=("jump_intensity", "maturity"),
+            carried=True,
+            kinked=False,
         )
 
 
-Process = Bachelier | BlackScholes | Heston | LocalVolatility | Merton
-
-
-def with_volatilities(process: Process, factor: float) -> Process:
-    """The process with all volatilities multiplied."""
-    match process:
-        case Bachelier() | BlackScholes() | LocalVolatility():
-            return replace(process, volatilities=tuple(factor * sigma for sigma in process.volatilities))
-        case Heston():
-            squared = factor * factor
-            return replace(
-                process,
-                initial_variances=tuple(squared * v for v in process.initial_variances),
-                long_variances=tuple(squared * v for v in process.long_variances),
-                variance_volatilities=tuple(factor * xi for xi in process.variance_volatilities),
-            )
-        case Merton():
-            return replace(
-                process,
-                volatilities=tuple(factor * sigma for sigma in process.volatilities),
-                jump_means=tuple(factor * mu for mu in process.jump_means),
-                jump_deviations=tuple(factor * delta for delta in process.jump_deviations),
-            )
-        case _:
-            assert_never(process)
-
-
-def with_steps(process: Process, factor: int) -> Process:
-    """The process on so many times finer a grid, as far as grids go; itself where it has none."""
-    match process:
-        case Heston() | LocalVolatility():
-            return replace(process, steps=min(factor * process.steps, MAXIMUM_STEPS))
-        case Bachelier() | BlackScholes() | Merton():
-            return process
-        case _:
-            assert_never(process)
+Process = Bachelier | BlackScholes | Heston | LocalVolatility | Merton | ItoDiffusion

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pricing.errors import InvalidSpec
 from pricing.specs.choice import require_estimator, settle
+from pricing.specs.coefficients import require_coefficients
 from pricing.specs.estimator import Bridge, Estimator, Frozen, LikelihoodRatio, Pathwise
 from pricing.specs.labels import LabelSpec
 from pricing.specs.parameters import PARAMETERS
@@ -25,6 +26,7 @@ def require_fit(problem: PricingProblem, labels: LabelSpec) -> None:
     require_knock_in(problem)
     require_knots_apart(problem)
     require_reversion(problem, order=labels.order)
+    require_coefficients(problem)
 
 
 def require_differentiable(problem: PricingProblem, estimator: Estimator, *, order: int) -> None:
@@ -46,6 +48,12 @@ def require_differentiable(problem: PricingProblem, estimator: Estimator, *, ord
         raise InvalidSpec(
             f"order = 2: gammas of a continuous barrier under '{tag(problem.process)}' would be wrong by several "
             "percent or more; use order = 1, or give the barrier its dates",
+            path="labels.order",
+        )
+    if order >= 2 and problem.process.facts.kinked:
+        raise InvalidSpec(
+            f"order = 2: abs, max and min of S leave the levels of '{tag(problem.process)}' kinked, and on no path is "
+            "the curvature of a kink; use order = 1, or a smooth function such as sqrt(S^2 + 0.01)",
             path="labels.order",
         )
     if order >= 1 and isinstance(chosen, Pathwise) and problem.payoff.facts.jumps:

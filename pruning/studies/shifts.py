@@ -17,7 +17,8 @@ from pricing.domain import Box
 from pricing.errors import InvalidSpec
 from pricing.specs.base import Spec, require_range
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import Process, with_volatilities
+from pricing.specs.process import Process
+from pricing.specs.variations import with_volatilities
 from pricing.types import Array
 
 NOMINAL = "nominal"

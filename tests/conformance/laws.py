@@ -23,7 +23,7 @@ WIDE, BENT = 0.25, 0.05
 
 def check_martingale(process: Process) -> None:
     """E[S_t | S_k] = e^(G_t - G_k) S_k: what is left beside the carry is unrelated to where it starts."""
-    if process.facts.dividends:
+    if process.facts.dividends or not process.facts.carried:
         return
     at = own(process)
     grown = torch.exp(growth(process, at, until(DATES)))[0, 0]

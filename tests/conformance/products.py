@@ -24,6 +24,7 @@ from pricing.specs.estimator import (
     Survival,
 )
 from pricing.specs.european import BestOf, Call, Digital, Put, WorstOf
+from pricing.specs.ito import ItoDiffusion
 from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, ForwardStart, Payoff
 from pricing.specs.pieces import Pieces
 from pricing.specs.process import Bachelier, BlackScholes, Heston, LocalVolatility, Merton, Process
@@ -181,6 +182,37 @@ PROCESSES: tuple[Process, ...] = (
         scheme="euler",
         correlation=TWO,
         rate=0.03,
+        steps=4,
+    ),
+    ItoDiffusion(
+        drifts=("kappa * (theta - S)",),
+        diffusions=("sigma",),
+        constants={"theta": 105.0, "kappa": 0.3, "sigma": 20.0},
+        correlation=ONE,
+        rate=0.02,
+        steps=32,
+    ),
+    ItoDiffusion(
+        drifts=("r * S",),
+        diffusions=("sigma * S * exp(-0.3 * t) / sqrt(1 + (S / 100)^2)",),
+        constants={"sigma": 0.3},
+        scheme="euler",
+        correlation=ONE,
+        rate=0.03,
+        steps=32,
+    ),
+    ItoDiffusion(
+        drifts=("r * S", "0.1 * (90 - S)", "r * S"),
+        diffusions=("0.2 * S", "max(15, 0.2 * S)", "0.2 * S"),
+        correlation=THREE,
+        rate=0.02,
+        steps=4,
+    ),
+    ItoDiffusion(
+        drifts=("r * S", "-tanh(S / 50)"),
+        diffusions=("0.2 * S", "-2 * sqrt(S^2 + 1)^0.5"),
+        correlation=TWO,
+        rate=0.02,
         steps=4,
     ),
 )

@@ -15,6 +15,7 @@ from pricing.draws import stream, to_normals, uniforms
 from pricing.processes.simulate import simulate
 from pricing.simulation.scenario import scenario, times
 from pricing.specs.european import Call, Digital
+from pricing.specs.ito import ItoDiffusion
 from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, Payoff
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier, BlackScholes, Heston, LocalVolatility, Process
@@ -37,6 +38,7 @@ STOCHASTIC = Heston(
 SURFACE = LocalVolatility(
     volatilities=(0.2,), skews=(-0.4,), curvatures=(1.0,), powers=(0.4,), reference_spots=(100.0,), correlation=ONE
 )
+WRITTEN = ItoDiffusion(drifts=("0",), diffusions=("20 * (S / 100)^0.8",), correlation=ONE)
 
 CALL = Call(weights=(1.0,), strike=100.0)
 DIGITAL = Digital(weights=(1.0,), strike=100.0)

@@ -31,7 +31,7 @@ from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier, Process
 from pricing.specs.sampler import MoneynessSampler
 from pricing.types import Array
-from tests.pricing.cases import CALL, PLAIN, STOCHASTIC, SURFACE, alike, feature, problem_of, uncorrelated
+from tests.pricing.cases import CALL, PLAIN, STOCHASTIC, SURFACE, WRITTEN, alike, feature, problem_of, uncorrelated
 
 Sharing = Literal["common", "shifted", "independent"]
 SOURCES = ("pseudo", "antithetic", "sobol")
@@ -212,6 +212,7 @@ HEAVY: dict[str, tuple[Process, Payoff]] = {
     "bermudan": (THREE, Bermudan(option=BestOf(initial=(1.0,) * 3, strike=1.0), dates=(0.5, 1.0))),
     "heston": (STOCHASTIC, UNIT),
     "local_volatility": (replace(SURFACE, reference_spots=(1.0,)), UNIT),
+    "ito_diffusion": (replace(WRITTEN, diffusions=("0.2 * S^0.8 / sqrt(1 + S^2)",)), UNIT),
 }
 
 

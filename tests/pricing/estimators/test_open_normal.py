@@ -12,7 +12,19 @@ from pricing.processes.simulate import blocks, simulate
 from pricing.simulation.scenario import Scenario, scenario
 from pricing.specs.process import Process
 from pricing.specs.schedule import Dividend
-from tests.pricing.cases import ASIAN, GAUSSIAN, PAIR, PLAIN, STOCHASTIC, SURFACE, alike, doubles, normals, problem_of
+from tests.pricing.cases import (
+    ASIAN,
+    GAUSSIAN,
+    PAIR,
+    PLAIN,
+    STOCHASTIC,
+    SURFACE,
+    WRITTEN,
+    alike,
+    doubles,
+    normals,
+    problem_of,
+)
 
 UNTIL = doubles([[[0.5, 1.0]]])
 PROCESSES: dict[str, Process] = {
@@ -21,6 +33,7 @@ PROCESSES: dict[str, Process] = {
     "cash": replace(alike(PLAIN, PAIR), dividends=(Dividend(time=0.3, amount=5.0),)),
     "heston": replace(alike(STOCHASTIC, PAIR), steps=4),
     "local_volatility": replace(alike(SURFACE, PAIR), steps=4),
+    "ito_diffusion": replace(alike(WRITTEN, PAIR), steps=4),
 }
 
 

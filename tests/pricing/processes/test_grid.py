@@ -6,17 +6,17 @@ import pytest
 import torch
 from msgspec.structs import replace
 
-from pricing.processes.grid import blocks, lengths, refined, steps
-from pricing.specs.process import Heston, LocalVolatility
-from tests.pricing.cases import PAIR, STOCHASTIC, SURFACE, alike, doubles
+from pricing.processes.grid import GridProcess, blocks, lengths, refined, steps
+from pricing.specs.process import Heston
+from tests.pricing.cases import PAIR, STOCHASTIC, SURFACE, WRITTEN, alike, doubles
 
-GRIDS: list[Heston | LocalVolatility] = [replace(STOCHASTIC, steps=10), replace(SURFACE, steps=10)]
+GRIDS: list[GridProcess] = [replace(STOCHASTIC, steps=10), replace(SURFACE, steps=10), replace(WRITTEN, steps=10)]
 UNTIL = doubles([[[0.3, 0.7, 2.0]], [[0.15, 0.35, 1.0]]])
 
 
 @pytest.mark.parametrize("process", GRIDS)
 @pytest.mark.parametrize("grading", [1.0, 1.5])
-def test_every_date_is_on_the_grid_to_the_last_bit(process: Heston | LocalVolatility, grading: float) -> None:
+def test_every_date_is_on_the_grid_to_the_last_bit(process: GridProcess, grading: float) -> None:
     grid, every = refined(process, UNTIL, grading=grading), steps(process, 3)
     assert torch.equal(grid[..., every - 1 :: every], UNTIL)
     assert bool((lengths(grid) > 0.0).all())
@@ -45,9 +45,7 @@ def test_a_graded_grid_begins_by_its_power_and_is_even_after_the_first_date() ->
 
 @pytest.mark.parametrize("dates", [1, 3])
 @pytest.mark.parametrize("process", GRIDS)
-def test_blocks_hold_a_normal_a_step_and_asset_and_hestons_one_a_date_besides(
-    process: Heston | LocalVolatility, dates: int
-) -> None:
+def test_blocks_hold_a_normal_a_step_and_asset_and_hestons_one_a_date_besides(process: GridProcess, dates: int) -> None:
     two = alike(process, PAIR)
     own = 2 * dates if isinstance(process, Heston) else 0
     assert sum(blocks(two, dates)) == 2 * dates * steps(two, dates) + own

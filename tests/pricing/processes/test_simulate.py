@@ -16,7 +16,19 @@ from pricing.specs.payoff import Asian
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Process
 from pricing.specs.schedule import Dividend
-from tests.pricing.cases import GAUSSIAN, PAIR, PLAIN, STOCHASTIC, SURFACE, alike, doubles, feature, normals, problem_of
+from tests.pricing.cases import (
+    GAUSSIAN,
+    PAIR,
+    PLAIN,
+    STOCHASTIC,
+    SURFACE,
+    WRITTEN,
+    alike,
+    doubles,
+    feature,
+    normals,
+    problem_of,
+)
 
 CARRY = {"rate": 0.05, "dividend_yields": (0.02, 0.01)}
 PROCESSES: dict[str, Process] = {
@@ -25,6 +37,9 @@ PROCESSES: dict[str, Process] = {
     "cash": replace(alike(PLAIN, PAIR), dividends=(Dividend(time=0.3, amount=5.0),), **CARRY),
     "heston": replace(alike(STOCHASTIC, PAIR), steps=4, **CARRY),
     "local_volatility": replace(alike(SURFACE, PAIR), steps=4, **CARRY),
+    "ito_diffusion": replace(
+        alike(WRITTEN, PAIR), steps=4, rate=0.05, drifts=("(r - 0.02) * S", "(r - 0.01) * S"), scheme="milstein"
+    ),
 }
 DATES = (0.5, 1.0)
 

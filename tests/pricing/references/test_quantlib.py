@@ -307,6 +307,7 @@ NO_ENGINE = {
     "autocall_5": "QuantLib has no engine of such notes; plain simulations in test_quadrature and test_autocall",
     "forward_start": "QuantLib's engine of forward starts is lognormal; Gaussian by hand in test_forward_start",
     "bermudan_max_call_5": "QuantLib's rule on five assets misses 1 %; two assets by finite differences below",
+    "mean_reverting_call": "QuantLib has no engine of a user's coefficients; laws that are known in test_ito",
     "heston_basket": "QuantLib's Heston engines have one asset, and its baskets assets without another factor",
 }
 

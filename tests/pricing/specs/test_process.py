@@ -8,7 +8,8 @@ import pytest
 
 from pricing.errors import InvalidSpec
 from pricing.specs.base import MAXIMUM_ASSETS, load
-from pricing.specs.process import MAXIMUM_STEPS, BlackScholes, Process
+from pricing.specs.diffusion import MAXIMUM_STEPS
+from pricing.specs.process import BlackScholes, Process
 
 PLAIN = {"kind": "black_scholes", "volatilities": [0.2, 0.3], "correlation": [[1.0, 0.5], [0.5, 1.0]]}
 HESTON = {
