@@ -41,6 +41,12 @@ class Settings(BaseSettings):
     dataset_bytes: int = Field(
         default=256 * MEBIBYTE, ge=1024, description="largest dataset file, and the numbers that it unpacks to"
     )
+    read_seconds: float = Field(
+        default=60.0, gt=0.0, le=3600.0, description="to read a dataset file, then it is refused"
+    )
+    read_memory: int = Field(
+        default=2048 * MEBIBYTE, ge=64 * MEBIBYTE, description="bytes that reading a dataset file may take"
+    )
     response_bytes: int = Field(
         default=128 * MEBIBYTE, ge=1024, description="largest answer, estimated before it is computed"
     )

@@ -14,6 +14,7 @@ import typer
 
 from app.commands.fields import with_fields
 from app.commands.terminal import JsonOption, progress_bar, read_settings, require_new, show_json, show_table
+from app.csv_text import without_id
 from app.errors import InvalidRequest
 from app.files import replacing
 from app.specification.feature_files import parse, read_features, read_lines
@@ -100,11 +101,12 @@ def read_table(source: Path) -> tuple[tuple[str, ...], Array]:
         InvalidRequest: names the line and column that is not a finite number.
         InvalidSpec: too few rows, or too many.
     """
-    lines = read_lines(source)
+    _, lines = read_lines(source)
     if not lines:
         raise InvalidRequest(f"{source} has no rows")
-    first = lines[0][1]
-    names = [name.strip() for name in first] if parse(first[0]) is None else [f"x{i}" for i in range(len(first))]
+    first = [name.strip() for name in lines[0][1]]
+    kept, _ = without_id(first)
+    names = [first[i] for i in kept] if parse(first[0]) is None else [f"x{i}" for i in range(len(first))]
     box = box_of(names)
     table = read_features(source, box)
     require_states(table.tolist())

@@ -20,14 +20,18 @@ from app.commands.terminal import (
     read_settings,
     show_json,
 )
+from app.csv_text import ID
 from app.errors import InvalidRequest, NonFiniteAnswer
 from app.inference.predictor import DEFAULT_OUTPUTS, Answer, GammaForm, Predictor, gamma_form, load_predictor
-from app.specification.feature_files import read_features
+from app.specification.feature_files import read_rows
 from pricing.domain import Box
 from pricing.errors import OutOfDomain
 from pricing.types import Array
 
-INPUT_HELP = "CSV, one row a line; '-' reads stdin. A header with feature names is optional."
+INPUT_HELP = (
+    "CSV, one row a line, by commas, semicolons or tabs; '-' reads stdin. A header with feature names is optional; "
+    "with one, a column id stays with its rows."
+)
 InputOption = Annotated[Path, typer.Option("--input", "-i", help=INPUT_HELP)]
 GammaOption = Annotated[GammaForm, typer.Option(help="Whole matrices, their diagonals, or the sums of their entries.")]
 OUTPUTS_HELP = "Comma-separated: value, delta, gamma, and where the model has them vega, theta, rho, strike, ..."
@@ -48,7 +52,7 @@ def price(
     """Value, delta, gamma and other Greeks of every row: CSV on stdout, or JSON."""
     settings = read_settings(registry)
     predictor = load_predictor(find_version(open_registry(settings), model), provider=settings.provider)
-    features = read_features(source, predictor.box)
+    ids, features = read_rows(source, predictor.box)
     inside = predictor.box.contains(features).tolist()
     if outside == "error" and not all(inside):
         refuse_outside(predictor.box, features)
@@ -61,11 +65,13 @@ def price(
         raise NonFiniteAnswer(f"row {np.argmin(finite)}: too far outside the domain for a finite answer")
     if as_json:
         numbers = {name: array.tolist() for name, array in answer.items()}
-        show_json({"model": predictor.name, "version": predictor.version, **numbers, "in_domain": inside})
+        named = {} if ids is None else {ID: ids}
+        show_json({"model": predictor.name, "version": predictor.version, **named, **numbers, "in_domain": inside})
     else:
         writer = csv.writer(sys.stdout)
-        writer.writerow([*header(answer, predictor.box.labels, gamma), "in_domain"])
-        writer.writerows([*row, known] for row, known in zip(rows.tolist(), inside, strict=True))
+        first: list[list[str]] = [[]] * len(features) if ids is None else [[name] for name in ids]
+        writer.writerow([*([] if ids is None else [ID]), *header(answer, predictor.box.labels, gamma), "in_domain"])
+        writer.writerows([*name, *row, known] for name, row, known in zip(first, rows.tolist(), inside, strict=True))
 
 
 def asked(outputs: str, predictor: Predictor) -> list[str]:

@@ -3,7 +3,7 @@
 Columns: the features x, either ``x0, x1, ...`` (or ``x[0], x[1], ...``) or by their own names (``spot[0], strike``);
 the value ``y``; optionally its derivatives by every feature ``dydx0, dydx1, ...`` (or ``dydx[0], ...``) in the order of
 the features; optionally ``weight``. NPZ holds them as arrays x (n, d), y (n,), dydx (n, d), weight (n,); Parquet may
-hold x and dydx as columns of lists.
+hold x and dydx as columns of lists. A column ``id`` names rows and is left out.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from array import array
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TextIO
+from typing import NoReturn, TextIO
 
 import numpy as np
 
+from app.csv_text import SHOWN, Numbers, rows_of, without_id
 from app.datasets.columns import assemble
 from app.datasets.npz import from_archive
 from app.datasets.parquet import read_parquet
@@ -26,12 +27,10 @@ from app.errors import InvalidRequest
 from pricing.types import Array
 
 ARCHIVE, PARQUET = b"PK\x03\x04", b"PAR1"
-# What others write between columns, where a comma may be the point of a number.
-OTHERS = re.compile(r"[;\t| ]")
+# What else others write between columns.
+OTHERS = re.compile(r"[| ]")
 # Characters of a line: enough for the columns of 1,000 features and their derivatives.
 LINE = 1 << 20
-# Characters of a wrong cell that are shown.
-SHOWN = 40
 
 
 def read_labels(path: Path, limits: Limits) -> LabelTable:
@@ -53,22 +52,23 @@ def read_labels(path: Path, limits: Limits) -> LabelTable:
 
 
 def _read_csv(path: Path, limits: Limits) -> tuple[list[str], Array, Sequence[int]]:
-    """Header, numbers and the line of every row."""
+    """Header, numbers and the line of every row; a column of ids is left out."""
     numbers, places = array("d"), array("q")
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = ((line, row) for line, row in enumerate(csv.reader(_short_lines(file)), 1) if row)
-            header = [name.strip() for name in next(lines, (0, list[str]()))[1]]
-            _require_commas(header)
-            for line, row in lines:
-                if len(row) != len(header):
-                    raise InvalidRequest(
-                        f"line {line}: need {len(header)} columns, got {len(row)}", path=f"line {line}"
-                    )
-                try:
-                    numbers.extend(map(float, row))
-                except ValueError:
-                    _refuse_cell(f"line {line}", header, row)
+            lines = rows_of(_short_lines(file))
+            separator, _, first = next(lines, (",", 0, list[str]()))
+            _require_separated(first)
+            kept, _ = without_id(first)
+            cells, header = Numbers(separator), [first[place].strip() for place in kept]
+            for _, line, row in lines:
+                if len(row) != len(first):
+                    raise InvalidRequest(f"line {line}: need {len(first)} columns, got {len(row)}", path=f"line {line}")
+                found = cells.parse_all([row[place] for place in kept])
+                if None in found:
+                    wrong = found.index(None)
+                    _refuse_cell(f"line {line}", header[wrong], row[kept[wrong]])
+                numbers.extend(found)  # type: ignore[arg-type]  # none of them is None
                 places.append(line)
                 require_rows(len(places), limits)
                 require_numbers(len(numbers), limits)
@@ -90,21 +90,16 @@ def _short_lines(file: TextIO) -> Iterator[str]:
         yield line
 
 
-def _require_commas(header: Sequence[str]) -> None:
+def _require_separated(header: Sequence[str]) -> None:
     """Raise InvalidRequest for one column whose name is several names."""
-    if len(header) == 1 and (separator := OTHERS.search(header[0])):
+    if len(header) == 1 and (separator := OTHERS.search(header[0].strip())):
         raise InvalidRequest(
-            f"line 1: separate the columns by commas and not by {separator[0]!r}, and write numbers as 1.5; "
+            f"line 1: separate the columns by commas, semicolons or tabs and not by {separator[0]!r}; "
             f"got {header[0][:SHOWN]!r}",
             path="line 1",
         )
 
 
-def _refuse_cell(place: str, header: Sequence[str], row: Sequence[str]) -> None:
-    for name, cell in zip(header, row, strict=True):
-        try:
-            float(cell)
-        except ValueError as error:
-            raise InvalidRequest(
-                f"{place}, column {name}: need a number, got {cell[:SHOWN]!r}", path=f"{place}.{name}"
-            ) from error
+def _refuse_cell(place: str, name: str, cell: str) -> NoReturn:
+    name = name[:SHOWN]
+    raise InvalidRequest(f"{place}, column {name}: need a number, got {cell[:SHOWN]!r}", path=f"{place}.{name}")

@@ -35,7 +35,7 @@ def read_parquet(path: Path, limits: Limits) -> tuple[list[str], Array, Sequence
             require_numbers(_numbers_in(file.metadata), limits)
             for field in file.schema_arrow:
                 _require_type(field)
-            table = file.read()
+            table = file.read(use_threads=False)
         columns: dict[str, Array] = {}
         for name, column in zip(table.column_names, table.columns, strict=True):
             for own, numbers in _split(name, column.combine_chunks()):

@@ -19,8 +19,8 @@ from typing import BinaryIO
 import msgspec
 import numpy as np
 
+from app.datasets.apart import read_apart
 from app.datasets.facts import ListedDataset, StoredDataset, describe
-from app.datasets.files import read_labels
 from app.datasets.table import LabelTable, Limits
 from app.errors import UnknownDataset
 from app.files import read_json
@@ -45,16 +45,21 @@ REMEDIES = {
 
 def limits_of(settings: Settings) -> Limits:
     """How large a dataset may be."""
-    return Limits(rows=settings.dataset_rows, size=settings.dataset_bytes)
+    return Limits(
+        rows=settings.dataset_rows,
+        size=settings.dataset_bytes,
+        seconds=settings.read_seconds,
+        memory=settings.read_memory,
+    )
 
 
 def import_file(path: Path, root: Path, limits: Limits, *, name: str | None = None) -> tuple[StoredDataset, bool]:
     """Store the labels of a file below the registry's root; what is known of them, and whether they are new.
 
     Raises:
-        InvalidRequest, TooLarge, Unavailable: see `app.datasets.files.read_labels`.
+        InvalidRequest, TooLarge, Unavailable: see `app.datasets.apart.read_apart`.
     """
-    table = read_labels(path, limits)
+    table = read_apart(path, limits)
     identifier = content_hash(table)
     folder = root / FOLDER
     facts_path = folder / f"{identifier}.json"

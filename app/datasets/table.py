@@ -21,10 +21,12 @@ NUMBER_BYTES = 8
 
 
 class Limits(NamedTuple):
-    """Most rows, and most bytes of the numbers of a file once they are unpacked."""
+    """Most rows, and most bytes of the numbers of a file once they are unpacked; seconds and bytes to read it in."""
 
     rows: int
     size: int
+    seconds: float = 60.0
+    memory: int = 2 << 30
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,9 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
+from app.csv_text import ID, SHOWN, Numbers, rows_of, without_id
 from app.errors import InvalidRequest
 from pricing.domain import Box
 from pricing.types import Array
+
+# A byte-order mark, which standard input keeps.
+MARK = "\ufeff"
 
 
 def read_archive(source: Path, box: Box) -> Array:
@@ -45,24 +49,40 @@ def read_features(source: Path, box: Box) -> Array:
     Raises:
         InvalidRequest: names the line and column that is not a finite number, or what the header must name.
     """
-    lines = read_lines(source)
-    order: Sequence[int] = range(box.dimension)
+    return read_rows(source, box)[1]
+
+
+def read_rows(source: Path, box: Box) -> tuple[list[str] | None, Array]:
+    """The ids of a CSV file's rows, if its header names a column of them, and the rows. Shape: -> batch feature.
+
+    Raises:
+        InvalidRequest: as `read_features`.
+    """
+    separator, lines = read_lines(source)
+    cells, kept, place = Numbers(separator), list(range(box.dimension)), None
+    order: Sequence[int] = kept
     if lines and parse(lines[0][1][0]) is None:
-        order = column_order([label.strip() for label in lines.pop(0)[1]], box)
+        header = [label.strip() for label in lines.pop(0)[1]]
+        kept, place = without_id(header) if ID not in box.labels else (list(range(len(header))), None)
+        order = column_order([header[i] for i in kept], box)
     if not lines:
         raise InvalidRequest(f"{source} has no rows")
-    return np.array([read_row(number, row, box) for number, row in lines])[:, order]
+    columns = box.dimension + (place is not None)
+    table = [read_row(number, row, columns, kept, box, cells) for number, row in lines]
+    ids = None if place is None else [row[place] for _, row in lines]
+    return ids, np.array(table)[:, order]
 
 
-def read_lines(source: Path) -> list[tuple[int, list[str]]]:
-    """The lines that are not empty, with their numbers from 1."""
+def read_lines(source: Path) -> tuple[str, list[tuple[int, list[str]]]]:
+    """What separates cells, and the lines that are not empty, with their numbers from 1."""
     try:
         with nullcontext(sys.stdin) if str(source) == "-" else source.open(newline="", encoding="utf-8-sig") as file:
-            return [(number, row) for number, row in enumerate(csv.reader(file), 1) if row]
+            rows = list(rows_of(line.removeprefix(MARK) for line in file))
     except OSError as error:
         raise InvalidRequest(f"cannot read {source}: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise InvalidRequest(f"{source} is not CSV text: {error}") from error
+    return (rows[0][0] if rows else ","), [(number, row) for _, number, row in rows]
 
 
 def column_order(header: Sequence[str], box: Box) -> list[int]:
@@ -72,14 +92,14 @@ def column_order(header: Sequence[str], box: Box) -> list[int]:
     return [header.index(label) for label in box.labels]
 
 
-def read_row(line: int, cells: Sequence[str], box: Box) -> list[float]:
+def read_row(line: int, row: Sequence[str], columns: int, kept: Sequence[int], box: Box, cells: Numbers) -> list[float]:
     """The numbers of one line."""
-    if len(cells) != box.dimension:
-        raise InvalidRequest(f"line {line}: need {box.dimension} columns ({', '.join(box.labels)}), got {len(cells)}")
-    numbers = [parse(cell) for cell in cells]
-    for column, number in enumerate(numbers):
+    if len(row) != columns:
+        raise InvalidRequest(f"line {line}: need {columns} columns ({', '.join(box.labels)}), got {len(row)}")
+    numbers = cells.parse_all([row[place] for place in kept])
+    for place, number in zip(kept, numbers, strict=True):
         if number is None or not np.isfinite(number):
-            raise InvalidRequest(f"line {line}, column {column + 1}: need a finite number, got {cells[column]!r}")
+            raise InvalidRequest(f"line {line}, column {place + 1}: need a finite number, got {row[place][:SHOWN]!r}")
     return [number for number in numbers if number is not None]
 
 

@@ -55,6 +55,24 @@ def test_a_file_that_cannot_be_read_is_bad_input(run: Run, built: Any, tmp_path:
         assert (result.code, f"cannot read {source}" in result.err) == (2, True)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeffid,spot[0],spot[1]\nA-1,0.9,1.1\n7,0.8,1.2\n",
+        "spot[1];spot[0];ID\n1,1;0,9;A-1\n1,2;0,8;7\n",
+        "spot[1]\tid\tspot[0]\n1.1\tA-1\t0.9\n1.2\t7\t0.8\n",
+    ],
+)
+def test_ids_stay_with_their_rows(run: Run, built: Any, tmp_path: Path, text: str) -> None:
+    rows = tmp_path / "rows.csv"
+    rows.write_text("0.9,1.1\n0.8,1.2\n")
+    plain = list(csv.reader(run("price", "tiny", "--input", rows).out.splitlines()))
+    rows.write_text(text, encoding="utf-8")
+    table = list(csv.reader(run("price", "tiny", "--input", rows).out.splitlines()))
+    assert table == [["id", *plain[0]], ["A-1", *plain[1]], ["7", *plain[2]]]
+    assert json.loads(run("price", "tiny", "--input", rows, "--json").out)["id"] == ["A-1", "7"]
+
+
 def test_gamma_forms(run: Run, built: Any, tmp_path: Path) -> None:
     rows = tmp_path / "rows.csv"
     rows.write_text("0.9,1.1\n0.8,1.2\n")

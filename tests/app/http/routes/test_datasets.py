@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,10 @@ from fastapi import FastAPI
 
 from app.settings import Settings
 from pricing.types import Array
+from tests.abuse.damage import damaged
+
+# Damaged files that are sent, each read by a process of its own; `tests/abuse/test_files.py` reads thousands.
+UPLOADED = 40
 
 Arrays = Callable[..., dict[str, Array]]
 Build = Callable[..., dict[str, Any]]
@@ -84,3 +89,17 @@ async def test_an_upload_may_be_larger_than_a_price_request_but_not_endless(
             assert fits.status_code == 201
             too_long = await client.post("/v1/datasets", files={"file": ("a.csv", b"1," * (1 << 16))})
             assert too_long.status_code == 413
+
+
+@pytest.mark.anyio
+async def test_damaged_files_over_http(client: httpx.AsyncClient) -> None:
+    statuses = Counter[int]()
+    for what, data in damaged(UPLOADED, seed=11):
+        answer = await client.post("/v1/datasets", files={"file": ("labels", data)})
+        assert answer.status_code in (200, 201, 413, 422), (what, answer.text)
+        if answer.status_code > 201:
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert answer.json()["detail"]
+        statuses[answer.status_code] += 1
+        assert (await client.get("/healthz")).status_code == 200
+    assert statuses[422] > UPLOADED // 3
