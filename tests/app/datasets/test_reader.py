@@ -38,7 +38,8 @@ def test_limits_hold_before_the_file_is_opened(tmp_path: Path) -> None:
     text = (
         "import json, resource; from app.datasets.reader import confine; from app.datasets.table import Limits; "
         "confine(Limits(rows=1, size=1, seconds=2.5, memory=1 << 28)); "
-        "print(json.dumps([resource.getrlimit(getattr(resource, n)) for n in ('RLIMIT_CPU', 'RLIMIT_CORE', 'RLIMIT_AS')]))"
+        "names = ('RLIMIT_CPU', 'RLIMIT_CORE', 'RLIMIT_AS'); "
+        "print(json.dumps([resource.getrlimit(getattr(resource, name)) for name in names]))"
     )
     said = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True).stdout
     seconds, core, memory = json.loads(said)
