@@ -27,6 +27,7 @@ async def http(jobs: Jobs, job_settings: Settings) -> AsyncIterator[httpx.AsyncC
     app.include_router(router)
     problems.install(app)
     app.state.jobs = jobs
+    app.state.settings = job_settings
     app.state.registry = Registry(job_settings.registry)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
         yield client
