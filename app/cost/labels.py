@@ -49,12 +49,13 @@ CELL_NS = 400.0
 COPIES = 5.0
 # As in `pricing.monte_carlo`: numbers of a batch, and of all tensors of one part of the paths.
 BATCH_NUMBERS, PART_NUMBERS = float(1 << 18), float(1 << 27)
-# Shares of the tensors of a double backward pass, an upper bound, that are met with one and without.
-DOUBLE, SINGLE = 0.4, 0.1
+# Shares of the tensors of a double backward pass, an upper bound: met with one, through time steps and at dates, and
+# without one.
+STEPPED, DOUBLE, SINGLE = 1.0, 0.4, 0.1
 # Paths of the bounds that a report has of an early-exercise option, as in `pricing.exercise.bounds`.
 BOUND_PATHS = 3.0 * 8.0 * (4096.0 + 64.0 * 256.0)
-# A flow: solver steps by state, and by parameter of its field, for value and trace, which takes a tangent a column where
-# it is exact (`surrogate.flows.flow`); tensors that a backward pass keeps of a node and step.
+# A solver step of a flow by state, and by parameter of its field, for value and trace, which takes a tangent a column
+# where it is exact (`surrogate.flows.flow`); tensors that a backward pass keeps of a node and step.
 FLOW_STATE_NS, FLOW_PARAMETER_NS, FLOW_TENSORS = 6000.0, 0.5, 20.0
 EXACT_COLUMNS = 10
 # A pruned flow is trained once more after each of so many stages (`app.specification.requirements`).
@@ -169,7 +170,8 @@ def _path_memory(problem: PricingProblem, spec: LabelSpec, order: int) -> float:
     """Tensors of a batch or of one part of a sample's paths, and the normals and their rotation."""
     estimator = settle(problem, spec.estimator)
     count = normals(problem.process, len(problem.payoff.facts.dates), _steps(estimator))
-    tensors = problem.process.facts.tensors * (DOUBLE if order == 2 else SINGLE)
+    facts = problem.process.facts
+    tensors = facts.tensors * (SINGLE if order < 2 else DOUBLE if facts.grid is None else STEPPED)
     numbers = 4.0 * count * branches(problem, estimator) + basis(problem, estimator)
     together = min(max(BATCH_NUMBERS, spec.paths * numbers) * tensors, max(PART_NUMBERS, 2.0 * numbers * tensors))
     return FLOAT * (together + 3.0 * spec.paths * count + 4.0 * count**2)

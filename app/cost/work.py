@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 # Bytes of a float64.
 FLOAT = 8
-# What a count or a sum is cut off at: beyond any limit, and far from where floating point ends.
-LARGEST = 1e30
+# What counts are cut off at: beyond any limit, and far from where floating point ends. What sums are told as at most:
+# JSON's readers have 64 bits.
+LARGEST, MOST_TOLD = 1e30, 1e18
 # Of a step's process before it does anything: torch and its libraries, read and resident.
 START_SECONDS, START_MEMORY = 2.0, 330 << 20
 # Of a job's folder and of a version, but for labels and networks.
@@ -65,9 +66,9 @@ def total(parts: Iterable[Work], *, processes: int) -> Estimate:
     """The sum of the parts, each step in a process of its own."""
     works = list(parts)
     return Estimate(
-        seconds=round(min(sum(work.seconds for work in works) + processes * START_SECONDS, LARGEST), 1),
-        memory_bytes=int(min(max(work.memory for work in works) + START_MEMORY, LARGEST)),
-        disk_bytes=int(min(sum(work.disk for work in works) + START_DISK, LARGEST)),
+        seconds=round(min(sum(work.seconds for work in works) + processes * START_SECONDS, MOST_TOLD), 1),
+        memory_bytes=int(min(max(work.memory for work in works) + START_MEMORY, MOST_TOLD)),
+        disk_bytes=int(min(sum(work.disk for work in works) + START_DISK, MOST_TOLD)),
     )
 
 

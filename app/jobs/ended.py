@@ -33,6 +33,10 @@ async def delete_job(jobs: Jobs, root: Path, job: str) -> None:
     state = (await jobs.get(job)).state
     if state in ("queued", "running"):
         raise JobConflict(f"job {job} is {state}; only a job that has ended can be deleted, so cancel it first")
+    await _delete(jobs, root, job)
+
+
+async def _delete(jobs: Jobs, root: Path, job: str) -> None:
     await jobs.forget(job)
     await asyncio.to_thread(shutil.rmtree, job_folder(root, job), ignore_errors=True)
 
@@ -77,7 +81,7 @@ async def delete_old(jobs: Jobs, root: Path, *, job_days: float, dataset_days: f
     removed: dict[str, list[str]] = {"jobs": [], "folders": [], "datasets": []}
     if job_days:
         for job in await jobs.ended_before(_ago(job_days)):
-            await jobs.forget(job)
+            await _delete(jobs, root, job)
             removed["jobs"].append(job)
     for folder in job_folders(root):  # those there now: a job's row is written before its folder
         if not await jobs.knows(folder.name):

@@ -73,11 +73,12 @@ class Watch:
 
     Args:
         child: process id of the step, the leader of its session.
+        counters: where the system counts whom it kills.
     """
 
-    def __init__(self, child: int, step: str, clock: Clock, limits: Limits) -> None:
+    def __init__(self, child: int, step: str, clock: Clock, limits: Limits, *, counters: Path = COUNTERS) -> None:
         self._child, self._step, self._clock, self._limits = child, step, clock, limits
-        self._killed_before = killed_for_memory()
+        self._counters, self._killed_before = counters, killed_for_memory(counters)
         self.largest = 0
         self.reason: str | None = None
 
@@ -116,7 +117,7 @@ class Watch:
         if code != -signal.SIGKILL:
             return said_of
         held = f"it held {said(self.largest, SIZES)} when last looked at"
-        if killed_for_memory() > self._killed_before:
+        if killed_for_memory(self._counters) > self._killed_before:
             return f"{said_of}: the system had no memory left and killed it; {held}. Lower what the job asks for"
         return f"{said_of}: somebody killed it, or the system did for lack of memory; {held}"
 
@@ -132,10 +133,10 @@ def resident(process: int) -> int:
     return total
 
 
-def killed_for_memory() -> int:
+def killed_for_memory(counters: Path = COUNTERS) -> int:
     """Processes that this machine has killed for lack of memory; 0 where it does not say."""
     try:
-        lines = COUNTERS.read_text().splitlines()
+        lines = counters.read_text().splitlines()
     except OSError:
         return 0
     return next((int(line.removeprefix(OOM_KILLS)) for line in lines if line.startswith(OOM_KILLS)), 0)
