@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import assert_never
 
 from app.cost.work import FLOAT, Work, size
+from app.specification.requirements import FLOW_STAGES
 from pricing.specs.choice import settle
 from pricing.specs.estimator import (
     Automatic,
@@ -58,8 +59,8 @@ BOUND_PATHS = 3.0 * 8.0 * (4096.0 + 64.0 * 256.0)
 # where it is exact (`surrogate.flows.flow`); tensors that a backward pass keeps of a node and step.
 FLOW_STATE_NS, FLOW_PARAMETER_NS, FLOW_TENSORS = 6000.0, 0.5, 20.0
 EXACT_COLUMNS = 10
-# A pruned flow is trained once more after each of so many stages (`app.specification.requirements`).
-FLOW_TRAININGS = 4.0
+# A pruned flow is trained once more after every stage.
+FLOW_TRAININGS = 1.0 + FLOW_STAGES
 
 
 def normals(process: Process, dates: int, steps: int) -> float:
