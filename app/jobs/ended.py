@@ -7,6 +7,7 @@ folder without a row, which the next sweep removes. The file that names a datase
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import time
 from datetime import UTC, datetime, timedelta
@@ -14,9 +15,10 @@ from pathlib import Path
 
 from app.datasets import store
 from app.errors import DatasetInUse, JobConflict
-from app.jobs.queue import Jobs, job_folder, job_folders
+from app.jobs.queue import STATES, Jobs, State, job_folder, job_folders
 from surrogate.artifact.files import MANIFEST
 
+ENDED: tuple[State, ...] = ("succeeded", "failed", "cancelled")
 # Referrers that a sentence names.
 NAMED = 3
 # What an import leaves that has died is as old at least: no living one takes so long.
@@ -31,7 +33,7 @@ async def delete_job(jobs: Jobs, root: Path, job: str) -> None:
         JobConflict: it is queued or running.
     """
     state = (await jobs.get(job)).state
-    if state in ("queued", "running"):
+    if state not in ENDED:
         raise JobConflict(f"job {job} is {state}; only a job that has ended can be deleted, so cancel it first")
     await _delete(jobs, root, job)
 
@@ -62,7 +64,10 @@ async def delete_dataset(jobs: Jobs, root: Path, dataset: str) -> None:
 
 async def refer(jobs: Jobs, root: Path, dataset: str) -> list[str]:
     """Versions and jobs whose specification, changes or provenance name a dataset."""
-    return [*await asyncio.to_thread(versions_of, root, dataset), *(f"job {job}" for job in await jobs.naming(dataset))]
+    return [
+        *await asyncio.to_thread(versions_of, root, dataset),
+        *(f"job {job}" for job in await naming(jobs, dataset)),
+    ]
 
 
 def versions_of(root: Path, dataset: str) -> list[str]:
@@ -70,6 +75,23 @@ def versions_of(root: Path, dataset: str) -> list[str]:
     name = dataset.encode()
     manifests = sorted(root.glob(f"*/[0-9]*/{MANIFEST}"))
     return [f"{path.parts[-3]}@{path.parts[-2]}" for path in manifests if name in path.read_bytes()]
+
+
+async def naming(jobs: Jobs, text: str) -> tuple[str, ...]:
+    """Jobs, ended ones too, whose specification has a text in it."""
+    rows = await jobs.rows(load_output=False)
+
+    def named() -> tuple[str, ...]:
+        return tuple(row.workflow_id for row in rows if row.input and text in json.dumps(row.input["args"]))
+
+    return await asyncio.to_thread(named)
+
+
+async def ended_before(jobs: Jobs, when: datetime) -> tuple[str, ...]:
+    """Jobs that ended before a time, the oldest first."""
+    ended = [status for status, state in STATES.items() if state in ENDED]
+    rows = await jobs.rows(status=ended, completed_before=when.isoformat(), load_input=False, load_output=False)
+    return tuple(row.workflow_id for row in rows)
 
 
 async def delete_old(jobs: Jobs, root: Path, *, job_days: float, dataset_days: float) -> dict[str, list[str]]:
@@ -80,7 +102,7 @@ async def delete_old(jobs: Jobs, root: Path, *, job_days: float, dataset_days: f
     """
     removed: dict[str, list[str]] = {"jobs": [], "folders": [], "datasets": []}
     if job_days:
-        for job in await jobs.ended_before(_ago(job_days)):
+        for job in await ended_before(jobs, _ago(job_days)):
             await _delete(jobs, root, job)
             removed["jobs"].append(job)
     for folder in job_folders(root):  # those there now: a job's row is written before its folder

@@ -6,7 +6,6 @@ The worker (`app.jobs.worker`) runs them in its own process; this side only writ
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import sqlite3
 import uuid
@@ -266,22 +265,15 @@ class Jobs:
 
     async def knows(self, job: str) -> bool:
         """Whether there is such a job."""
-        return bool(await self._rows(workflow_ids=[job], load_input=False, load_output=False))
+        return bool(await self.rows(workflow_ids=[job], load_input=False, load_output=False))
 
     async def forget(self, job: str) -> None:
         """Delete the row of a job with its steps and events, in one transaction; its folder is the caller's."""
         await self._client.delete_workflow_async(job)
 
-    async def ended_before(self, when: datetime) -> tuple[str, ...]:
-        """Jobs that ended before a time, the oldest first."""
-        ended = [status for status, state in STATES.items() if state in ("succeeded", "failed", "cancelled")]
-        rows = await self._rows(status=ended, completed_before=when.isoformat(), load_input=False, load_output=False)
-        return tuple(row.workflow_id for row in rows)
-
-    async def naming(self, text: str) -> tuple[str, ...]:
-        """Jobs, ended ones too, whose specification has a text in it."""
-        rows = await self._rows(load_output=False)
-        return tuple(row.workflow_id for row in rows if text in json.dumps(row.input["args"] if row.input else None))
+    async def rows(self, **which: Any) -> tuple[WorkflowStatus, ...]:
+        """Rows of the job database, as `DBOSClient.list_workflows` chooses them."""
+        return tuple(await self._client.list_workflows_async(name=WORKFLOW, **which))
 
     def close(self) -> None:
         """Close the database."""
@@ -290,18 +282,15 @@ class Jobs:
     async def _require_place(self) -> None:
         """Raise Overloaded where as many jobs wait as may; several API processes may each add one at a time."""
         waiting = [status for status, state in STATES.items() if state == "queued"]
-        rows = await self._rows(status=waiting, limit=self._most, load_input=False, load_output=False)
+        rows = await self.rows(status=waiting, limit=self._most, load_input=False, load_output=False)
         if len(rows) >= self._most:
             raise Overloaded(
                 f"{len(rows)} jobs wait, the limit (SOBOLITE_QUEUED_JOBS); submit again when some have run, or cancel "
                 "some"
             )
 
-    async def _rows(self, **which: Any) -> tuple[WorkflowStatus, ...]:
-        return tuple(await self._client.list_workflows_async(name=WORKFLOW, **which))
-
     async def _status(self, job: str) -> WorkflowStatus:
-        known = await self._rows(workflow_ids=[job])
+        known = await self.rows(workflow_ids=[job])
         if not known:
             raise UnknownJob(f"no job {job!r}; GET /v1/jobs or `sobolite jobs list` shows them")
         return known[0]

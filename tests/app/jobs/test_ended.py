@@ -13,7 +13,7 @@ import pytest
 
 from app.datasets import store
 from app.errors import DatasetInUse, JobConflict, UnknownDataset, UnknownJob
-from app.jobs.ended import delete_dataset, delete_job, delete_old
+from app.jobs.ended import delete_dataset, delete_job, delete_old, ended_before
 from app.jobs.queue import Jobs, job_folder
 from app.pipeline.build import build
 from app.registry.registry import Registry
@@ -130,5 +130,5 @@ async def test_ended_before_takes_the_oldest_first(jobs: Jobs, root: Path, tiny:
     first, second = [await ended(jobs, root, spec) for _ in range(2)]
     await jobs.submit(spec)
     soon = datetime.now(UTC) + timedelta(seconds=1)
-    assert await jobs.ended_before(soon) == (first, second)
-    assert await jobs.ended_before(soon - timedelta(days=1)) == ()
+    assert await ended_before(jobs, soon) == (first, second)
+    assert await ended_before(jobs, soon - timedelta(days=1)) == ()
