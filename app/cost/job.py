@@ -74,7 +74,7 @@ def what_is_learnt(build: BuildSpec, named: Named) -> Task:
         order = build.polynomial.order
     return task_of(
         build.network,
-        samples=size(build.labels.samples if simulated else named.rows),
+        samples=size(max(1, build.labels.samples if simulated else named.rows)),
         inputs=build.box.dimension,
         directions=size(build.labels.directions) if order == 2 else 0.0,
         order=order,

@@ -9,6 +9,7 @@ from typing import Any, get_args
 import pytest
 
 from app.cost import judging, labels, pruning, training
+from app.cost.work import total
 from pricing import monte_carlo
 from pricing.errors import InvalidSpec
 from pricing.exercise import bounds
@@ -19,14 +20,16 @@ from pricing.specs.refusals import require_fit
 from pruning.methods import METHODS
 from pruning.quadratic import greedy, mfac
 from pruning.scores import ntk_sap
-from pruning.spec import MethodName
+from pruning.spec import MethodName, PruningSpec
 from surrogate.evaluation import accuracy
 from surrogate.export import parity
 from surrogate.flows import flow
 from surrogate.learning import lbfgs, levenberg_marquardt, ridge
+from surrogate.spec import LBFGS, Adam, LevenbergMarquardt, NetworkSpec, Optimiser, TrainingSpec
 from tests.conformance.estimates import problem
 from tests.conformance.products import ESTIMATORS, PAYOFFS, PROCESSES, on_several
 
+MILLION = 1_000_000
 PAIRS = [
     (process, payoff)
     for process in on_several(PROCESSES)
@@ -103,3 +106,21 @@ def _rounds(method: MethodName) -> int:
 )
 def test_what_is_counted_is_what_is_done(told: float, true: float) -> None:
     assert told == true
+
+
+@pytest.mark.parametrize("method", get_args(MethodName))
+@pytest.mark.parametrize("optimiser", [Adam(epochs=MILLION, batch=1), LBFGS(iterations=MILLION), LevenbergMarquardt()])
+def test_no_combination_of_the_largest_fields_is_free_or_infinite(method: MethodName, optimiser: Optimiser) -> None:
+    tuning = TrainingSpec(optimisers=(optimiser,), ridge="auto")
+    for options in ({"sparsity": 0.0}, {"parameters": 1}, {"sparsity": 0.5, "samples": 1 << 22, "splits": 4096}):
+        fields: dict[str, Any] = {"method": method, "stages": 1000, "enclosure": "affine", **options}
+        spec = PruningSpec(fine_tuning=tuning, **fields)
+        for hidden, samples in (((1,), 1.0), ((4096,) * 32, float(1 << 22))):
+            network = NetworkSpec(hidden=hidden)
+            task = training.task_of(network, samples=samples, inputs=1000, directions=1e30, order=2)
+            works = [*training.train(task, tuning, chosen=True, at="training")]
+            works += pruning.prune(task, spec, tuning, chosen=True)
+            estimate = total(works, processes=7)
+            assert 0.0 < estimate.seconds < 1e19
+            assert 0 < estimate.memory_bytes < 1 << 63
+            assert all(work.lower and work.seconds >= 0.0 for work in works)
