@@ -25,7 +25,12 @@ def assets(count: int) -> dict[str, Any]:
 
 def heston(steps: int) -> dict[str, Any]:
     """A call on one asset with a random variance."""
-    process = {"kind": "heston", "initial_variances": [0.04], "mean_reversions": [1.5], "long_variances": [0.04]}
+    process: dict[str, Any] = {
+        "kind": "heston",
+        "initial_variances": [0.04],
+        "mean_reversions": [1.5],
+        "long_variances": [0.04],
+    }
     process |= {"variance_volatilities": [0.5], "spot_variance_correlations": [-0.7], "correlation": [[1.0]]}
     process |= {"steps": steps}
     return {
