@@ -76,7 +76,7 @@ class RegistryUnavailable(Unavailable):
     """A registry folder that cannot be read or written."""
 
 
-class DiskFull(AppError):
+class StorageFull(AppError):
     """No room for what is to be written, or too little to begin with it."""
 
 
@@ -114,20 +114,20 @@ STATUS: Mapping[type[Exception], int] = {
     RegistryUnavailable: 503,
     Overloaded: 503,
     DeadlineExceeded: 504,
-    DiskFull: 507,
+    StorageFull: 507,
 }
 
 # Errors of the system that more room on the disk, or a larger quota, would mend.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
-def disk_full(error: BaseException | None) -> DiskFull | None:
+def disk_full(error: BaseException | None) -> StorageFull | None:
     """The refusal in place of a failure that a full disk is behind, itself or any of its causes; None of any other."""
     while error is not None:
         reason = getattr(error, "orig", error)  # SQLAlchemy's errors hold the driver's
         no_room = isinstance(reason, OSError) and reason.errno in NO_ROOM
         if no_room or getattr(reason, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
-            return DiskFull(
+            return StorageFull(
                 f"the disk is full ({reason}); nothing was kept of this request. Delete jobs and datasets that are no "
                 "longer needed, or give the registry more room"
             )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from app.cost.job import Cost
 from app.cost.work import SIZES, TIMES, Work, in_words, said
-from app.errors import DiskFull, TooCostly
+from app.errors import StorageFull, TooCostly
 from app.settings import Settings
 
 # Fields that a sentence names.
@@ -41,10 +41,10 @@ def refusal(cost: Cost, largest: Work, settings: Settings, *, limit: str) -> Too
 
 
 def require_room(folder: Path, *, needed: int, least: int) -> None:
-    """Raise DiskFull where writing ``needed`` bytes would leave less than ``least`` free on the folder's disk."""
+    """Raise StorageFull where writing ``needed`` bytes would leave less than ``least`` free on the folder's disk."""
     free = shutil.disk_usage(folder).free
     if free - needed < least:
-        raise DiskFull(
+        raise StorageFull(
             f"{free >> 20} MiB are free on the disk of {folder}, this takes about {-(-needed >> 20)} MiB and "
             f"{least >> 20} MiB must stay free (SOBOLITE_LEAST_FREE_DISK); delete jobs and datasets that are no longer "
             "needed",

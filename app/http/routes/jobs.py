@@ -95,7 +95,7 @@ def afforded(spec: JobSpec, registry: Registry, settings: Settings) -> Estimate:
 
     Raises:
         TooCostly: it would take too long or too much memory.
-        DiskFull: its files would leave too little room.
+        StorageFull: its files would leave too little room.
     """
     cost = job_cost(spec, registry)
     try:

@@ -7,7 +7,7 @@ import pytest
 from app.cost.job import Cost
 from app.cost.limits import require_affordable, require_room
 from app.cost.work import Work, total
-from app.errors import DiskFull, TooCostly
+from app.errors import StorageFull, TooCostly
 from app.settings import Settings
 
 SETTINGS = Settings(job_seconds=100.0, job_memory=1 << 30)
@@ -43,5 +43,5 @@ def test_what_does_not_is_refused_with_estimate_limits_and_fields(seconds: float
 def test_room_is_asked_for_what_is_written_and_what_must_stay(tmp_path: Path) -> None:
     require_room(tmp_path, needed=1, least=0)
     for needed, least in ((1 << 60, 0), (0, 1 << 60)):
-        with pytest.raises(DiskFull, match="SOBOLITE_LEAST_FREE_DISK"):
+        with pytest.raises(StorageFull, match="SOBOLITE_LEAST_FREE_DISK"):
             require_room(tmp_path, needed=needed, least=least)

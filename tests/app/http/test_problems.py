@@ -92,7 +92,7 @@ async def test_a_full_disk_is_507_wherever_it_was_met(app: FastAPI, wrapped: boo
             raise HTTPException(400, "There was an error parsing the body") from error  # what FastAPI makes of it
 
     answer = await ask(app, "/write")
-    assert (answer.status_code, answer.json()["type"]) == (507, "urn:sobolite:problem:disk-full")
+    assert (answer.status_code, answer.json()["type"]) == (507, "urn:sobolite:problem:storage-full")
     assert "the disk is full" in answer.json()["detail"]
 
 

@@ -113,5 +113,5 @@ async def test_a_dataset_without_room_is_507(
 ) -> None:
     served.state.settings = settings.model_copy(update={"least_free_disk": 1 << 60})
     answer = await client.post("/v1/datasets", files={"file": ("labels.npz", packed(label_arrays()))})
-    assert (answer.status_code, answer.json()["type"]) == (507, "urn:sobolite:problem:disk-full")
+    assert (answer.status_code, answer.json()["type"]) == (507, "urn:sobolite:problem:storage-full")
     assert (await client.get("/v1/datasets")).json() == {"datasets": []}

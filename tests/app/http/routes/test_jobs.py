@@ -191,6 +191,6 @@ async def test_a_disk_with_too_little_room_is_507(
 ) -> None:
     app.state.settings = job_settings.model_copy(update={"least_free_disk": 1 << 60})
     answer = await http.post("/v1/jobs", json={"kind": "train", "spec": tiny})
-    assert (answer.status_code, answer.json()["type"]) == (507, "urn:sobolite:problem:disk-full")
+    assert (answer.status_code, answer.json()["type"]) == (507, "urn:sobolite:problem:storage-full")
     assert "SOBOLITE_LEAST_FREE_DISK" in answer.json()["detail"]
     assert (await http.get("/v1/jobs")).json() == {"jobs": []}
