@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,6 +40,14 @@ class JobConflict(AppError):
     """A request that does not fit the state of its job."""
 
 
+class DatasetInUse(AppError):
+    """A dataset that a version or a job refers to."""
+
+
+class TooCostly(AppError, ValueError):
+    """A job that would take more time or memory than this deployment gives one."""
+
+
 class NotJson(AppError, ValueError):
     """A request body that is not JSON at all."""
 
@@ -66,6 +76,10 @@ class RegistryUnavailable(Unavailable):
     """A registry folder that cannot be read or written."""
 
 
+class StorageFull(AppError):
+    """No room for what is to be written, or too little to begin with it."""
+
+
 class Overloaded(AppError):
     """More work waiting than the queue holds."""
 
@@ -86,9 +100,11 @@ STATUS: Mapping[type[Exception], int] = {
     UnknownDataset: 404,
     UnknownJob: 404,
     JobConflict: 409,
+    DatasetInUse: 409,
     TooLarge: 413,
     UnsupportedBody: 415,
     InvalidRequest: 422,
+    TooCostly: 422,
     NonFiniteAnswer: 422,
     InvalidSpec: 422,
     OutOfDomain: 422,
@@ -98,4 +114,22 @@ STATUS: Mapping[type[Exception], int] = {
     RegistryUnavailable: 503,
     Overloaded: 503,
     DeadlineExceeded: 504,
+    StorageFull: 507,
 }
+
+# Errors of the system that more room on the disk, or a larger quota, would mend.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
+
+def disk_full(error: BaseException | None) -> StorageFull | None:
+    """The refusal in place of a failure that a full disk is behind, itself or any of its causes; None of any other."""
+    while error is not None:
+        reason = getattr(error, "orig", error)  # SQLAlchemy's errors hold the driver's
+        no_room = isinstance(reason, OSError) and reason.errno in NO_ROOM
+        if no_room or getattr(reason, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+            return StorageFull(
+                f"the disk is full ({reason}); nothing was kept of this request. Delete jobs and datasets that are no "
+                "longer needed, or give the registry more room"
+            )
+        error = error.__cause__ or error.__context__
+    return None

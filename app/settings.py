@@ -62,6 +62,22 @@ class Settings(BaseSettings):
     job_threads: int = Field(
         default=1, ge=1, description="threads of a job's step; another number may change a model's last bits"
     )
+    job_seconds: float = Field(
+        default=4 * 3600.0, gt=0.0, description="most seconds of a job: estimated before it is queued, measured after"
+    )
+    job_memory: int = Field(
+        default=8192 * MEBIBYTE,
+        ge=MEBIBYTE,
+        description="most memory of a job's step, bytes: estimated before it is queued, measured after",
+    )
+    queued_jobs: int = Field(default=100, ge=1, description="jobs that wait before 503")
+    least_free_disk: int = Field(
+        default=1024 * MEBIBYTE, ge=0, description="bytes that jobs and datasets leave free on the disk, else 507"
+    )
+    job_days: float = Field(default=0.0, ge=0.0, description="days after which an ended job is deleted; 0 keeps all")
+    dataset_days: float = Field(
+        default=0.0, ge=0.0, description="days after which a dataset that nothing refers to is deleted; 0 keeps all"
+    )
     sweep_workers: int = Field(
         default_factory=lambda: os.cpu_count() or 1, ge=1, description="cases of a sweep that run at the same time"
     )

@@ -28,8 +28,14 @@ from app.commands.terminal import (
     show_json,
     show_table,
 )
+from app.cost.limits import require_affordable
+from app.cost.work import in_words, total
+from app.errors import TooCostly
 from app.files import read_json
+from app.pipeline.cost import job_cost
 from app.pipeline.provenance import read_origin
+from app.registry.registry import Registry
+from app.settings import Settings
 from app.specification.build import BuildSpec
 from app.specification.jobs import JobSpec, model_name
 from app.specification.smoke import smoke as cut_short
@@ -78,7 +84,9 @@ def train(
 def run(spec: JobSpec, registry: Path | None, output: Path | None, as_json: bool) -> None:
     """Build, publish and show."""
     require_new(output)
-    opened = open_registry(read_settings(registry))
+    settings = read_settings(registry)
+    opened = open_registry(settings)
+    typer.echo(foretold(spec, opened, settings), err=True)
     with TemporaryDirectory() as folder:
         artifact = carry_out(spec, Path(folder), registry)
     name = model_name(spec)
@@ -87,6 +95,17 @@ def run(spec: JobSpec, registry: Path | None, output: Path | None, as_json: bool
         output.mkdir(parents=True)
         write(artifact, output)
     show_published(name, number, artifact, opened.folder(name, number), as_json)
+
+
+def foretold(spec: JobSpec, registry: Registry, settings: Settings) -> str:
+    """What the work will take; a machine of one's own may be given as much as one likes, so nothing is refused."""
+    cost = job_cost(spec, registry)
+    estimate = total(cost.parts, processes=1)
+    try:
+        require_affordable(cost, settings)
+    except TooCostly:
+        return f"estimate: {in_words(estimate)}; a server would refuse it as a job"
+    return f"estimate: {in_words(estimate)}"
 
 
 def carry_out(spec: JobSpec, folder: Path, registry: Path | None) -> Artifact:

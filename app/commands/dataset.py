@@ -1,4 +1,4 @@
-"""``sobolite dataset``: import, list, show."""
+"""``sobolite dataset``: import, list, show, delete."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Annotated
 import typer
 from msgspec.structs import astuple
 
+from app.commands.jobs import ask
 from app.commands.terminal import JsonOption, RegistryOption, read_settings, show_json, show_table
 from app.datasets import store
 from app.datasets.facts import StoredDataset
+from app.jobs.ended import delete_dataset
 from pricing.specs.base import dump
 
 app = typer.Typer(help="Labels from somebody else's pricer.", no_args_is_help=True)
@@ -60,6 +62,14 @@ def show(
 ) -> None:
     """Rows, inferred Box and statistics of one dataset."""
     show_facts(store.find(read_settings(registry).registry, dataset), as_json)
+
+
+@app.command()
+def delete(dataset: Annotated[str, typer.Argument(help="The dataset's id.")], registry: RegistryOption = None) -> None:
+    """Delete a dataset that no version and no job refers to."""
+    root = read_settings(registry).registry
+    ask(registry, lambda jobs: delete_dataset(jobs, root, dataset))
+    typer.echo(f"deleted dataset {dataset}")
 
 
 def show_facts(facts: StoredDataset, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""``sobolite jobs``: list, show, watch, cancel, resume."""
+"""``sobolite jobs``: list, show, watch, cancel, resume, delete."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Annotated, TypeVar
 import typer
 
 from app.commands.terminal import JsonOption, RegistryOption, progress_bar, read_settings, show_json, show_table
+from app.cost.work import in_words
+from app.jobs.ended import delete_job
 from app.jobs.queue import Job, Jobs, StepProgress
 
 app = typer.Typer(help="Train and prune jobs.", no_args_is_help=True)
@@ -74,6 +76,14 @@ def resume(job: JobArgument, registry: RegistryOption = None, as_json: JsonOptio
     show_job(ask(registry, lambda jobs: jobs.resume(job)), as_json)
 
 
+@app.command()
+def delete(job: JobArgument, registry: RegistryOption = None) -> None:
+    """Delete a job that has ended, with its events and files; the version that it has published stays."""
+    root = read_settings(registry).registry
+    ask(registry, lambda jobs: delete_job(jobs, root, job))
+    typer.echo(f"deleted job {job}")
+
+
 async def follow(jobs: Jobs, job: str) -> Job:
     """Show a job's progress and return the job when it has ended."""
     await jobs.get(job)
@@ -102,4 +112,5 @@ def show_job(job: Job, as_json: bool) -> None:
         show_json(asdict(job))
         return
     rows = {**asdict(job), "steps": ", ".join(f"{step.name} {step.seconds:.1f} s" for step in job.steps)}
+    rows["estimate"] = None if job.estimate is None else in_words(job.estimate)
     show_table(("job", rows.pop("id")), list(rows.items()))

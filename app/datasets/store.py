@@ -10,8 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import BinaryIO
@@ -64,6 +66,7 @@ def import_file(path: Path, root: Path, limits: Limits, *, name: str | None = No
     folder = root / FOLDER
     facts_path = folder / f"{identifier}.json"
     if facts_path.exists():
+        facts_path.touch()  # its age counts from the last import
         return find(root, identifier), False
     facts = describe(table, dataset=identifier, name=name)
     folder.mkdir(parents=True, exist_ok=True)
@@ -123,6 +126,34 @@ def read(root: Path, identifier: str) -> LabelTable:
     facts = find(root, identifier)
     with np.load(root / FOLDER / f"{identifier}.npz", allow_pickle=False) as archive:
         return LabelTable(names=facts.columns, **archive)
+
+
+def delete(root: Path, identifier: str) -> None:
+    """Delete a dataset: first the file that names it, so that no other process finds half of one."""
+    for suffix in (".json", ".npz"):
+        (root / FOLDER / f"{identifier}{suffix}").unlink(missing_ok=True)
+
+
+def imported_before(root: Path, when: datetime) -> list[str]:
+    """Datasets that were last imported before a time, the oldest first."""
+    ages = {path.stem: path.stat().st_mtime for path in (root / FOLDER).glob("*.json")}
+    return sorted((name for name, age in ages.items() if age < when.timestamp()), key=ages.__getitem__)
+
+
+def delete_unfinished(root: Path, *, older_than: float) -> None:
+    """Delete what imports and deletions that died have left: numbers without a name, and folders.
+
+    Args:
+        older_than: seconds since the epoch; an import that goes on is younger.
+    """
+    for path in (root / FOLDER).glob("*"):
+        with suppress(FileNotFoundError):  # somebody else deletes it too
+            if path.stat().st_mtime >= older_than:
+                continue
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.suffix == ".npz" and not path.with_suffix(".json").exists():
+                path.unlink(missing_ok=True)
 
 
 def with_features(source: DatasetSource, root: Path, needed: tuple[str, int]) -> DatasetSource:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -10,10 +11,11 @@ from typing import Any
 import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from app.errors import STATUS, InvalidRequest, NotJson, TooLarge
+from app.errors import STATUS, InvalidRequest, NotJson, TooLarge, disk_full
 
 MEDIA_TYPE = "application/problem+json"
 # Seconds after which a client refused for overload may come back: a full queue drains in about a second.
@@ -36,10 +38,13 @@ def problem(
 
 
 async def answer(request: Request, error: Exception) -> Response:
-    """The problem document of an exception that `app.errors.STATUS` or the framework foresees."""
+    """The problem document of an exception that `app.errors.STATUS` or the framework foresees, or of a full disk."""
+    error = disk_full(error) or error
     if isinstance(error, HTTPException):
         return _http(request, error)
-    status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), None)
+    if status is None:
+        raise error
     headers = RETRY_AFTER if status == HTTPStatus.SERVICE_UNAVAILABLE else None
     return problem(type(error), status, str(error), fields=getattr(error, "fields", {}), headers=headers)
 
@@ -72,6 +77,6 @@ def unexpected() -> Response:
 
 def install(app: FastAPI) -> None:
     """Answer what ``app`` foresees with problem documents; the rest is for `app.http.observe.Observe`."""
-    for kind in (*STATUS, HTTPException):
+    for kind in (*STATUS, HTTPException, OSError, sqlite3.Error, DBAPIError):
         app.add_exception_handler(kind, answer)
     app.add_exception_handler(RequestValidationError, _invalid)

@@ -175,3 +175,7 @@ class Problem(BaseModel):
     detail: str = Field(description="one sentence: what is wrong, where, and what to do")
     path: str | None = Field(None, description="place in the request, as inputs[3][0]")
     bound: float | None = Field(None, description="the bound that was broken")
+    estimate: dict[str, float] | None = Field(
+        None, description="of a job that costs too much: seconds, memory_bytes and disk_bytes that it would take"
+    )
+    limits: dict[str, float] | None = Field(None, description="beside an estimate: job_seconds and job_memory")

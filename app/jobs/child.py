@@ -29,6 +29,8 @@ NICENESS = 10
 PROGRESS_INTERVAL_SECONDS = 0.25
 # The worker's death is not the step's failure: nobody reads this code.
 PARENT_GONE = 3
+# What torch says, in a RuntimeError, where the system refuses it memory.
+ALLOCATION = "can't allocate memory"
 
 
 def die_with_parent() -> None:
@@ -73,6 +75,17 @@ class Reporter:
         say(progress=share, **({} if losses is None else {"losses": msgspec.to_builtins(losses)}))
 
 
+def reason(step: str, error: Exception) -> str:
+    """What is said of a failure that nobody foresaw.
+
+    >>> reason("label", MemoryError("40 GiB"))
+    'step label: the system gave it no more memory (40 GiB); lower what the job asks for'
+    """
+    if isinstance(error, MemoryError) or ALLOCATION in str(error):
+        return f"step {step}: the system gave it no more memory ({error}); lower what the job asks for"
+    return f"internal error in step {step}: {type(error).__name__}: {error}"
+
+
 def main() -> int:
     """Run the step that the command line names."""
     # A terminal's or a service manager's signal reaches the whole group; only the worker decides when a step stops.
@@ -94,7 +107,7 @@ def main() -> int:
         return 1
     except Exception as error:  # noqa: BLE001 (the process boundary: the worker gets a sentence, its log the traceback)
         traceback.print_exc()
-        say(error=f"internal error in step {step}: {type(error).__name__}: {error}")
+        say(error=reason(step, error))
         return 1
     return 0
 

@@ -5,6 +5,7 @@ The worker (`app.jobs.worker`) runs them in its own process; this side only writ
 
 from __future__ import annotations
 
+import asyncio
 import re
 import sqlite3
 import uuid
@@ -13,12 +14,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from dbos import DBOS, DBOSClient, EnqueueOptions, WorkflowStatus
 
-from app.errors import InvalidRequest, JobConflict, UnknownJob
+from app.cost.work import Estimate
+from app.errors import InvalidRequest, JobConflict, Overloaded, UnknownJob
 from app.jobs.serializer import JsonSerializer
 from app.registry.database import available
 from app.settings import Settings
@@ -78,6 +80,7 @@ class Job:
     finished_at: str | None
     steps: tuple[StepTime, ...]
     error: str | None
+    estimate: Estimate | None = None
 
 
 class StepProgress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -109,11 +112,17 @@ class JobAttributes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     step: str | None
     progress: float
     started: int | None = None
+    estimate: Estimate | None = None
 
 
 def job_folder(root: Path, job: str) -> Path:
     """Where a job's steps leave their files; no model's name starts with a dot."""
     return root / ".jobs" / job
+
+
+def job_folders(root: Path) -> list[Path]:
+    """The folders of all jobs that have one."""
+    return sorted(folder for folder in (root / ".jobs").glob("*") if folder.is_dir())
 
 
 def open_database(root: Path) -> str:
@@ -137,6 +146,8 @@ class Jobs:
     """Submit, watch and steer jobs. Every method may be called while workers run, die or are absent."""
 
     def __init__(self, settings: Settings) -> None:
+        self._most = settings.queued_jobs
+        self._admission = asyncio.Lock()
         self._client = DBOSClient(
             system_database_url=open_database(settings.registry),
             application_name=APPLICATION,
@@ -144,11 +155,15 @@ class Jobs:
             system_database_pool_size=CONNECTIONS,
         )
 
-    async def submit(self, spec: JobSpec, *, key: str | None = None) -> Job:
+    async def submit(self, spec: JobSpec, *, key: str | None = None, estimate: Estimate | None = None) -> Job:
         """Queue a job; the same key returns the same job.
+
+        Args:
+            estimate: what it will take, for whoever looks at it.
 
         Raises:
             InvalidRequest: a malformed key, or one that names a job with another specification.
+            Overloaded: too many jobs wait.
         """
         job = key or uuid.uuid4().hex
         if not JOB_ID.fullmatch(job):
@@ -156,7 +171,9 @@ class Jobs:
                 f"must be 1 to 128 of A-Z, a-z, 0-9, '.', '_', '-' and start with a letter or digit, got {key!r}",
                 path="Idempotency-Key",
             )
-        attributes = JobAttributes(kind=kind_of(spec), model=model_name(spec), step=None, progress=0.0)
+        attributes = JobAttributes(
+            kind=kind_of(spec), model=model_name(spec), step=None, progress=0.0, estimate=estimate
+        )
         options: EnqueueOptions = {
             "workflow_name": WORKFLOW,
             "queue_name": QUEUE,
@@ -164,7 +181,10 @@ class Jobs:
             "workflow_id": job,
             "attributes": msgspec.to_builtins(attributes),
         }
-        await self._client.enqueue_async(options, kind_of(spec), dump(spec))
+        async with self._admission:
+            if not await self.knows(job):
+                await self._require_place()
+            await self._client.enqueue_async(options, kind_of(spec), dump(spec))
         status = await self._status(job)
         if status.input is None or load_spec(*status.input["args"]) != spec:
             raise InvalidRequest(
@@ -225,27 +245,52 @@ class Jobs:
         Raises:
             UnknownJob: no such job.
             JobConflict: it is queued, running or has succeeded.
+            Overloaded: too many jobs wait.
         """
         state = (await self.get(job)).state
-        if state == "cancelled":
-            await self._client.resume_workflow_async(job, queue_name=QUEUE)
-        elif state == "failed":
-            await self._client.rewind_workflow_async(
-                job,
-                start_step=await self._first_failed(job),
-                application_version=APPLICATION_VERSION,
-                queue_name=QUEUE,
-            )
-        else:
+        if state not in ("cancelled", "failed"):
             raise JobConflict(f"job {job} is {state}; only a cancelled or failed job can be resumed")
+        async with self._admission:
+            await self._require_place()
+            if state == "cancelled":
+                await self._client.resume_workflow_async(job, queue_name=QUEUE)
+            else:
+                await self._client.rewind_workflow_async(
+                    job,
+                    start_step=await self._first_failed(job),
+                    application_version=APPLICATION_VERSION,
+                    queue_name=QUEUE,
+                )
         return await self.get(job)
+
+    async def knows(self, job: str) -> bool:
+        """Whether there is such a job."""
+        return bool(await self.rows(workflow_ids=[job], load_input=False, load_output=False))
+
+    async def forget(self, job: str) -> None:
+        """Delete the row of a job with its steps and events, in one transaction; its folder is the caller's."""
+        await self._client.delete_workflow_async(job)
+
+    async def rows(self, **which: Any) -> tuple[WorkflowStatus, ...]:
+        """Rows of the job database, as `DBOSClient.list_workflows` chooses them."""
+        return tuple(await self._client.list_workflows_async(name=WORKFLOW, **which))
 
     def close(self) -> None:
         """Close the database."""
         self._client.destroy()
 
+    async def _require_place(self) -> None:
+        """Raise Overloaded where as many jobs wait as may; several API processes may each add one at a time."""
+        waiting = [status for status, state in STATES.items() if state == "queued"]
+        rows = await self.rows(status=waiting, limit=self._most, load_input=False, load_output=False)
+        if len(rows) >= self._most:
+            raise Overloaded(
+                f"{len(rows)} jobs wait, the limit (SOBOLITE_QUEUED_JOBS); submit again when some have run, or cancel "
+                "some"
+            )
+
     async def _status(self, job: str) -> WorkflowStatus:
-        known = await self._client.list_workflows_async(workflow_ids=[job], name=WORKFLOW)
+        known = await self.rows(workflow_ids=[job])
         if not known:
             raise UnknownJob(f"no job {job!r}; GET /v1/jobs or `sobolite jobs list` shows them")
         return known[0]
@@ -282,6 +327,7 @@ def _view(status: WorkflowStatus, steps: tuple[StepTime, ...] = ()) -> Job:
         finished_at=_time(status.completed_at),
         steps=steps,
         error=str(status.error) if state == "failed" else None,
+        estimate=attributes.estimate,
     )
 
 

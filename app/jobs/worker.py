@@ -16,10 +16,12 @@ import signal
 import socket
 import sys
 import threading
+import time
 import uuid
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +41,9 @@ from app.jobs.queue import (
     job_folder,
     open_database,
 )
+from app.jobs.retention import sweep
 from app.jobs.serializer import JobFailed, JsonSerializer
+from app.jobs.watch import Clock, Limits, Watch
 from app.pipeline.facts import order_of
 from app.pipeline.folder import JobFolder
 from app.pipeline.plan import done, plan
@@ -55,6 +59,8 @@ QUEUE_POLL_SECONDS = 0.2
 CANCEL_POLL_SECONDS = 0.25
 # How soon the jobs of a dead worker are taken over.
 REAP_SECONDS = 1.0
+# How often what is past its age is deleted.
+SWEEP_SECONDS = 3600.0
 
 Report = Callable[[float, LossPoint | None], Awaitable[None]]
 log = structlog.get_logger()
@@ -72,6 +78,7 @@ def require_training() -> None:
 
 def define_workflow(settings: Settings) -> None:
     """Register the one workflow: the steps of a job's plan, one after the other."""
+    limits = Limits(seconds=settings.job_seconds, memory=settings.job_memory)
 
     @DBOS.workflow(name=WORKFLOW)
     async def pipeline(kind: JobKind, spec: dict[str, Any]) -> Any:
@@ -80,7 +87,8 @@ def define_workflow(settings: Settings) -> None:
         JobFolder(folder).begin(order_of(given, registry=settings.registry, job=job))
         steps, result = plan(given), None
         for step in steps:
-            result = await DBOS.run_step_async({"name": step, "preemptible": True}, run_step, folder, step, steps)
+            run = partial(run_step, limits=limits)
+            result = await DBOS.run_step_async({"name": step, "preemptible": True}, run, folder, step, steps)
         shutil.rmtree(folder, ignore_errors=True)
         return result
 
@@ -92,11 +100,11 @@ def current_job() -> str:
     return job
 
 
-async def run_step(folder: Path, step: str, steps: tuple[str, ...]) -> Any:
+async def run_step(folder: Path, step: str, steps: tuple[str, ...], *, limits: Limits) -> Any:
     """Run one step in a child process, telling its progress.
 
     Raises:
-        JobFailed: the step failed; the message is for people.
+        JobFailed: the step failed or broke a limit; the message is for people.
     """
 
     async def report(share: float, losses: LossPoint | None) -> None:
@@ -114,17 +122,22 @@ async def run_step(folder: Path, step: str, steps: tuple[str, ...]) -> Any:
         stdout=PIPE,
         start_new_session=True,
     )
+    clock = Clock(JobFolder(folder))
+    watch = Watch(child.pid, step, clock, limits)
+    watching = asyncio.create_task(watch.run())
     try:
-        return await follow(child, step, report)
+        return await follow(child, watch, report)
     except JobFailed as failure:
         log.warning("step failed", job=current_job(), step=step, reason=str(failure))
         raise
     finally:
+        watching.cancel()
         await end(child)
+        clock.save()
 
 
-async def follow(child: Process, step: str, report: Report) -> Any:
-    """Relay a child's progress until it says its result or fails."""
+async def follow(child: Process, watch: Watch, report: Report) -> Any:
+    """Relay a child's progress until it says its result, fails or is stopped."""
     assert child.stdout is not None
     while True:
         try:
@@ -140,10 +153,7 @@ async def follow(child: Process, step: str, report: Report) -> Any:
             case {"error": sentence}:
                 raise JobFailed(sentence)
             case _:
-                code = await child.wait()
-                raise JobFailed(
-                    f"step {step}: its process ended with exit code {code} (-9: killed, perhaps for memory)"
-                )
+                raise JobFailed(watch.death(await child.wait()))
 
 
 async def end(child: Process) -> None:
@@ -237,9 +247,14 @@ def run(settings: Settings, *, attached: bool = False) -> None:
     with available(settings.registry), lease(workers, me):
         launch(settings, me)
         log.info("worker ready", worker=me)
-        reap(workers, me)
-        while not stop.wait(REAP_SECONDS):
+        swept = -SWEEP_SECONDS
+        while True:
             reap(workers, me)
+            if time.monotonic() - swept >= SWEEP_SECONDS:
+                swept = time.monotonic()
+                sweep(settings)
+            if stop.wait(REAP_SECONDS):
+                break
         log.info("worker stops", worker=me)
         DBOS.destroy()
     (workers / f"{me}.lock").unlink(missing_ok=True)

@@ -97,3 +97,9 @@ class StartSeconds(msgspec.Struct, frozen=True, kw_only=True):
 
     labels: float
     training: float
+
+
+class SpentSeconds(msgspec.Struct, frozen=True, kw_only=True):
+    """How long the steps of a job have run, those that were stopped too."""
+
+    seconds: float

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from app.files import read_json, replacing, write_json
-from app.pipeline.facts import Order, Parent, StartSeconds, TrainOrder, load_order
+from app.pipeline.facts import Order, Parent, SpentSeconds, StartSeconds, TrainOrder, load_order
 from app.specification.build import BuildSpec
 from pricing.errors import InvalidSpec
 from pricing.specs.base import load
@@ -98,6 +98,11 @@ class JobFolder:
     def order(self) -> JsonFile[Order]:
         """What is asked for."""
         return JsonFile(self.path / "order.json", load_order)
+
+    @property
+    def spent(self) -> JsonFile[SpentSeconds]:
+        """How long the job has run."""
+        return self._json("spent.json", SpentSeconds)
 
     @property
     def parent(self) -> JsonFile[Parent]:

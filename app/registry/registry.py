@@ -130,6 +130,12 @@ class Registry:
         """
         return self._publish(name, files(artifact), job_id)
 
+    def published_by(self, job_id: str) -> str | None:
+        """``name@version`` of what a job has published, None if nothing."""
+        with self._engine.connect() as connection:
+            row = connection.execute(sa.select(VERSIONS).filter_by(job_id=job_id)).first()
+        return None if row is None else f"{row.name}@{row.version}"
+
     def seed(self, bundled: Path) -> None:
         """Publish every ``<name>/<version>/`` under ``bundled`` whose content is not here yet, oldest first.
 

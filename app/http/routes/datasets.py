@@ -10,9 +10,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response, UploadFile
 
+from app.cost.limits import require_room
 from app.datasets import facts, store
 from app.http.dependencies import PROBLEMS
 from app.http.schemas import DatasetFacts, DatasetList, DatasetSummary
+from app.jobs.ended import delete_dataset as delete_unreferred
 from app.settings import Settings
 from pricing.specs.base import dump
 
@@ -29,6 +31,8 @@ async def import_dataset(
 ) -> DatasetFacts:
     """Store a CSV, Parquet or NPZ file of features x, values y and derivatives dydx; equal content has one id."""
     settings: Settings = request.app.state.settings
+    # Its numbers as they were sent, and as they are stored.
+    require_room(settings.registry, needed=2 * (file.size or 0), least=settings.least_free_disk)
 
     def imported() -> tuple[facts.StoredDataset, bool]:
         with NamedTemporaryFile() as copy:
@@ -55,3 +59,9 @@ def list_datasets(request: Request) -> DatasetList:
 def show_dataset(request: Request, dataset: str) -> DatasetFacts:
     """Rows, inferred Box and statistics of every column."""
     return DatasetFacts(**dump(store.find(request.app.state.settings.registry, dataset)))
+
+
+@router.delete("/{dataset}", status_code=204)
+async def delete_dataset(request: Request, dataset: str) -> None:
+    """Delete a dataset that no version and no job refers to; 409 names what does."""
+    await delete_unreferred(request.app.state.jobs, request.app.state.settings.registry, dataset)

@@ -11,14 +11,32 @@ from fastapi import APIRouter, Header, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from app.errors import InvalidRequest
+from app.cost.limits import require_affordable, require_room
+from app.cost.work import Estimate
+from app.errors import InvalidRequest, TooCostly
+from app.http.schemas import Problem
+from app.jobs.ended import delete_job
 from app.jobs.queue import Event, Job, Jobs
+from app.pipeline.cost import job_cost
 from app.pipeline.settle import settle
-from app.specification.jobs import JobKind, load_spec
+from app.registry.registry import Registry
+from app.settings import Settings
+from app.specification.jobs import JobKind, JobSpec, load_spec
 from pricing.errors import InvalidSpec
 
 # A comment line this often keeps proxies from closing a quiet stream.
 PING_SECONDS = 15
+
+# What a submission may be answered besides its success and what is wrong with its specification.
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    422: {"model": Problem, "description": "a specification that does not fit, or costs too much: see `estimate`"},
+    503: {"model": Problem, "description": "too many jobs wait; see Retry-After"},
+    507: {"model": Problem, "description": "its files would leave too little room on the disk"},
+}
+DELETION: dict[int | str, dict[str, Any]] = {
+    404: {"model": Problem, "description": "no such job"},
+    409: {"model": Problem, "description": "it is queued or running; cancel it first"},
+}
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -45,22 +63,56 @@ def jobs_of(request: Request) -> Jobs:
     return jobs
 
 
-@router.post("", status_code=202)
+@router.post("", status_code=202, responses=REFUSALS)
 async def submit(
     request: Request,
     response: Response,
     body: JobRequest,
     idempotency_key: Annotated[str | None, Header(description="a repeat with this key returns the same job")] = None,
 ) -> Job:
-    """Queue a job. What it names is looked up and its specification checked first."""
+    """Queue a job. What it names is looked up, its specification checked and its cost estimated first."""
+    jobs, state = jobs_of(request), request.app.state
     try:
-        spec = settle(load_spec(body.kind, body.spec), request.app.state.registry)
+        spec = settle(load_spec(body.kind, body.spec), state.registry)
     except InvalidSpec as error:
-        place = {"path": ".".join(name for name in ("spec", error.fields.get("path")) if name)}
-        raise InvalidRequest(str(error), **error.fields | place) from error
-    job = await jobs_of(request).submit(spec, key=idempotency_key)
+        raise InvalidRequest(str(error), **error.fields | within_spec(error)) from error
+    estimate = None
+    if idempotency_key is None or not await jobs.knows(idempotency_key):  # a repeat was let in before
+        require_unused(idempotency_key, state.registry)
+        estimate = afforded(spec, state.registry, state.settings)
+    job = await jobs.submit(spec, key=idempotency_key, estimate=estimate)
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     return job
+
+
+def within_spec(error: InvalidSpec | TooCostly) -> dict[str, str]:
+    """The place of an error in a specification as one in the request."""
+    return {"path": ".".join(name for name in ("spec", error.fields.get("path")) if name)}
+
+
+def afforded(spec: JobSpec, registry: Registry, settings: Settings) -> Estimate:
+    """What a job will take, if this deployment gives it as much.
+
+    Raises:
+        TooCostly: it would take too long or too much memory.
+        StorageFull: its files would leave too little room.
+    """
+    cost = job_cost(spec, registry)
+    try:
+        require_affordable(cost, settings)
+    except TooCostly as error:
+        raise TooCostly(str(error), **error.fields | within_spec(error)) from error
+    require_room(registry.root, needed=cost.estimate.disk_bytes, least=settings.least_free_disk)
+    return cost.estimate
+
+
+def require_unused(key: str | None, registry: Registry) -> None:
+    """Raise InvalidRequest for the key of a job that was deleted after it had published: it would publish nothing."""
+    published = None if key is None else registry.published_by(key)
+    if published is not None:
+        raise InvalidRequest(
+            f"job {key!r} was deleted after it had published {published}; use a new key", path="Idempotency-Key"
+        )
 
 
 @router.get("")
@@ -73,6 +125,12 @@ async def list_jobs(request: Request) -> dict[str, list[Job]]:
 async def get(request: Request, job: str) -> Job:
     """State, step, progress, times, and the published version or the error."""
     return await jobs_of(request).get(job)
+
+
+@router.delete("/{job}", status_code=204, responses=DELETION)
+async def delete(request: Request, job: str) -> None:
+    """Delete a job that has ended, with its events and files; the version that it has published stays."""
+    await delete_job(jobs_of(request), request.app.state.settings.registry, job)
 
 
 @router.get("/{job}/events", response_class=EventSourceResponse)

@@ -91,3 +91,14 @@ def test_a_bad_specification_publishes_nothing(
     assert reason in result.err
     assert "Traceback" not in result.err
     assert Registry(tmp_path / "registry").names() == []
+
+
+def test_the_estimate_is_told_first_and_nothing_is_refused(
+    run: Run, tiny_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = run("train", tiny_file)
+    assert "estimate: " in told.err
+    assert "of memory and 1 MiB of disk\n" in told.err
+    monkeypatch.setenv("SOBOLITE_JOB_SECONDS", "1")
+    beyond = run("build", tiny_file)
+    assert (beyond.code, "a server would refuse it as a job" in beyond.err) == (0, True)

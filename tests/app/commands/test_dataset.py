@@ -47,3 +47,11 @@ def test_an_import_is_shown_as_it_is_later(root: Path, tmp_path: Path, label_arr
     assert shown.stdout == imported.stdout
     listed = runner.invoke(command_line, ["dataset", "list", "--registry", str(root)]).stdout.splitlines()
     assert listed[1].split()[:6] == [identifier, "desk", "60", "x", "(2)", "yes"]
+
+
+def test_a_dataset_is_deleted(root: Path, stored: str) -> None:
+    runner = CliRunner()
+    deleted = runner.invoke(command_line, ["dataset", "delete", stored, "--registry", str(root)])
+    assert (deleted.exit_code, deleted.stdout) == (0, f"deleted dataset {stored}\n"), deleted.output
+    listed = runner.invoke(command_line, ["dataset", "list", "--registry", str(root), "--json"])
+    assert json.loads(listed.stdout) == []

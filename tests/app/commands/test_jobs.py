@@ -27,7 +27,7 @@ def queued(run: Run, tiny: dict[str, Any]) -> str:
 
 def test_jobs_without_a_worker(run: Run) -> None:
     assert json.loads(run("jobs", "list", "--json").out) == []
-    for command in ("show", "watch", "cancel", "resume"):
+    for command in ("show", "watch", "cancel", "resume", "delete"):
         result = run("jobs", command, "nobody")
         assert (result.code, result.out) == (2, "")
         assert result.err.startswith("error: no job 'nobody'")
@@ -56,3 +56,11 @@ def test_a_job_is_cancelled_watched_to_its_end_and_resumed(run: Run, queued: str
 def test_a_training_is_shown_with_its_loss(loss: float | None, shown: str) -> None:
     point = LossPoint(optimiser="adam", place=0, start=0, iteration=3, loss=loss, terms={"value": loss})
     assert described(StepProgress(step="train", progress=0.5, losses=point)) == shown
+
+
+def test_an_ended_job_is_deleted(run: Run, queued: str) -> None:
+    early = run("jobs", "delete", queued)
+    assert (early.code, "is queued" in early.err) == (2, True)
+    assert run("jobs", "cancel", queued).code == 0
+    assert run("jobs", "delete", queued).out == "deleted job mine\n"
+    assert json.loads(run("jobs", "list", "--json").out) == []

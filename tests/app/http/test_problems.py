@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, HTTPException
 
 from app import errors
 from app.errors import STATUS, AppError, InvalidRequest
 from app.http.problems import install
 
 pytestmark = pytest.mark.anyio
+# A device of Linux whose writes all fail for want of room.
+FULL = Path("/dev/full")
 
 
 @pytest.fixture
@@ -72,3 +76,29 @@ async def test_frameworks_own_errors_have_the_same_form(app: FastAPI) -> None:
     answer = await ask(app, "/nowhere")
     assert answer.json()["detail"] == "GET /nowhere: not found"
     assert answer.json()["type"] == "urn:sobolite:problem:not-found"
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="no device that is always full")
+@pytest.mark.parametrize("wrapped", [False, True])
+async def test_a_full_disk_is_507_wherever_it_was_met(app: FastAPI, wrapped: bool) -> None:
+    @app.get("/write")
+    def write() -> None:
+        try:
+            with FULL.open("wb", buffering=0) as file:
+                file.write(b"x")
+        except OSError as error:
+            if not wrapped:
+                raise
+            raise HTTPException(400, "There was an error parsing the body") from error  # what FastAPI makes of it
+
+    answer = await ask(app, "/write")
+    assert (answer.status_code, answer.json()["type"]) == (507, "urn:sobolite:problem:storage-full")
+    assert "the disk is full" in answer.json()["detail"]
+
+
+async def test_other_failures_of_the_system_are_not_the_clients(app: FastAPI) -> None:
+    @app.get("/read")
+    def read() -> None:
+        raise PermissionError(13, "Permission denied")
+
+    assert (await ask(app, "/read")).status_code == 500

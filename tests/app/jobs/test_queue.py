@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
 import pytest
 
-from app.errors import InvalidRequest, JobConflict, UnknownJob
+from app.cost.work import Estimate
+from app.errors import InvalidRequest, JobConflict, Overloaded, UnknownJob
 from app.jobs.queue import Event, Jobs, StepProgress
+from app.settings import Settings
 from app.specification.jobs import load_spec
 from surrogate.report.curves import LossPoint
 
@@ -56,3 +59,27 @@ async def test_an_event_says_losses_where_there_are_some() -> None:
     assert told["losses"]["terms"] == {"value": 0.5}
     assert told["losses"]["loss"] is None
     assert msgspec.convert(told, StepProgress).losses == point
+
+
+async def test_only_so_many_jobs_wait(job_settings: Settings, tiny: dict[str, Any]) -> None:
+    jobs, spec = Jobs(job_settings.model_copy(update={"queued_jobs": 2})), load_spec("train", tiny)
+    answers = await asyncio.gather(*(jobs.submit(spec, key=f"k-{i}") for i in range(6)), return_exceptions=True)
+    refused = [answer for answer in answers if isinstance(answer, Overloaded)]
+    assert len(refused) == 4
+    assert "2 jobs wait, the limit (SOBOLITE_QUEUED_JOBS)" in str(refused[0])
+    waiting = [job.id for job in await jobs.list()]
+    assert len(waiting) == 2
+    assert (await jobs.submit(spec, key=waiting[0])).id == waiting[0]  # a repeat takes no place
+    await jobs.cancel(waiting[0])
+    await jobs.submit(spec)
+    with pytest.raises(Overloaded):
+        await jobs.resume(waiting[0])
+    assert (await jobs.get(waiting[0])).state == "cancelled"
+    jobs.close()
+
+
+async def test_a_job_keeps_its_estimate(jobs: Jobs, tiny: dict[str, Any]) -> None:
+    estimate = Estimate(seconds=1.5, memory_bytes=1 << 40, disk_bytes=7)
+    job = (await jobs.submit(load_spec("train", tiny), estimate=estimate)).id
+    assert (await jobs.get(job)).estimate == estimate
+    assert [job.estimate for job in await jobs.list()] == [estimate]

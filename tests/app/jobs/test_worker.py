@@ -32,14 +32,15 @@ ENDLESS = {"kind": "adam", "epochs": 1_000_000}
 class Worker:
     """A worker process and its log."""
 
-    def __init__(self, settings: Settings, log: Path) -> None:
+    def __init__(self, settings: Settings, log: Path, **limits: object) -> None:
         self._log = log
         self._errors = log.open("w")
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "app.jobs.worker"],
             stdin=subprocess.PIPE,
             stderr=self._errors,
-            env={**os.environ, "SOBOLITE_REGISTRY": str(settings.registry)},
+            env={**os.environ, "SOBOLITE_REGISTRY": str(settings.registry)}
+            | {f"SOBOLITE_{name.upper()}": str(limit) for name, limit in limits.items()},
         )
 
     def stop(self, number: signal.Signals = signal.SIGKILL) -> int:
@@ -56,12 +57,12 @@ class Worker:
 
 
 @pytest.fixture
-def start(job_settings: Settings, tmp_path: Path) -> Iterator[Callable[[], Worker]]:
+def start(job_settings: Settings, tmp_path: Path) -> Iterator[Callable[..., Worker]]:
     """Starts workers; none survives the test."""
     workers: list[Worker] = []
 
-    def start() -> Worker:
-        workers.append(Worker(job_settings, tmp_path / f"worker-{len(workers)}.log"))
+    def start(**limits: object) -> Worker:
+        workers.append(Worker(job_settings, tmp_path / f"worker-{len(workers)}.log", **limits))
         return workers[-1]
 
     yield start
@@ -204,3 +205,41 @@ async def test_a_step_that_is_killed_fails_its_job(
     assert end.state == "failed"
     assert end.error is not None
     assert "step train: its process ended with exit code -9" in end.error
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        ({"job_seconds": 6.0}, ("stopped after", "the limit is 6 seconds (SOBOLITE_JOB_SECONDS, 6)")),
+        ({"job_memory": 64 << 20}, ("of memory, the limit is 64 MiB", "SOBOLITE_JOB_MEMORY")),
+    ],
+    ids=["time", "memory"],
+)
+async def test_a_step_beyond_a_limit_fails_its_job_and_so_does_what_is_resumed(
+    jobs: Jobs,
+    start: Callable[..., Worker],
+    job_settings: Settings,
+    tiny: dict[str, Any],
+    limits: dict[str, Any],
+    said: tuple[str, ...],
+) -> None:
+    job = (await jobs.submit(load_spec("train", tiny | {"training": {"optimisers": [ENDLESS]}}))).id
+    worker = start(**limits)
+    for _ in range(2):
+        end = await asyncio.wait_for(end_of(jobs, job), PATIENCE_SECONDS)
+        assert end.state == "failed"
+        assert end.error is not None
+        assert all(part in end.error for part in said), end.error
+        await until(lambda: not children(job, job_settings))
+        await jobs.resume(job)
+    assert worker.process.poll() is None  # the worker itself goes on
+
+
+async def test_a_worker_deletes_what_is_past_its_age(
+    jobs: Jobs, start: Callable[..., Worker], job_settings: Settings, tiny: dict[str, Any]
+) -> None:
+    job = (await jobs.submit(load_spec("train", tiny))).id
+    await jobs.cancel(job)
+    start(job_days=1e-9)
+    await until(lambda: "swept" in (job_settings.registry.parent / "worker-0.log").read_text())
+    assert not await jobs.knows(job)

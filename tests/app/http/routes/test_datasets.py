@@ -103,3 +103,34 @@ async def test_damaged_files_over_http(client: httpx.AsyncClient) -> None:
         statuses[answer.status_code] += 1
         assert (await client.get("/healthz")).status_code == 200
     assert statuses[422] > UPLOADED // 3
+
+
+@pytest.mark.anyio
+async def test_a_dataset_that_nothing_refers_to_can_be_deleted(
+    client: httpx.AsyncClient, label_arrays: Arrays, dataset_build: Build
+) -> None:
+    files = {"file": ("labels.npz", packed(label_arrays()))}
+    dataset = (await client.post("/v1/datasets", files=files)).json()["dataset"]
+    # A retrain job that is refused, for a model that is not there, leaves its dataset, and nothing that refers to it.
+    refused = {"kind": "retrain", "spec": {"model": "absent", "changes": {"dataset.id": dataset}}}
+    assert (await client.post("/v1/jobs", json=refused)).status_code == 404
+    job = (await client.post("/v1/jobs", json={"kind": "train", "spec": dataset_build(dataset)})).json()["id"]
+    used = await client.delete(f"/v1/datasets/{dataset}")
+    assert (used.status_code, used.json()["referrers"]) == (409, [f"job {job}"])
+    await client.post(f"/v1/jobs/{job}/cancel")
+    await client.delete(f"/v1/jobs/{job}")
+    assert (await client.delete(f"/v1/datasets/{dataset}")).status_code == 204
+    assert (await client.get(f"/v1/datasets/{dataset}")).status_code == 404
+    assert (await client.delete(f"/v1/datasets/{dataset}")).status_code == 404
+    assert (await client.delete("/v1/datasets/..%2f..%2fregistry")).status_code == 404
+    assert (await client.post("/v1/datasets", files=files)).status_code == 201  # it may come back
+
+
+@pytest.mark.anyio
+async def test_a_dataset_without_room_is_507(
+    client: httpx.AsyncClient, served: FastAPI, label_arrays: Arrays, settings: Settings
+) -> None:
+    served.state.settings = settings.model_copy(update={"least_free_disk": 1 << 60})
+    answer = await client.post("/v1/datasets", files={"file": ("labels.npz", packed(label_arrays()))})
+    assert (answer.status_code, answer.json()["type"]) == (507, "urn:sobolite:problem:storage-full")
+    assert (await client.get("/v1/datasets")).json() == {"datasets": []}

@@ -14,6 +14,8 @@ from app.http.routes.jobs import router
 from app.jobs.queue import Jobs
 from app.registry.registry import Registry
 from app.settings import Settings
+from app.specification.jobs import load_spec
+from surrogate.artifact.files import Artifact
 
 pytestmark = pytest.mark.anyio
 
@@ -22,11 +24,18 @@ BERMUDAN = {"kind": "bermudan", "option": OPTION, "dates": [0.5, 1.0]}
 
 
 @pytest.fixture
-async def http(jobs: Jobs, job_settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+def app(jobs: Jobs, job_settings: Settings) -> FastAPI:
+    """The routes of jobs, with nobody who runs them."""
     app = FastAPI()
     app.include_router(router)
     problems.install(app)
     app.state.jobs = jobs
+    app.state.settings = job_settings
+    return app
+
+
+@pytest.fixture
+async def http(app: FastAPI, job_settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     app.state.registry = Registry(job_settings.registry)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
         yield client
@@ -133,3 +142,55 @@ async def test_unknown_jobs_over_http(http: httpx.AsyncClient, method: str) -> N
 
 async def test_an_event_id_must_be_one(http: httpx.AsyncClient) -> None:
     assert (await http.get("/v1/jobs/nobody/events", headers={"Last-Event-ID": "new"})).status_code == 422
+
+
+async def test_an_ended_job_can_be_deleted(http: httpx.AsyncClient, tiny: dict[str, Any]) -> None:
+    await http.post("/v1/jobs", json={"kind": "train", "spec": tiny}, headers={"Idempotency-Key": "mine"})
+    early = await http.delete("/v1/jobs/mine")
+    assert (early.status_code, early.json()["type"]) == (409, "urn:sobolite:problem:job-conflict")
+    await http.post("/v1/jobs/mine/cancel")
+    gone = await http.delete("/v1/jobs/mine")
+    assert (gone.status_code, gone.content) == (204, b"")
+    for method, path in (("GET", ""), ("DELETE", ""), ("GET", "/events"), ("POST", "/resume")):
+        assert (await http.request(method, f"/v1/jobs/mine{path}")).status_code == 404
+    again = await http.post("/v1/jobs", json={"kind": "train", "spec": tiny}, headers={"Idempotency-Key": "mine"})
+    assert again.status_code == 202
+
+
+async def test_the_key_of_a_deleted_job_that_has_published_is_not_used_again(
+    http: httpx.AsyncClient, jobs: Jobs, job_settings: Settings, artifact: Artifact, tiny: dict[str, Any]
+) -> None:
+    registry = Registry(job_settings.registry)
+    registry.publish("tiny", artifact, job_id="mine")
+    registry.close()
+    body, headers = {"kind": "train", "spec": tiny}, {"Idempotency-Key": "mine"}
+    refused = await http.post("/v1/jobs", json=body, headers=headers)
+    assert (refused.status_code, refused.json()["path"]) == (422, "Idempotency-Key")
+    assert "published tiny@1" in refused.json()["detail"]
+    known = await jobs.submit(load_spec("train", tiny), key="mine")  # as if it had never been deleted
+    assert (await http.post("/v1/jobs", json=body, headers=headers)).json()["id"] == known.id
+
+
+async def test_a_full_queue_is_503_and_a_repeat_is_none(
+    http: httpx.AsyncClient, app: FastAPI, job_settings: Settings, tiny: dict[str, Any]
+) -> None:
+    few = Jobs(job_settings.model_copy(update={"queued_jobs": 1}))
+    app.state.jobs = few
+    body = {"kind": "train", "spec": tiny}
+    first = await http.post("/v1/jobs", json=body, headers={"Idempotency-Key": "mine"})
+    full = await http.post("/v1/jobs", json=body)
+    assert (full.status_code, "SOBOLITE_QUEUED_JOBS" in full.json()["detail"]) == (503, True)
+    assert int(full.headers["retry-after"]) >= 1
+    repeat = await http.post("/v1/jobs", json=body, headers={"Idempotency-Key": "mine"})
+    assert (repeat.status_code, repeat.json()["id"]) == (202, first.json()["id"])
+    few.close()
+
+
+async def test_a_disk_with_too_little_room_is_507(
+    http: httpx.AsyncClient, app: FastAPI, job_settings: Settings, tiny: dict[str, Any]
+) -> None:
+    app.state.settings = job_settings.model_copy(update={"least_free_disk": 1 << 60})
+    answer = await http.post("/v1/jobs", json={"kind": "train", "spec": tiny})
+    assert (answer.status_code, answer.json()["type"]) == (507, "urn:sobolite:problem:storage-full")
+    assert "SOBOLITE_LEAST_FREE_DISK" in answer.json()["detail"]
+    assert (await http.get("/v1/jobs")).json() == {"jobs": []}

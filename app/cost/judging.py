@@ -1,0 +1,71 @@
+"""What it takes to prove, judge and export what was learnt. Torch-free.
+
+Constants are nanoseconds of one core, from `benchmarks/cost.py`.
+"""
+
+from __future__ import annotations
+
+from app.cost.training import Task
+from app.cost.work import FLOAT, Work, size
+from app.specification.build import BuildSpec
+from pricing.specs.problem import PricingProblem
+
+# Value, gradient and Hessian at one point: by parameter and input, and by node and pair of inputs.
+SWEEP_NS, PAIR_NS = 0.3, 2.0
+# An independent value with its derivatives by a formula, and by pair of features.
+FORMULA_NS, FORMULA_PAIR_NS = 25e3, 1000.0
+# By replicates of a law that is exact; by time steps, grids and exercise rules. Where points take longer there are
+# fewer of them (`pricing.references`), so that it is a matter of a minute whatever is asked for.
+REPLICATES_SECONDS, STEPS_SECONDS = 10.0, 30.0
+# Enclosures of shapes, and of the distance from a dense network, have a budget of their own each.
+PROOF_SECONDS = 1.5
+# Points that a graph is compared with its network at (`surrogate.export.parity`), by torch and by the runtime.
+PARITY_POINTS = 10_000.0
+# Points of one batch of Hessians (`surrogate.evaluation.accuracy`).
+ROWS = 1024.0
+# Hessians of all points that are held at once: predicted, referenced, their errors and differences.
+HESSIANS = 6.0
+# Copies of a network's numbers: read, standardised, enclosed, written.
+NETWORKS = 6.0
+
+
+def sweep_seconds(task: Task, points: float) -> float:
+    """Value, gradient and Hessian at points."""
+    d = task.inputs
+    return 1e-9 * points * (SWEEP_NS * task.parameters * (1.0 + d) + PAIR_NS * (task.nodes + 1.0) * d * d)
+
+
+def judge(build: BuildSpec, task: Task) -> list[Work]:
+    """Certificates, evaluation and export."""
+    points, d = size(build.evaluation.samples), size(build.box.dimension)
+    formula = 1e-9 * points * (FORMULA_NS + FORMULA_PAIR_NS * d * d) if build.problem is not None else 0.0
+    reference = 0.0 if build.problem is None else reference_seconds(build.problem)
+    network = FLOAT * task.parameters
+    proofs = PROOF_SECONDS * (1.0 if build.pruning is None else 2.0)
+    return [
+        Work(
+            lower=("network.hidden",),
+            seconds=proofs + sweep_seconds(task, 4.0 * ROWS),
+            memory=4.0 * NETWORKS * network + FLOAT * ROWS * 4.0 * task.nodes * min(task.inputs, 64.0),
+        ),
+        Work(
+            lower=("evaluation.samples", "problem.features", "network.hidden"),
+            seconds=reference + formula + sweep_seconds(task, points),
+            memory=FLOAT * (HESSIANS * points * d * d + 2.0 * ROWS * task.nodes * (1.0 + d)) + NETWORKS * network,
+        ),
+        Work(
+            lower=("network.hidden", "problem.features"),
+            seconds=2.0 * sweep_seconds(task, PARITY_POINTS) * (2.0 if build.export.float32 else 1.0),
+            memory=FLOAT * PARITY_POINTS * (HESSIANS * d * d + 2.0 * task.nodes * (1.0 + d)) + NETWORKS * network,
+            disk=NETWORKS * network,
+        ),
+    ]
+
+
+def reference_seconds(problem: PricingProblem) -> float:
+    """What the reference takes beside formulas: `pricing.references` chooses it when torch is there."""
+    process, payoff = problem.process.facts, problem.payoff.facts
+    if process.grid is not None or payoff.decided == "holder":
+        return STEPS_SECONDS
+    few = problem.process.assets <= 2 if process.positive else not payoff.ranked
+    return 0.0 if few and (problem.process.assets == 1 or payoff.decided == "maturity") else REPLICATES_SECONDS
