@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
@@ -66,6 +68,10 @@ class RegistryUnavailable(Unavailable):
     """A registry folder that cannot be read or written."""
 
 
+class StorageFull(AppError):
+    """No room left, on the disk or in its owner's quota."""
+
+
 class Overloaded(AppError):
     """More work waiting than the queue holds."""
 
@@ -98,4 +104,15 @@ STATUS: Mapping[type[Exception], int] = {
     RegistryUnavailable: 503,
     Overloaded: 503,
     DeadlineExceeded: 504,
+    StorageFull: 507,
 }
+
+# Disk, quota, and the limit of one file's size.
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+def no_room(error: BaseException) -> bool:
+    """Whether the operating system or SQLite found no room to write."""
+    if isinstance(error, sqlite3.Error):
+        return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    return isinstance(error, OSError) and error.errno in NO_ROOM
