@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from app.errors import STATUS, InvalidRequest, NotJson, TooLarge
+from app.errors import STATUS, InvalidRequest, NotJson, StorageFull, TooLarge, no_room
 
 MEDIA_TYPE = "application/problem+json"
 # Seconds after which a client refused for overload may come back: a full queue drains in about a second.
@@ -35,10 +35,24 @@ def problem(
     return Response(orjson.dumps(document, default=str), status, headers, MEDIA_TYPE)
 
 
+def _kind(kind: type[Exception]) -> str:
+    """An error class as metrics call it.
+
+    >>> _kind(StorageFull)
+    'storage-full'
+    """
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", kind.__name__).lower()
+
+
 async def answer(request: Request, error: Exception) -> Response:
     """The problem document of an exception that `app.errors.STATUS` or the framework foresees."""
     if isinstance(error, HTTPException):
         return _http(request, error)
+    if isinstance(error, OSError) and not isinstance(error, tuple(STATUS)):
+        if not no_room(error):
+            raise error
+        error = StorageFull(f"there is no room to write: {error.strerror}; free some space and try again")
+    request.scope["refusal"] = _kind(type(error))
     status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
     headers = RETRY_AFTER if status == HTTPStatus.SERVICE_UNAVAILABLE else None
     return problem(type(error), status, str(error), fields=getattr(error, "fields", {}), headers=headers)
@@ -72,6 +86,6 @@ def unexpected() -> Response:
 
 def install(app: FastAPI) -> None:
     """Answer what ``app`` foresees with problem documents; the rest is for `app.http.observe.Observe`."""
-    for kind in (*STATUS, HTTPException):
+    for kind in (*STATUS, HTTPException, OSError):
         app.add_exception_handler(kind, answer)
     app.add_exception_handler(RequestValidationError, _invalid)

@@ -114,7 +114,8 @@ def require_same(path: Path, opened: Identity) -> None:
         raise RegistryUnavailable(f"{path} is another file than this process has opened; {RESTART}")
 
 
-RESTART = "put it back or restart: rows of versions are rebuilt from their folders"
+# Rows of versions come back from their folders then; jobs that only the lost file knew do not.
+RESTART = "put it back, or restart this process"
 
 
 @contextmanager

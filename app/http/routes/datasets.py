@@ -11,7 +11,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request, Response, UploadFile
 
 from app.datasets import facts, store
-from app.http.dependencies import PROBLEMS
+from app.http.dependencies import PROBLEMS, mounted
 from app.http.schemas import DatasetFacts, DatasetList, DatasetSummary
 from app.settings import Settings
 from pricing.specs.base import dump
@@ -40,7 +40,7 @@ async def import_dataset(
     async with request.app.state.importing:  # one at a time: reading a large file takes several times its memory
         known, new = await asyncio.to_thread(imported)
     response.status_code = 201 if new else 200
-    response.headers["Location"] = f"{PATH}/{known.dataset}"
+    response.headers["Location"] = mounted(request, f"{PATH}/{known.dataset}")
     return DatasetFacts(**dump(known))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import resource
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -11,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import RegistryUnavailable
+from app.errors import RegistryUnavailable, StorageFull
 from app.registry import recovery
-from app.registry.database import DATABASE, HEAD
+from app.registry.database import DATABASE, HEAD, available
 from app.registry.registry import Registry
 from app.settings import bundled_models
 from surrogate.artifact.files import SUMS, Artifact, read, verify
@@ -120,7 +122,7 @@ def test_a_registry_whose_database_is_gone_refuses_writes(root: Path, loss: str)
             lambda: registry.publish("basket", plain(b"4"), job_id="4"),
             lambda: registry.set_alias("basket", "champion", 1),
         ):
-            with pytest.raises(RegistryUnavailable, match="put it back or restart"):
+            with pytest.raises(RegistryUnavailable, match="put it back, or restart"):
                 write()
         assert registry.resolve("basket", "champion") == 2  # what was read is still answered
     assert not (root / "basket" / "4").exists()
@@ -200,3 +202,31 @@ def test_a_database_that_cannot_be_used_is_refused_and_rebuilt_when_moved_away(
     (root / DATABASE).rename(root / "damaged")
     with closing(Registry(root)) as registry:
         assert registry.catalogue() == before
+
+
+def test_a_full_disk_publishes_nothing_and_says_so(root: Path) -> None:
+    """The limit of a file's size stands for a disk's; the errors take the same way."""
+    with closing(Registry(root)) as registry:
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, before[1]))
+        try:
+            with pytest.raises(StorageFull, match="free some space"):
+                registry.publish("basket", plain(bytes(2 << 20)), job_id="large")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert registry.versions("basket") == [1, 2, 3]
+        assert registry.publish("basket", plain(b"4"), job_id="large") == 4
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (OSError(errno.ENOSPC, "no space"), StorageFull),
+        (OSError(errno.EDQUOT, "quota"), StorageFull),
+        (OSError(errno.EROFS, "read-only"), RegistryUnavailable),
+        (sqlite3.OperationalError("locked"), RegistryUnavailable),
+    ],
+)
+def test_no_room_is_told_from_no_access(tmp_path: Path, error: Exception, kind: type[Exception]) -> None:
+    with pytest.raises(kind), available(tmp_path / DATABASE):
+        raise error

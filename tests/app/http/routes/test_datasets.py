@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import resource
 from collections.abc import Callable
 from typing import Any
 
@@ -84,3 +85,13 @@ async def test_an_upload_may_be_larger_than_a_price_request_but_not_endless(
             assert fits.status_code == 201
             too_long = await client.post("/v1/datasets", files={"file": ("a.csv", b"1," * (1 << 16))})
             assert too_long.status_code == 413
+
+
+async def test_a_full_disk_is_507(client: httpx.AsyncClient) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, before[1]))
+    try:
+        answer = await client.post("/v1/datasets", files={"file": ("x.csv", b"x0,y\n" + b"1,2\n" * 50_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (answer.status_code, answer.json()["title"]) == (507, "Storage full")
