@@ -112,9 +112,9 @@ class Metrics:
         for path in Path(folder).iterdir():
             match = LIVE_FILE.fullmatch(path.name)
             if match and not Path(f"/proc/{match[1]}").exists():
-                mark_process_dead(int(match[1]), folder)
+                mark_process_dead(int(match[1]), folder)  # type: ignore[no-untyped-call]
         shared = CollectorRegistry()
-        MultiProcessCollector(shared, folder)
+        MultiProcessCollector(shared, folder)  # type: ignore[no-untyped-call]
         return generate_latest(shared) + generate_latest(_only(surroundings))
 
     def _histogram(

@@ -87,6 +87,7 @@ async def test_an_upload_may_be_larger_than_a_price_request_but_not_endless(
             assert too_long.status_code == 413
 
 
+@pytest.mark.anyio
 async def test_a_full_disk_is_507(client: httpx.AsyncClient) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, before[1]))
