@@ -71,7 +71,12 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     state, settings = app.state, app.state.settings
     state.registry = await asyncio.to_thread(Registry, settings.registry)
     await asyncio.to_thread(state.registry.seed, settings.bundled)
-    state.predictors = Predictors(state.registry, provider=settings.provider, capacity=settings.loaded_models)
+    state.predictors = Predictors(
+        state.registry,
+        provider=settings.provider,
+        capacity=settings.loaded_models,
+        tell=state.metrics.loaded.set,
+    )
     state.batcher = Batcher(state.metrics, threads=settings.chunk_threads, batch_rows=settings.batch_rows)
     state.jobs = Jobs(settings)
     state.importing = asyncio.Lock()

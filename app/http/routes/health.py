@@ -46,7 +46,6 @@ async def readyz(request: Request) -> JSONResponse:
 async def metrics(request: Request) -> Response:
     """Prometheus text of all API processes together, and of workers, queue and disk."""
     state = request.app.state
-    state.metrics.loaded.set(len(state.predictors.loaded()))
     surroundings = await look(state.registry.root, state.jobs)
     return Response(state.metrics.scrape(surroundings), media_type=CONTENT_TYPE_LATEST)
 

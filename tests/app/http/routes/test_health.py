@@ -54,7 +54,13 @@ async def test_what_is_around_is_told(client: httpx.AsyncClient, served: FastAPI
         await served.state.jobs.submit(load_spec("train", tomllib.loads(TINY)))
         assert (await client.get("/readyz")).json()["workers_alive"] == 1
         text = (await client.get("/metrics")).text
-    for line in ("workers_alive 1.0", "jobs_queued 1.0", "oldest_queued_job_seconds ", "disk_free_bytes "):
+    for line in (
+        "workers_alive 1.0",
+        "jobs_queued 1.0",
+        "oldest_queued_job_seconds ",
+        "disk_free_bytes ",
+        "loaded_versions 1.0",
+    ):
         assert f"\nsobolite_{line}" in text
     assert 'sobolite_jobs{state="queued"} 1.0' in text
 
