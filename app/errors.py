@@ -118,15 +118,21 @@ STATUS: Mapping[type[Exception], int] = {
 }
 
 # Errors of the system that more room on the disk, or a larger quota, would mend.
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+def no_room(error: BaseException) -> bool:
+    """Whether the operating system or SQLite found no room to write."""
+    if isinstance(error, sqlite3.Error):
+        return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    return isinstance(error, OSError) and error.errno in NO_ROOM
 
 
 def disk_full(error: BaseException | None) -> StorageFull | None:
     """The refusal in place of a failure that a full disk is behind, itself or any of its causes; None of any other."""
     while error is not None:
         reason = getattr(error, "orig", error)  # SQLAlchemy's errors hold the driver's
-        no_room = isinstance(reason, OSError) and reason.errno in NO_ROOM
-        if no_room or getattr(reason, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+        if no_room(reason):
             return StorageFull(
                 f"the disk is full ({reason}); nothing was kept of this request. Delete jobs and datasets that are no "
                 "longer needed, or give the registry more room"

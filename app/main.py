@@ -12,14 +12,15 @@ from contextlib import asynccontextmanager, closing
 from functools import partial
 
 import structlog
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.telemetry import TelemetryConfig
 
 from app.http import problems
+from app.http.dependencies import known_query
 from app.http.limits import Admission, BodyLimit
 from app.http.observe import Observe
 from app.http.openapi import describe
-from app.http.routes import datasets, health, jobs, models, prices
+from app.http.routes import datasets, docs, health, jobs, models, prices
 from app.http.shutdown import Drain
 from app.inference.batcher import Batcher
 from app.inference.predictor import Predictors
@@ -45,6 +46,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         version="1",
         lifespan=lifespan,
         telemetry=UNTRACED,
+        dependencies=[Depends(known_query)],
+        openapi_url=None,  # `routes.docs` has it, and viewers that load nothing from elsewhere
     )
     app.state.settings = settings
     app.state.metrics = Metrics()
@@ -55,7 +58,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(BodyLimit, limit=settings.body_bytes, special=uploads)
     app.add_middleware(Observe, metrics=app.state.metrics, drain=app.state.drain)
     app.router.routes.append(prices.ROUTE)
-    for part in (health, models, jobs, datasets):
+    for part in (health, models, jobs, datasets, docs):
         app.include_router(part.router)
     problems.install(app)
     app.openapi = partial(describe, app)  # type: ignore[method-assign]  # the way FastAPI documents
@@ -68,12 +71,20 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     state, settings = app.state, app.state.settings
     state.registry = await asyncio.to_thread(Registry, settings.registry)
     await asyncio.to_thread(state.registry.seed, settings.bundled)
-    state.predictors = Predictors(state.registry, provider=settings.provider, capacity=settings.loaded_models)
+    state.predictors = Predictors(
+        state.registry,
+        provider=settings.provider,
+        capacity=settings.loaded_models,
+        tell=state.metrics.loaded.set,
+    )
     state.batcher = Batcher(state.metrics, threads=settings.chunk_threads, batch_rows=settings.batch_rows)
     state.jobs = Jobs(settings)
     state.importing = asyncio.Lock()
     with closing(state.registry), closing(state.batcher), closing(state.jobs):
         reason = await health.unready(state)
+        for version in state.registry.recovered:
+            change = {"from": "a folder without a row", "to": "published"}
+            structlog.get_logger().warning("state changed", who="start", what=f"version {version}", **change)
         structlog.get_logger().info("serving", registry=str(settings.registry), ready=reason or True)
         state.drain.install()
         gc.collect()

@@ -1,4 +1,4 @@
-"""HTML pages of the templates beside this module: no script, nothing from elsewhere."""
+"""HTML pages of the templates beside this module: no script within them, nothing from elsewhere."""
 
 from __future__ import annotations
 

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import difflib
+import ipaddress
 import os
+import re
 from pathlib import Path
 from typing import Literal
 
 from platformdirs import user_data_path
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.processors import processors
+
 MEBIBYTE = 1 << 20
+PREFIX = "SOBOLITE_"
+# What Kubernetes sets in every container for a service that is called sobolite.
+OF_KUBERNETES = re.compile(r"SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?")
 
 
 def bundled_models() -> Path:
@@ -23,7 +31,7 @@ def bundled_models() -> Path:
 class Settings(BaseSettings):
     """All that differs between deployments; defaults suit one machine with two cores and more."""
 
-    model_config = SettingsConfigDict(env_prefix="SOBOLITE_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
 
     registry: Path = Field(
         default_factory=lambda: user_data_path("sobolite"), description="folder of models, metadata and jobs"
@@ -31,9 +39,7 @@ class Settings(BaseSettings):
     bundled: Path = Field(default_factory=bundled_models, description="models imported into the registry at start")
     provider: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto takes CUDA where it is present")
     loaded_models: int = Field(default=32, ge=1, description="model versions kept in memory")
-    chunk_threads: int = Field(
-        default_factory=lambda: os.cpu_count() or 1, ge=1, description="threads for requests of many rows"
-    )
+    chunk_threads: int = Field(default_factory=processors, ge=1, description="threads for requests of many rows")
     batch_rows: int = Field(default=1024, ge=1, description="most rows of one merged call on the event loop")
     max_rows: int = Field(default=1 << 16, ge=1, description="most rows of one request")
     body_bytes: int = Field(default=16 * MEBIBYTE, ge=1024, description="largest request body")
@@ -58,6 +64,10 @@ class Settings(BaseSettings):
         le=600.0,
         description="after SIGTERM: time not ready but answering, for load balancers to notice",
     )
+    proxies: str | None = Field(
+        default=None,
+        description="addresses and networks, comma-separated, of proxies whose X-Forwarded-For and -Proto are believed",
+    )
     jobs_at_once: int = Field(default=1, ge=1, description="jobs that one worker runs at the same time")
     job_threads: int = Field(
         default=1, ge=1, description="threads of a job's step; another number may change a model's last bits"
@@ -79,13 +89,45 @@ class Settings(BaseSettings):
         default=0.0, ge=0.0, description="days after which a dataset that nothing refers to is deleted; 0 keeps all"
     )
     sweep_workers: int = Field(
-        default_factory=lambda: os.cpu_count() or 1, ge=1, description="cases of a sweep that run at the same time"
+        default_factory=processors, ge=1, description="cases of a sweep that run at the same time"
     )
     dask: str | None = Field(
         default=None,
         description="scheduler of a Dask cluster for sweeps, tcp://host:port; its workers see the sweep's folder",
     )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_misspelt_names(cls, values: object) -> object:
+        known = {f"{PREFIX}{name}".upper() for name in cls.model_fields}
+        for name, value in os.environ.items():
+            rest = name.upper().removeprefix(PREFIX)
+            if rest == name.upper() or name.upper() in known or not value or OF_KUBERNETES.fullmatch(rest):
+                continue
+            (nearest, *_) = difflib.get_close_matches(name.upper(), sorted(known), 1, cutoff=0.0)
+            raise ValueError(f"the environment has {name}, which is no setting; did you mean {nearest}?")
+        return values
+
+    @field_validator("registry", "bundled")
+    @classmethod
+    def _in_home(cls, path: Path) -> Path:
+        try:
+            return path.expanduser()
+        except RuntimeError as error:
+            raise ValueError(f"{path}: no such user has a home folder; write the whole path") from error
+
+    @field_validator("proxies")
+    @classmethod
+    def _addresses(cls, proxies: str | None) -> str | None:
+        for entry in (proxies or "").split(",") if proxies is not None else ():
+            try:
+                ipaddress.ip_network(entry.strip())
+            except ValueError as error:
+                raise ValueError(
+                    f"proxies must be addresses or networks such as 10.0.0.7,10.1.0.0/16; got {entry.strip()[:80]!r}"
+                ) from error
+        return proxies
 
     @model_validator(mode="after")
     def _queue_holds_one_request(self) -> Settings:

@@ -6,6 +6,8 @@ What they alone need of this package is imported when they run: the other comman
 from __future__ import annotations
 
 import errno
+import os
+import re
 import signal
 import socket
 import subprocess
@@ -14,6 +16,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import structlog
@@ -23,10 +26,11 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from app.commands.terminal import RegistryOption, open_registry, read_settings
-from app.errors import Unavailable
+from app.errors import InvalidRequest, Unavailable
 from app.inference.predictor import execution_providers
 from app.jobs.queue import open_database
 from app.settings import Settings
+from app.telemetry import SHARED
 
 # A worker that keeps dying is started again after 1, 2, 4, ... seconds, at most half a minute.
 FIRST_PAUSE_SECONDS = 1.0
@@ -35,6 +39,8 @@ LONGEST_PAUSE_SECONDS = 30.0
 HEALTHY_SECONDS = 60.0
 # A worker leaves its job to the next one and goes; one that has not gone by then is killed.
 STOP_SECONDS = 10.0
+
+ROOT_PATH = re.compile(r"/?(?:[A-Za-z0-9_.~-]+(?:/[A-Za-z0-9_.~-]+)*/?)?")
 
 log = structlog.get_logger()
 
@@ -45,6 +51,7 @@ def serve(
     workers: Annotated[int, typer.Option(min=1, help="API processes.")] = 1,
     registry: RegistryOption = None,
     worker: Annotated[bool, typer.Option(help="Also run a job worker process.")] = True,
+    root_path: Annotated[str, typer.Option(help="Prefix that a proxy takes off the path, as /sobolite.")] = "",
 ) -> None:
     """Serve the API and, unless --no-worker, run jobs."""
     settings = read_settings(registry)
@@ -57,9 +64,28 @@ def serve(
     # uvicorn raises the signal that stopped it once more when it has drained; this process still has a worker to stop.
     signal.signal(signal.SIGTERM, lambda *_: None)
     signal.signal(signal.SIGINT, lambda *_: None)
-    config = uvicorn.Config("app.main:create_app", factory=True, workers=workers, log_config=None)
-    with job_worker() if worker else nullcontext():
+    config = uvicorn.Config(
+        "app.main:create_app",
+        factory=True,
+        workers=workers,
+        log_config=None,
+        root_path=prefix(root_path),
+        proxy_headers=settings.proxies is not None,
+        forwarded_allow_ips=settings.proxies or "",
+    )
+    with shared_metrics() if workers > 1 else nullcontext(), job_worker() if worker else nullcontext():
         run_api(config, listener)
+
+
+def prefix(root_path: str) -> str:
+    """A root path with a slash before it and none after it.
+
+    Raises:
+        InvalidRequest: it has other characters than a prefix that a proxy takes off.
+    """
+    if not ROOT_PATH.fullmatch(root_path):
+        raise InvalidRequest(f"--root-path must be as /sobolite or /a/b, got {root_path!r}", path="root_path")
+    return f"/{root_path.strip('/')}" if root_path.strip("/") else ""
 
 
 def check(settings: Settings) -> None:
@@ -118,6 +144,17 @@ def work(registry: RegistryOption = None) -> None:
     from app.jobs.worker import run
 
     run(read_settings(registry))
+
+
+@contextmanager
+def shared_metrics() -> Iterator[None]:
+    """A folder in which the API processes started meanwhile keep their metrics, so that each answers for all."""
+    with TemporaryDirectory(prefix="sobolite-metrics-") as folder:
+        os.environ[SHARED] = folder
+        try:
+            yield
+        finally:
+            del os.environ[SHARED]
 
 
 @contextmanager

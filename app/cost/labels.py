@@ -28,7 +28,7 @@ from pricing.specs.labels import LabelSpec
 from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, ForwardStart
 from pricing.specs.pieces import Pieces
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import Bachelier, BlackScholes, Heston, LocalVolatility, Merton, Process
+from pricing.specs.process import Bachelier, BlackScholes, Heston, ItoDiffusion, LocalVolatility, Merton, Process
 from pricing.specs.sampler import DiffusedSampler, FlowSpec, MoneynessSampler, Sampler, TableSampler, UniformSampler
 from surrogate.spec import Adam
 
@@ -53,6 +53,8 @@ BATCH_NUMBERS, PART_NUMBERS = float(1 << 18), float(1 << 27)
 # Shares of the tensors of a double backward pass, an upper bound: met with one, through time steps and at dates, and
 # without one.
 STEPPED, DOUBLE, SINGLE = 1.0, 0.4, 0.1
+# An operation of a coefficient that a user writes.
+OPERATION_NS = 25.0
 # Paths of the bounds that a report has of an early-exercise option, as in `pricing.exercise.bounds`.
 BOUND_PATHS = 3.0 * 8.0 * (4096.0 + 64.0 * 256.0)
 # A solver step of a flow by state, and by parameter of its field, for value and trace, which takes a tangent a column
@@ -61,6 +63,11 @@ FLOW_STATE_NS, FLOW_PARAMETER_NS, FLOW_TENSORS = 6000.0, 0.5, 20.0
 EXACT_COLUMNS = 10
 # A pruned flow is trained once more after every stage.
 FLOW_TRAININGS = 1.0 + FLOW_STAGES
+
+
+def operations(process: ItoDiffusion) -> int:
+    """Of a step of the asset that takes most: drift, diffusion, and the diffusion's derivative."""
+    return max(len(a.operations) + 2 * len(b.operations) for a, b in process.coefficients)
 
 
 def normals(process: Process, dates: int, steps: int) -> float:
@@ -77,7 +84,7 @@ def normals(process: Process, dates: int, steps: int) -> float:
             return process.assets * (grid + len(process.dividends))
         case Heston():
             return 2.0 * process.assets * (max(grid, process.steps) + 1.0)
-        case LocalVolatility():
+        case LocalVolatility() | ItoDiffusion():
             return process.assets * max(grid, process.steps)
         case Merton():
             return 3.0 * process.assets * grid
@@ -92,6 +99,8 @@ def normal_ns(process: Process, estimator: Estimator) -> float:
             own = GRID_NS
         case LocalVolatility():
             own = SURFACE_NS
+        case ItoDiffusion():
+            own = PLAIN_NS + OPERATION_NS * operations(process)
         case Bachelier() | BlackScholes() | Merton():
             own = PLAIN_NS
         case _:

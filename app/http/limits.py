@@ -27,7 +27,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        size, limit = 0, self.special.get(scope["path"], self.limit)
+        size, limit = 0, self.special.get(route_path(scope), self.limit)
 
         async def counted() -> Message:
             nonlocal size
@@ -40,6 +40,13 @@ class BodyLimit:
             return message
 
         await self.app(scope, counted, send)
+
+
+def route_path(scope: Scope) -> str:
+    """The path as routes know it, without the prefix of ``--root-path``."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    return path[len(root) :] if root and path.startswith(f"{root}/") else path
 
 
 def refusal(limit: int) -> HTTPException:

@@ -62,6 +62,8 @@ class Observe:
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         handler = getattr(scope.get("endpoint"), "__name__", "none")
         self._count(handler, scope["method"], status, seconds)
+        if status >= HTTPStatus.BAD_REQUEST:
+            self.metrics.refusals.labels(scope.get("refusal", f"http-{status}")).inc()
         if handler not in UNLOGGED or status >= HTTPStatus.BAD_REQUEST:
             line = {"method": scope["method"], "path": scope["path"], "status": status, "seconds": round(seconds, 6)}
             structlog.get_logger().info("request", **line)

@@ -37,6 +37,15 @@ def problem(
     return Response(orjson.dumps(document, default=str), status, headers, MEDIA_TYPE)
 
 
+def _kind(kind: type[Exception]) -> str:
+    """An error class as metrics call it.
+
+    >>> _kind(TooLarge)
+    'too-large'
+    """
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", kind.__name__).lower()
+
+
 async def answer(request: Request, error: Exception) -> Response:
     """The problem document of an exception that `app.errors.STATUS` or the framework foresees, or of a full disk."""
     error = disk_full(error) or error
@@ -45,6 +54,7 @@ async def answer(request: Request, error: Exception) -> Response:
     status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), None)
     if status is None:
         raise error
+    request.scope["refusal"] = _kind(type(error))
     headers = RETRY_AFTER if status == HTTPStatus.SERVICE_UNAVAILABLE else None
     return problem(type(error), status, str(error), fields=getattr(error, "fields", {}), headers=headers)
 

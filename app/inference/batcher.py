@@ -116,5 +116,6 @@ class Batcher:
         answer = predictor.run(features, outputs)
         self._metrics.compute.observe(time.perf_counter() - start)
         self._metrics.batch_rows.observe(len(features))
+        self._metrics.of_model(predictor.name)[0].inc(len(features))
         self._metrics.batch_requests.observe(requests)
         return answer

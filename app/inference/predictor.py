@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -116,13 +116,21 @@ def execution_providers(provider: Provider) -> list[str]:
 
 
 class Predictors:
-    """The most recently used model versions, at most ``capacity`` of them."""
+    """The most recently used model versions, at most ``capacity`` of them; ``tell`` hears how many after each load."""
 
-    def __init__(self, registry: Registry, *, provider: Provider, capacity: int) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        *,
+        provider: Provider,
+        capacity: int,
+        tell: Callable[[int], object] = lambda _: None,
+    ) -> None:
         execution_providers(provider)
         self._registry = registry
         self._provider = provider
         self._capacity = capacity
+        self._tell = tell
         self._tasks: OrderedDict[tuple[str, int], asyncio.Task[Predictor]] = OrderedDict()
         self._asked: dict[tuple[str, int | str], asyncio.Task[Predictor]] = {}
 
@@ -142,6 +150,7 @@ class Predictors:
         if task is None or (task.done() and (task.cancelled() or task.exception())):
             folder = self._registry.folder(*key)
             task = asyncio.create_task(asyncio.to_thread(load_predictor, folder, provider=self._provider))
+            task.add_done_callback(lambda _: self._tell(len(self.loaded())))
         self._tasks[key] = task  # at the end, where the most recently used is
         if len(self._tasks) > self._capacity:
             self._tasks.popitem(last=False)

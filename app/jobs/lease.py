@@ -32,3 +32,16 @@ def bury(folder: Path, worker: str, requeue: Callable[[str], None]) -> bool:
             return True
     except Timeout:
         return False
+
+
+def alive(folder: Path) -> int:
+    """How many workers hold their lock."""
+    return sum(_is_held(path) for path in folder.glob("*.lock"))
+
+
+def _is_held(path: Path) -> bool:
+    try:
+        with FileLock(path).acquire(blocking=False):
+            return False
+    except Timeout:
+        return True

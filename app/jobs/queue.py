@@ -10,7 +10,7 @@ import re
 import sqlite3
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import closing
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from dbos import DBOS, DBOSClient, EnqueueOptions, WorkflowStatus
 
 from app.cost.work import Estimate
 from app.errors import InvalidRequest, JobConflict, Overloaded, UnknownJob
+from app.jobs.database import SECONDS, JobDatabase, JobFigures, JobFilter
 from app.jobs.serializer import JsonSerializer
 from app.registry.database import available
 from app.settings import Settings
@@ -35,16 +36,18 @@ APPLICATION_VERSION = "pipeline-1"
 WORKFLOW = "pipeline"
 QUEUE = "jobs"
 STREAM = "progress"
+DATABASE = "jobs.sqlite"
 # How soon a reader sees a new event; the child reports at most every quarter of a second.
 POLL_SECONDS = 0.2
 # Connections of one API process; each open event stream borrows one now and then.
 CONNECTIONS = 10
-# Jobs in one listing.
+# Most jobs of one page.
 LIST_LIMIT = 200
 # An Idempotency-Key is the job's id: a folder name and a URL segment.
 JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+ENDED: frozenset[State] = frozenset({"succeeded", "failed", "cancelled"})
 STATES: dict[str, State] = {
     "DELAYED": "queued",
     "ENQUEUED": "queued",
@@ -97,11 +100,19 @@ class StepProgress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """One server-sent event; only ``progress`` has an id, so that a reader who reconnects repeats nothing."""
+    """One server-sent event; ``done`` has the id after the last ``progress``: who has seen it need not come again."""
 
     name: Literal["progress", "done"]
     data: StepProgress | Job
-    id: int | None = None
+    id: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobPage:
+    """Some jobs, and the cursor of the page after them, None at the end."""
+
+    jobs: list[Job]
+    next: str | None = None
 
 
 class JobAttributes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -131,7 +142,7 @@ def open_database(root: Path) -> str:
     Raises:
         RegistryUnavailable: the root or the database cannot be made, opened or written.
     """
-    path = root / "jobs.sqlite"
+    path = root / DATABASE
     url = f"sqlite:///{path}"
     with available(path):
         root.mkdir(parents=True, exist_ok=True)
@@ -143,7 +154,11 @@ def open_database(root: Path) -> str:
 
 
 class Jobs:
-    """Submit, watch and steer jobs. Every method may be called while workers run, die or are absent."""
+    """Submit, watch and steer jobs. Every method may be called while workers run, die or are absent.
+
+    Raises:
+        RegistryUnavailable, StorageFull: from every method, where the database is gone, locked, or has no room.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._most = settings.queued_jobs
@@ -154,6 +169,7 @@ class Jobs:
             serializer=JsonSerializer(),
             system_database_pool_size=CONNECTIONS,
         )
+        self._database = JobDatabase(settings.registry / DATABASE, WORKFLOW)
 
     async def submit(self, spec: JobSpec, *, key: str | None = None, estimate: Estimate | None = None) -> Job:
         """Queue a job; the same key returns the same job.
@@ -181,11 +197,11 @@ class Jobs:
             "workflow_id": job,
             "attributes": msgspec.to_builtins(attributes),
         }
-        async with self._admission:
+        async with self._admission, self._usable(writing=True):
             if not await self.knows(job):
                 await self._require_place()
             await self._client.enqueue_async(options, kind_of(spec), dump(spec))
-        status = await self._status(job)
+            status = await self._status(job)
         if status.input is None or load_spec(*status.input["args"]) != spec:
             raise InvalidRequest(
                 f"job {job!r} exists with another specification; use a new key", path="Idempotency-Key"
@@ -194,10 +210,34 @@ class Jobs:
 
     async def list(self) -> list[Job]:
         """The newest jobs first, without their steps' times."""
-        newest = await self._client.list_workflows_async(
-            name=WORKFLOW, sort_desc=True, limit=LIST_LIMIT, load_input=False
-        )
-        return [_view(status) for status in newest]
+        return (await self.page()).jobs
+
+    async def page(
+        self,
+        *,
+        limit: int = LIST_LIMIT,
+        cursor: str | None = None,
+        state: State | None = None,
+        kind: JobKind | None = None,
+        model: str | None = None,
+    ) -> JobPage:
+        """At most ``limit`` jobs, the newest first, without their steps' times.
+
+        Raises:
+            InvalidRequest: ``cursor`` is not the ``next`` of a page of this list.
+        """
+        statuses = None if state is None else tuple(name for name, shown in STATES.items() if shown == state)
+        wanted = JobFilter(statuses=statuses, kind=kind, model=model)
+        async with self._usable():
+            ids, after = await asyncio.to_thread(self._database.page, wanted, limit=limit, cursor=cursor)
+            found = await self._client.list_workflows_async(workflow_ids=ids, load_input=False) if ids else []
+        known = {status.workflow_id: _view(status) for status in found}
+        return JobPage(jobs=[known[job] for job in ids if job in known], next=after)
+
+    async def figures(self) -> JobFigures:
+        """Counts and times of all jobs."""
+        async with self._usable():
+            return await asyncio.to_thread(self._database.figures)
 
     async def get(self, job: str) -> Job:
         """One job with its steps' times.
@@ -205,8 +245,27 @@ class Jobs:
         Raises:
             UnknownJob: no such job.
         """
-        status = await self._status(job)
-        return _view(status, await self._step_times(job))
+        async with self._usable():
+            status = await self._status(job)
+            return _view(status, await self._step_times(status))
+
+    async def has_seen_all(self, job: str, after: int) -> bool:
+        """Whether a reader whose last event was ``after`` has nothing more to come.
+
+        Raises:
+            UnknownJob: no such job.
+            InvalidRequest: the job has had no such event.
+        """
+        state = (await self.get(job)).state
+        last = await asyncio.to_thread(self._database.last_event, job, STREAM)
+        if after > last + 1:  # the one after the last progress is `done`
+            raise InvalidRequest(
+                f"Last-Event-ID must be at most {last + 1}, as many events the job has had, got {after}; leave it out "
+                "to read from the beginning",
+                path="Last-Event-ID",
+                bound=last + 1,
+            )
+        return after == last + 1 and state in ENDED
 
     async def events(self, job: str, *, after: int = -1) -> AsyncIterator[Event]:
         """Progress after the event ``after`` as it comes, and `done` when the job has ended.
@@ -214,13 +273,13 @@ class Jobs:
         Raises:
             UnknownJob: no such job.
         """
-        await self._status(job)
+        await self.get(job)
         values = self._client.read_stream_async(job, STREAM, offset=after + 1, polling_interval_sec=POLL_SECONDS)
         number = after
         async for value in values:
             number += 1
             yield Event(name="progress", data=msgspec.convert(value, StepProgress), id=number)
-        yield Event(name="done", data=await self.get(job))
+        yield Event(name="done", data=await self.get(job), id=number + 1)
 
     async def cancel(self, job: str) -> Job:
         """Stop a queued or running job; its finished steps are kept for `resume`.
@@ -229,14 +288,16 @@ class Jobs:
             UnknownJob: no such job.
             JobConflict: it has succeeded or failed.
         """
-        status = await self._status(job)
-        state = STATES[status.status]
-        if state in ("succeeded", "failed"):
-            raise JobConflict(f"job {job} has {state}; only a queued or running job can be cancelled")
-        if state != "cancelled":
-            if status.dequeued_at is not None:  # cancelling forgets when the job started
-                await self._client.update_workflow_attributes_async(job, {"started": status.dequeued_at}, merge=True)
-            await self._client.cancel_workflow_async(job)
+        async with self._usable(writing=True):
+            status = await self._status(job)
+            state = STATES[status.status]
+            if state in ("succeeded", "failed"):
+                raise JobConflict(f"job {job} has {state}; only a queued or running job can be cancelled")
+            if state != "cancelled":
+                if status.dequeued_at is not None:  # cancelling forgets when the job started
+                    started = {"started": status.dequeued_at}
+                    await self._client.update_workflow_attributes_async(job, started, merge=True)
+                await self._client.cancel_workflow_async(job)
         return await self.get(job)
 
     async def resume(self, job: str) -> Job:
@@ -250,7 +311,7 @@ class Jobs:
         state = (await self.get(job)).state
         if state not in ("cancelled", "failed"):
             raise JobConflict(f"job {job} is {state}; only a cancelled or failed job can be resumed")
-        async with self._admission:
+        async with self._admission, self._usable(writing=True):
             await self._require_place()
             if state == "cancelled":
                 await self._client.resume_workflow_async(job, queue_name=QUEUE)
@@ -269,11 +330,22 @@ class Jobs:
 
     async def forget(self, job: str) -> None:
         """Delete the row of a job with its steps and events, in one transaction; its folder is the caller's."""
-        await self._client.delete_workflow_async(job)
+        async with self._usable(writing=True):
+            await self._client.delete_workflow_async(job)
 
     async def rows(self, **which: Any) -> tuple[WorkflowStatus, ...]:
         """Rows of the job database, as `DBOSClient.list_workflows` chooses them."""
-        return tuple(await self._client.list_workflows_async(name=WORKFLOW, **which))
+        async with self._usable():
+            return tuple(await self._client.list_workflows_async(name=WORKFLOW, **which))
+
+    async def require(self) -> None:
+        """See that jobs can be submitted.
+
+        Raises:
+            RegistryUnavailable: the database is gone, damaged or locked.
+        """
+        async with self._usable(writing=True):
+            pass
 
     def close(self) -> None:
         """Close the database."""
@@ -289,16 +361,27 @@ class Jobs:
                 "some"
             )
 
+    @asynccontextmanager
+    async def _usable(self, *, writing: bool = False) -> AsyncIterator[None]:
+        await asyncio.to_thread(self._database.require, writing=writing)
+        with available(self._database.path):
+            yield
+
     async def _status(self, job: str) -> WorkflowStatus:
         known = await self.rows(workflow_ids=[job])
         if not known:
             raise UnknownJob(f"no job {job!r}; GET /v1/jobs or `sobolite jobs list` shows them")
         return known[0]
 
-    async def _step_times(self, job: str) -> tuple[StepTime, ...]:
-        steps = await self._client.list_workflow_steps_async(job)
+    async def _step_times(self, status: WorkflowStatus) -> tuple[StepTime, ...]:
+        """Seconds by the worker's monotonic clock; by the time of day for jobs of before that was written down."""
+        measured = status.attributes or {}
+        steps = await self._client.list_workflow_steps_async(status.workflow_id)
         return tuple(
-            StepTime(name=step["function_name"], seconds=(finished - started) / 1000)
+            StepTime(
+                name=step["function_name"],
+                seconds=measured.get(SECONDS + step["function_name"], (finished - started) / 1000),
+            )
             for step in steps
             if step["error"] is None
             and (started := step["started_at_epoch_ms"]) is not None

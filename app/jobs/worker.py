@@ -30,6 +30,7 @@ import structlog
 from dbos import DBOS, error
 
 from app.errors import INSTALL_TRAINING, Unavailable
+from app.jobs.database import SECONDS
 from app.jobs.lease import bury, lease
 from app.jobs.queue import (
     APPLICATION,
@@ -84,13 +85,25 @@ def define_workflow(settings: Settings) -> None:
     async def pipeline(kind: JobKind, spec: dict[str, Any]) -> Any:
         job = current_job()
         folder, given = job_folder(settings.registry, job), load_spec(kind, spec)
-        JobFolder(folder).begin(order_of(given, registry=settings.registry, job=job))
-        steps, result = plan(given), None
-        for step in steps:
-            run = partial(run_step, limits=limits)
-            result = await DBOS.run_step_async({"name": step, "preemptible": True}, run, folder, step, steps)
+        tell_change(job, "queued", "running")
+        try:
+            JobFolder(folder).begin(order_of(given, registry=settings.registry, job=job))
+            steps, result = plan(given), None
+            for step in steps:
+                run = partial(run_step, limits=limits)
+                result = await DBOS.run_step_async({"name": step, "preemptible": True}, run, folder, step, steps)
+        except Exception as failure:
+            cancelled = isinstance(failure, error.DBOSWorkflowCancelledError)
+            tell_change(job, "running", "cancelled" if cancelled else "failed", reason=str(failure))
+            raise
+        tell_change(job, "running", "succeeded", result=result)
         shutil.rmtree(folder, ignore_errors=True)
         return result
+
+
+def tell_change(job: str, before: str, after: str, **more: Any) -> None:
+    """Log that this worker has moved a job from one state to another."""
+    log.info("state changed", who=DBOS.executor_id, what=f"job {job}", **{"from": before, "to": after}, **more)
 
 
 def current_job() -> str:
@@ -125,8 +138,12 @@ async def run_step(folder: Path, step: str, steps: tuple[str, ...], *, limits: L
     clock = Clock(JobFolder(folder))
     watch = Watch(child.pid, step, clock, limits)
     watching = asyncio.create_task(watch.run())
+    begun = time.monotonic()
     try:
-        return await follow(child, watch, report)
+        result = await follow(child, watch, report)
+        seconds = {SECONDS + step: round(time.monotonic() - begun, 3)}
+        await DBOS.update_workflow_attributes_async(current_job(), seconds, merge=True)
+        return result
     except JobFailed as failure:
         log.warning("step failed", job=current_job(), step=step, reason=str(failure))
         raise

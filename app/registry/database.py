@@ -10,7 +10,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from filelock import FileLock
 
-from app.errors import RegistryUnavailable
+from app.errors import AppError, RegistryUnavailable, StorageFull, no_room
 
 DATABASE = "registry.sqlite"
 # The newest migration in `app/migrations/versions`; a test holds the two equal.
@@ -18,6 +18,8 @@ HEAD = "0001"
 # Seconds that a writer waits for another one; a publish holds the lock for some milliseconds.
 BUSY_SECONDS = 30
 MIGRATIONS = Path(__file__).parent / "migrations"
+
+DATABASE_ERRORS = (OSError, sqlite3.Error, sa.exc.DBAPIError)
 
 METADATA = sa.MetaData()
 VERSIONS = sa.Table(
@@ -39,18 +41,81 @@ ALIASES = sa.Table(
 )
 
 
+# The two files of SQLite's write-ahead log.
+COMPANIONS = ("-wal", "-shm")
+
+# Device and inode: what a path names, whatever it is called later.
+Identity = tuple[int, int]
+
+
 def open_database(root: Path) -> sa.Engine:
-    """An engine on the up-to-date database of the registry at ``root``, made where missing."""
+    """An engine on the up-to-date database of the registry at ``root``, made where missing.
+
+    Raises:
+        RegistryUnavailable: a newer release has written it.
+    """
+    path = root / DATABASE
     engine = sa.create_engine(
-        f"sqlite:///{root / DATABASE}", isolation_level="AUTOCOMMIT", connect_args={"timeout": BUSY_SECONDS}
+        "sqlite://", creator=lambda: connect(path), poolclass=sa.QueuePool, isolation_level="AUTOCOMMIT"
     )
     sa.event.listen(engine, "connect", _durable)
     # SQLite does not serialise schema changes of several starters by itself.
-    with FileLock(root / f"{DATABASE}.lock"), engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA journal_mode = WAL")
-        if not sa.inspect(connection).has_table("alembic_version") or _revision(connection) != HEAD:
-            _upgrade(engine)
+    with FileLock(root / f"{DATABASE}.lock"):
+        if not path.exists():
+            forget_companions(path)
+            path.touch()
+        with engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+            revision = _revision(connection)
+            if revision not in (None, HEAD) and str(revision) > HEAD:
+                raise RegistryUnavailable(
+                    f"{path} has layout {revision} and this release knows layouts up to {HEAD}: a newer one wrote it; "
+                    "run that release, or move the file away and its rows are rebuilt from the version folders"
+                )
+            if revision != HEAD:
+                _upgrade(engine)
     return engine
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection to a database that is there: SQLite by itself would make an empty one."""
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=rw",
+        uri=True,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+
+
+def forget_companions(path: Path) -> None:
+    """Remove the log that a database which is gone has left, so that no page of it gets into the next one."""
+    for ending in COMPANIONS:
+        path.with_name(path.name + ending).unlink(missing_ok=True)
+
+
+def identity(path: Path) -> Identity:
+    """What tells the file at a path from another one put in its place."""
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
+
+def require_same(path: Path, opened: Identity) -> None:
+    """Refuse to use a database whose file is gone: what is written into it would be lost with this process.
+
+    Raises:
+        RegistryUnavailable: there is no file at ``path``, or another one than was ``opened``.
+    """
+    try:
+        same = identity(path) == opened
+    except OSError as error:
+        raise RegistryUnavailable(f"cannot use {path}: {error.strerror}; {RESTART}") from error
+    if not same:
+        raise RegistryUnavailable(f"{path} is another file than this process has opened; {RESTART}")
+
+
+# Rows of versions come back from their folders then; jobs that only the lost file knew do not.
+RESTART = "put it back, or restart this process"
 
 
 @contextmanager
@@ -58,16 +123,24 @@ def available(path: Path) -> Iterator[None]:
     """Use the database at ``path``.
 
     Raises:
-        RegistryUnavailable: the disk or SQLite refuses.
+        StorageFull: there is no room to write.
+        RegistryUnavailable: the disk or SQLite refuses for another reason.
     """
     try:
         yield
-    except (OSError, sqlite3.Error, sa.exc.DBAPIError) as error:
-        reason = error.orig if isinstance(error, sa.exc.DBAPIError) else error
-        raise RegistryUnavailable(
-            f"cannot use {path}: {reason}; the registry (--registry or SOBOLITE_REGISTRY) must be a writable folder "
-            "with its databases intact"
-        ) from error
+    except DATABASE_ERRORS as error:
+        raise refused(path, error) from error
+
+
+def refused(path: Path, error: Exception) -> AppError:
+    """What to raise for an error of the disk or of SQLite."""
+    reason = error.orig if isinstance(error, sa.exc.DBAPIError) and error.orig is not None else error
+    if no_room(reason):
+        return StorageFull(f"cannot write to {path.parent}: {reason}; free some space on its disk and try again")
+    return RegistryUnavailable(
+        f"cannot use {path}: {reason}; the registry (--registry or SOBOLITE_REGISTRY) must be a writable folder with "
+        f"its databases intact; a damaged {DATABASE} moved away is rebuilt from the version folders at the next start"
+    )
 
 
 @contextmanager
@@ -90,6 +163,9 @@ def _durable(connection: sa.engine.interfaces.DBAPIConnection, _: object) -> Non
 
 
 def _revision(connection: sa.Connection) -> object:
+    """The layout of the tables, None before the first."""
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
     return connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
 
 

@@ -1,9 +1,10 @@
 """Immutable model versions: a folder each on disk, their metadata and movable aliases in SQLite.
 
 ``<root>/<name>/<version>/`` is written whole under ``<root>/.staging``, flushed to disk and renamed into place inside
-the transaction that adds its row. So a row always names a complete folder, and a folder without a row (its process died
-between rename and commit) is replaced by the next publisher of that number. The write lock makes publishers wait for
-each other: whatever lies in ``.staging`` when a publisher holds it belongs to a dead one.
+the transaction that adds its row. So a row always names a complete folder. A complete folder without a row (its process
+died between rename and commit, or the database was lost) gets its row from `app.registry.recovery`; no folder of a
+version is ever replaced or removed. The write lock makes publishers wait for each other: whatever lies in ``.staging``
+when a publisher holds it belongs to a dead one.
 
 ``latest`` is derived. ``champion`` is set by the first version of a name and moves only by `Registry.set_alias`:
 publishing never changes what the champion's clients are answered.
@@ -12,11 +13,11 @@ publishing never changes what the champion's clients are answered.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-import re
 import shutil
-import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,15 +26,26 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
-from app.errors import InvalidRequest, UnknownModel, UnknownVersion
-from app.registry.database import ALIASES, DATABASE, VERSIONS, available, open_database, writing
+from app.errors import InvalidRequest, RegistryUnavailable, UnknownModel, UnknownVersion
+from app.registry import recovery
+from app.registry.database import (
+    ALIASES,
+    DATABASE,
+    DATABASE_ERRORS,
+    VERSIONS,
+    available,
+    connect,
+    identity,
+    open_database,
+    refused,
+    require_same,
+    writing,
+)
+from app.registry.recovery import ALIAS, LATEST, NUMBER, RECORD
 from app.specification.name import CHAMPION, require_name
 from surrogate.artifact.files import MODEL, SUMS, Artifact, files, verify
 
 STAGING = ".staging"
-LATEST = "latest"
-NUMBER = re.compile(r"[1-9][0-9]{0,17}")
-ALIAS = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
 
 @dataclass(frozen=True)
@@ -47,6 +59,8 @@ class PublishedModel:
 class Registry:
     """The registry at ``root``; safe to share between threads, and between processes on one machine.
 
+    ``recovered`` has the references ``name@version`` whose rows were lost and are rebuilt from their folders.
+
     Raises:
         RegistryUnavailable: ``root`` cannot be made, opened or written.
     """
@@ -56,14 +70,24 @@ class Registry:
         with available(root / DATABASE):
             root.mkdir(parents=True, exist_ok=True)
             self._engine = open_database(root)
+            self._opened = identity(root / DATABASE)
+            self.recovered = recovery.recover(root, self._engine)
             # SQLite counts the commits of every *other* connection here: reading this number costs microseconds.
-            self._watch = sqlite3.connect(root / DATABASE, isolation_level=None, check_same_thread=False)
+            self._watch = connect(root / DATABASE)
         self._seen: tuple[object, dict[str, PublishedModel]] = (None, {})
 
     def close(self) -> None:
         """Close the database."""
         self._watch.close()
         self._engine.dispose()
+
+    def require_present(self) -> None:
+        """Refuse to go on with a database that was removed or replaced under this process.
+
+        Raises:
+            RegistryUnavailable: it was.
+        """
+        require_same(self.root / DATABASE, self._opened)
 
     def names(self) -> list[str]:
         """Every model name, sorted."""
@@ -127,6 +151,7 @@ class Registry:
 
         Raises:
             InvalidSpec: the name cannot name a model.
+            RegistryUnavailable, StorageFull: nothing was published.
         """
         return self._publish(name, files(artifact), job_id)
 
@@ -154,26 +179,41 @@ class Registry:
         Raises:
             InvalidRequest: not an alias, or ``latest``, which always is the highest number.
             UnknownModel, UnknownVersion: list what there is.
+            RegistryUnavailable, StorageFull: the alias stands where it stood.
         """
         if not ALIAS.fullmatch(alias) or alias == LATEST:
             raise InvalidRequest(
                 f"alias must be 1 to 64 of a-z, 0-9, '_', '-', start with a letter and not be 'latest', got {alias!r}",
                 path="alias",
             )
+        self.require_present()
         number = self.resolve(name, version)
         row = {"name": name, "alias": alias, "version": number}
-        with available(self.root / DATABASE), writing(self._engine) as connection:
+        with self._writing() as connection:
             connection.execute(
                 insert(ALIASES).values(row).on_conflict_do_update(["name", "alias"], set_={"version": number})
             )
+            recovery.keep_aliases(self.root, connection, name)
         return number
 
     def _models(self) -> dict[str, PublishedModel]:
         """The whole catalogue, read again after any commit."""
-        count = self._watch.execute("PRAGMA data_version").fetchone()
-        if count != self._seen[0]:
-            self._seen = (count, self._read())
+        try:
+            count = self._watch.execute("PRAGMA data_version").fetchone()
+            if count != self._seen[0]:
+                self._seen = (count, self._read())
+        except DATABASE_ERRORS as error:
+            if not self._is_gone() or self._seen[0] is None:
+                raise refused(self.root / DATABASE, error) from error
+            # Its versions are where they were: prices go on, /readyz and every write say what is wrong.
         return self._seen[1]
+
+    def _is_gone(self) -> bool:
+        try:
+            self.require_present()
+        except RegistryUnavailable:
+            return True
+        return False
 
     def _read(self) -> dict[str, PublishedModel]:
         models: dict[str, PublishedModel] = {}
@@ -185,31 +225,43 @@ class Registry:
                 model.versions[row.version] = row.published
                 model.aliases[LATEST] = row.version
         for row in aliases:
-            models[row.name].aliases[row.alias] = row.version
+            if row.name in models and row.version in models[row.name].versions:  # else its row was lost under us
+                models[row.name].aliases[row.alias] = row.version
         return models
 
     def _publish(self, name: str, content: Mapping[str, bytes], job_id: str) -> int:
         require_name(name)
-        with available(self.root / DATABASE), writing(self._engine) as connection:
+        with self._writing() as connection:
+            recovery.restore(self.root, connection, [name])
             known = connection.scalar(sa.select(VERSIONS.c.version).filter_by(name=name, job_id=job_id))
             if known is not None:
                 return int(known)
             highest = connection.scalar(sa.select(sa.func.max(VERSIONS.c.version)).filter_by(name=name))
-            version = (highest or 0) + 1
-            self._place(self.root / name / str(version), content)
+            # A folder that is no complete version may be somebody's half of a backup: its number is passed over.
+            version = max(highest or 0, *recovery.numbers(self.root / name), 0) + 1
             row = {"name": name, "version": version, "job_id": job_id}
             row |= {"sha256": hashlib.sha256(content[MODEL]).hexdigest(), "published": datetime.now(UTC).isoformat()}
+            record = json.dumps({"job_id": job_id, "published": row["published"]}).encode()
+            self._place(self.root / name / str(version), {**content, RECORD: record})
             connection.execute(sa.insert(VERSIONS).values(row))
-            if version == 1:
+            if highest is None:
                 connection.execute(sa.insert(ALIASES).values(name=name, alias=CHAMPION, version=version))
+                recovery.keep_aliases(self.root, connection, name)
         return version
+
+    @contextmanager
+    def _writing(self) -> Iterator[sa.Connection]:
+        """A transaction on a database that is still the registry's; its file may go between the two looks."""
+        self.require_present()
+        with available(self.root / DATABASE), writing(self._engine) as connection:
+            self.require_present()
+            yield connection
 
     def _place(self, target: Path, content: Mapping[str, bytes]) -> None:
         """Write a folder so that after this call its complete content survives a power cut."""
         staging = self.root / STAGING
-        for leftover in (staging, target):
-            if leftover.exists():
-                shutil.rmtree(leftover)
+        if staging.exists():
+            shutil.rmtree(staging)
         staging.mkdir()
         for name, data in content.items():
             with (staging / name).open("wb") as file:

@@ -69,24 +69,35 @@ def write(artifact: Artifact, folder: Path) -> None:
         (folder / name).write_bytes(content)
 
 
+def listed(folder: Path) -> dict[str, str]:
+    """File name to hash as SHA256SUMS lists them; nothing is checked.
+
+    Raises:
+        CorruptArtifact: there is no such list, or a version has no file that it needs.
+    """
+    try:
+        lines = (folder / SUMS).read_text().splitlines()
+        sums = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
+    except (OSError, ValueError) as error:
+        raise CorruptArtifact(f"{folder} is not a complete version folder: {error}") from error
+    if MODEL not in sums or MANIFEST not in sums:
+        raise CorruptArtifact(f"{folder / SUMS} does not list {MODEL} and {MANIFEST}")
+    return sums
+
+
 def verify(folder: Path) -> dict[str, str]:
     """Check every hash of SHA256SUMS and return file name to hash.
 
     Raises:
         CorruptArtifact: a file is missing, or its bytes are not those that were published.
     """
+    sums = listed(folder)
     try:
-        lines = (folder / SUMS).read_text().splitlines()
-        sums = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
         for name, digest in sums.items():
             if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
                 raise CorruptArtifact(f"{folder / name} differs from its hash in {SUMS}; restore it or publish again")
-    except (OSError, ValueError) as error:
-        if isinstance(error, CorruptArtifact):
-            raise
+    except OSError as error:
         raise CorruptArtifact(f"{folder} is not a complete version folder: {error}") from error
-    if MODEL not in sums or MANIFEST not in sums:
-        raise CorruptArtifact(f"{folder / SUMS} does not list {MODEL} and {MANIFEST}")
     return sums
 
 

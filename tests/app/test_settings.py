@@ -30,3 +30,47 @@ def test_impossible_settings_are_refused(monkeypatch: pytest.MonkeyPatch, name: 
     monkeypatch.setenv(name, value)
     with pytest.raises(ValidationError):
         Settings()
+
+
+def test_empty_variables_count_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.setenv(f"SOBOLITE_{name.upper()}", "")
+    monkeypatch.setenv("SOBOLITE_MISSPELT", "")
+    assert Settings().drain_seconds == 1.0
+
+
+def test_home_is_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOBOLITE_REGISTRY", "~/models")
+    assert Settings().registry == Path.home() / "models"
+    monkeypatch.setenv("SOBOLITE_REGISTRY", "~nobody-of-this-name/models")
+    with pytest.raises(ValidationError, match="no such user"):
+        Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("SOBOLITE_REGSITRY", "SOBOLITE_REGISTRY"),
+        ("SOBOLITE_MAXROWS", "SOBOLITE_MAX_ROWS"),
+        ("sobolite_log_levle", "SOBOLITE_LOG_LEVEL"),
+        ("SOBOLITE_", "SOBOLITE_"),
+    ],
+)
+def test_misspelt_names_are_refused(monkeypatch: pytest.MonkeyPatch, name: str, nearest: str) -> None:
+    monkeypatch.setenv(name, "1")
+    with pytest.raises(ValidationError, match=f"{name}, which is no setting; did you mean {nearest}"):
+        Settings()
+
+
+def test_what_kubernetes_sets_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_8000_TCP", "PORT_8000_TCP_ADDR"):
+        monkeypatch.setenv(f"SOBOLITE_{name}", "tcp://10.0.0.1:8000")
+    Settings()
+
+
+@pytest.mark.parametrize("proxies", ["*", "proxy.example", "10.0.0.1/8", "10.0.0.1,", ","])
+def test_proxies_are_addresses(monkeypatch: pytest.MonkeyPatch, proxies: str) -> None:
+    monkeypatch.setenv("SOBOLITE_PROXIES", proxies)
+    with pytest.raises(ValidationError, match="addresses or networks"):
+        Settings()
+    assert Settings(proxies="10.0.0.7, 10.1.0.0/16,::1").proxies

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Form, Request, Response, UploadFile
 
 from app.cost.limits import require_room
 from app.datasets import facts, store
-from app.http.dependencies import PROBLEMS
+from app.http.dependencies import PROBLEMS, mounted
 from app.http.schemas import DatasetFacts, DatasetList, DatasetSummary
 from app.jobs.ended import delete_dataset as delete_unreferred
 from app.settings import Settings
@@ -44,7 +44,7 @@ async def import_dataset(
     async with request.app.state.importing:  # one at a time: reading a large file takes several times its memory
         known, new = await asyncio.to_thread(imported)
     response.status_code = 201 if new else 200
-    response.headers["Location"] = f"{PATH}/{known.dataset}"
+    response.headers["Location"] = mounted(request, f"{PATH}/{known.dataset}")
     return DatasetFacts(**dump(known))
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import sqlite3
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter, Request
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from sqlalchemy.exc import SQLAlchemyError
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.datastructures import State
 from starlette.responses import JSONResponse, Response
 
+from app.errors import AppError
+from app.http.surroundings import look
 from app.inference.predictor import execution_providers
 from app.specification.name import CHAMPION
 from surrogate.errors import CorruptArtifact
@@ -37,24 +38,28 @@ async def readyz(request: Request) -> JSONResponse:
     ]
     provider = loaded[-1]["provider"] if loaded else execution_providers(state.settings.provider)[0]
     answer: dict[str, Any] = {"status": reason or "ready", "provider": provider, "loaded": loaded}
+    answer |= asdict(await look(state.registry.root, state.jobs))
     return JSONResponse(answer, status_code=503 if reason else 200)
 
 
 @router.get("/metrics")
 async def metrics(request: Request) -> Response:
-    """Prometheus text of this process; each worker process counts for itself."""
-    return Response(generate_latest(request.app.state.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+    """Prometheus text of all API processes together, and of workers, queue and disk."""
+    state = request.app.state
+    surroundings = await look(state.registry.root, state.jobs)
+    return Response(state.metrics.scrape(surroundings), media_type=CONTENT_TYPE_LATEST)
 
 
 async def unready(state: State) -> str | None:
     """Why no model can be priced, or None; loads a first champion where none is in memory."""
     try:
-        state.registry.root.stat()  # an open database outlives its deleted or unmounted folder
+        state.registry.require_present()  # an open database outlives its deleted file or unmounted folder
+        await state.jobs.require()
         names = state.registry.names()
         if not names:
             return "no model is published yet"
         if not state.predictors.loaded():
             await state.predictors.get(names[0], CHAMPION)
-    except (sqlite3.Error, SQLAlchemyError, OSError, CorruptArtifact) as error:
+    except (AppError, OSError, CorruptArtifact) as error:
         return f"the registry cannot be read: {error}"
     return None

@@ -7,16 +7,19 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Header, Request, Response
+import orjson
+import structlog
+from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from app.cost.limits import require_affordable, require_room
 from app.cost.work import Estimate
 from app.errors import InvalidRequest, TooCostly
+from app.http.dependencies import mounted
 from app.http.schemas import Problem
 from app.jobs.ended import delete_job
-from app.jobs.queue import Event, Job, Jobs
+from app.jobs.queue import LIST_LIMIT, Event, Job, JobPage, Jobs, State
 from app.pipeline.cost import job_cost
 from app.pipeline.settle import settle
 from app.registry.registry import Registry
@@ -26,6 +29,8 @@ from pricing.errors import InvalidSpec
 
 # A comment line this often keeps proxies from closing a quiet stream.
 PING_SECONDS = 15
+# The number of an event.
+EVENT_ID = r"^(0|[1-9][0-9]{0,18})$"
 
 # What a submission may be answered besides its success and what is wrong with its specification.
 REFUSALS: dict[int | str, dict[str, Any]] = {
@@ -81,7 +86,8 @@ async def submit(
         require_unused(idempotency_key, state.registry)
         estimate = afforded(spec, state.registry, state.settings)
     job = await jobs.submit(spec, key=idempotency_key, estimate=estimate)
-    response.headers["Location"] = f"/v1/jobs/{job.id}"
+    response.headers["Location"] = mounted(request, f"/v1/jobs/{job.id}")
+    tell_change(job, None)
     return job
 
 
@@ -115,10 +121,19 @@ def require_unused(key: str | None, registry: Registry) -> None:
         )
 
 
-@router.get("")
-async def list_jobs(request: Request) -> dict[str, list[Job]]:
-    """The newest jobs first."""
-    return {"jobs": await jobs_of(request).list()}
+@router.get("", response_model=JobPage)
+async def list_jobs(
+    request: Request,
+    limit: Annotated[int, Query(ge=1, le=LIST_LIMIT, description="most jobs of the page")] = LIST_LIMIT,
+    cursor: Annotated[str | None, Query(max_length=512, description="`next` of the page before")] = None,
+    state: Annotated[State | None, Query(description="only jobs in this state")] = None,
+    kind: Annotated[JobKind | None, Query(description="only jobs of this kind")] = None,
+    model: Annotated[str | None, Query(max_length=200, description="only jobs that make this model")] = None,
+) -> Response:
+    """The newest jobs first, a page of them; `next` is the cursor of the page after it, and the last page has none."""
+    page = await jobs_of(request).page(limit=limit, cursor=cursor, state=state, kind=kind, model=model)
+    rest = {} if page.next is None else {"next": page.next}
+    return Response(orjson.dumps({"jobs": page.jobs, **rest}), media_type="application/json")
 
 
 @router.get("/{job}")
@@ -133,22 +148,29 @@ async def delete(request: Request, job: str) -> None:
     await delete_job(jobs_of(request), request.app.state.settings.registry, job)
 
 
-@router.get("/{job}/events", response_class=EventSourceResponse)
+@router.get(
+    "/{job}/events",
+    response_class=EventSourceResponse,
+    responses={204: {"description": "the job has ended and the reader has seen `done`: do not come again"}},
+)
 async def events(
     request: Request,
     job: str,
-    last_event_id: Annotated[int, Header(ge=-1, description="the last event that the client has seen")] = -1,
-) -> EventSourceResponse:
-    """Server-sent events: ``progress`` with ids, from after ``Last-Event-ID``, and a final ``done`` with the job.
+    last_event_id: Annotated[
+        str | None, Header(pattern=EVENT_ID, description="the last event that the client has seen")
+    ] = None,
+) -> Response:
+    """Server-sent events with ids: ``progress``, from after ``Last-Event-ID``, and a final ``done`` with the job.
 
     While a network is trained a ``progress`` has ``losses``: optimiser, start, iteration and the terms of the loss.
     """
-    jobs = jobs_of(request)
-    await jobs.get(job)
+    jobs, after = jobs_of(request), -1 if last_event_id is None else int(last_event_id)
+    if await jobs.has_seen_all(job, after):
+        return Response(status_code=204)
 
     async def stream() -> AsyncIterator[ServerSentEvent]:
-        async for event in jobs.events(job, after=last_event_id):
-            yield ServerSentEvent(data=_json(event), event=event.name, id=None if event.id is None else str(event.id))
+        async for event in jobs.events(job, after=after):
+            yield ServerSentEvent(data=_json(event), event=event.name, id=str(event.id))
 
     return EventSourceResponse(stream(), ping=PING_SECONDS)
 
@@ -156,13 +178,25 @@ async def events(
 @router.post("/{job}/cancel")
 async def cancel(request: Request, job: str) -> Job:
     """Stop a queued or running job within a second; its finished steps are kept."""
-    return await jobs_of(request).cancel(job)
+    before = (await jobs_of(request).get(job)).state
+    after = await jobs_of(request).cancel(job)
+    tell_change(after, before)
+    return after
 
 
 @router.post("/{job}/resume", status_code=202)
 async def resume(request: Request, job: str) -> Job:
     """Queue a cancelled or failed job again, from its last finished step."""
-    return await jobs_of(request).resume(job)
+    before = (await jobs_of(request).get(job)).state
+    after = await jobs_of(request).resume(job)
+    tell_change(after, before)
+    return after
+
+
+def tell_change(job: Job, before: State | None) -> None:
+    """Log that a client has moved a job, if it has; the line says who by what is bound to the request."""
+    if job.state != before:
+        structlog.get_logger().info("state changed", what=f"job {job.id}", **{"from": before, "to": job.state})
 
 
 def _json(event: Event) -> str:

@@ -6,6 +6,7 @@ import base64
 import re
 from typing import Literal
 
+import structlog
 from fastapi import APIRouter, HTTPException, Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 
@@ -119,7 +120,11 @@ def training(name: str, version: Version, registry: RegistryPart) -> JSONRespons
 @router.put("/{name}/aliases/{alias}")
 def set_alias(name: str, alias: str, target: AliasTarget, registry: RegistryPart) -> AliasState:
     """Move an alias; clients that price by it get the new version from their next request on."""
-    return AliasState(name=name, alias=alias, version=registry.set_alias(name, alias, target.version))
+    before = registry.aliases(name).get(alias)
+    version = registry.set_alias(name, alias, target.version)
+    change = {"from": before, "to": version}
+    structlog.get_logger().info("state changed", what=f"alias {alias} of {name}", **change)
+    return AliasState(name=name, alias=alias, version=version)
 
 
 def require_range(header: str | None, size: int) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
+from prometheus_client import Counter
 from starlette.datastructures import QueryParams, State
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -15,7 +16,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.errors import STATUS, DeadlineExceeded, InvalidRequest, NotJson, TooLarge, UnsupportedBody
-from app.http.limits import Ticket
+from app.http.dependencies import require_known
+from app.http.limits import Ticket, route_path
 from app.http.price_json import Query, answer_bytes, assemble, encode, parse
 from app.http.problems import answer
 from app.inference.predictor import Predictor
@@ -60,12 +62,10 @@ def asked_version(query_string: bytes) -> str:
     """The one parameter of the query string.
 
     Raises:
-        InvalidRequest: it has another one, which would silently price the champion.
+        InvalidRequest: it has another one, which would silently price the champion, or two of it.
     """
     query = QueryParams(query_string)
-    for name in query:
-        if name != "version":
-            raise InvalidRequest(f"the query takes the parameter 'version', got {name!r}", path=name)
+    require_known(query, frozenset({"version"}))
     return query.get("version", CHAMPION)
 
 
@@ -88,7 +88,7 @@ ROUTE = Route(PATH, Price(), methods=["POST"], name="price")
 class Shortcut:
     """ASGI middleware: what ``route`` matches goes past FastAPI's stack, which costs several times what a price does.
 
-    The app's router has the route as well, for other methods and for servers with a root path. This is the innermost
+    The app's router has the route as well, for other methods. This is the innermost
     middleware, so the endpoint is observed and limited like any other.
     """
 
@@ -99,7 +99,7 @@ class Shortcut:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the route's endpoint or the app."""
-        match = scope["type"] == "http" and self.route.path_regex.match(scope["path"])
+        match = scope["type"] == "http" and self.route.path_regex.match(route_path(scope))
         if not match or scope["method"] not in self.methods:
             await self.app(scope, receive, send)
             return
@@ -121,17 +121,21 @@ async def price(scope: Scope, receive: Receive, state: State, ticket: Ticket) ->
     version = asked_version(query_string) if query_string else CHAMPION
     predictor = await state.predictors.get(name, version)
     body = await read(receive, ticket)
+    outside = state.metrics.of_model(name)[1]
     if len(body) < INLINE_BYTES:
-        query, in_domain, size = understand(body, predictor, state.settings)
+        query, in_domain, size = understand(body, predictor, state.settings, outside)
     else:
-        query, in_domain, size = await asyncio.to_thread(understand, body, predictor, state.settings)
+        query, in_domain, size = await asyncio.to_thread(understand, body, predictor, state.settings, outside)
     ticket.charge(size)
     parts = await state.batcher.run(predictor, query.features, partial(encode, query), query.outputs)
     return assemble(name, predictor.version, query, parts, in_domain=in_domain)
 
 
-def understand(body: bytes, predictor: Predictor, settings: Settings) -> tuple[Query, BoolArray, int]:
+def understand(body: bytes, predictor: Predictor, settings: Settings, outside: Counter) -> tuple[Query, BoolArray, int]:
     """The query, which of its rows lie in the Box, and a bound on the answer's bytes. Shape: -> query; batch; size.
+
+    Args:
+        outside: counts the rows that do not.
 
     Raises:
         NotJson, InvalidRequest, TooLarge: see `parse`; also TooLarge for too large an answer.
@@ -148,8 +152,10 @@ def understand(body: bytes, predictor: Predictor, settings: Settings) -> tuple[Q
             bound=settings.response_bytes,
         )
     in_domain = box.contains(query.features)
-    if query.outside == "error" and not in_domain.all():
-        box.check(query.features)
+    if not in_domain.all():
+        outside.inc(len(in_domain) - int(in_domain.sum()))
+        if query.outside == "error":
+            box.check(query.features)
     return query, in_domain, size
 
 

@@ -14,6 +14,8 @@ from urllib.request import urlopen
 
 import pytest
 
+from app.commands.serve import prefix
+from app.errors import InvalidRequest
 from app.inference.predictor import execution_providers
 
 PATIENCE_SECONDS = 60.0
@@ -141,3 +143,16 @@ def test_serve_replaces_a_dead_worker_and_takes_it_along_when_it_stops(registry:
         server.send_signal(signal.SIGTERM)
         assert server.wait(PATIENCE_SECONDS) == 0
     assert not Path(f"/proc/{second}").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [("", ""), ("/", ""), ("/api", "/api"), ("/api/", "/api"), ("a/b", "/a/b")]
+)
+def test_a_root_path_has_one_form(given: str, expected: str) -> None:
+    assert prefix(given) == expected
+
+
+@pytest.mark.parametrize("given", ["//host", "/a//b", "http://x", "/a?b", "/a b", "/" + "a/" * 50_000 + "!"])
+def test_other_root_paths_are_refused(given: str) -> None:
+    with pytest.raises(InvalidRequest, match="--root-path"):
+        prefix(given)

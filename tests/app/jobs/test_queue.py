@@ -41,7 +41,7 @@ async def test_a_queued_job_can_be_cancelled_and_resumed(jobs: Jobs, tiny: dict[
     cancelled = await jobs.cancel(job.id)
     assert cancelled.state == "cancelled"
     assert await jobs.cancel(job.id) == cancelled
-    assert [event async for event in jobs.events(job.id)] == [Event(name="done", data=cancelled)]
+    assert [event async for event in jobs.events(job.id)] == [Event(name="done", data=cancelled, id=0)]
     assert (await jobs.resume(job.id)).state == "queued"
 
 

@@ -168,8 +168,8 @@ async def test_cancel_stops_the_step_and_resume_continues_steps_and_events(
         await until(lambda: not children(job, job_settings))
         *progress, done = [event async for event in jobs.events(job, after=seen)]
         assert [event.id for event in progress] == list(range(seen + 1, seen + 1 + len(progress)))
-        assert (done.name, done.id) == ("done", None)
         seen += len(progress)
+        assert (done.name, done.id) == ("done", seen + 1)
         assert [event async for event in jobs.events(job, after=seen)] == [done]
         assert worker.started_steps() == expected
         await jobs.resume(job)

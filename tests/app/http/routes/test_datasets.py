@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import resource
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -134,3 +135,14 @@ async def test_a_dataset_without_room_is_507(
     answer = await client.post("/v1/datasets", files={"file": ("labels.npz", packed(label_arrays()))})
     assert (answer.status_code, answer.json()["type"]) == (507, "urn:sobolite:problem:storage-full")
     assert (await client.get("/v1/datasets")).json() == {"datasets": []}
+
+
+@pytest.mark.anyio
+async def test_a_full_disk_is_507(client: httpx.AsyncClient) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, before[1]))
+    try:
+        answer = await client.post("/v1/datasets", files={"file": ("x.csv", b"x0,y\n" + b"1,2\n" * 50_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (answer.status_code, answer.json()["title"]) == (507, "Storage full")

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import tomllib
+
 import httpx
 import pytest
 from fastapi import FastAPI
 
+from app.jobs.lease import lease
 from app.main import create_app
 from app.registry.registry import Registry
 from app.settings import Settings
+from app.specification.jobs import load_spec
 from surrogate.artifact.files import MODEL, Artifact, write
+from tests.app.conftest import TINY
 
 pytestmark = pytest.mark.anyio
 
@@ -16,11 +21,66 @@ async def test_live_and_ready(client: httpx.AsyncClient) -> None:
     assert (await client.get("/healthz")).json() == {"status": "live"}
     answer = await client.get("/readyz")
     assert answer.status_code == 200
-    assert answer.json() == {
+    told = answer.json()
+    assert told.pop("disk_free_bytes") > 0
+    assert told == {
         "status": "ready",
         "provider": "CPUExecutionProvider",
         "loaded": [{"model": "basket", "version": 1, "provider": "CPUExecutionProvider"}],
+        "workers_alive": 0,
+        "queued": 0,
+        "oldest_queued_seconds": 0.0,
+        "jobs": {"queued": 0, "running": 0, "succeeded": 0, "failed": 0, "cancelled": 0},
+        "steps": {},
     }
+
+
+@pytest.mark.parametrize("database", ["registry.sqlite", "jobs.sqlite"])
+async def test_a_lost_database_is_not_ready_and_refuses_writes_and_prices_go_on(
+    client: httpx.AsyncClient, settings: Settings, database: str
+) -> None:
+    (settings.registry / database).unlink()
+    assert (await client.get("/readyz")).status_code == 503
+    assert (await client.get("/metrics")).status_code == 200
+    alias = await client.put("/v1/models/basket/aliases/shadow", json={"version": 1})
+    assert alias.status_code == (503 if database == "registry.sqlite" else 200)
+    price = await client.post("/v1/models/basket/price", json={"inputs": [[1.0, 1.0, 1.0]]})
+    assert price.status_code == 200
+
+
+async def test_what_is_around_is_told(client: httpx.AsyncClient, served: FastAPI, settings: Settings) -> None:
+    with lease(settings.registry / ".workers", "alive"):
+        (settings.registry / ".workers" / "dead.lock").touch()
+        await served.state.jobs.submit(load_spec("train", tomllib.loads(TINY)))
+        assert (await client.get("/readyz")).json()["workers_alive"] == 1
+        text = (await client.get("/metrics")).text
+    for line in (
+        "workers_alive 1.0",
+        "jobs_queued 1.0",
+        "oldest_queued_job_seconds ",
+        "disk_free_bytes ",
+        "loaded_versions 1.0",
+    ):
+        assert f"\nsobolite_{line}" in text
+    assert 'sobolite_jobs{state="queued"} 1.0' in text
+
+
+async def test_rows_by_model_and_refusals_by_reason(client: httpx.AsyncClient) -> None:
+    for inputs, outside in (([[1.0] * 3, [9.0] * 3], "flag"), ([[9.0] * 3], "error"), ([[1.0]], "error")):
+        await client.post("/v1/models/basket/price", json={"inputs": inputs, "outside": outside})
+    await client.post("/v1/models/absent/price", json={"inputs": [[1.0]]})
+    await client.get("/v1/nothing")
+    text = (await client.get("/metrics")).text
+    for line in (
+        'sobolite_price_rows_total{model="basket"} 2.0',
+        'sobolite_price_rows_outside_total{model="basket"} 2.0',
+        'sobolite_refusals_total{reason="out-of-domain"} 1.0',
+        'sobolite_refusals_total{reason="invalid-request"} 1.0',
+        'sobolite_refusals_total{reason="unknown-model"} 1.0',
+        'sobolite_refusals_total{reason="http-404"} 1.0',
+    ):
+        assert f"\n{line}\n" in text
+    assert "absent" not in text
 
 
 async def test_health_answers_head(client: httpx.AsyncClient) -> None:

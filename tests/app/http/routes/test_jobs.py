@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from typing import Any
 
 import httpx
@@ -58,8 +59,9 @@ async def test_a_job_over_http(http: httpx.AsyncClient, tiny: dict[str, Any]) ->
     assert (await http.post("/v1/jobs/mine/resume")).status_code == 409
     assert (await http.post("/v1/jobs/mine/cancel")).json()["state"] == "cancelled"
     async with sse(http, "/v1/jobs/mine/events") as lines:
-        assert lines[0] == "event: done"
-        assert '"state": "cancelled"' in lines[1]
+        assert lines[:2] == ["id: 0", "event: done"]
+        assert '"state": "cancelled"' in lines[2]
+    assert (await http.get("/v1/jobs/mine/events", headers={"Last-Event-ID": "0"})).status_code == 204
     resumed = await http.post("/v1/jobs/mine/resume")
     assert (resumed.status_code, resumed.json()["state"]) == (202, "queued")
 
@@ -140,10 +142,6 @@ async def test_unknown_jobs_over_http(http: httpx.AsyncClient, method: str) -> N
     assert (await http.get("/v1/jobs/nobody/events")).status_code == 404
 
 
-async def test_an_event_id_must_be_one(http: httpx.AsyncClient) -> None:
-    assert (await http.get("/v1/jobs/nobody/events", headers={"Last-Event-ID": "new"})).status_code == 422
-
-
 async def test_an_ended_job_can_be_deleted(http: httpx.AsyncClient, tiny: dict[str, Any]) -> None:
     await http.post("/v1/jobs", json={"kind": "train", "spec": tiny}, headers={"Idempotency-Key": "mine"})
     early = await http.delete("/v1/jobs/mine")
@@ -194,3 +192,61 @@ async def test_a_disk_with_too_little_room_is_507(
     assert (answer.status_code, answer.json()["type"]) == (507, "urn:sobolite:problem:storage-full")
     assert "SOBOLITE_LEAST_FREE_DISK" in answer.json()["detail"]
     assert (await http.get("/v1/jobs")).json() == {"jobs": []}
+
+
+@pytest.mark.parametrize("given", ["new", "-1", "", "1.0", "1", "1_0", "+0", "9223372036854775807", "9" * 400])
+async def test_an_event_id_must_be_one_of_the_job(http: httpx.AsyncClient, tiny: dict[str, Any], given: str) -> None:
+    await http.post("/v1/jobs", json={"kind": "train", "spec": tiny}, headers={"Idempotency-Key": "mine"})
+    answer = await http.get("/v1/jobs/mine/events", headers={"Last-Event-ID": given})
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+
+
+async def test_pages_and_filters(http: httpx.AsyncClient, tiny: dict[str, Any]) -> None:
+    for number in range(5):
+        spec = tiny | {"name": "even" if number % 2 == 0 else "odd"}
+        await http.post("/v1/jobs", json={"kind": "train", "spec": spec}, headers={"Idempotency-Key": str(number)})
+    await http.post("/v1/jobs/2/cancel")
+    assert [page async for page in pages(http, limit=2)] == [["4", "3"], ["2", "1"], ["0"]]
+    assert [page async for page in pages(http, limit=1, model="even", state="queued")] == [["4"], ["0"]]
+    for filters, expected in (
+        ({"state": "cancelled"}, ["2"]),
+        ({"model": "odd", "kind": "train"}, ["3", "1"]),
+        ({"kind": "prune"}, []),
+        ({"model": "nobody's"}, []),
+    ):
+        assert [job["id"] for job in (await http.get("/v1/jobs", params=filters)).json()["jobs"]] == expected
+    cursor = (await http.get("/v1/jobs?limit=2")).json()["next"]
+    for query in ({"cursor": cursor, "state": "queued"}, {"cursor": "garbage"}, {"cursor": ""}, {"cursor": "é"}):
+        answer = await http.get("/v1/jobs", params=query)
+        assert (answer.status_code, answer.json()["path"]) == (422, "cursor")
+
+
+async def pages(http: httpx.AsyncClient, **query: Any) -> AsyncIterator[list[str]]:
+    """Ids page by page, each asked for with the cursor of the one before."""
+    while True:
+        answer = (await http.get("/v1/jobs", params=query)).json()
+        yield [job["id"] for job in answer["jobs"]]
+        if "next" not in answer:
+            return
+        query["cursor"] = answer["next"]
+
+
+@pytest.mark.parametrize("loss", ["removed", "locked"])
+async def test_a_job_database_that_is_away_is_503(
+    http: httpx.AsyncClient, tiny: dict[str, Any], job_settings: Settings, loss: str
+) -> None:
+    await http.post("/v1/jobs", json={"kind": "train", "spec": tiny}, headers={"Idempotency-Key": "mine"})
+    database = job_settings.registry / "jobs.sqlite"
+    with closing(sqlite3.connect(database, isolation_level=None)) as other:
+        if loss == "removed":
+            database.unlink()
+        else:
+            other.execute("BEGIN IMMEDIATE")
+        for path, body in (
+            ("/v1/jobs/mine/cancel", None),
+            ("/v1/jobs", {"kind": "train", "spec": tiny}),
+        ):
+            answer = await http.post(path, json=body)
+            assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
+        for path in ("/v1/jobs", "/v1/jobs/mine"):
+            assert (await http.get(path)).status_code == (503 if loss == "removed" else 200)

@@ -1,0 +1,164 @@
+"""What the job database's own tables tell: pages of jobs, counts, times. Reads only; the rows are DBOS's.
+
+DBOS waits without end for a database that is locked, and goes on with one whose file was removed: `JobDatabase.require`
+looks first.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from app.errors import InvalidRequest
+from app.registry.database import available, identity, require_same
+
+# Seconds that a request waits for somebody who writes; a write takes milliseconds.
+LOCK_SECONDS = 2.0
+# The attribute of a job with the seconds of one of its steps, by a clock that nobody sets.
+SECONDS = "seconds."
+# What SQLite can compare a number with.
+StoredInteger = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+QUEUED = ("ENQUEUED", "DELAYED")
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobFilter:
+    """Which jobs to list; None takes all."""
+
+    statuses: tuple[str, ...] | None = None
+    kind: str | None = None
+    model: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobFigures:
+    """Jobs by DBOS's status, seconds since the oldest queued one came, and count and seconds of finished steps."""
+
+    statuses: dict[str, int]
+    oldest_queued_seconds: float
+    steps: dict[str, tuple[int, float]]
+
+    @property
+    def queued(self) -> int:
+        """Jobs that wait."""
+        return sum(self.statuses.get(status, 0) for status in QUEUED)
+
+
+class JobDatabase:
+    """The job database at ``path``, which exists; ``name`` is the workflow that jobs run."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.path = path
+        self.name = name
+        self._opened = identity(path)
+
+    def require(self, *, writing: bool = False) -> None:
+        """See that the database is there and can be read, or written.
+
+        Raises:
+            RegistryUnavailable: it was removed, is damaged, or somebody holds its lock.
+        """
+        with self._reading() as connection:
+            connection.execute("SELECT count(*) FROM workflow_status WHERE workflow_uuid = ''")
+            if writing:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("ROLLBACK")
+
+    def page(self, wanted: JobFilter, *, limit: int, cursor: str | None) -> tuple[list[str], str | None]:
+        """Ids of at most ``limit`` jobs, the newest first, and the cursor of those after them, None at the end.
+
+        Raises:
+            InvalidRequest: the cursor is none, or belongs to another filter.
+        """
+        clauses, values = ["name = ?"], [self.name]
+        if wanted.statuses is not None:
+            clauses.append(f"status IN ({', '.join('?' * len(wanted.statuses))})")
+            values += wanted.statuses
+        for attribute, value in (("kind", wanted.kind), ("model", wanted.model)):
+            if value is not None:
+                clauses.append(f"json_extract(attributes, '$.{attribute}') = ?")
+                values.append(value)
+        after = () if cursor is None else read_cursor(cursor, wanted)
+        if after:
+            clauses.append("(created_at, rowid) < (?, ?)")
+        query = (
+            f"SELECT workflow_uuid, created_at, rowid FROM workflow_status WHERE {' AND '.join(clauses)} "  # noqa: S608
+            "ORDER BY created_at DESC, rowid DESC LIMIT ?"  # times are whole seconds, and rows come in order
+        )
+        with self._reading() as connection:
+            rows = connection.execute(query, [*values, *after, limit + 1]).fetchall()
+        return [row[0] for row in rows[:limit]], write_cursor(rows[limit - 1][1:], wanted) if len(
+            rows
+        ) > limit else None
+
+    def last_event(self, job: str, stream: str) -> int:
+        """The number of a job's last event, -1 before the first."""
+        query = "SELECT max(offset) FROM streams WHERE workflow_uuid = ? AND key = ? AND instr(value, '__DBOS') = 0"
+        with self._reading() as connection:
+            (last,) = connection.execute(query, [job, stream]).fetchone()
+        return -1 if last is None else int(last)
+
+    def figures(self) -> JobFigures:
+        """Counts and times of all jobs."""
+        counts = "SELECT status, count(*), min(created_at) FROM workflow_status WHERE name = ? GROUP BY status"
+        steps = (
+            "SELECT substr(key, ?), count(*), sum(json_each.value) FROM workflow_status, json_each(attributes) "
+            "WHERE name = ? AND substr(key, 1, ?) = ? GROUP BY key"
+        )
+        with self._reading() as connection:
+            rows = connection.execute(counts, [self.name]).fetchall()
+            times = connection.execute(steps, [len(SECONDS) + 1, self.name, len(SECONDS), SECONDS]).fetchall()
+        oldest = min((created for status, _, created in rows if status in QUEUED), default=None)
+        return JobFigures(
+            statuses={status: count for status, count, _ in rows},
+            oldest_queued_seconds=0.0 if oldest is None else max(0.0, time.time() - oldest / 1000),
+            steps={step: (count, seconds) for step, count, seconds in times},
+        )
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        require_same(self.path, self._opened)
+        address = f"{self.path.absolute().as_uri()}?mode=rw"
+        with (
+            available(self.path),
+            closing(sqlite3.connect(address, uri=True, timeout=LOCK_SECONDS, isolation_level=None)) as connection,
+        ):
+            yield connection
+
+
+def write_cursor(row: Iterable[object], wanted: JobFilter) -> str:
+    """The place after a row, as text that says which list it belongs to."""
+    return base64.urlsafe_b64encode(msgspec.json.encode((_mark(wanted), *row))).decode()
+
+
+def read_cursor(cursor: str, wanted: JobFilter) -> tuple[int, int]:
+    """Time and row of the last row of the page before.
+
+    Raises:
+        InvalidRequest: it is not as `write_cursor` wrote it for this list.
+    """
+    try:
+        text = base64.b64decode(cursor.encode("ascii"), altchars=b"-_", validate=True)
+        mark, created, row = msgspec.json.decode(text, type=tuple[str, StoredInteger, StoredInteger])
+    except (ValueError, msgspec.MsgspecError) as error:
+        raise InvalidRequest(
+            "cursor must be 'next' of the page before; leave it out to begin", path="cursor"
+        ) from error
+    if mark != _mark(wanted):
+        raise InvalidRequest(
+            "cursor belongs to a list with other filters; repeat those of the page before", path="cursor"
+        )
+    return created, row
+
+
+def _mark(wanted: JobFilter) -> str:
+    return hashlib.sha256(repr(("jobs", *astuple(wanted))).encode()).hexdigest()[:16]

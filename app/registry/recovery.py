@@ -1,0 +1,148 @@
+"""Rows of the registry's database, rebuilt from the folders of versions. Torch-free.
+
+A folder tells all of its row: SHA256SUMS that it is complete and the hash of its model, ``publication`` by which job
+and when. A folder of an earlier release has no ``publication``; it counts as published when its files were written.
+``aliases`` beside the versions of a name tells where its aliases stood; without it ``champion`` is the oldest version,
+as it is when nobody has moved it. What the database does say is right: nothing here changes a row.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from app.registry.database import ALIASES, VERSIONS, writing
+from app.specification.name import CHAMPION, NAME
+from surrogate.artifact.files import MODEL, SUMS, listed
+from surrogate.errors import CorruptArtifact
+
+RECORD = "publication"
+ALIASES_FILE = "aliases"
+UNFINISHED = ".aliases"
+LATEST = "latest"
+NUMBER = re.compile(r"[1-9][0-9]{0,17}")
+ALIAS = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+
+
+def recover(root: Path, engine: sa.Engine) -> tuple[str, ...]:
+    """Add the rows that folders have and the database has not; their versions as ``name@version``."""
+    names = sorted(path.name for path in root.iterdir() if NAME.fullmatch(path.name) and path.is_dir())
+    with engine.connect() as connection:
+        if all(_is_whole(root, connection, name) for name in names):
+            return ()
+    with writing(engine) as connection:
+        restored = restore(root, connection, names)
+        for name in names:
+            if _kept_aliases(root / name) != _aliases(connection, name):
+                keep_aliases(root, connection, name)
+    return restored
+
+
+def restore(root: Path, connection: sa.Connection, names: Iterable[str]) -> tuple[str, ...]:
+    """Add lost rows and aliases of ``names`` inside a transaction; the versions that had none as ``name@version``."""
+    restored = []
+    for name in names:
+        for version in sorted(_lost(root / name, _versions(connection, name))):
+            connection.execute(sa.insert(VERSIONS).values(_row(connection, root / name / str(version))))
+            restored.append(f"{name}@{version}")
+        for alias, version in _lost_aliases(root, connection, name).items():
+            connection.execute(sa.insert(ALIASES).values(name=name, alias=alias, version=version))
+    return tuple(restored)
+
+
+def keep_aliases(root: Path, connection: sa.Connection, name: str) -> None:
+    """Write the aliases of a name beside its versions; the write lock is held, so the temporary name is free."""
+    partial = root / UNFINISHED
+    with partial.open("w", encoding="utf-8") as file:
+        json.dump(_aliases(connection, name), file, sort_keys=True)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(root / name / ALIASES_FILE)
+
+
+def numbers(folder: Path) -> Iterator[int]:
+    """The numbers that something in the folder of a name is called by, complete or not."""
+    if folder.is_dir():
+        yield from (int(path.name) for path in folder.iterdir() if NUMBER.fullmatch(path.name))
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether every file that SHA256SUMS lists is there; one that is damaged was published nevertheless."""
+    try:
+        return all((folder / name).is_file() for name in listed(folder))
+    except CorruptArtifact:
+        return False
+
+
+def _is_whole(root: Path, connection: sa.Connection, name: str) -> bool:
+    """Whether rows, folders and the file of aliases of a name agree."""
+    versions = _versions(connection, name)
+    aliases = _aliases(connection, name)
+    return not any(_lost(root / name, versions)) and (not versions or _kept_aliases(root / name) == aliases != {})
+
+
+def _lost(folder: Path, versions: set[int]) -> Iterator[int]:
+    return (number for number in numbers(folder) if number not in versions and is_complete(folder / str(number)))
+
+
+def _lost_aliases(root: Path, connection: sa.Connection, name: str) -> dict[str, int]:
+    versions, known = _versions(connection, name), _aliases(connection, name)
+    kept = {alias: number for alias, number in _kept_aliases(root / name).items() if number in versions}
+    default = {CHAMPION: min(versions)} if versions else {}
+    return {alias: number for alias, number in (default | kept).items() if alias not in known}
+
+
+def _versions(connection: sa.Connection, name: str) -> set[int]:
+    return set(connection.scalars(sa.select(VERSIONS.c.version).filter_by(name=name)))
+
+
+def _aliases(connection: sa.Connection, name: str) -> dict[str, int]:
+    rows = connection.execute(sa.select(ALIASES).filter_by(name=name))
+    return {row.alias: row.version for row in rows}
+
+
+def _kept_aliases(folder: Path) -> dict[str, int]:
+    """What the file of aliases says; nothing where it is missing or damaged."""
+    data = _read(folder / ALIASES_FILE)
+    return {
+        alias: number
+        for alias, number in data.items()
+        if ALIAS.fullmatch(alias) and alias != LATEST and isinstance(number, int)
+    }
+
+
+def _row(connection: sa.Connection, folder: Path) -> dict[str, Any]:
+    name, sums, record = folder.parent.name, listed(folder), _read(folder / RECORD)
+    written = datetime.fromtimestamp((folder / SUMS).stat().st_mtime, UTC).isoformat()
+    # As `Registry.seed` names a bundled model of this content, so that it is not published a second time.
+    content = f"bundled:{name}:{hashlib.sha256((folder / SUMS).read_bytes()).hexdigest()}"
+    taken = sa.select(sa.func.count()).select_from(VERSIONS)
+    for job_id in (record.get("job_id"), content):
+        if isinstance(job_id, str) and not connection.scalar(taken.filter_by(job_id=job_id)):
+            break
+    else:
+        job_id = f"recovered:{name}:{folder.name}"
+    return {
+        "name": name,
+        "version": int(folder.name),
+        "job_id": job_id,
+        "sha256": sums[MODEL],
+        "published": str(record.get("published", written)),
+    }
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """An object in a small file; an empty one where there is none that can be read."""
+    try:
+        data = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return data if isinstance(data, dict) else {}
