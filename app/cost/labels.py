@@ -24,11 +24,12 @@ from pricing.specs.estimator import (
     Survival,
 )
 from pricing.specs.european import BestOf, Call, Digital, Put, WorstOf
+from pricing.specs.ito import ItoDiffusion
 from pricing.specs.labels import LabelSpec
 from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, ForwardStart
 from pricing.specs.pieces import Pieces
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import Bachelier, BlackScholes, Heston, ItoDiffusion, LocalVolatility, Merton, Process
+from pricing.specs.process import Bachelier, BlackScholes, Heston, LocalVolatility, Merton, Process
 from pricing.specs.sampler import DiffusedSampler, FlowSpec, MoneynessSampler, Sampler, TableSampler, UniformSampler
 from surrogate.spec import Adam
 
