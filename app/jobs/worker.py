@@ -16,6 +16,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import uuid
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Awaitable, Callable
@@ -55,6 +56,8 @@ QUEUE_POLL_SECONDS = 0.2
 CANCEL_POLL_SECONDS = 0.25
 # How soon the jobs of a dead worker are taken over.
 REAP_SECONDS = 1.0
+# After the parent's death nobody kills a worker that does not end.
+ORPHAN_SECONDS = 2.0
 
 Report = Callable[[float, LossPoint | None], Awaitable[None]]
 log = structlog.get_logger()
@@ -209,10 +212,13 @@ def launch(settings: Settings, me: str) -> None:
 
 
 def stop_with_parent(stop: threading.Event) -> None:
-    """Set ``stop`` when stdin ends."""
-    while os.read(0, 1):
-        pass
+    """Set ``stop`` when stdin says so or ends; after its end, that of the parent, this process ends for certain."""
+    if os.read(0, 1):
+        stop.set()
+        os.read(0, 1)
     stop.set()
+    time.sleep(ORPHAN_SECONDS)
+    os._exit(0)
 
 
 def run(settings: Settings, *, attached: bool = False) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
@@ -10,6 +11,7 @@ import msgspec
 from fastapi import APIRouter, Header, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sse_starlette import EventSourceResponse, ServerSentEvent
+from sse_starlette.sse import AppStatus
 
 from app.errors import InvalidRequest
 from app.jobs.queue import Event, Job, Jobs
@@ -19,6 +21,10 @@ from pricing.errors import InvalidSpec
 
 # A comment line this often keeps proxies from closing a quiet stream.
 PING_SECONDS = 15
+# How soon a reader comes back after the last event of a server that stops.
+RETRY_MILLISECONDS = 1000
+# The library would cut the streams of a server that stops; `until` ends them with an event.
+AppStatus.enable_automatic_graceful_drain = False
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -83,13 +89,18 @@ async def events(
 ) -> EventSourceResponse:
     """Server-sent events: ``progress`` with ids, from after ``Last-Event-ID``, and a final ``done`` with the job.
 
-    While a network is trained a ``progress`` has ``losses``: optimiser, start, iteration and the terms of the loss.
+    While a network is trained a ``progress`` has ``losses``: optimiser, start, iteration and the terms of the loss. A
+    server that stops ends the stream with ``stopping``; the job goes on with the next one.
     """
     jobs = jobs_of(request)
     await jobs.get(job)
 
     async def stream() -> AsyncIterator[ServerSentEvent]:
-        async for event in jobs.events(job, after=last_event_id):
+        async for event in until(request.app.state.drain.stopping, jobs.events(job, after=last_event_id)):
+            if event is None:
+                detail = json.dumps({"detail": "the server stops; ask again with Last-Event-ID"})
+                yield ServerSentEvent(data=detail, event="stopping", retry=RETRY_MILLISECONDS)
+                return
             yield ServerSentEvent(data=_json(event), event=event.name, id=None if event.id is None else str(event.id))
 
     return EventSourceResponse(stream(), ping=PING_SECONDS)
@@ -105,6 +116,28 @@ async def cancel(request: Request, job: str) -> Job:
 async def resume(request: Request, job: str) -> Job:
     """Queue a cancelled or failed job again, from its last finished step."""
     return await jobs_of(request).resume(job)
+
+
+async def until(stopping: asyncio.Event, events: AsyncIterator[Event]) -> AsyncIterator[Event | None]:
+    """The events as they come; None and no more as soon as ``stopping`` is set."""
+    stop = asyncio.ensure_future(stopping.wait())
+    following: asyncio.Future[Event] | None = None
+    try:
+        while True:
+            following = asyncio.ensure_future(anext(events))
+            await asyncio.wait({stop, following}, return_when=asyncio.FIRST_COMPLETED)
+            if not following.done():
+                yield None
+                return
+            try:
+                event = following.result()
+            except StopAsyncIteration:
+                return
+            yield event
+    finally:
+        stop.cancel()
+        if following is not None and not following.done():
+            following.cancel()
 
 
 def _json(event: Event) -> str:
