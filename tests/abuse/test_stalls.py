@@ -7,8 +7,8 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -82,10 +82,8 @@ def hear(served: Service, stall: Stall) -> tuple[bytes, float]:
     """All that a client hears until the server closes, and how long that took."""
     with served.connect() as client:
         start, heard = time.monotonic(), b""
-        try:
+        with suppress(OSError):  # refused before its end
             client.sendall(stall.sent)
-        except OSError:
-            pass  # refused before its end
         client.settimeout(stall.pause or 0.001)
         while time.monotonic() - start < LONGEST_SECONDS:
             try:
@@ -143,16 +141,16 @@ def test_stalled_clients_keep_nobody_out(served: Service, held: bytes, count: in
 
 
 def test_an_answer_that_nobody_reads_is_cut(served: Service) -> None:
-    whole = 20_000
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.connect(("127.0.0.1", served.port))
-        client.sendall(priced(whole))
+        client.sendall(priced(20_000))
         time.sleep(6.0)
         client.settimeout(LONGEST_SECONDS)
-        size = 0
-        with pytest.raises(OSError, match="reset"):
+        answer = b""
+        with suppress(ConnectionResetError):
             while piece := client.recv(1 << 16):
-                size += len(piece)
-    assert size < 60 * whole
+                answer += piece
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert len(body) < int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
     assert served.ask("POST", PRICE, {"inputs": [ROW]})[0] == 200
