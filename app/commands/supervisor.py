@@ -65,7 +65,7 @@ class Child:
     def look(self, now: float) -> bool:
         """Start it where it is due; False where it cannot be started and is essential."""
         if self.process is not None and self.ended():
-            code, self.process = self.process.returncode, None
+            code = self._bury()
             if self.essential and code == STARTUP_FAILURE:
                 return False
             self.pause = FIRST_PAUSE_SECONDS if now - self.started > HEALTHY_SECONDS else self.pause
@@ -88,7 +88,16 @@ class Child:
         """End it for certain."""
         if self.process is not None:
             self.process.kill()
-            self.process.wait()
+            self._bury()
+
+    def _bury(self) -> int:
+        assert self.process is not None
+        assert self.process.stdin is not None
+        code = self.process.wait()
+        with suppress(BrokenPipeError):  # what it was told last and never read
+            self.process.stdin.close()
+        self.process = None
+        return code
 
 
 class Signals:

@@ -117,6 +117,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if running is not None and not running.response_complete:
             running.disconnected = True
             running.message_event.set()
+        self._running = self._seen = None  # no circles for the collector
 
     def data_received(self, data: bytes) -> None:
         """Parse, and refuse a header, or the coding of a body, that is too large."""

@@ -41,7 +41,13 @@ class Server(uvicorn.Server):
         protocol: Any = partial(LimitedProtocol, limits=self.limits, waiting=self.waiting)
         super().__init__(
             uvicorn.Config(
-                app, http=protocol, ws="none", log_config=None, timeout_keep_alive=settings.idle_seconds, backlog=4096
+                app,
+                http=protocol,
+                ws="none",
+                log_config=None,
+                log_level="error",
+                timeout_keep_alive=settings.idle_seconds,
+                backlog=4096,
             )
         )
         least = min(self.limits.header_seconds, self.limits.body_seconds, self.limits.write_seconds)

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from app.http import problems
 from app.http.routes.jobs import router
+from app.http.shutdown import Drain
 from app.jobs.queue import Jobs
 from app.registry.registry import Registry
 from app.settings import Settings
@@ -27,6 +28,7 @@ async def http(jobs: Jobs, job_settings: Settings) -> AsyncIterator[httpx.AsyncC
     app.include_router(router)
     problems.install(app)
     app.state.jobs = jobs
+    app.state.drain = Drain(0.0)
     app.state.registry = Registry(job_settings.registry)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
         yield client
