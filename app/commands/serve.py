@@ -24,7 +24,7 @@ from app.settings import Settings
 
 # Of the grace: what has not ended by then is killed, so that all is over before the grace is.
 KILL_SHARE = 0.9
-API = ("-m", "app.commands.api")
+API = ("-m", "app.api")
 
 log = structlog.get_logger()
 

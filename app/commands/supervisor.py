@@ -14,14 +14,15 @@ from dataclasses import dataclass, field
 import structlog
 from uvicorn.config import STARTUP_FAILURE
 
-from app.commands.api import STOP
-
 # A child that keeps dying is started again after 1, 2, 4, ... seconds, at most half a minute.
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
 # A child that lived this long was healthy: the next pause is the first one again.
 HEALTHY_SECONDS = 60.0
 TICK_SECONDS = 0.1
+
+# What a child hears on its stdin when it is to stop.
+STOP = b"."
 
 log = structlog.get_logger()
 

@@ -1,4 +1,4 @@
-"""One API process: ``python -P -m app.commands.api LISTENER``, a number of an open socket.
+"""One API process: ``python -P -m app.api LISTENER``, a number of an open socket.
 
 `app.commands.serve` starts it.
 
@@ -20,8 +20,6 @@ from app.http.shutdown import Drain
 from app.main import create_app
 from app.settings import Settings
 
-# What a parent writes before it closes the pipe.
-STOP = b"."
 # After the parent's death: for requests in flight. Then this process ends, whatever it does.
 ORPHAN_SECONDS = 2.0
 
