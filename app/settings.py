@@ -57,16 +57,39 @@ class Settings(BaseSettings):
         default=128 * MEBIBYTE, ge=1024, description="largest answer, estimated before it is computed"
     )
     queue_requests: int = Field(default=1024, ge=1, description="price requests in progress before 503")
-    queue_bytes: int = Field(default=512 * MEBIBYTE, ge=1024, description="bodies and answers in progress before 503")
+    queue_bytes: int = Field(
+        default=512 * MEBIBYTE, ge=1024, description="bodies and answers of 64 KiB and more in progress before 503"
+    )
     drain_seconds: float = Field(
         default=1.0,
         ge=0.0,
         le=600.0,
         description="after SIGTERM: time not ready but answering, for load balancers to notice",
     )
+    root_path: str = Field(default="", description="path under which a proxy shows the service, as serve --root-path")
     proxies: str | None = Field(
         default=None,
         description="addresses and networks, comma-separated, of proxies whose X-Forwarded-For and -Proto are believed",
+    )
+    grace_seconds: float = Field(
+        default=10.0, ge=1.0, le=600.0, description="after the drain: until everything that is still open is cut"
+    )
+    header_seconds: float = Field(default=10.0, gt=0.0, description="time for the header of a request, else 408")
+    header_bytes: int = Field(default=1 << 15, ge=1024, description="largest header of a request, else 431")
+    body_seconds: float = Field(
+        default=30.0, gt=0.0, description="time for the body of a request beside what least_rate allows, else 408"
+    )
+    write_seconds: float = Field(
+        default=30.0, gt=0.0, description="time in which a client takes nothing of its answer before it is cut"
+    )
+    least_rate: int = Field(
+        default=1 << 14, ge=1, description="bytes a second of a body or an answer below which its time runs"
+    )
+    idle_seconds: int = Field(
+        default=75, ge=1, description="time an open connection waits for its next request: above a proxy's own"
+    )
+    limit_concurrency: int = Field(
+        default=4096, ge=2, description="connections of one API process; beyond, those that wait longest are closed"
     )
     jobs_at_once: int = Field(default=1, ge=1, description="jobs that one worker runs at the same time")
     job_threads: int = Field(

@@ -8,23 +8,18 @@ from __future__ import annotations
 import errno
 import os
 import re
-import signal
+import resource
 import socket
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import structlog
 import typer
-import uvicorn
-from uvicorn.config import STARTUP_FAILURE
-from uvicorn.supervisors import Multiprocess
 
+from app.commands.supervisor import Child, Signals, keep
 from app.commands.terminal import RegistryOption, open_registry, read_settings
 from app.errors import InvalidRequest, Unavailable
 from app.inference.predictor import execution_providers
@@ -32,14 +27,12 @@ from app.jobs.queue import open_database
 from app.settings import Settings
 from app.telemetry import SHARED
 
-# A worker that keeps dying is started again after 1, 2, 4, ... seconds, at most half a minute.
-FIRST_PAUSE_SECONDS = 1.0
-LONGEST_PAUSE_SECONDS = 30.0
-# A worker that lived this long was healthy: the next pause is the first one again.
-HEALTHY_SECONDS = 60.0
-# A worker leaves its job to the next one and goes; one that has not gone by then is killed.
-STOP_SECONDS = 10.0
+# Of the grace: what has not ended by then is killed, so that all is over before the grace is.
+KILL_SHARE = 0.9
+API = ("-m", "app.api")
 
+# How the API processes are told the path that they are mounted at.
+ROOT_PATH_NAME = "SOBOLITE_ROOT_PATH"
 ROOT_PATH = re.compile(r"/?(?:[A-Za-z0-9_.~-]+(?:/[A-Za-z0-9_.~-]+)*/?)?")
 
 log = structlog.get_logger()
@@ -60,21 +53,11 @@ def serve(
 
         require_training()
     check(settings)
-    listener = listen(host, port)
-    # uvicorn raises the signal that stopped it once more when it has drained; this process still has a worker to stop.
-    signal.signal(signal.SIGTERM, lambda *_: None)
-    signal.signal(signal.SIGINT, lambda *_: None)
-    config = uvicorn.Config(
-        "app.main:create_app",
-        factory=True,
-        workers=workers,
-        log_config=None,
-        root_path=prefix(root_path),
-        proxy_headers=settings.proxies is not None,
-        forwarded_allow_ips=settings.proxies or "",
-    )
-    with shared_metrics() if workers > 1 else nullcontext(), job_worker() if worker else nullcontext():
-        run_api(config, listener)
+    allow_connections()
+    os.environ[ROOT_PATH_NAME] = prefix(root_path) or settings.root_path
+    signals = Signals()  # before anybody can have connected
+    with shared_metrics() if workers > 1 else nullcontext():
+        run_api(API, listen(host, port), settings, signals, workers=workers, worker=worker)
 
 
 def prefix(root_path: str) -> str:
@@ -121,22 +104,29 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def run_api(config: uvicorn.Config, listener: socket.socket) -> None:
-    """Answer requests until SIGTERM or SIGINT; requests in flight are answered first.
+def run_api(
+    api: Sequence[str], listener: socket.socket, settings: Settings, signals: Signals, *, workers: int, worker: bool
+) -> None:
+    """Keep API processes and a job worker running until SIGTERM or SIGINT; requests in flight are answered first.
 
     Raises:
         typer.Exit: the API did not start; the log says why.
     """
-    if config.workers == 1:
-        try:
-            uvicorn.Server(config).run([listener])
-        except SystemExit as stop:  # with an exit code that is none of ours
-            raise typer.Exit(1) from stop
-        return
-    supervisor = Multiprocess(config, [listener])
-    supervisor.run()
-    if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
+    descriptor = listener.fileno()
+    one = Child(role="API process", command=[*api, str(descriptor)], descriptors=(descriptor,), essential=True)
+    children = [replace(one) for _ in range(workers)]
+    if worker:
+        children.append(Child(role="worker", command=["-m", "app.jobs.worker"]))
+    fine = keep(children, signals, stop_seconds=settings.drain_seconds + KILL_SHARE * settings.grace_seconds)
+    listener.close()
+    if not fine:
         raise typer.Exit(1)
+
+
+def allow_connections() -> None:
+    """As many open files as this process may have: the usual 1,024 are less than the connections of a busy server."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def work(registry: RegistryOption = None) -> None:
@@ -155,44 +145,3 @@ def shared_metrics() -> Iterator[None]:
             yield
         finally:
             del os.environ[SHARED]
-
-
-@contextmanager
-def job_worker() -> Iterator[None]:
-    """Keep one worker process running for the length of the block."""
-    stop = threading.Event()
-    keeper = threading.Thread(target=keep_alive, args=(stop,))
-    keeper.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        keeper.join()
-
-
-def keep_alive(stop: threading.Event) -> None:
-    """Start a worker, and another whenever it dies, until ``stop``."""
-    pause = FIRST_PAUSE_SECONDS
-    while not stop.is_set():
-        started = time.monotonic()
-        # The worker stops when its stdin ends, so it outlives this process in no way of dying.
-        child = subprocess.Popen([sys.executable, "-P", "-m", "app.jobs.worker"], stdin=subprocess.PIPE)
-        while child.poll() is None and not stop.wait(FIRST_PAUSE_SECONDS / 10):
-            pass
-        if stop.is_set():
-            end(child)
-            return
-        pause = FIRST_PAUSE_SECONDS if time.monotonic() - started > HEALTHY_SECONDS else pause
-        log.warning("the worker died and is started again", exit_code=child.returncode, after_seconds=pause)
-        stop.wait(pause)
-        pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-
-
-def end(child: subprocess.Popen[bytes]) -> None:
-    """Ask a worker to stop, and see that it does."""
-    child.terminate()
-    try:
-        child.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()

@@ -9,6 +9,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import Overloaded
 
+# Bodies and answers below this are bounded by the count of requests alone: clients that stall with large ones cannot
+# keep small ones out.
+SMALL_BYTES = 1 << 16
+# What `app.http.protocol` sets in a scope whose body did not come in time.
+LATE = "sobolite.late"
+
 
 class BodyLimit:
     """ASGI middleware: answer 413 as soon as a body is known to exceed ``limit`` bytes.
@@ -34,6 +40,8 @@ class BodyLimit:
             if size == 0 and announced(scope) > limit:
                 raise refusal(limit)
             message = await receive()
+            if message.get("more_body") and LATE in scope:
+                raise HTTPException(408, "the body did not come in time; send it at once, or fewer rows a request")
             size += len(message.get("body", b""))
             if size > limit:
                 raise refusal(limit)
@@ -71,40 +79,58 @@ class Admission:
         self.in_progress = 0
         self.held = 0
 
-    def enter(self) -> Ticket:
-        """Count one request until the block of the ticket ends.
-
-        Raises:
-            Overloaded: too many are in progress.
-        """
-        if self.in_progress >= self.requests:
-            raise Overloaded(f"{self.in_progress} price requests are in progress, the limit; try again shortly")
-        self.in_progress += 1
+    def ticket(self) -> Ticket:
+        """A block in which one request may hold bytes and be counted."""
         return Ticket(self)
 
 
 class Ticket:
-    """What one request holds, given back at the end of its ``with`` block."""
+    """What one request holds, given back at the end of its ``with`` block.
 
-    __slots__ = ("_admission", "_held")
+    A request that waits for its body, or for its client to take the answer, is not counted: stalled clients hold no
+    place.
+    """
+
+    __slots__ = ("_admission", "_counted", "_held")
 
     def __init__(self, admission: Admission) -> None:
         self._admission = admission
+        self._counted = False
         self._held = 0
 
     def __enter__(self) -> Ticket:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._admission.in_progress -= 1
+        self.leave()
         self._admission.held -= self._held
 
+    def enter(self) -> None:
+        """Count the request, whose body is there.
+
+        Raises:
+            Overloaded: too many are in progress.
+        """
+        admission = self._admission
+        if admission.in_progress >= admission.requests:
+            raise Overloaded(f"{admission.in_progress} price requests are in progress, the limit; try again shortly")
+        admission.in_progress += 1
+        self._counted = True
+
+    def leave(self) -> None:
+        """Count the request no longer; what it holds it still holds."""
+        if self._counted:
+            self._admission.in_progress -= 1
+            self._counted = False
+
     def charge(self, size: int) -> None:
-        """Hold ``size`` more bytes.
+        """Hold ``size`` more bytes, of which small ones are not counted.
 
         Raises:
             Overloaded: the requests in progress hold too much together.
         """
+        if size < SMALL_BYTES:
+            return
         if self._admission.held + size > self._admission.size:
             raise Overloaded(f"price requests hold {self._admission.held} bytes, near the limit; try again shortly")
         self._admission.held += size

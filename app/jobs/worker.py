@@ -62,6 +62,8 @@ CANCEL_POLL_SECONDS = 0.25
 REAP_SECONDS = 1.0
 # How often what is past its age is deleted.
 SWEEP_SECONDS = 3600.0
+# After the parent's death nobody kills a worker that does not end.
+ORPHAN_SECONDS = 2.0
 
 Report = Callable[[float, LossPoint | None], Awaitable[None]]
 log = structlog.get_logger()
@@ -236,10 +238,13 @@ def launch(settings: Settings, me: str) -> None:
 
 
 def stop_with_parent(stop: threading.Event) -> None:
-    """Set ``stop`` when stdin ends."""
-    while os.read(0, 1):
-        pass
+    """Set ``stop`` when stdin says so or ends; after its end, that of the parent, this process ends for certain."""
+    if os.read(0, 1):
+        stop.set()
+        os.read(0, 1)
     stop.set()
+    time.sleep(ORPHAN_SECONDS)
+    os._exit(0)
 
 
 def run(settings: Settings, *, attached: bool = False) -> None:

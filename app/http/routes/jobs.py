@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
@@ -12,6 +13,7 @@ import structlog
 from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sse_starlette import EventSourceResponse, ServerSentEvent
+from sse_starlette.sse import AppStatus
 
 from app.cost.limits import require_affordable, require_room
 from app.cost.work import Estimate
@@ -42,6 +44,10 @@ DELETION: dict[int | str, dict[str, Any]] = {
     404: {"model": Problem, "description": "no such job"},
     409: {"model": Problem, "description": "it is queued or running; cancel it first"},
 }
+# How soon a reader comes back after the last event of a server that stops.
+RETRY_MILLISECONDS = 1000
+# The library would cut the streams of a server that stops; `until` ends them with an event.
+AppStatus.enable_automatic_graceful_drain = False
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -162,14 +168,19 @@ async def events(
 ) -> Response:
     """Server-sent events with ids: ``progress``, from after ``Last-Event-ID``, and a final ``done`` with the job.
 
-    While a network is trained a ``progress`` has ``losses``: optimiser, start, iteration and the terms of the loss.
+    While a network is trained a ``progress`` has ``losses``: optimiser, start, iteration and the terms of the loss. A
+    server that stops ends the stream with ``stopping``; the job goes on with the next one.
     """
     jobs, after = jobs_of(request), -1 if last_event_id is None else int(last_event_id)
     if await jobs.has_seen_all(job, after):
         return Response(status_code=204)
 
     async def stream() -> AsyncIterator[ServerSentEvent]:
-        async for event in jobs.events(job, after=after):
+        async for event in until(request.app.state.drain.stopping, jobs.events(job, after=after)):
+            if event is None:
+                detail = json.dumps({"detail": "the server stops; ask again with Last-Event-ID"})
+                yield ServerSentEvent(data=detail, event="stopping", retry=RETRY_MILLISECONDS)
+                return
             yield ServerSentEvent(data=_json(event), event=event.name, id=str(event.id))
 
     return EventSourceResponse(stream(), ping=PING_SECONDS)
@@ -197,6 +208,28 @@ def tell_change(job: Job, before: State | None) -> None:
     """Log that a client has moved a job, if it has; the line says who by what is bound to the request."""
     if job.state != before:
         structlog.get_logger().info("state changed", what=f"job {job.id}", **{"from": before, "to": job.state})
+
+
+async def until(stopping: asyncio.Event, events: AsyncIterator[Event]) -> AsyncIterator[Event | None]:
+    """The events as they come; None and no more as soon as ``stopping`` is set."""
+    stop = asyncio.ensure_future(stopping.wait())
+    following: asyncio.Future[Event] | None = None
+    try:
+        while True:
+            following = asyncio.ensure_future(anext(events))
+            await asyncio.wait({stop, following}, return_when=asyncio.FIRST_COMPLETED)
+            if not following.done():
+                yield None
+                return
+            try:
+                event = following.result()
+            except StopAsyncIteration:
+                return
+            yield event
+    finally:
+        stop.cancel()
+        if following is not None and not following.done():
+            following.cancel()
 
 
 def _json(event: Event) -> str:

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.errors import STATUS, DeadlineExceeded, InvalidRequest, NotJson, TooLarge, UnsupportedBody
 from app.http.dependencies import require_known
-from app.http.limits import Ticket, route_path
+from app.http.limits import SMALL_BYTES, Ticket, route_path
 from app.http.price_json import Query, answer_bytes, assemble, encode, parse
 from app.http.problems import answer
 from app.inference.predictor import Predictor
@@ -28,7 +28,7 @@ from pricing.types import BoolArray
 PATH = "/v1/models/{name}/price"
 TIMEOUT = "request-timeout"
 # Below this a body is read sooner than it is handed to a thread; one of many megabytes would hold up the event loop.
-INLINE_BYTES = 1 << 16
+INLINE_BYTES = SMALL_BYTES
 JSON = (b"content-type", b"application/json")
 # What the endpoint raises that has an answer of its own.
 FORESEEN: tuple[type[Exception], ...] = (*STATUS, HTTPException)
@@ -48,9 +48,10 @@ class Price:
             )
         seconds = timeout(headers[b"request-timeout"]) if b"request-timeout" in headers else None
         state = scope["app"].state
-        with state.admission.enter() as ticket:
+        with state.admission.ticket() as ticket:
             work = price(scope, receive, state, ticket)
             pieces = await (work if seconds is None else within(seconds, work))
+            ticket.leave()
             length = (b"content-length", b"%d" % sum(map(len, pieces)))
             await send({"type": "http.response.start", "status": 200, "headers": [JSON, length]})
             for piece in pieces[:-1]:
@@ -121,6 +122,7 @@ async def price(scope: Scope, receive: Receive, state: State, ticket: Ticket) ->
     version = asked_version(query_string) if query_string else CHAMPION
     predictor = await state.predictors.get(name, version)
     body = await read(receive, ticket)
+    ticket.enter()
     outside = state.metrics.of_model(name)[1]
     if len(body) < INLINE_BYTES:
         query, in_domain, size = understand(body, predictor, state.settings, outside)
@@ -165,13 +167,16 @@ async def read(receive: Receive, ticket: Ticket) -> bytes:
     Raises:
         NotJson: the client left before its end.
     """
-    chunks, more = [], True
+    chunks, more, uncharged = [], True, 0
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise NotJson("the client left before the end of the body")
         chunks.append(message.get("body", b""))
-        ticket.charge(len(chunks[-1]))
+        uncharged += len(chunks[-1])
+        if uncharged >= SMALL_BYTES:
+            ticket.charge(uncharged)
+            uncharged = 0
         more = message.get("more_body", False)
     return b"".join(chunks)
 

@@ -13,25 +13,19 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
+import typer
 
-from app.commands.serve import prefix
+from app.commands.serve import listen, prefix, run_api
+from app.commands.supervisor import Signals
 from app.errors import InvalidRequest
 from app.inference.predictor import execution_providers
+from app.settings import Settings
 
 PATIENCE_SECONDS = 60.0
 # An installation without the training extra, as `import` sees it.
 SERVING_ONLY = "import sys; sys.modules['torch'] = None; from app.cli import main; main()"
-# A server whose application cannot start.
-BROKEN = """
-import uvicorn
-from app.commands.serve import listen, run_api
-
-async def app(scope, receive, send):
-    raise RuntimeError("no")
-
-if __name__ == "__main__":
-    run_api(uvicorn.Config("broken:app", lifespan="on", workers={workers}, log_config=None), listen("127.0.0.1", 0))
-"""
+# An API process whose application cannot start.
+BROKEN = "import sys; sys.exit(3)"
 
 
 @pytest.fixture
@@ -92,11 +86,15 @@ def test_a_serving_only_installation_says_how_to_learn(registry: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_an_application_that_cannot_start_is_code_1(tmp_path: Path, workers: int) -> None:
-    script = tmp_path / "broken.py"
-    script.write_text(BROKEN.format(workers=workers))
-    ended = subprocess.run([sys.executable, script], check=False, stderr=subprocess.DEVNULL, timeout=PATIENCE_SECONDS)
-    assert ended.returncode == 1
+def test_an_application_that_cannot_start_is_code_1(workers: int) -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        with pytest.raises(typer.Exit) as stop:
+            run_api(["-c", BROKEN], listen("127.0.0.1", 0), Settings(), Signals(), workers=workers, worker=False)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert stop.value.exit_code == 1
 
 
 def worker_of(server: int) -> int | None:

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from app.http import problems
 from app.http.routes.jobs import router
+from app.http.shutdown import Drain
 from app.jobs.queue import Jobs
 from app.registry.registry import Registry
 from app.settings import Settings
@@ -32,6 +33,7 @@ def app(jobs: Jobs, job_settings: Settings) -> FastAPI:
     problems.install(app)
     app.state.jobs = jobs
     app.state.settings = job_settings
+    app.state.drain = Drain(0.0)
     return app
 
 

@@ -1,0 +1,264 @@
+"""Time and size limits of one HTTP connection, which uvicorn has not.
+
+Nothing is timed by request: a sweep over all connections looks, about once a second, what each of them waits for, and
+since which earlier sweep. So a limit is kept to the length of a sweep, and a request that is answered costs nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Literal
+
+import orjson
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from app.http.limits import LATE
+from app.settings import Settings
+
+Phase = Literal["fresh", "idle", "header", "body", "rest", "send", "work", "refused"]
+# What may be closed to make room: it waits for its client. Bodies go last.
+SHEDDABLE: tuple[Phase, ...] = ("fresh", "idle", "header", "body")
+# No client has use for more.
+MOST_HEADERS = 100
+# Bytes of a body's coding (sizes of chunks, their extensions, trailers) beyond a header's are at most so many times
+# the body's own: a chunk of one byte has six.
+CODING = 8
+# A refused client may still be sending: closed at once it would get a reset before the answer.
+LINGER_SECONDS = 2.0
+# While stopping: how long a connection may stay silent before it is closed, one that is new and one that was used.
+FRESH_SECONDS, USED_SECONDS = 1.0, 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a connection may take; see `app.settings.Settings`."""
+
+    header_seconds: float
+    header_bytes: int
+    body_seconds: float
+    write_seconds: float
+    least_rate: int
+    idle_seconds: int
+    connections: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> Limits:
+        """The limits of a deployment."""
+        return cls(
+            header_seconds=settings.header_seconds,
+            header_bytes=settings.header_bytes,
+            body_seconds=settings.body_seconds,
+            write_seconds=settings.write_seconds,
+            least_rate=settings.least_rate,
+            idle_seconds=settings.idle_seconds,
+            connections=settings.limit_concurrency,
+        )
+
+
+class Waiting:
+    """The connections that wait for their clients, by the last sweep; the first is the first to make room."""
+
+    def __init__(self) -> None:
+        self.queue: deque[LimitedProtocol] = deque()
+
+    def fill(self, connections: Iterable[LimitedProtocol]) -> None:
+        """Order them anew."""
+        waiting = [connection for connection in connections if connection.phase in SHEDDABLE]
+        self.queue = deque(sorted(waiting, key=lambda one: (one.phase == "body", one.since)))
+
+    def shed(self) -> bool:
+        """Close one that has not moved since; whether there was one."""
+        while self.queue:
+            connection = self.queue.popleft()
+            if not connection.transport.is_closing() and not connection.moved():
+                connection.transport.abort()
+                return True
+        return False
+
+
+class LimitedProtocol(HttpToolsProtocol):
+    """uvicorn's protocol with `Limits`.
+
+    Args:
+        limits: what a connection may take.
+        waiting: shared by the connections of a server.
+        rest: what uvicorn gives.
+    """
+
+    def __init__(self, *, limits: Limits, waiting: Waiting, **rest: Any) -> None:
+        super().__init__(**rest)
+        self.limits = limits
+        self.waiting = waiting
+        self.phase: Phase = "fresh"
+        self.since = time.monotonic()
+        self._seen: object = None  # the request of which the phase was seen
+        self._running: Any = None  # the request that is answered; `cycle` is the last that was read
+        self._refused = False
+        self._head = 0  # bytes of a header that is not complete
+        self._received = 0  # bytes of bodies, and of all since the last header
+        self._raw = 0
+        self._drained = 0  # times that the transport has sent what it held
+        self._mark = (0, 0)  # bytes waiting to be sent, and the above, when progress was last seen
+
+    def connection_made(self, transport: Any) -> None:
+        """Make room for one connection more, or refuse it."""
+        super().connection_made(transport)
+        if len(self.connections) > self.limits.connections and not self.waiting.shed():
+            self._refuse(503, f"{self.limits.connections} connections are busy, the limit; try again shortly")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the request that is answered too, where another was read behind it."""
+        running = self._running
+        super().connection_lost(exc)
+        if running is not None and not running.response_complete:
+            running.disconnected = True
+            running.message_event.set()
+        self._running = self._seen = None  # no circles for the collector
+
+    def data_received(self, data: bytes) -> None:
+        """Parse, and refuse a header, or the coding of a body, that is too large."""
+        if self._refused or self.transport.is_closing():
+            return
+        super().data_received(data)
+        if self._in_header():
+            self._head += len(data)
+            if self._head > self.limits.header_bytes:
+                self._refuse(431, f"the header is larger than the limit of {self.limits.header_bytes} bytes")
+        elif self.cycle is not None and self.cycle.more_body:
+            self._raw += len(data)
+            if self._raw > 2 * self.limits.header_bytes + CODING * self._received:
+                self.transport.abort()
+
+    def on_message_begin(self) -> None:
+        """Count a new request from nothing."""
+        super().on_message_begin()
+        self._head = self._received = self._raw = 0
+
+    def on_headers_complete(self) -> None:
+        """Refuse a header that came in one piece and is too large."""
+        if self._too_large():
+            self._refuse(431, f"the header has more than {self.limits.header_bytes} bytes or {MOST_HEADERS} fields")
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Count."""
+        self._received += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Know that it was read, also where it was answered before."""
+        if self.cycle is not None:
+            self.cycle.more_body = False
+        super().on_message_complete()
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        if not self._refused:
+            self._running = cycle
+            super()._start_asgi_task(cycle, app)
+
+    def resume_writing(self) -> None:
+        """Count what a client takes."""
+        self._drained += 1
+        super().resume_writing()
+
+    def look(self, now: float) -> None:
+        """One connection's part of a sweep."""
+        pending = self.transport.get_write_buffer_size()
+        phase = self._phase(pending)
+        if self.moved() or phase != self.phase:
+            self.phase, self.since, self._seen = phase, now, self.scope
+            self._mark = (pending, self._drained)
+        elif phase == "send" and self._taken(pending, now):
+            self.since, self._mark = now, (pending, self._drained)
+        elif phase == "body" and self.flow.read_paused:
+            self.since = now  # the server is late, not the client
+        if now - self.since > self._allowed():
+            self._end()
+
+    def stop(self, silent_since: float, now: float) -> None:
+        """While the server stops: close what asks nothing, answer the rest and close then."""
+        phase = self._phase(self.transport.get_write_buffer_size())
+        used = phase == "idle" and now - silent_since > USED_SECONDS
+        fresh = phase == "fresh" and now - max(silent_since, self.since) > FRESH_SECONDS
+        if used or fresh or phase == "refused":
+            self.transport.close()
+        elif self.cycle is not None:
+            self.cycle.keep_alive = False
+
+    def moved(self) -> bool:
+        """Whether another request has begun since the last look."""
+        return self.scope is not self._seen
+
+    def _in_header(self) -> bool:
+        return self.scope is not None and "path" not in self.scope
+
+    def _too_large(self) -> bool:
+        if len(self.headers) > MOST_HEADERS:
+            return True
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        return size > self.limits.header_bytes
+
+    def _phase(self, pending: int) -> Phase:
+        if self._refused:
+            return "refused"
+        if pending:
+            return "send"
+        running = self._running
+        if running is not None and not running.response_complete:
+            return "body" if running is self.cycle and running.more_body else "work"
+        if self._in_header():
+            return "header"
+        if self.cycle is not None and self.cycle.more_body:
+            return "rest"
+        return "fresh" if self.cycle is None else "idle"
+
+    def _taken(self, pending: int, now: float) -> bool:
+        before, drained = self._mark
+        return self._drained != drained or before - pending > self.limits.least_rate * (now - self.since)
+
+    def _allowed(self) -> float:
+        limits = self.limits
+        match self.phase:
+            case "fresh" | "header":
+                return limits.header_seconds
+            case "body" | "rest":
+                return limits.body_seconds + self._received / limits.least_rate
+            case "send":
+                return limits.write_seconds
+            case "idle":
+                return limits.idle_seconds
+            case "refused":
+                return LINGER_SECONDS
+            case "work":
+                return float("inf")
+
+    def _end(self) -> None:
+        late = self.phase == "body" and not self.cycle.response_started and LATE not in self.scope
+        if late:  # the application answers 408 where it reads the body
+            self.scope[LATE] = True  # type: ignore[literal-required]
+            self.cycle.keep_alive = False
+            self.cycle.message_event.set()
+            self.since += self.limits.body_seconds
+        elif self.phase == "header":
+            self._refuse(408, f"the header did not come within {self.limits.header_seconds} s")
+        elif self.phase == "body" and self.cycle.response_started:
+            self.since = time.monotonic()  # a stream that never asked for its request's body
+        else:
+            self.transport.abort()
+
+    def _refuse(self, status: int, detail: str) -> None:
+        """Answer in place of the application, which has not seen the request, and close."""
+        phrase = HTTPStatus(status).phrase
+        kind = f"urn:sobolite:problem:{phrase.lower().replace(' ', '-')}"
+        body = orjson.dumps({"type": kind, "title": phrase.capitalize(), "status": status, "detail": detail})
+        if self._running is None or self._running.response_complete:  # else it would stand within another answer
+            head = "HTTP/1.1 %d %s\r\ncontent-type: application/problem+json\r\ncontent-length: %d\r\n%s\r\n"
+            more = "connection: close\r\n" + ("retry-after: 1\r\n" if status == HTTPStatus.SERVICE_UNAVAILABLE else "")
+            self.transport.write((head % (status, phrase, len(body), more)).encode() + body)
+        self._refused = True
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
