@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from platformdirs import user_data_path
-from pydantic import Field, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MEBIBYTE = 1 << 20
+# Characters of a token that nobody guesses.
+LEAST_TOKEN = 16
 
 
 def bundled_models() -> Path:
@@ -36,7 +38,19 @@ class Settings(BaseSettings):
     )
     batch_rows: int = Field(default=1024, ge=1, description="most rows of one merged call on the event loop")
     max_rows: int = Field(default=1 << 16, ge=1, description="most rows of one request")
-    body_bytes: int = Field(default=16 * MEBIBYTE, ge=1024, description="largest request body")
+    body_bytes: int = Field(default=16 * MEBIBYTE, ge=1024, description="largest body of a price request")
+    control_bytes: int = Field(
+        default=MEBIBYTE, ge=1024, description="largest body of any other request but a dataset's"
+    )
+    hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="names besides localhost, 127.0.0.1 and [::1] that clients use, by commas; * takes any"
+    )
+    origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="origins of other sites whose pages may change something, by commas"
+    )
+    token: SecretStr | None = Field(
+        default=None, description="what every request but health must bring; at least 16 characters"
+    )
     dataset_rows: int = Field(default=1 << 20, ge=1, description="most rows of an imported dataset")
     dataset_bytes: int = Field(
         default=256 * MEBIBYTE, ge=1024, description="largest dataset file, and the numbers that it unpacks to"
@@ -64,6 +78,23 @@ class Settings(BaseSettings):
         description="scheduler of a Dask cluster for sweeps, tcp://host:port; its workers see the sweep's folder",
     )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("hosts", "origins", mode="before")
+    @classmethod
+    def _by_commas(cls, given: object) -> object:
+        if not isinstance(given, str):
+            return given
+        return tuple(name.strip().lower() for name in given.split(",") if name.strip())
+
+    @field_validator("token")
+    @classmethod
+    def _token_can_be_sent(cls, given: SecretStr | None) -> SecretStr | None:
+        token = "" if given is None else given.get_secret_value()
+        if not token:
+            return None
+        if len(token) < LEAST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
+            raise ValueError(f"token must be {LEAST_TOKEN} or more printable ASCII characters without spaces")
+        return given
 
     @model_validator(mode="after")
     def _queue_holds_one_request(self) -> Settings:

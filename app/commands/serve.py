@@ -6,6 +6,8 @@ What they alone need of this package is imported when they run: the other comman
 from __future__ import annotations
 
 import errno
+import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -14,6 +16,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from ipaddress import ip_address
 from typing import Annotated
 
 import structlog
@@ -36,6 +39,9 @@ HEALTHY_SECONDS = 60.0
 # A worker leaves its job to the next one and goes; one that has not gone by then is killed.
 STOP_SECONDS = 10.0
 
+# Addresses that stand for all of a machine's.
+EVERYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104
+
 log = structlog.get_logger()
 
 
@@ -53,13 +59,35 @@ def serve(
 
         require_training()
     check(settings)
+    if not loopback(host):
+        require_token(settings, host)
     listener = listen(host, port)
     # uvicorn raises the signal that stopped it once more when it has drained; this process still has a worker to stop.
     signal.signal(signal.SIGTERM, lambda *_: None)
     signal.signal(signal.SIGINT, lambda *_: None)
-    config = uvicorn.Config("app.main:create_app", factory=True, workers=workers, log_config=None)
+    config = uvicorn.Config("app.main:create_app", factory=True, workers=workers, log_config=None, server_header=False)
     with job_worker() if worker else nullcontext():
         run_api(config, listener)
+
+
+def loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def require_token(settings: Settings, host: str) -> None:
+    """See that the server's processes have a token and know the name by which other machines reach it."""
+    if settings.token is None:
+        os.environ["SOBOLITE_TOKEN"] = token = secrets.token_urlsafe(32)
+        typer.echo(f"token for this run, as none is set in SOBOLITE_TOKEN: {token}")
+    if host not in EVERYWHERE:
+        name = f"[{host}]" if ":" in host else host.lower()
+        os.environ["SOBOLITE_HOSTS"] = ",".join((*settings.hosts, name))
 
 
 def check(settings: Settings) -> None:

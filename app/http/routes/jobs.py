@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
@@ -12,15 +13,17 @@ from pydantic import BaseModel, ConfigDict, Field
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from app.errors import InvalidRequest
+from app.http.control import ControlRoute
 from app.jobs.queue import Event, Job, Jobs
 from app.pipeline.settle import settle
-from app.specification.jobs import JobKind, load_spec
+from app.registry.registry import Registry
+from app.specification.jobs import JobKind, JobSpec, load_spec
 from pricing.errors import InvalidSpec
 
 # A comment line this often keeps proxies from closing a quiet stream.
 PING_SECONDS = 15
 
-router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=ControlRoute)
 
 
 class JobRequest(BaseModel):
@@ -45,6 +48,15 @@ def jobs_of(request: Request) -> Jobs:
     return jobs
 
 
+def read_job(body: JobRequest, registry: Registry) -> JobSpec:
+    """The job as it can be run; takes long enough to be kept off the event loop.
+
+    Raises:
+        AppError, InvalidSpec: it cannot.
+    """
+    return settle(load_spec(body.kind, body.spec), registry)
+
+
 @router.post("", status_code=202)
 async def submit(
     request: Request,
@@ -54,7 +66,8 @@ async def submit(
 ) -> Job:
     """Queue a job. What it names is looked up and its specification checked first."""
     try:
-        spec = settle(load_spec(body.kind, body.spec), request.app.state.registry)
+        async with request.app.state.reading:
+            spec = await asyncio.to_thread(read_job, body, request.app.state.registry)
     except InvalidSpec as error:
         place = {"path": ".".join(name for name in ("spec", error.fields.get("path")) if name)}
         raise InvalidRequest(str(error), **error.fields | place) from error

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,9 +27,9 @@ async def http(jobs: Jobs, job_settings: Settings) -> AsyncIterator[httpx.AsyncC
     app = FastAPI()
     app.include_router(router)
     problems.install(app)
-    app.state.jobs = jobs
+    app.state.jobs, app.state.reading = jobs, asyncio.Lock()
     app.state.registry = Registry(job_settings.registry)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
         yield client
     app.state.registry.close()
 
