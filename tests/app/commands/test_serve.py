@@ -14,7 +14,9 @@ from urllib.request import urlopen
 
 import pytest
 
+from app.commands.serve import loopback, require_token
 from app.inference.predictor import execution_providers
+from app.settings import Settings
 
 PATIENCE_SECONDS = 60.0
 # An installation without the training extra, as `import` sees it.
@@ -141,3 +143,27 @@ def test_serve_replaces_a_dead_worker_and_takes_it_along_when_it_stops(registry:
         server.send_signal(signal.SIGTERM)
         assert server.wait(PATIENCE_SECONDS) == 0
     assert not Path(f"/proc/{second}").exists()
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False)],
+)
+def test_which_addresses_only_this_machine_reaches(host: str, expected: bool) -> None:
+    assert loopback(host) is expected
+
+
+def test_beyond_loopback_there_is_a_token(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("SOBOLITE_TOKEN", raising=False)
+    require_token(settings, "10.0.0.1")
+    made = os.environ["SOBOLITE_TOKEN"]
+    assert capsys.readouterr().out.count(made) == 1
+    known = Settings()
+    assert known.hosts == ("10.0.0.1",)
+    assert known.token is not None
+    assert known.token.get_secret_value() == made
+    assert made not in repr(known)
+    require_token(known, "0.0.0.0")
+    assert capsys.readouterr().out == ""
