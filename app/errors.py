@@ -60,6 +60,18 @@ class UnsupportedBody(AppError):
     """A content type or encoding that the route does not read."""
 
 
+class Misdirected(AppError):
+    """A request for a name that is not this server's."""
+
+
+class Foreign(AppError):
+    """A request that changes something, sent by a page of another site."""
+
+
+class Unauthorized(AppError):
+    """A request without the server's token."""
+
+
 class TooLarge(AppError):
     """A body, or the answer that it asks for, beyond its limit."""
 
@@ -95,6 +107,8 @@ EXPECTED = (AppError, PricingError, SurrogateError, PruningError, OSError)
 
 STATUS: Mapping[type[Exception], int] = {
     NotJson: 400,
+    Unauthorized: 401,
+    Foreign: 403,
     UnknownModel: 404,
     UnknownVersion: 404,
     UnknownDataset: 404,
@@ -103,6 +117,7 @@ STATUS: Mapping[type[Exception], int] = {
     DatasetInUse: 409,
     TooLarge: 413,
     UnsupportedBody: 415,
+    Misdirected: 421,
     InvalidRequest: 422,
     TooCostly: 422,
     NonFiniteAnswer: 422,

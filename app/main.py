@@ -17,6 +17,7 @@ from fastapi.telemetry import TelemetryConfig
 
 from app.http import problems
 from app.http.dependencies import known_query
+from app.http.door import Door
 from app.http.limits import Admission, BodyLimit
 from app.http.observe import Observe
 from app.http.openapi import describe
@@ -48,14 +49,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         telemetry=UNTRACED,
         dependencies=[Depends(known_query)],
         openapi_url=None,  # `routes.docs` has it, and viewers that load nothing from elsewhere
+        redirect_slashes=False,  # a redirect would repeat whatever Host the client gave
     )
     app.state.settings = settings
     app.state.metrics = Metrics()
+    app.state.reading = asyncio.Lock()
     app.state.drain = Drain(settings.drain_seconds)
     app.state.admission = Admission(requests=settings.queue_requests, size=settings.queue_bytes)
     app.add_middleware(prices.Shortcut, route=prices.ROUTE)
     uploads = {datasets.PATH: settings.dataset_bytes + datasets.ENVELOPE}
-    app.add_middleware(BodyLimit, limit=settings.body_bytes, special=uploads)
+    app.add_middleware(BodyLimit, limit=settings.control_bytes, prices=settings.body_bytes, special=uploads)
+    app.add_middleware(Door, settings=settings)
     app.add_middleware(Observe, metrics=app.state.metrics, drain=app.state.drain)
     app.router.routes.append(prices.ROUTE)
     for part in (health, models, jobs, datasets, docs):

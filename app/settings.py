@@ -7,11 +7,11 @@ import ipaddress
 import os
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from platformdirs import user_data_path
-from pydantic import Field, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.processors import processors
 
@@ -19,6 +19,8 @@ MEBIBYTE = 1 << 20
 PREFIX = "SOBOLITE_"
 # What Kubernetes sets in every container for a service that is called sobolite.
 OF_KUBERNETES = re.compile(r"SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?")
+# Characters of a token that nobody guesses.
+LEAST_TOKEN = 16
 
 
 def bundled_models() -> Path:
@@ -42,7 +44,19 @@ class Settings(BaseSettings):
     chunk_threads: int = Field(default_factory=processors, ge=1, description="threads for requests of many rows")
     batch_rows: int = Field(default=1024, ge=1, description="most rows of one merged call on the event loop")
     max_rows: int = Field(default=1 << 16, ge=1, description="most rows of one request")
-    body_bytes: int = Field(default=16 * MEBIBYTE, ge=1024, description="largest request body")
+    body_bytes: int = Field(default=16 * MEBIBYTE, ge=1024, description="largest body of a price request")
+    control_bytes: int = Field(
+        default=MEBIBYTE, ge=1024, description="largest body of any other request but a dataset's"
+    )
+    hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="names besides localhost, 127.0.0.1 and [::1] that clients use, by commas; * takes any"
+    )
+    origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="origins of other sites whose pages may change something, by commas"
+    )
+    token: SecretStr | None = Field(
+        default=None, description="what every request but health must bring; at least 16 characters"
+    )
     dataset_rows: int = Field(default=1 << 20, ge=1, description="most rows of an imported dataset")
     dataset_bytes: int = Field(
         default=256 * MEBIBYTE, ge=1024, description="largest dataset file, and the numbers that it unpacks to"
@@ -151,6 +165,23 @@ class Settings(BaseSettings):
                     f"proxies must be addresses or networks such as 10.0.0.7,10.1.0.0/16; got {entry.strip()[:80]!r}"
                 ) from error
         return proxies
+
+    @field_validator("hosts", "origins", mode="before")
+    @classmethod
+    def _by_commas(cls, given: object) -> object:
+        if not isinstance(given, str):
+            return given
+        return tuple(name.strip().lower() for name in given.split(",") if name.strip())
+
+    @field_validator("token")
+    @classmethod
+    def _token_can_be_sent(cls, given: SecretStr | None) -> SecretStr | None:
+        token = "" if given is None else given.get_secret_value()
+        if not token:
+            return None
+        if len(token) < LEAST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
+            raise ValueError(f"token must be {LEAST_TOKEN} or more printable ASCII characters without spaces")
+        return given
 
     @model_validator(mode="after")
     def _queue_holds_one_request(self) -> Settings:

@@ -180,7 +180,11 @@ def measure(port: int, body: bytes, connections: int, seconds: float) -> Result:
 
 def http(body: bytes) -> bytes:
     """A whole POST request."""
-    return b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%b" % (ROUTE.encode(), len(body), body)
+    return b"POST %b HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (
+        ROUTE.encode(),
+        len(body),
+        body,
+    )
 
 
 async def first_answer(port: int, body: bytes) -> bytes:

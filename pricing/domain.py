@@ -13,6 +13,8 @@ from pricing.types import Array, BoolArray
 
 # The unit of a feature of which nobody has said more.
 UNKNOWN = "unit"
+# Characters of a name and of a unit; coordinates of a feature, and features.
+MAXIMUM_NAME, MAXIMUM_UNIT, MAXIMUM_COORDINATES = 64, 64, 1_000
 
 
 class Feature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,8 +33,24 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     unit: str = UNKNOWN
 
     def __post_init__(self) -> None:
-        if not self.name.isidentifier():
-            raise InvalidSpec(f"feature name {self.name!r} must be an identifier such as 'spot'", path="name")
+        if not self.name.isidentifier() or len(self.name) > MAXIMUM_NAME:
+            raise InvalidSpec(
+                f"feature name {self.name[: MAXIMUM_NAME + 1]!r} must be an identifier of at most {MAXIMUM_NAME} "
+                "characters, such as 'spot'",
+                path="name",
+            )
+        if not self.unit.isprintable() or len(self.unit) > MAXIMUM_UNIT:
+            raise InvalidSpec(
+                f"unit must be at most {MAXIMUM_UNIT} printable characters, got {self.unit[: MAXIMUM_UNIT + 1]!r}",
+                path="unit",
+                bound=MAXIMUM_UNIT,
+            )
+        if len(self.lower) > MAXIMUM_COORDINATES:
+            raise InvalidSpec(
+                f"feature {self.name}: give at most {MAXIMUM_COORDINATES} coordinates, got {len(self.lower)}",
+                path="lower",
+                bound=MAXIMUM_COORDINATES,
+            )
         if not self.lower or len(self.lower) != len(self.upper):
             raise InvalidSpec(
                 f"feature {self.name}: lower has {len(self.lower)} bounds and upper {len(self.upper)}; "
@@ -62,6 +80,12 @@ class Box(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
         names = [feature.name for feature in self.features]
         if not names:
             raise InvalidSpec("features: give at least one feature", path="features")
+        if len(names) > MAXIMUM_COORDINATES:
+            raise InvalidSpec(
+                f"features: give at most {MAXIMUM_COORDINATES}, got {len(names)}",
+                path="features",
+                bound=MAXIMUM_COORDINATES,
+            )
         if len(set(names)) < len(names):
             raise InvalidSpec(f"features: names must differ, got {names}", path="features")
 

@@ -6,10 +6,13 @@ from itertools import pairwise
 from typing import Literal
 
 from pricing.errors import InvalidSpec
-from pricing.specs.base import MAXIMUM_ASSETS, Spec, require_finite, require_range, require_terms
+from pricing.specs.base import MAXIMUM_ASSETS, Spec, require_at_most, require_range, require_terms
 
 MAXIMUM_WIDTH = 4096
 MAXIMUM_DEPTH = 32
+# Of a term of the loss against that of the values: beyond, the values are lost to rounding.
+MAXIMUM_WEIGHT = 1e6
+MAXIMUM_OPTIMISERS = 16
 # Levenberg-Marquardt solves for all parameters together: the J^T J of more of them costs more than it gains.
 MAXIMUM_SECOND_ORDER = 1500
 # From 15 or so on, the normal equations of evenly spread samples are singular to rounding and the ridge decides.
@@ -84,7 +87,7 @@ class PolynomialSpec(Spec, frozen=True, kw_only=True):
         require_range("degree", self.degree, 2, MAXIMUM_DEGREE)
         require_range("axes", self.axes, 0, MAXIMUM_ASSETS)
         require_range("lost_gradient", self.lost_gradient, 0.0, 1.0)
-        require_range("derivative_weight", self.derivative_weight, 0.0, 1e6)
+        require_range("derivative_weight", self.derivative_weight, 0.0, MAXIMUM_WEIGHT)
         if self.ridge is not None:
             require_range("ridge", self.ridge, 0.0, 1.0)
 
@@ -113,10 +116,8 @@ class SobolevLoss(Spec, frozen=True, kw_only=True):
     curvature_weight: float = 0.3
 
     def __post_init__(self) -> None:
-        require_finite("delta_weight", (self.delta_weight,))
-        require_finite("curvature_weight", (self.curvature_weight,))
-        if self.delta_weight < 0.0 or self.curvature_weight < 0.0:
-            raise InvalidSpec("delta_weight and curvature_weight must be >= 0", path="delta_weight", bound=0.0)
+        require_range("delta_weight", self.delta_weight, 0.0, MAXIMUM_WEIGHT)
+        require_range("curvature_weight", self.curvature_weight, 0.0, MAXIMUM_WEIGHT)
 
 
 class Adam(Spec, frozen=True, kw_only=True, tag_field="kind", tag="adam"):
@@ -203,6 +204,7 @@ class TrainingSpec(Spec, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not self.optimisers:
             raise InvalidSpec("optimisers: give at least one", path="optimisers")
+        require_at_most("optimisers", self.optimisers, MAXIMUM_OPTIMISERS)
         if isinstance(self.ridge, float):
             require_range("ridge", self.ridge, 0.0, 1e3)
 

@@ -9,10 +9,12 @@ import errno
 import os
 import re
 import resource
+import secrets
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from ipaddress import ip_address
 from tempfile import TemporaryDirectory
 from typing import Annotated
 
@@ -35,6 +37,9 @@ API = ("-m", "app.api")
 ROOT_PATH_NAME = "SOBOLITE_ROOT_PATH"
 ROOT_PATH = re.compile(r"/?(?:[A-Za-z0-9_.~-]+(?:/[A-Za-z0-9_.~-]+)*/?)?")
 
+# Addresses that stand for all of a machine's.
+EVERYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104
+
 log = structlog.get_logger()
 
 
@@ -53,6 +58,8 @@ def serve(
 
         require_training()
     check(settings)
+    if not loopback(host):
+        require_token(settings, host)
     allow_connections()
     os.environ[ROOT_PATH_NAME] = prefix(root_path) or settings.root_path
     signals = Signals()  # before anybody can have connected
@@ -69,6 +76,26 @@ def prefix(root_path: str) -> str:
     if not ROOT_PATH.fullmatch(root_path):
         raise InvalidRequest(f"--root-path must be as /sobolite or /a/b, got {root_path!r}", path="root_path")
     return f"/{root_path.strip('/')}" if root_path.strip("/") else ""
+
+
+def loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def require_token(settings: Settings, host: str) -> None:
+    """See that the server's processes have a token and know the name by which other machines reach it."""
+    if settings.token is None:
+        os.environ["SOBOLITE_TOKEN"] = token = secrets.token_urlsafe(32)
+        typer.echo(f"token for this run, as none is set in SOBOLITE_TOKEN: {token}")
+    if host not in EVERYWHERE:
+        name = f"[{host}]" if ":" in host else host.lower()
+        os.environ["SOBOLITE_HOSTS"] = ",".join((*settings.hosts, name))
 
 
 def check(settings: Settings) -> None:

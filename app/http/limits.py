@@ -20,12 +20,14 @@ class BodyLimit:
     """ASGI middleware: answer 413 as soon as a body is known to exceed ``limit`` bytes.
 
     Args:
+        prices: the limit of price requests.
         special: paths whose bodies have a limit of their own.
     """
 
-    def __init__(self, app: ASGIApp, limit: int, special: Mapping[str, int] | None = None) -> None:
+    def __init__(self, app: ASGIApp, limit: int, prices: int, special: Mapping[str, int] | None = None) -> None:
         self.app = app
         self.limit = limit
+        self.prices = prices
         self.special = special or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -33,7 +35,8 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        size, limit = 0, self.special.get(route_path(scope), self.limit)
+        path = route_path(scope)
+        size, limit = 0, self.prices if path.endswith("/price") else self.special.get(path, self.limit)
 
         async def counted() -> Message:
             nonlocal size
@@ -59,7 +62,7 @@ def route_path(scope: Scope) -> str:
 
 def refusal(limit: int) -> HTTPException:
     """The one exception that FastAPI lets through while it reads a body."""
-    return HTTPException(413, f"the body is larger than the limit of {limit} bytes; send fewer rows a request")
+    return HTTPException(413, f"the body is larger than the limit of {limit} bytes; send less a request")
 
 
 def announced(scope: Scope) -> int:

@@ -11,6 +11,7 @@ import structlog
 from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.http.door import NOSNIFF
 from app.http.problems import unexpected
 from app.http.shutdown import Drain
 from app.telemetry import Metrics
@@ -43,7 +44,7 @@ class Observe:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                added = [(b"x-request-id", request_id.encode())]
+                added = [NOSNIFF, (b"x-request-id", request_id.encode())]
                 if self.drain.draining:
                     added.append((b"connection", b"close"))
                 message["headers"] = [*message["headers"], *added]

@@ -15,11 +15,16 @@ from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from app.errors import STATUS, InvalidRequest, NotJson, TooLarge, disk_full
+from app.errors import STATUS, InvalidRequest, TooLarge, disk_full
+from pricing.errors import clipped
 
 MEDIA_TYPE = "application/problem+json"
 # Seconds after which a client refused for overload may come back: a full queue drains in about a second.
 RETRY_AFTER = {"retry-after": "1"}
+# What a client without a token is to bring.
+CHALLENGE = {"www-authenticate": "Bearer"}
+# Faults that are told of one request, and characters of each one's sentence and path: an answer is a few kB.
+MAXIMUM_ERRORS, MAXIMUM_TOLD = 10, 400
 
 
 def problem(
@@ -31,8 +36,8 @@ def problem(
         "type": f"urn:sobolite:problem:{words.replace(' ', '-')}",
         "title": words.capitalize(),
         "status": status,
-        "detail": detail,
-        **fields,
+        "detail": clipped(detail),
+        **{name: clipped(value, MAXIMUM_TOLD) if isinstance(value, str) else value for name, value in fields.items()},
     }
     return Response(orjson.dumps(document, default=str), status, headers, MEDIA_TYPE)
 
@@ -55,7 +60,7 @@ async def answer(request: Request, error: Exception) -> Response:
     if status is None:
         raise error
     request.scope["refusal"] = _kind(type(error))
-    headers = RETRY_AFTER if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    headers = {HTTPStatus.SERVICE_UNAVAILABLE: RETRY_AFTER, HTTPStatus.UNAUTHORIZED: CHALLENGE}.get(HTTPStatus(status))
     return problem(type(error), status, str(error), fields=getattr(error, "fields", {}), headers=headers)
 
 
@@ -71,11 +76,12 @@ def _http(request: Request, error: HTTPException) -> Response:
 async def _invalid(_: Request, error: Exception) -> Response:
     """FastAPI's validation error: one sentence for each field, the first one's path as ``path``."""
     assert isinstance(error, RequestValidationError)
-    if error.errors()[0]["type"] == "json_invalid":
-        detail = f"the body is not valid JSON: {error.errors()[0]['ctx']['error']}"
-        return problem(NotJson, STATUS[NotJson], detail, fields={}, headers=None)
-    wrong = [{"path": ".".join(map(str, e["loc"])), "message": e["msg"]} for e in error.errors()]
-    detail = "; ".join(f"{e['path']}: {e['message']}" for e in wrong)
+    wrong = [
+        {"path": clipped(".".join(map(str, e["loc"])), MAXIMUM_TOLD), "message": clipped(e["msg"], MAXIMUM_TOLD)}
+        for e in error.errors()[:MAXIMUM_ERRORS]
+    ]
+    more = len(error.errors()) - len(wrong)
+    detail = "; ".join(f"{e['path']}: {e['message']}" for e in wrong) + (f"; and {more} more" if more else "")
     return problem(InvalidRequest, 422, detail, fields={"path": wrong[0]["path"], "errors": wrong}, headers=None)
 
 

@@ -148,7 +148,8 @@ class Load:
         streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         while self.running:
             try:
-                streams = streams or await asyncio.wait_for(asyncio.open_connection("127.0.0.1", self.port), 0.5)
+                if streams is None:
+                    streams = await asyncio.wait_for(asyncio.open_connection("127.0.0.1", self.port), 0.5)
             except (OSError, TimeoutError):
                 self.count("refused")
                 await asyncio.sleep(0.01)

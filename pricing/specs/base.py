@@ -15,6 +15,7 @@ import msgspec
 
 from pricing.errors import InvalidSpec
 from pricing.specs.conversion import explain
+from pricing.specs.plain import require_plain
 
 # The Hessian of this many assets has a million entries a sample.
 MAXIMUM_ASSETS = 1_000
@@ -23,6 +24,10 @@ MAXIMUM_PATHS = 1 << 24
 MAXIMUM_SAMPLES = 1 << 22
 # The normal equations of this many terms take a few seconds to solve; 7 inputs reach degree 6, 50 inputs degree 2.
 MAXIMUM_TERMS = 2048
+
+# Sizes of levels, volatilities, weights and whatever else is multiplied with them, unless they are 0: beyond, products
+# of a few of them overflow or vanish. Nothing that is priced in any currency comes near.
+LEAST_SIZE, LARGEST_SIZE = 1e-30, 1e15
 
 # Characters of a number in a sentence.
 MAXIMUM_SHOWN = 40
@@ -40,6 +45,8 @@ def load(kind: type[SpecType], data: object) -> SpecType:
     Raises:
         InvalidSpec: names what is wrong and the path of the field.
     """
+    if isinstance(kind, type) and issubclass(kind, Spec):
+        require_plain(data)
     try:
         return msgspec.convert(data, kind)
     except msgspec.ValidationError as error:
@@ -54,10 +61,9 @@ def dump(spec: msgspec.Struct) -> dict[str, Any]:
 
 
 def require_finite(name: str, values: Sequence[float]) -> None:
-    """Raise InvalidSpec unless every value is finite."""
+    """Raise InvalidSpec unless every value is finite and of a size that can be computed with."""
     for i, value in enumerate(values):
-        if not math.isfinite(value):
-            raise InvalidSpec(f"{name}[{i}] must be finite, got {value!r}", path=f"{name}[{i}]")
+        require_number(f"{name}[{i}]", value)
 
 
 def require_range(name: str, value: float, low: float, high: float) -> None:
@@ -89,9 +95,21 @@ def require_terms(degree: int, inputs: int) -> int:
 
 
 def require_number(name: str, value: float) -> None:
-    """Raise InvalidSpec unless the value is finite."""
+    """Raise InvalidSpec unless the value is finite and 0 or LEAST_SIZE to LARGEST_SIZE in size."""
     if not math.isfinite(value):
         raise InvalidSpec(f"{name} must be finite, got {value!r}", path=name)
+    if value and not LEAST_SIZE <= abs(value) <= LARGEST_SIZE:
+        raise InvalidSpec(
+            f"{name} must be 0 or {LEAST_SIZE:g} to {LARGEST_SIZE:g} in size, got {value!r}; give another unit",
+            path=name,
+            bound=[LEAST_SIZE, LARGEST_SIZE],
+        )
+
+
+def require_at_most(name: str, values: Sequence[object], most: int) -> None:
+    """Raise InvalidSpec for a list of more entries than ``most``."""
+    if len(values) > most:
+        raise InvalidSpec(f"{name}: give at most {most}, got {len(values)}", path=name, bound=most)
 
 
 def require_positive(name: str, values: tuple[float, ...] | list[float], *, unit: str, least: int = 1) -> None:

@@ -15,8 +15,8 @@ from msgspec import inspect
 
 from pricing.errors import InvalidSpec
 
-# "... - at `$.problem.process.volatilities[0]`"
-PLACE = re.compile(r"^(?P<fault>.*) - at `\$\.?(?P<path>[^`]*)`$", re.DOTALL)
+# "... - at `$.problem.process.volatilities[0]`"; what comes before may repeat a client's text, which may hold the same.
+PLACE = " - at `$"
 STEP = re.compile(r"\[[^\]]*\]|[^.\[]+")
 # How a fault begins that names a field which the struct at its place does not have.
 UNKNOWN = "Object contains unknown field"
@@ -24,8 +24,7 @@ UNKNOWN = "Object contains unknown field"
 
 def explain(error: msgspec.ValidationError, kind: Any, data: object) -> InvalidSpec:
     """The error as a sentence, with the path and the bound of the field."""
-    match = PLACE.match(str(error))
-    fault, path = (match["fault"], match["path"]) if match else (str(error), "")
+    fault, path = located(str(error))
     cause, bound = error.__cause__, None
     if isinstance(cause, InvalidSpec):
         inner = cause.fields.get("path")
@@ -38,6 +37,16 @@ def explain(error: msgspec.ValidationError, kind: Any, data: object) -> InvalidS
     elif words := [str(word) for place in here if isinstance(place, inspect.LiteralType) for word in place.values]:
         fault, bound = f"{fault}; choose one of {', '.join(words)}", words
     return InvalidSpec(f"{fault} - at `{path or 'the top level'}`", path=path, bound=bound)
+
+
+def located(message: str) -> tuple[str, str]:
+    """What is wrong and the path of the place, of a sentence of `msgspec`; in time linear in its length.
+
+    >>> located("Expected `int`, got `str` - at `$.labels.samples`")
+    ('Expected `int`, got `str`', 'labels.samples')
+    """
+    fault, place, path = message.rpartition(PLACE)
+    return (fault, path.removesuffix("`").removeprefix(".")) if place else (message, "")
 
 
 def _types(kind: inspect.Type, steps: list[str], data: object) -> Iterator[inspect.Type]:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from pricing.errors import InvalidSpec
-from pricing.specs.base import Spec, require_finite, require_increasing, require_number, require_positive
+from pricing.specs.base import (
+    Spec,
+    require_at_most,
+    require_finite,
+    require_increasing,
+    require_number,
+    require_positive,
+)
 from pricing.specs.correlation import require_correlation
 from pricing.specs.parameters import Parameters
 from pricing.specs.schedule import Piece
 
 MAXIMUM_STEPS = 4096
+# Pieces of a rate or a volatility: one a month for twenty years.
+MAXIMUM_PIECES = 256
 
 
 class Diffusion(Spec, frozen=True, kw_only=True):
@@ -48,6 +57,7 @@ def require_diffusion(process: Diffusion, assets: int) -> None:
         )
     for name in ("rate_pieces", "volatility_pieces"):
         pieces: tuple[Piece, ...] = getattr(process, name)
+        require_at_most(name, pieces, MAXIMUM_PIECES)
         require_increasing(name, [0.0, *(piece.start for piece in pieces)])
     require_positive(
         "volatility_pieces", [piece.value for piece in process.volatility_pieces], unit="a factor", least=0

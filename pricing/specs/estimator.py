@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 from pricing.errors import InvalidSpec
 from pricing.specs.base import MAXIMUM_PATHS, Spec, require_power_of_two, require_range
+
+# Smoothing narrower than this has derivatives that no number of paths averages, and at last none that are numbers.
+LEAST_WIDTH, LEAST_BIAS = 1e-6, 1e-12
 
 Kernel = Literal["silu", "softplus", "average", "gaussian", "logistic"]
 
@@ -41,16 +43,13 @@ class Smoothed(Spec, frozen=True, kw_only=True, tag_field="kind", tag="smoothed"
     gamma_bias: float = 1e-5
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.width) and 0.0 <= self.width <= 1.0):
+        if not (self.width == 0.0 or LEAST_WIDTH <= self.width <= 1.0):
             raise InvalidSpec(
-                f"width must be 0 (automatic) to 1 terminal standard deviations, got {self.width!r}",
+                f"width must be 0 (automatic) or {LEAST_WIDTH:g} to 1 terminal standard deviations, got {self.width!r}",
                 path="width",
-                bound=[0.0, 1.0],
+                bound=[LEAST_WIDTH, 1.0],
             )
-        if not 0.0 < self.gamma_bias <= 0.1:
-            raise InvalidSpec(
-                f"gamma_bias must be in (0, 0.1], got {self.gamma_bias!r}", path="gamma_bias", bound=[0.0, 0.1]
-            )
+        require_range("gamma_bias", self.gamma_bias, LEAST_BIAS, 0.1)
 
 
 class Conditional(Spec, frozen=True, kw_only=True, tag_field="kind", tag="conditional"):
@@ -115,7 +114,8 @@ class Frozen(Spec, frozen=True, kw_only=True, tag_field="kind", tag="frozen"):
     def __post_init__(self) -> None:
         require_range("degree", self.degree, 1, 8)
         require_power_of_two("paths", self.paths, MAXIMUM_PATHS)
-        require_range("width", self.width, 0.0, 1.0)
+        if self.width != 0.0:
+            require_range("width", self.width, LEAST_WIDTH, 1.0)
 
 
 class Automatic(Spec, frozen=True, kw_only=True, tag_field="kind", tag="auto"):

@@ -8,11 +8,13 @@ from __future__ import annotations
 from typing import Literal
 
 from pricing.errors import InvalidSpec
-from pricing.specs.base import Spec, require_finite, require_range
+from pricing.specs.base import MAXIMUM_ASSETS, Spec, require_at_most, require_finite, require_range
 from pricing.specs.facts import PayoffFacts
 from pricing.specs.parameters import Parameters
 
 Side = Literal["call", "put"]
+# Levels in one list: one per asset or one per date.
+MAXIMUM_LEVELS = 1_024
 
 
 class BasketPayoff(Spec, frozen=True, kw_only=True, tag_field="kind"):
@@ -223,6 +225,7 @@ class BestOf(Ranked, frozen=True, kw_only=True, tag="best_of"):
 
 def require_weights(weights: tuple[float, ...]) -> None:
     """Raise InvalidSpec unless the weights are finite and one is not zero."""
+    require_at_most("weights", weights, MAXIMUM_ASSETS)
     require_finite("weights", weights)
     if not any(weights):
         raise InvalidSpec("weights must not all be zero", path="weights")
@@ -230,6 +233,7 @@ def require_weights(weights: tuple[float, ...]) -> None:
 
 def require_levels(name: str, levels: tuple[float, ...]) -> None:
     """Raise InvalidSpec unless there is at least one level and every one is finite and > 0."""
+    require_at_most(name, levels, MAXIMUM_LEVELS)
     require_finite(name, levels)
     if not levels or min(levels) <= 0.0:
         raise InvalidSpec(f"{name}: levels must be > 0, at least one, got {list(levels)}", path=name, bound=0.0)

@@ -7,7 +7,7 @@ from typing import Literal
 from msgspec import UNSET, UnsetType
 
 from pricing.errors import InvalidSpec
-from pricing.specs.base import MAXIMUM_PATHS, MAXIMUM_SAMPLES, Spec, require_power_of_two
+from pricing.specs.base import MAXIMUM_ASSETS, MAXIMUM_PATHS, MAXIMUM_SAMPLES, Spec, require_power_of_two, require_range
 from pricing.specs.draws import Draws
 from pricing.specs.estimator import Automatic, Estimator, Pathwise
 from pricing.specs.sampler import MoneynessSampler, Sampler, TableSampler
@@ -75,6 +75,7 @@ class LabelSpec(Spec, frozen=True, kw_only=True):
             raise InvalidSpec(
                 f"directions must be at least 1 for order = 2, got {self.directions}", path="directions", bound=1
             )
+        require_range("directions", self.directions, 0, MAXIMUM_ASSETS)
         if self.held_out is not UNSET and self.held_out != 0:
             require_power_of_two("held_out", self.held_out, self.samples)
             if isinstance(self.sampler, TableSampler):

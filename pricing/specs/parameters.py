@@ -14,10 +14,15 @@ from typing import Literal, TypeVar
 import msgspec
 from msgspec.structs import replace
 
+from pricing.specs.base import LARGEST_SIZE
+
 # Largest |skew| of a surface: at 1 its slope is infinite at a point.
 MAXIMUM_SKEW = 0.999
 # Least jump intensity that may vary, per year: a derivative by it comes from paths that jump.
 LEAST_INTENSITY = 0.01
+# Years of a contract; volatility per square root of a year where levels are positive, at which a year leaves nothing of
+# nearly every path; and whatever else is counted per year.
+MAXIMUM_YEARS, MAXIMUM_VOLATILITY, MAXIMUM_PACE = 1e3, 100.0, 1e4
 # Parameters by name with the value that each has where it is no feature.
 Parameters = dict[str, tuple[float, ...]]
 # What exact scaling makes of a parameter: levels are divided by the strike; the maturity becomes 1; volatilities are
@@ -35,7 +40,7 @@ class Parameter:
 
     Args:
         unit: of its values; of volatilities where levels are positive, of strikes on levels.
-        least, most: the bounds of its values; none where it is ``signed`` and levels may be negative, see `bounds`.
+        least, most: the bounds of its values; those of any size where levels may be negative, see `bounds`.
         greek: the name of the derivative by it; None of the spots, whose derivative is delta.
         sign: of that derivative, -1 for theta.
         field: of the process or payoff that holds its values.
@@ -67,6 +72,7 @@ PARAMETERS: Mapping[str, Parameter] = {
     "spot": Parameter(
         unit="currency",
         least=0.0,
+        most=LARGEST_SIZE,
         greek=None,
         field="features",
         has_it="every problem, always",
@@ -78,6 +84,7 @@ PARAMETERS: Mapping[str, Parameter] = {
     "volatility": Parameter(
         unit="1 / sqrt(year)",
         least=0.0,
+        most=MAXIMUM_VOLATILITY,
         greek="vega",
         field="volatilities",
         has_it="bachelier, black_scholes, local_volatility, merton",
@@ -88,6 +95,7 @@ PARAMETERS: Mapping[str, Parameter] = {
     "volatility_scale": Parameter(
         unit="1",
         least=0.0,
+        most=1e3,
         greek="volatility_scale",
         field="volatility_pieces",
         pieces="volatility_pieces",
@@ -100,6 +108,7 @@ PARAMETERS: Mapping[str, Parameter] = {
     "maturity": Parameter(
         unit="years",
         least=0.0,
+        most=MAXIMUM_YEARS,
         greek="theta",
         sign=-1.0,
         field="maturity",
@@ -111,6 +120,8 @@ PARAMETERS: Mapping[str, Parameter] = {
     ),
     "rate": Parameter(
         unit="1 / year",
+        least=-MAXIMUM_PACE,
+        most=MAXIMUM_PACE,
         greek="rho",
         field="rate",
         pieces="rate_pieces",
@@ -123,6 +134,8 @@ PARAMETERS: Mapping[str, Parameter] = {
     ),
     "dividend_yield": Parameter(
         unit="1 / year",
+        least=-MAXIMUM_PACE,
+        most=MAXIMUM_PACE,
         greek="dividend",
         field="dividend_yields",
         has_it="every process but ito_diffusion and bachelier without carry",
@@ -133,6 +146,8 @@ PARAMETERS: Mapping[str, Parameter] = {
     ),
     "strike": Parameter(
         unit="currency",
+        least=-LARGEST_SIZE,
+        most=LARGEST_SIZE,
         greek="strike",
         field="strike",
         has_it="every payoff but autocall and pieces",
@@ -144,6 +159,8 @@ PARAMETERS: Mapping[str, Parameter] = {
     ),
     "knot": Parameter(
         unit="currency",
+        least=-LARGEST_SIZE,
+        most=LARGEST_SIZE,
         greek="knot",
         field="knots",
         has_it="pieces",
@@ -181,6 +198,7 @@ PARAMETERS: Mapping[str, Parameter] = {
     "barrier": Parameter(
         unit="currency",
         least=0.0,
+        most=LARGEST_SIZE,
         greek="barrier",
         field="barrier",
         has_it="barrier",
@@ -193,6 +211,7 @@ PARAMETERS: Mapping[str, Parameter] = {
     "knock_in": Parameter(
         unit="1",
         least=0.0,
+        most=LARGEST_SIZE,
         greek="knock_in",
         field="knock_in",
         has_it="autocall",
@@ -204,6 +223,7 @@ PARAMETERS: Mapping[str, Parameter] = {
     "coupon_barrier": Parameter(
         unit="1",
         least=0.0,
+        most=LARGEST_SIZE,
         greek="coupon_barrier",
         field="coupon_barrier",
         has_it="autocall",
@@ -237,6 +257,7 @@ PARAMETERS: Mapping[str, Parameter] = {
     "initial_variance": Parameter(
         unit="1 / year",
         least=0.0,
+        most=MAXIMUM_PACE,
         greek="initial_variance",
         field="initial_variances",
         has_it="heston",
@@ -247,6 +268,7 @@ PARAMETERS: Mapping[str, Parameter] = {
     "mean_reversion": Parameter(
         unit="1 / year",
         least=0.0,
+        most=MAXIMUM_PACE,
         greek="mean_reversion",
         field="mean_reversions",
         has_it="heston",
@@ -257,6 +279,7 @@ PARAMETERS: Mapping[str, Parameter] = {
     "long_variance": Parameter(
         unit="1 / year",
         least=0.0,
+        most=MAXIMUM_PACE,
         greek="long_variance",
         field="long_variances",
         has_it="heston",
@@ -267,6 +290,7 @@ PARAMETERS: Mapping[str, Parameter] = {
     "variance_volatility": Parameter(
         unit="1 / year",
         least=0.0,
+        most=MAXIMUM_PACE,
         greek="variance_volatility",
         field="variance_volatilities",
         has_it="heston",
@@ -346,7 +370,9 @@ def bounds(name: str, *, positive: bool, assets: int) -> tuple[float, float]:
     if name == "correlation":
         return -1.0 / (assets - 1), parameter.most
     if parameter.signed and not positive:
-        return -math.inf, math.inf
+        return -LARGEST_SIZE, LARGEST_SIZE
+    if name == "volatility" and not positive:
+        return parameter.least, LARGEST_SIZE
     return parameter.least, parameter.most
 
 

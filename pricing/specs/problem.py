@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Set
 from functools import cached_property
 from typing import Any, NoReturn
@@ -11,7 +10,7 @@ from msgspec.structs import replace
 
 from pricing.domain import UNKNOWN, Box, Feature
 from pricing.errors import InvalidSpec
-from pricing.specs.base import Spec, dump
+from pricing.specs.base import Spec, dump, require_at_most, require_number
 from pricing.specs.parameters import PARAMETERS, Parameters, bounds
 from pricing.specs.payoff import Payoff
 from pricing.specs.process import Process
@@ -39,11 +38,14 @@ class PricingProblem(Spec, frozen=True, kw_only=True, dict=True):
     features: tuple[Feature, ...]
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.maturity) and self.maturity >= 0.0):
+        require_number("maturity", self.maturity)
+        require_at_most("features", self.features, len(PARAMETERS))
+        if not self.maturity >= 0.0:
             raise InvalidSpec(
                 f"maturity must be finite and >= 0 years, got {self.maturity!r}", path="maturity", bound=0.0
             )
         require_match(self)
+        require_constants(self)
         require_features(self)
         require_growth(self)
 
@@ -70,6 +72,18 @@ class PricingProblem(Spec, frozen=True, kw_only=True, dict=True):
         assets = self.process.assets
         correlations = {"correlation": 1, "loading": assets} if assets > 1 else {}
         return {"spot": assets, **{name: len(values) for name, values in self.parameters.items()}, **correlations}
+
+
+def require_constants(problem: PricingProblem) -> None:
+    """Raise InvalidSpec for a constant parameter that no feature of its name could be, as a maturity of 1e300 years."""
+    for name, values in problem.parameters.items():
+        _, most = bounds(name, positive=problem.process.facts.positive, assets=problem.process.assets)
+        if not all(-most <= value <= most for value in values):
+            largest, parameter = max(values, key=abs), PARAMETERS[name]
+            field = name if name == "maturity" else parameter.field
+            raise InvalidSpec(
+                f"{field} must be at most {most:g} ({parameter.unit}) in size, got {largest!r}", path=field, bound=most
+            )
 
 
 def unit(problem: PricingProblem, name: str) -> str:

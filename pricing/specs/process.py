@@ -5,13 +5,22 @@ from __future__ import annotations
 from typing import Literal
 
 from pricing.errors import InvalidSpec
-from pricing.specs.base import require_each, require_increasing, require_length, require_positive, require_range
+from pricing.specs.base import (
+    require_at_most,
+    require_each,
+    require_increasing,
+    require_length,
+    require_positive,
+    require_range,
+)
 from pricing.specs.diffusion import MAXIMUM_STEPS, Diffusion, diffusion_parameters, require_diffusion
 from pricing.specs.facts import ProcessFacts
 from pricing.specs.ito import ItoDiffusion
 from pricing.specs.parameters import MAXIMUM_SKEW, Parameters
 from pricing.specs.schedule import Dividend
 
+# Discrete dividends: four a year for ten years on twenty-five assets.
+MAXIMUM_DIVIDENDS = 1_000
 # Jumps a year and sizes of their logarithms beyond which nobody trades: e^5 is a factor of 150.
 MAXIMUM_INTENSITY, MAXIMUM_JUMP = 100.0, 5.0
 # Tensors of a double backward pass at its peak, two to three times what its graph keeps; measured: 10 to 120, and 300
@@ -95,6 +104,7 @@ class BlackScholes(Diffusion, frozen=True, kw_only=True, tag_field="kind", tag="
     def __post_init__(self) -> None:
         require_positive("volatilities", self.volatilities, unit="per sqrt(year)")
         require_diffusion(self, self.assets)
+        require_at_most("dividends", self.dividends, MAXIMUM_DIVIDENDS)
         require_increasing("dividends", [dividend.time for dividend in self.dividends], strictly=False)
         for i, dividend in enumerate(self.dividends):
             require_range(f"dividends[{i}].asset", dividend.asset, 0, self.assets - 1)

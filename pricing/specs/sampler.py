@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
-
 from pricing.errors import InvalidSpec
-from pricing.specs.base import Spec, require_finite, require_range
+from pricing.specs.base import MAXIMUM_ASSETS, Spec, require_at_most, require_finite, require_range
 from pricing.specs.states import require_states
 
 # Solver steps through a table of states: 12,500 epochs of the 8 steps that a flow has if nothing is said.
 MAXIMUM_FLOW_STEPS = 100_000
+# Horizons in years, multipliers of a deviation, and deviations from the strike: others put all samples in one place, or
+# nearly none into the Box.
+LEAST_SPREAD, MOST_SPREAD = 1e-6, 1e3
 
 
 class UniformSampler(Spec, frozen=True, kw_only=True, tag_field="kind", tag="uniform"):
@@ -30,10 +31,10 @@ class DiffusedSampler(Spec, frozen=True, kw_only=True, tag_field="kind", tag="di
     multiplier: float = 1.5
 
     def __post_init__(self) -> None:
+        require_at_most("initial", self.initial, MAXIMUM_ASSETS)
         require_finite("initial", self.initial)
         for name, value in (("horizon", self.horizon), ("multiplier", self.multiplier)):
-            if not (math.isfinite(value) and value > 0.0):
-                raise InvalidSpec(f"{name} must be positive, got {value!r}", path=name, bound=0.0)
+            require_range(name, value, LEAST_SPREAD, MOST_SPREAD)
 
 
 class MoneynessSampler(Spec, frozen=True, kw_only=True, tag_field="kind", tag="moneyness"):
@@ -48,8 +49,7 @@ class MoneynessSampler(Spec, frozen=True, kw_only=True, tag_field="kind", tag="m
     bound: float = 5.0
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.bound) and self.bound > 0.0):
-            raise InvalidSpec(f"bound must be positive, got {self.bound!r}", path="bound", bound=0.0)
+        require_range("bound", self.bound, LEAST_SPREAD, MOST_SPREAD)
 
 
 class FlowSpec(Spec, frozen=True, kw_only=True):

@@ -244,7 +244,7 @@ async def served(settings: Settings) -> AsyncIterator[FastAPI]:
 async def client(served: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the running application; a failure of the server is an answer, not an exception."""
     transport = httpx.ASGITransport(served, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield client
 
 

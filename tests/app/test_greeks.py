@@ -67,7 +67,7 @@ async def ask(settings: Settings, body: dict[str, Any]) -> httpx.Response:
     app = create_app(settings)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             return await client.post("/v1/models/parametric/price", json=body)
 
 
@@ -99,7 +99,7 @@ def test_every_greek_is_judged_and_described(built: Artifact) -> None:
 
 async def test_the_page_of_the_report_has_every_greek_in_every_bucket(greek_settings: Settings) -> None:
     app = create_app(greek_settings)
-    client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost")
     async with app.router.lifespan_context(app), client:
         path = "/v1/models/parametric/versions/1/report"
         page = (await client.get(path, headers={"accept": "text/html"})).text

@@ -80,7 +80,10 @@ def wait_until_ready(url: str) -> None:
 def post(path: str, body: dict[str, Any]) -> tuple[bytes, bytes]:
     """Head and body of a request."""
     content = json.dumps(body).encode()
-    return b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % (path.encode(), len(content)), content
+    return b"POST %b HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % (
+        path.encode(),
+        len(content),
+    ), content
 
 
 async def read_answer(reader: asyncio.StreamReader) -> dict[str, Any]:

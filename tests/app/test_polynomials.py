@@ -83,7 +83,7 @@ async def test_it_is_served_over_http(published: Registry, built: Artifact, tmp_
     app = create_app(Settings(registry=published.root, bundled=tmp_path / "bundled", drain_seconds=0.0))
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             answer = (await client.post("/v1/models/tiny/price", json={"inputs": ROWS})).json()
     surrogate = read_surrogate(built.model)
     assert isinstance(surrogate, PolynomialSurrogate)

@@ -41,7 +41,7 @@ NAN = float("nan")
         (NetworkSpec, {"hidden": (MAXIMUM_WIDTH + 1,)}, "hidden[0]"),
         (NetworkSpec, {"lost_gradient": NAN}, "lost_gradient"),
         (SobolevLoss, {"delta_weight": -1.0}, "delta_weight"),
-        (SobolevLoss, {"curvature_weight": NAN}, "curvature_weight[0]"),
+        (SobolevLoss, {"curvature_weight": NAN}, "curvature_weight"),
         (Adam, {"kind": "adam", "batch": 0}, "batch"),
         (Adam, {"kind": "adam", "learning_rate": 0.0}, "learning_rate"),
         (LBFGS, {"kind": "lbfgs", "history": 0}, "history"),

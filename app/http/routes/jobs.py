@@ -18,6 +18,7 @@ from sse_starlette.sse import AppStatus
 from app.cost.limits import require_affordable, require_room
 from app.cost.work import Estimate
 from app.errors import InvalidRequest, TooCostly
+from app.http.control import ControlRoute
 from app.http.dependencies import mounted
 from app.http.schemas import Problem
 from app.jobs.ended import delete_job
@@ -49,7 +50,7 @@ RETRY_MILLISECONDS = 1000
 # The library would cut the streams of a server that stops; `until` ends them with an event.
 AppStatus.enable_automatic_graceful_drain = False
 
-router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=ControlRoute)
 
 
 class JobRequest(BaseModel):
@@ -74,6 +75,15 @@ def jobs_of(request: Request) -> Jobs:
     return jobs
 
 
+def read_job(body: JobRequest, registry: Registry) -> JobSpec:
+    """The job as it can be run; takes long enough to be kept off the event loop.
+
+    Raises:
+        AppError, InvalidSpec: it cannot.
+    """
+    return settle(load_spec(body.kind, body.spec), registry)
+
+
 @router.post("", status_code=202, responses=REFUSALS)
 async def submit(
     request: Request,
@@ -84,7 +94,8 @@ async def submit(
     """Queue a job. What it names is looked up, its specification checked and its cost estimated first."""
     jobs, state = jobs_of(request), request.app.state
     try:
-        spec = settle(load_spec(body.kind, body.spec), state.registry)
+        async with state.reading:
+            spec = await asyncio.to_thread(read_job, body, state.registry)
     except InvalidSpec as error:
         raise InvalidRequest(str(error), **error.fields | within_spec(error)) from error
     estimate = None

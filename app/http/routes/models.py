@@ -12,12 +12,13 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Respon
 
 from app.errors import UnknownVersion
 from app.files import read_json
+from app.http.control import ControlRoute
 from app.http.dependencies import PROBLEMS, RegistryPart, Version
 from app.http.report_page import report_page
 from app.http.schemas import AliasState, AliasTarget, FileEntry, ModelList, ModelSummary, VersionManifest
 from surrogate.artifact.files import MANIFEST, MODEL, MODEL_FLOAT32, REPORT, TRAINING, load_report, verify
 
-router = APIRouter(prefix="/v1/models", tags=["models"], responses=PROBLEMS)
+router = APIRouter(prefix="/v1/models", tags=["models"], responses=PROBLEMS, route_class=ControlRoute)
 FILE = "/{name}/versions/{version}/model.onnx"
 RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 QUALITY = re.compile(r"q\s*=\s*(\d(?:\.\d*)?)")

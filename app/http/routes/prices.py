@@ -16,6 +16,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.errors import STATUS, DeadlineExceeded, InvalidRequest, NotJson, TooLarge, UnsupportedBody
+from app.http.control import require_json
 from app.http.dependencies import require_known
 from app.http.limits import SMALL_BYTES, Ticket, route_path
 from app.http.price_json import Query, answer_bytes, assemble, encode, parse
@@ -42,6 +43,8 @@ class Price:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         headers = dict(scope["headers"])
+        if headers.get(b"content-type") != JSON[1]:
+            require_json(scope)
         if headers.get(b"content-encoding", b"identity") != b"identity":
             raise UnsupportedBody(
                 "send the body without content-encoding: compressing numbers costs more than it saves"

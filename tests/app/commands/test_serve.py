@@ -15,7 +15,7 @@ from urllib.request import urlopen
 import pytest
 import typer
 
-from app.commands.serve import listen, prefix, run_api
+from app.commands.serve import listen, loopback, prefix, require_token, run_api
 from app.commands.supervisor import Signals
 from app.errors import InvalidRequest
 from app.inference.predictor import execution_providers
@@ -154,3 +154,27 @@ def test_a_root_path_has_one_form(given: str, expected: str) -> None:
 def test_other_root_paths_are_refused(given: str) -> None:
     with pytest.raises(InvalidRequest, match="--root-path"):
         prefix(given)
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False)],
+)
+def test_which_addresses_only_this_machine_reaches(host: str, expected: bool) -> None:
+    assert loopback(host) is expected
+
+
+def test_beyond_loopback_there_is_a_token(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("SOBOLITE_TOKEN", raising=False)
+    require_token(settings, "10.0.0.1")
+    made = os.environ["SOBOLITE_TOKEN"]
+    assert capsys.readouterr().out.count(made) == 1
+    known = Settings()
+    assert known.hosts == ("10.0.0.1",)
+    assert known.token is not None
+    assert known.token.get_secret_value() == made
+    assert made not in repr(known)
+    require_token(known, "0.0.0.0")
+    assert capsys.readouterr().out == ""

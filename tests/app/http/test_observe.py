@@ -73,6 +73,6 @@ async def test_an_answer_cut_off_looks_cut_off() -> None:
         raise RuntimeError("half way")
 
     transport = httpx.ASGITransport(Observe(half, Metrics(), Drain(0.0)))
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         with pytest.raises(RuntimeError, match="half way"):
             await client.get("/")

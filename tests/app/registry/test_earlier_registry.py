@@ -94,7 +94,7 @@ async def test_manifest_and_report_are_served(reference: str, root: Path, tmp_pa
     app = create_app(Settings(registry=root, bundled=tmp_path))
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             address = f"{router.prefix}/{name}/versions/{version}"
             manifest = (await client.get(address)).raise_for_status().json()
             report = (await client.get(f"{address}/report")).raise_for_status().json()

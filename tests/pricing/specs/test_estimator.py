@@ -20,7 +20,7 @@ from tests.pricing.cases import changed
         ("estimator", {"kind": "bridge", "steps": 0}, r"steps must be in \[1, 4096\], got 0"),
         ("estimator", {"kind": "frozen", "degree": 9}, r"degree must be in \[1, 8\], got 9"),
         ("estimator", {"kind": "frozen", "paths": 100}, "paths must be a power of two from 1 to 16777216, got 100"),
-        ("estimator", {"kind": "frozen", "width": -0.1}, r"width must be in \[0, 1\], got -0.1"),
+        ("estimator", {"kind": "frozen", "width": -0.1}, r"width must be in \[1e-06, 1\], got -0.1"),
         ("estimator", {"kind": "magic"}, "Invalid value 'magic'"),
     ],
 )

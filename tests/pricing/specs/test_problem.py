@@ -41,9 +41,9 @@ def test_levels_that_may_fall_below_zero(payoff: Payoff, message: str) -> None:
 @pytest.mark.parametrize(
     ("process", "payoff", "name", "low", "high", "allowed"),
     [
-        (PLAIN, CONTINUOUS, "barrier", -1.0, 90.0, r"\[0, inf\]"),
-        (PLAIN, CONTINUOUS, "volatility", -0.1, 0.3, r"\[0, inf\]"),
-        (PLAIN, NOTE, "knock_in", -0.1, 0.7, r"\[0, inf\]"),
+        (PLAIN, CONTINUOUS, "barrier", -1.0, 90.0, r"\[0, 1e\+15\]"),
+        (PLAIN, CONTINUOUS, "volatility", -0.1, 0.3, r"\[0, 100\]"),
+        (PLAIN, NOTE, "knock_in", -0.1, 0.7, r"\[0, 1e\+15\]"),
         (SURFACE, CONTINUOUS, "skew", -1.0, 0.0, r"\[-0.999, 0.999\]"),
     ],
 )
@@ -56,7 +56,7 @@ def test_features_stay_within_their_own_bounds(
 
 def test_only_bachelier_spots_may_be_negative() -> None:
     assert problem_of(GAUSSIAN, CONTINUOUS, spots=(-50.0, 150.0)).box.lower[0] == -50.0
-    with pytest.raises(InvalidSpec, match=r"spot must stay in \[0, inf\], got \[-50.0, 150.0\]"):
+    with pytest.raises(InvalidSpec, match=r"spot must stay in \[0, 1e\+15\], got \[-50.0, 150.0\]"):
         problem_of(PLAIN, CONTINUOUS, spots=(-50.0, 150.0))
 
 
@@ -104,11 +104,11 @@ def test_a_barrier_that_positive_levels_never_touch(level: float) -> None:
         (
             "features",
             [SPOT, {"name": "maturity", "lower": [-1.0], "upper": [2.0]}],
-            r"maturity must stay in \[0, inf\]",
+            r"maturity must stay in \[0, 1000\]",
         ),
         ("features", [SPOT, {"name": "correlation", "lower": [-0.9], "upper": [0.5]}], r"must stay in \[-0.5, 1\]"),
         ("features", [SPOT, CORRELATION, LOADING], "'correlation' or 'loading', not both"),
-        ("features", [SPOT, {"name": "maturity", "lower": [0.1], "upper": [1e4]}], "process.rate times maturity"),
+        ("features", [SPOT, {"name": "maturity", "lower": [0.1], "upper": [1e3]}], "process.rate times maturity"),
         ("features", [{"name": "spot", "lower": [0.0], "upper": [1.0]}], r"one coordinate per asset \(3\), got 1"),
     ],
 )

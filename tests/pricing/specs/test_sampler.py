@@ -14,9 +14,9 @@ from tests.pricing.cases import changed
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("sampler", {"kind": "diffused", "initial": [1.0], "horizon": 0.0}, "horizon must be positive"),
+        ("sampler", {"kind": "diffused", "initial": [1.0], "horizon": 0.0}, r"horizon must be in \[1e-06, 1000\]"),
         ("sampler", {"kind": "diffused"}, "missing required field `initial`"),
-        ("sampler", {"kind": "moneyness", "bound": -1.0}, "bound must be positive"),
+        ("sampler", {"kind": "moneyness", "bound": -1.0}, r"bound must be in \[1e-06, 1000\]"),
         ("sampler", {"kind": "table", "states": [[1.0], [2.0]], "flow": {"hidden": []}}, "hidden must be in"),
         ("sampler", {"kind": "table", "states": [[1.0], [2.0]], "flow": {"steps": 0}}, "steps must be in"),
         (
@@ -33,7 +33,7 @@ def test_samplers_that_make_no_sense(path: str, value: object, message: str) -> 
 
 
 def test_direct_construction_validates_too() -> None:
-    with pytest.raises(InvalidSpec, match="bound must be positive"):
+    with pytest.raises(InvalidSpec, match=r"bound must be in \[1e-06, 1000\]"):
         MoneynessSampler(bound=0.0)
 
 

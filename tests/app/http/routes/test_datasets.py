@@ -85,7 +85,7 @@ async def test_an_upload_may_be_larger_than_a_price_request_but_not_endless(
     app = create_app(small)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             fits = await client.post("/v1/datasets", files={"file": ("a.npz", packed(label_arrays(40)))})
             assert fits.status_code == 201
             too_long = await client.post("/v1/datasets", files={"file": ("a.csv", b"1," * (1 << 16))})

@@ -101,7 +101,7 @@ async def get_ready(settings: Settings) -> httpx.Response:
     app = create_app(settings)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client,
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client,
     ):
         return await client.get("/readyz")
 

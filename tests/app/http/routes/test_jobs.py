@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 from collections.abc import AsyncIterator
@@ -31,7 +32,7 @@ def app(jobs: Jobs, job_settings: Settings) -> FastAPI:
     app = FastAPI()
     app.include_router(router)
     problems.install(app)
-    app.state.jobs = jobs
+    app.state.jobs, app.state.reading = jobs, asyncio.Lock()
     app.state.settings = job_settings
     app.state.drain = Drain(0.0)
     return app
@@ -40,7 +41,7 @@ def app(jobs: Jobs, job_settings: Settings) -> FastAPI:
 @pytest.fixture
 async def http(app: FastAPI, job_settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     app.state.registry = Registry(job_settings.registry)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
         yield client
     app.state.registry.close()
 

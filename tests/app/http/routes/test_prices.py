@@ -26,6 +26,7 @@ from surrogate.export.onnx_writer import to_onnx
 from surrogate.functions.network import Network, value_gradient_hessian
 
 pytestmark = pytest.mark.anyio
+JSON = {"content-type": "application/json"}
 
 PRICE = "/v1/models/basket/price"
 INSIDE = [1.0, 0.9, 1.1]
@@ -139,7 +140,7 @@ async def test_unknown_models_and_methods(client: httpx.AsyncClient) -> None:
     [(b"", 400), (b"{", 400), (b'{"inputs": [[NaN, 1, 1]]}', 422), (b'{"inputs": [[1, 1]]}', 422), (b"[]", 422)],
 )
 async def test_bad_bodies(client: httpx.AsyncClient, body: bytes, status: int) -> None:
-    answer = await client.post(PRICE, content=body)
+    answer = await client.post(PRICE, content=body, headers=JSON)
     assert (answer.status_code, answer.json()["status"]) == (status, status)
 
 
@@ -164,14 +165,21 @@ class TestLimits:
 
     @pytest.fixture
     async def app(self, settings: Settings) -> AsyncIterator[FastAPI]:
-        small = {"max_rows": 3, "body_bytes": 2048, "response_bytes": 1024, "queue_bytes": 3072, "queue_requests": 4}
+        small = {
+            "max_rows": 3,
+            "body_bytes": 2048,
+            "control_bytes": 2048,
+            "response_bytes": 1024,
+            "queue_bytes": 3072,
+            "queue_requests": 4,
+        }
         app = create_app(settings.model_copy(update=small))
         async with app.router.lifespan_context(app):
             yield app
 
     @pytest.fixture
     async def client(self, app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
             yield client
 
     async def test_rows(self, client: httpx.AsyncClient) -> None:
@@ -194,12 +202,12 @@ class TestLimits:
                 yield b" " * 100
 
         for content in (b" " * 2049, pieces()):
-            answer = await client.post(PRICE, content=content)
+            answer = await client.post(PRICE, content=content, headers=JSON)
             assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
             assert "the limit of 2048 bytes" in answer.json()["detail"]
             assert answer.json()["type"] == "urn:sobolite:problem:too-large"
         assert read < 3000
-        answer = await client.put("/v1/models/basket/aliases/champion", content=b" " * 2049)
+        answer = await client.put("/v1/models/basket/aliases/champion", content=b" " * 2049, headers=JSON)
         assert answer.status_code == 413
 
     async def test_overload(self, client: httpx.AsyncClient, app: FastAPI) -> None:
@@ -211,7 +219,7 @@ class TestLimits:
             await release.wait()
             yield json.dumps([INSIDE]).encode() + b"}"
 
-        waiting = [asyncio.create_task(client.post(PRICE, content=stuck())) for _ in range(4)]
+        waiting = [asyncio.create_task(client.post(PRICE, content=stuck(), headers=JSON)) for _ in range(4)]
         await asyncio.sleep(0.1)
         assert (await client.post(PRICE, json={"inputs": [INSIDE]})).status_code == 200
         app.state.admission.in_progress += 4
@@ -233,7 +241,7 @@ class Endpoint:
 
 
 def client_of(app: ASGIApp, root_path: str = "") -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app, root_path=root_path), base_url="http://test")
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app, root_path=root_path), base_url="http://localhost")
 
 
 async def test_only_the_route_skips_the_app() -> None:
