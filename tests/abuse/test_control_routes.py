@@ -14,7 +14,6 @@ from hypothesis import settings as limits
 from hypothesis import strategies as st
 
 from app.errors import AppError
-from app.http.control import read_document
 from app.specification.jobs import load_spec
 from pricing.errors import InvalidSpec
 from tests.abuse.conftest import EXAMPLES, READING_JSON, TINY, Service
@@ -135,9 +134,3 @@ def test_no_field_takes_what_overflows(value: Any) -> None:
             load_spec("train", spec)
         assert len(str(error.value)) < 2_500
         str(error.value).encode()
-
-
-def test_what_json_has_not_is_named() -> None:
-    for body, sentence in ((b'{"a": 1, "a": 2}', "each field once"), (b"[NaN]", "must be finite"), (b"{", "not valid")):
-        with pytest.raises(AppError, match=sentence):
-            read_document(body)
