@@ -14,9 +14,9 @@ import typer
 
 from app.commands.fields import with_fields
 from app.commands.terminal import JsonOption, progress_bar, read_settings, require_new, show_json, show_table
-from app.csv_text import without_id
 from app.errors import InvalidRequest
 from app.files import replacing
+from app.specification.csv_text import without_id
 from app.specification.feature_files import parse, read_features, read_lines
 from pricing.domain import Box, Feature
 from pricing.specs.base import dump, load, require_range

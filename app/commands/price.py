@@ -20,9 +20,9 @@ from app.commands.terminal import (
     read_settings,
     show_json,
 )
-from app.csv_text import ID
 from app.errors import InvalidRequest, NonFiniteAnswer
 from app.inference.predictor import DEFAULT_OUTPUTS, Answer, GammaForm, Predictor, gamma_form, load_predictor
+from app.specification.csv_text import ID
 from app.specification.feature_files import read_rows
 from pricing.domain import Box
 from pricing.errors import OutOfDomain

@@ -18,12 +18,12 @@ from typing import NoReturn, TextIO
 
 import numpy as np
 
-from app.csv_text import SHOWN, Numbers, rows_of, without_id
 from app.datasets.columns import assemble
 from app.datasets.npz import from_archive
 from app.datasets.parquet import read_parquet
 from app.datasets.table import LabelTable, Limits, require_numbers, require_rows
 from app.errors import InvalidRequest
+from app.specification.csv_text import SHOWN, Numbers, rows_of, without_id
 from pricing.types import Array
 
 ARCHIVE, PARQUET = b"PK\x03\x04", b"PAR1"

@@ -48,6 +48,7 @@ class Server(uvicorn.Server):
                 log_level="error",
                 timeout_keep_alive=settings.idle_seconds,
                 backlog=4096,
+                server_header=False,
                 root_path=settings.root_path,
                 proxy_headers=settings.proxies is not None,
                 forwarded_allow_ips=settings.proxies or "",

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from app.csv_text import ID, SHOWN, Numbers, rows_of, without_id
 from app.errors import InvalidRequest
+from app.specification.csv_text import ID, SHOWN, Numbers, rows_of, without_id
 from pricing.domain import Box
 from pricing.types import Array
 

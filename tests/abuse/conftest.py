@@ -13,9 +13,12 @@ from starlette.routing import Route
 
 from app.main import create_app
 from app.settings import Settings
-from tests.app.conftest import TINY, artifact, network, problem, settings, template
+from tests.app.conftest import TINY, artifact, client, network, own_environment, problem, served, settings, template
 
-__all__ = ["TINY", "artifact", "network", "problem", "settings", "template"]  # fixtures of the app's tests
+# Fixtures of the app's tests.
+__all__ = [
+    "TINY", "artifact", "client", "network", "own_environment", "problem", "served", "settings", "template"
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ RETRAIN = {"kind": "retrain", "spec": {"model": "basket", "changes": {}}}
 EXAMPLES: dict[tuple[str, str], Example] = {
     ("GET", "/openapi.json"): Example("/openapi.json"),
     ("GET", "/docs"): Example("/docs"),
-    ("GET", "/docs/oauth2-redirect"): Example("/docs/oauth2-redirect"),
+    ("GET", "/docs/assets/{file}"): Example("/docs/assets/swagger-init.js"),
     ("GET", "/redoc"): Example("/redoc"),
     ("POST", "/v1/models/{name}/price"): Example(
         "/v1/models/basket/price", body={"inputs": [[1.0, 1.0, 1.0]], "outputs": ["value"]}
@@ -60,6 +63,8 @@ EXAMPLES: dict[tuple[str, str], Example] = {
     ("GET", "/v1/jobs/{job}/events"): Example("/v1/jobs/none/events", 404),
     ("POST", "/v1/jobs/{job}/cancel"): Example("/v1/jobs/none/cancel", 404),
     ("POST", "/v1/jobs/{job}/resume"): Example("/v1/jobs/none/resume", 404),
+    ("DELETE", "/v1/jobs/{job}"): Example("/v1/jobs/none", 404),
+    ("DELETE", "/v1/datasets/{dataset}"): Example("/v1/datasets/none", 404),
     ("POST", "/v1/datasets"): Example("/v1/datasets", 201, file=b"x0,y\n1,2\n2,3\n"),
     ("GET", "/v1/datasets"): Example("/v1/datasets"),
     ("GET", "/v1/datasets/{dataset}"): Example("/v1/datasets/none", 404),

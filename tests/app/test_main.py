@@ -99,7 +99,7 @@ async def test_requests_that_arrive_together_are_one_call(server: tuple[subproce
     process, url = server
     streams = [await asyncio.open_connection("127.0.0.1", httpx.URL(url).port) for _ in range(20)]
     for reader, writer in streams:  # once each, so that the server has accepted them all
-        writer.write(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+        writer.write(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
         await read_answer(reader)
     process.send_signal(signal.SIGSTOP)
     spots = np.linspace(0.6, 1.4, 20).tolist()

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "architecture.md").read_text()
 # Modules directly in a package, its own docstring aside: more are a floor without rooms.
-MOST = {"pricing": 12, "surrogate": 10, "pruning": 10, "app": 8}
+MOST = {"pricing": 12, "surrogate": 10, "pruning": 10, "app": 9}
 
 
 def rooms() -> set[str]:

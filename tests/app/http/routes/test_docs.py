@@ -28,7 +28,7 @@ def test_the_vendored_files_are_as_published() -> None:
 @pytest.mark.parametrize("page", ["/docs", "/redoc"])
 async def test_a_page_loads_from_here_alone(served: FastAPI, page: str, root: str) -> None:
     transport = httpx.ASGITransport(served, root_path=root)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         answer = await client.get(root + page)
         assert answer.status_code == 200
         assert not re.search(r"https?:|//[a-z]", answer.text)
@@ -47,7 +47,7 @@ async def test_a_page_loads_from_here_alone(served: FastAPI, page: str, root: st
 async def test_the_document_names_its_server_behind_a_proxy(served: FastAPI) -> None:
     for root, servers in (("", None), ("/api", [{"url": "/api"}]), ("", None)):
         transport = httpx.ASGITransport(served, root_path=root)
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             assert (await client.get(f"{root}/openapi.json")).json().get("servers") == servers
 
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.csv_text import Numbers, rows_of, separator_of, without_id
 from app.errors import InvalidRequest
+from app.specification.csv_text import Numbers, rows_of, separator_of, without_id
 
 
 @pytest.mark.parametrize(
