@@ -79,7 +79,7 @@ TRAIN: dict[str, tuple[dict[str, Any], str]] = {
         | {"training.loss": {"order": 2}, "network.hidden": [36, 36], "labels.samples": 1 << 14},
         "job_seconds",
     ),
-    "many optimisers": ({"training.optimisers": [ADAM] * 16}, "job_seconds"),
+    "many optimisers": ({"training.optimisers": [ADAM] * 16, "labels.samples": 1 << 14}, "job_seconds"),
     "a ridge to be chosen": (
         {"training.ridge": "auto", "training.optimisers": [{**ADAM, "epochs": 100_000}]} | LARGE,
         "job_seconds",
