@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -16,25 +15,6 @@ KIND = "kind"
 # A step of a path: a field or the name of an item, or the place of an item, as `[0]` or `.0`.
 STEP = re.compile(r"[^.\[\]]+")
 PATH = re.compile(r"[^.\[\]]+(\.[^.\[\]]+|\[\d+\])*")
-
-
-def require_plain(value: Any, at: str = "changes", *, depth: int = 0) -> None:
-    """Raise InvalidSpec unless a value is what JSON holds: finite numbers, text, switches, lists and tables of such."""
-    if depth > 2 * MAXIMUM_DEPTH:
-        raise InvalidSpec(f"{at[:80]}: too many tables within one another", path=at[:80], bound=MAXIMUM_DEPTH)
-    match value:
-        case Mapping():
-            for name, each in value.items():
-                require_plain(each, f"{at}.{name}", depth=depth + 1)
-        case list() | tuple():
-            for place, each in enumerate(value):
-                require_plain(each, f"{at}[{place}]", depth=depth + 1)
-        case float() if not math.isfinite(value):
-            raise InvalidSpec(f"{at[:200]}: must be a finite number, got {value!r}", path=at[:200])
-        case None | bool() | int() | float() | str():
-            return
-        case _:
-            raise InvalidSpec(f"{at[:200]}: {value!r} is neither number, text, list nor table", path=at[:200])
 
 
 def with_changes(plain: Mapping[str, Any], changes: Mapping[str, Any], *, at: str = "") -> dict[str, Any]:

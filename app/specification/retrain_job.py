@@ -9,11 +9,12 @@ from typing import Any, Literal
 import msgspec
 
 from app.specification.build import BuildSpec
-from app.specification.changes import STEP, of_another_kind, require_plain, with_changes
+from app.specification.changes import STEP, of_another_kind, with_changes
 from app.specification.name import require_name
 from app.specification.state_files import refuse_state_file
 from pricing.errors import InvalidSpec
 from pricing.specs.base import Spec, dump, load
+from pricing.specs.plain import require_plain
 from pricing.specs.problem import unlike
 
 
@@ -43,7 +44,8 @@ class RetrainJobSpec(Spec, frozen=True, kw_only=True):
                 "specification under another name",
                 path="changes.name",
             )
-        require_plain(self.changes)
+        with within("changes"):
+            require_plain(self.changes)
         refuse_state_file(self.changes)
 
     def changed(self, build: BuildSpec) -> BuildSpec:

@@ -55,6 +55,8 @@ def _require(value: Any, steps: list[str], depth: int) -> None:
         if depth == MAXIMUM_DEPTH:
             raise _Fault(f"tables and lists nest at most {MAXIMUM_DEPTH} deep", MAXIMUM_DEPTH)
         _require_entries(value, steps, depth + 1)
+    elif value is not None:
+        raise _Fault(f"must be a number, a text, a list or a table, got {str(value)[:SHOWN]!r}")
 
 
 def _require_entries(value: dict[Any, Any] | list[Any] | tuple[Any, ...], steps: list[str], depth: int) -> None:

@@ -78,9 +78,13 @@ def test_a_retrain_job_names_a_version_and_changes(given: dict[str, Any], path: 
 @pytest.mark.parametrize(
     ("changes", "path", "words"),
     [
-        ({"seed": float("nan")}, "changes.seed", "must be a finite number, got nan"),
+        ({"seed": float("nan")}, "changes.seed", "must be finite, got nan"),
         ({"problem": {"features": [{"upper": float("inf")}]}}, "changes.problem.features[0].upper", "got inf"),
-        ({"problem.process.rate": date(2026, 1, 2)}, "changes.problem.process.rate", "neither number, text"),
+        (
+            {"problem.process.rate": date(2026, 1, 2)},
+            "changes.problem.process.rate",
+            "must be a number, a text, a list or a table, got",
+        ),
     ],
 )
 def test_what_no_file_of_a_job_can_hold_is_refused(changes: dict[str, Any], path: str, words: str) -> None:

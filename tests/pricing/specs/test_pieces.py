@@ -25,7 +25,7 @@ PLAIN = {"kind": "pieces", "weights": [1.0], "knots": [95.0, 105.0], "slopes": [
     ("change", "message"),
     [
         ({"weights": [0.0]}, "weights must not all be zero"),
-        ({"knots": [], "slopes": [1.0]}, "knots: give 1 to 32, got 0; without one it is a forward"),
+        ({"knots": [], "slopes": [1.0]}, "knots: give 1 to 32, got 0; without any it is a forward"),
         ({"knots": [1.0 * k for k in range(33)]}, "knots: give 1 to 32, got 33"),
         (
             {"knots": [105.0, 95.0]},
