@@ -1,10 +1,11 @@
 """Requests a second and latency of the price route, beside a constant answer of the same size from the same server.
 
-    python benchmarks/serving.py [--json] [--smoke]
+    python benchmarks/serving.py [--json] [--smoke] [--against CHECKOUT]
 
 The model is a 7-32-32-1 SiLU network with value, delta and full gamma in float64. Each case runs against our server and
 against a bare ASGI callable that reads the body and answers fixed bytes, in alternating rounds on the same machine; the
-ratio of the two says how much of what uvicorn can do is left after pricing. The client is wrk where it is installed,
+ratio of the two says how much of what uvicorn can do is left after pricing. With ``--against`` the other side is
+`sobolite serve` of another checkout: the ratio says what a change has cost. The client is wrk where it is installed,
 otherwise asyncio in this process, which then is the slower side for one-row requests. Below that, what fewer outputs
 save in the runtime alone: the time of all three over that of some, each of them in its own session.
 """
@@ -25,6 +26,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,7 @@ from surrogate.evaluation.evaluate import evaluate
 from surrogate.functions.network import initialise
 from surrogate.spec import EvaluationSpec
 
+ROOT = Path(__file__).parent.parent
 WIDTHS = (7, 32, 32, 1)
 CASES = {"1 row x 32 connections": (1, 32), "1024 rows x 4 connections": (1024, 4)}
 ROUNDS = 3
@@ -58,6 +61,15 @@ PERCENTILES = re.compile(r"(50|99)%\s+([\d.]+)(us|ms|s)")
 MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 
 Result = dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """Seconds of a round, how many there are, and another checkout to compare with."""
+
+    seconds: float
+    rounds: int
+    against: Path | None
 
 
 async def constant(scope: Any, receive: Any, send: Any) -> None:
@@ -94,13 +106,14 @@ def publish(root: Path) -> None:
 
 
 @contextmanager
-def server(*arguments: str, **environment: str) -> Iterator[int]:
-    """A uvicorn process on a free port."""
+def server(command: Sequence[str], **environment: str) -> Iterator[int]:
+    """A server process of a module on a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
-    command = [sys.executable, "-m", "uvicorn", *arguments, "--port", str(port), "--log-level", "warning"]
-    process = subprocess.Popen([*command, "--no-access-log"], env=os.environ | environment)
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", *command, "--port", str(port)], env=os.environ | environment
+    )
     try:
         wait_for(port)
         yield port
@@ -151,7 +164,10 @@ def wrk(port: int, body: bytes, connections: int, seconds: float) -> Result:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "body").write_bytes(body)
         script = Path(folder) / "post.lua"
-        script.write_text(f'wrk.method = "POST"\nwrk.body = io.open("{folder}/body"):read("*a")\n')
+        script.write_text(
+            f'wrk.method = "POST"\nwrk.body = io.open("{folder}/body"):read("*a")\n'
+            'wrk.headers["Content-Type"] = "application/json"\n'
+        )
         url = f"http://127.0.0.1:{port}{ROUTE}"
         command = [
             "wrk",
@@ -195,20 +211,35 @@ async def first_answer(port: int, body: bytes) -> bytes:
     return answer
 
 
-def compare(port: int, rows: int, connections: int, seconds: float) -> dict[str, Any]:
-    """Medians of alternating rounds against our server and the constant one."""
+def serve(checkout: Path, registry: Path) -> Any:
+    """`sobolite serve` of a checkout."""
+    environment = {"SOBOLITE_REGISTRY": str(registry), "SOBOLITE_DRAIN_SECONDS": "0", "SOBOLITE_LOG_LEVEL": "warning"}
+    return server(("app.cli", "serve", "--no-worker"), PYTHONPATH=str(checkout), **environment)
+
+
+def answers_of(size: int) -> Any:
+    """A server of constant answers."""
+    command = ("uvicorn", "serving:constant", "--app-dir", str(ROOT / "benchmarks"), "--log-level", "warning")
+    return server((*command, "--no-access-log"), ANSWER_BYTES=str(size))
+
+
+def compare(port: int, rows: int, connections: int, *, effort: Effort, registry: Path) -> dict[str, Any]:
+    """Medians of alternating rounds against our server and the other one, and of their ratios."""
     features = np.random.default_rng(0).uniform(60.0, 140.0, (rows, WIDTHS[0]))
     body = json.dumps({"inputs": features.tolist()}).encode()
     size = len(asyncio.run(first_answer(port, body)))
     ours, theirs = [], []
-    with server("serving:constant", "--app-dir", str(Path(__file__).parent), ANSWER_BYTES=str(size)) as other:
-        for _ in range(ROUNDS):
-            ours.append(measure(port, body, connections, seconds))
-            theirs.append(measure(other, body, connections, seconds))
+    with answers_of(size) if effort.against is None else serve(effort.against, registry) as other:
+        asyncio.run(first_answer(other, body))
+        for _ in range(effort.rounds):
+            ours.append(measure(port, body, connections, effort.seconds))
+            theirs.append(measure(other, body, connections, effort.seconds))
     result: dict[str, Any] = {key: statistics.median(one[key] for one in ours) for key in ours[0]}
     result["rows_per_second"] = rows * result["requests_per_second"]
-    result["constant"] = {key: statistics.median(one[key] for one in theirs) for key in theirs[0]}
-    result["share_of_constant"] = result["requests_per_second"] / result["constant"]["requests_per_second"]
+    result["other"] = {key: statistics.median(one[key] for one in theirs) for key in theirs[0]}
+    key = "requests_per_second"
+    ratios = [one[key] / other[key] for one, other in zip(ours, theirs, strict=True)]
+    result |= {"share_of_other": statistics.median(ratios), "shares": sorted(ratios)}
     return result
 
 
@@ -240,12 +271,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--smoke", action="store_true", help="a fraction of a second a round, to see that it runs")
+    parser.add_argument("--against", type=Path, help="another checkout, whose server is the other side")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
     options = parser.parse_args()
-    seconds = 0.2 if options.smoke else 5.0
+    against = None if options.against is None else options.against.absolute()
+    effort = Effort(seconds=0.2 if options.smoke else 5.0, rounds=options.rounds, against=against)
     with tempfile.TemporaryDirectory() as root:
         publish(Path(root))
-        with server("--factory", "app.main:create_app", SOBOLITE_REGISTRY=root, SOBOLITE_DRAIN_SECONDS="0") as port:
-            cases = {name: compare(port, *case, seconds) for name, case in CASES.items()}
+        with serve(ROOT, Path(root)) as port:
+            cases = {name: compare(port, *case, effort=effort, registry=Path(root)) for name, case in CASES.items()}
         predictor = load_predictor(Path(root) / "benchmark" / "1", provider="cpu")
         ratios = fewer_outputs(predictor, 0.02 if options.smoke else 1.0)
     if options.json:
@@ -257,7 +291,8 @@ def main() -> None:
         print(
             f"{name}: {case['requests_per_second']:,.0f} requests/s, {case['rows_per_second']:,.0f} rows/s, "
             f"p50 {case['p50_ms']:.2f} ms, p99 {case['p99_ms']:.2f} ms; "
-            f"{case['share_of_constant']:.0%} of a constant answer's rate"
+            f"{case['share_of_other']:.1%} ({case['shares'][0]:.1%} to {case['shares'][-1]:.1%}) of the rate of "
+            f"{'a constant answer' if against is None else against.name}"
         )
     for name, ratio in ratios.items():
         print(f"{name}: {ratio:.1f} times as fast as with gamma")
