@@ -11,6 +11,7 @@ import typer
 from pydantic import ValidationError
 
 from app.commands import build, dataset, flow, jobs, models, price, prune, retrain, schema, serve, sweep
+from app.commands.completion import whole_words
 from app.errors import EXPECTED, INSTALL_TRAINING, STATUS
 
 FAILED, BAD_INPUT = 1, 2
@@ -20,7 +21,6 @@ TERMINATED = 128 + signal.SIGTERM
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 app.command()(serve.serve)
 app.command("worker")(serve.work)
@@ -60,7 +60,8 @@ def main() -> None:
     # Leaving the blocks removes temporary folders; the long-running processes replace this by stops of their own.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     try:
-        app()
+        with whole_words():
+            app(prog_name="sobolite")
     except ValidationError as error:
         settings = "; ".join(f"SOBOLITE_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
         fail(settings, BAD_INPUT)

@@ -81,7 +81,7 @@ def specification(seed: int, *, smoke: bool) -> BuildSpec:
     """The example with curvature along one principal axis in its labels."""
     spec = read_build_spec(EXAMPLE)
     labels = replace(spec.labels, order=2, directions=1, direction_law="pca")
-    return replace(spec, seed=seed, labels=few(labels) if smoke else labels)
+    return replace(spec, seed=seed, labels=few(labels, spec.problem) if smoke else labels)
 
 
 def labelled(spec: BuildSpec) -> Dataset:

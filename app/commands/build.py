@@ -6,7 +6,10 @@ Torch is imported when a command runs, so that ``sobolite --help`` and the other
 from __future__ import annotations
 
 import os
+import signal
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -15,13 +18,13 @@ import typer
 from msgspec.structs import replace
 
 from app.commands.models import show_accuracy
+from app.commands.progress import ProgressMode, ProgressOption, Standing, show_progress, stopped_by_hand
 from app.commands.terminal import (
     JsonOption,
     ModelArgument,
     RegistryOption,
     find_version,
     open_registry,
-    progress_bar,
     read_settings,
     read_tables,
     require_new,
@@ -49,7 +52,12 @@ OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="Also 
 SeedOption = Annotated[int, typer.Option(help="Seed of every random number.")]
 
 
-SmokeOption = Annotated[bool, typer.Option("--smoke", help="Cut every budget: does the specification run?")]
+SMOKE_HELP = "Cut every budget: does the specification run? Ends within 20 s and publishes nothing."
+SmokeOption = Annotated[bool, typer.Option("--smoke", help=SMOKE_HELP)]
+
+# Of the 20 seconds that a smoke build promises; start, imports and the operation that runs at the end take the rest.
+SMOKE_SECONDS = 14
+NOTHING_KEPT = "no version was published and nothing is kept; a job (POST /v1/jobs) keeps its finished steps"
 
 
 def build(
@@ -57,16 +65,50 @@ def build(
     registry: RegistryOption = None,
     output: OutputOption = None,
     smoke: SmokeOption = False,
+    progress: ProgressOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Label, train, prune, evaluate, export and publish a new version."""
     given = read_spec(spec, registry)
     if smoke:
-        with TemporaryDirectory() as folder:
-            made = carry_out(cut_short(given), Path(folder), registry)
-        typer.echo(f"{spec} runs; a smoke build of {len(made.model)} bytes, not published")
-        return
-    run(given, registry, output, as_json)
+        try_out(spec, given, registry, progress)
+    else:
+        run(given, registry, output, progress=progress, as_json=as_json)
+
+
+def try_out(path: Path, spec: BuildSpec, registry: Path | None, mode: ProgressMode) -> None:
+    """A smoke build, which ends when its time is over, and how far it came."""
+    with stopped_by_hand(NOTHING_KEPT), show_progress(mode) as shown, TemporaryDirectory() as folder:
+        try:
+            with time_limit(SMOKE_SECONDS):
+                made = carry_out(cut_short(spec), Path(folder), registry, shown)
+        except TimeIsOver:
+            reached = (
+                f"{path} runs as far as the step {shown.step!r}, where {SMOKE_SECONDS} s of processor time were over"
+            )
+            typer.echo(f"{reached}; what comes after is not tried, and the full build may take long")
+            return
+    typer.echo(f"{path} runs; a smoke build of {len(made.model)} bytes, not published")
+
+
+class TimeIsOver(BaseException):
+    """A smoke build is to end now; no error that anything on the way may handle."""
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raise TimeIsOver in the block when this process has worked for so many seconds and its operation has ended."""
+
+    def stop(*_: object) -> None:
+        raise TimeIsOver
+
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0.0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def read_spec(path: Path, registry: Path | None) -> BuildSpec:
@@ -75,22 +117,27 @@ def read_spec(path: Path, registry: Path | None) -> BuildSpec:
 
 
 def train(
-    spec: SpecArgument, registry: RegistryOption = None, output: OutputOption = None, as_json: JsonOption = False
+    spec: SpecArgument,
+    registry: RegistryOption = None,
+    output: OutputOption = None,
+    progress: ProgressOption = "auto",
+    as_json: JsonOption = False,
 ) -> None:
     """Build, but leave out the pruning."""
-    run(replace(read_spec(spec, registry), pruning=None), registry, output, as_json)
+    run(replace(read_spec(spec, registry), pruning=None), registry, output, progress=progress, as_json=as_json)
 
 
-def run(spec: JobSpec, registry: Path | None, output: Path | None, as_json: bool) -> None:
+def run(spec: JobSpec, registry: Path | None, output: Path | None, *, progress: ProgressMode, as_json: bool) -> None:
     """Build, publish and show."""
     require_new(output)
     settings = read_settings(registry)
     opened = open_registry(settings)
     typer.echo(foretold(spec, opened, settings), err=True)
-    with TemporaryDirectory() as folder:
-        artifact = carry_out(spec, Path(folder), registry)
+    with stopped_by_hand(NOTHING_KEPT), show_progress(progress) as shown, TemporaryDirectory() as folder:
+        artifact = carry_out(spec, Path(folder), registry, shown)
     name = model_name(spec)
-    number = opened.publish(name, artifact, job_id=f"command-{uuid.uuid4().hex}")
+    with stopped_by_hand(f"'sobolite models show {name}' says whether the new version is there"):
+        number = opened.publish(name, artifact, job_id=f"command-{uuid.uuid4().hex}")
     if output is not None:
         output.mkdir(parents=True)
         write(artifact, output)
@@ -108,14 +155,13 @@ def foretold(spec: JobSpec, registry: Registry, settings: Settings) -> str:
     return f"estimate: {in_words(estimate)}"
 
 
-def carry_out(spec: JobSpec, folder: Path, registry: Path | None) -> Artifact:
-    """Every step but publishing, under a progress bar."""
+def carry_out(spec: JobSpec, folder: Path, registry: Path | None, shown: Standing) -> Artifact:
+    """Every step but publishing."""
     settings = read_settings(registry)
     os.environ["OMP_NUM_THREADS"] = str(settings.job_threads)  # read when torch is imported
     from app.pipeline.build import build as build_here
 
-    with progress_bar() as progress:
-        return build_here(spec, folder, progress, registry=settings.registry)
+    return build_here(spec, folder, shown, heard=shown.hear, registry=settings.registry)
 
 
 def show_published(name: str, number: int, artifact: Artifact, folder: Path, as_json: bool) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 import typer
@@ -14,13 +15,17 @@ from app.specification.schema import fields
 
 # More choices than this are named by a wrong one, not by the help.
 MANY = 8
+NO_OFFERS: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
-def field_options(struct: type, *, beside: frozenset[str] = frozenset()) -> dict[str, Any]:
+def field_options(
+    struct: type, *, beside: frozenset[str] = frozenset(), offers: Mapping[str, Sequence[str]] = NO_OFFERS
+) -> dict[str, Any]:
     """A command's options by field: every field that is a word, a number, a switch or a list of words.
 
     Args:
         beside: fields that the command has options of its own for; tables have none.
+        offers: what a shell completes a word by that may be any text, by field.
     """
     kind, meanings = specs.type_info(struct), fields(struct)
     assert isinstance(kind, specs.StructType)
@@ -32,9 +37,18 @@ def field_options(struct: type, *, beside: frozenset[str] = frozenset()) -> dict
             many = isinstance(field.type, specs.LiteralType) and len(field.type.values) > MANY
             options[field.name] = Annotated[
                 annotation | None,
-                typer.Option(help=text[0].upper() + text[1:] + shown, metavar=field.name.upper() if many else None),
+                typer.Option(
+                    help=text[0].upper() + text[1:] + shown,
+                    metavar=field.name.upper() if many else None,
+                    autocompletion=offered(offers[field.name]) if field.name in offers else None,
+                ),
             ]
     return options
+
+
+def offered(words: Sequence[str]) -> Callable[[], list[str]]:
+    """What a shell is offered, of which typer takes what fits."""
+    return lambda: list(words)
 
 
 def option_type(kind: specs.Type) -> Any:
@@ -61,9 +75,11 @@ def option_type(kind: specs.Type) -> Any:
             raise TypeError(f"no option is given as {kind}")
 
 
-def with_fields(struct: type, *, beside: frozenset[str] = frozenset()) -> Callable[[Callable[..., None]], Any]:
+def with_fields(
+    struct: type, *, beside: frozenset[str] = frozenset(), offers: Mapping[str, Sequence[str]] = NO_OFFERS
+) -> Callable[[Callable[..., None]], Any]:
     """Give a command with ``**given`` an option a field; ``given`` has those that were used, lists as lists."""
-    options = field_options(struct, beside=beside)
+    options = field_options(struct, beside=beside, offers=offers)
     kind = specs.type_info(struct)
     assert isinstance(kind, specs.StructType)
     lists = {field.name for field in kind.fields if isinstance(field.type, specs.VarTupleType)}

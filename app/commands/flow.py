@@ -7,13 +7,14 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any, TextIO, get_args
 
 import numpy as np
 import typer
 
 from app.commands.fields import with_fields
-from app.commands.terminal import JsonOption, progress_bar, read_settings, require_new, show_json, show_table
+from app.commands.progress import ProgressOption, show_progress, stopped_by_hand
+from app.commands.terminal import JsonOption, read_settings, require_new, show_json, show_table
 from app.errors import InvalidRequest
 from app.files import replacing
 from app.specification.csv_text import without_id
@@ -23,6 +24,7 @@ from pricing.specs.base import dump, load, require_range
 from pricing.specs.sampler import FlowSpec
 from pricing.specs.states import require_states
 from pricing.types import Array
+from pruning.spec import MethodName
 from surrogate.artifact.flow_files import FlowFacts, draw_states, log_density, read_flow, write_flow
 
 app = typer.Typer(help="Normalising flows of tables of states.", no_args_is_help=True)
@@ -36,13 +38,14 @@ ResultOption = Annotated[Path | None, typer.Option("--output", "-o", help="CSV f
 
 
 @app.command()
-@with_fields(FlowSpec, beside=frozenset({"hidden"}))
+@with_fields(FlowSpec, beside=frozenset({"hidden"}), offers={"method": get_args(MethodName)})
 def learn(
     states: TableArgument,
     output: Annotated[Path, typer.Option("--output", "-o", help="New folder for graphs and facts.")],
     hidden: Annotated[str, typer.Option(help="Widths of the field's layers, separated by commas.")] = "32,32",
     held_out: Annotated[float, typer.Option(help="Share of the states that it is judged on and never sees.")] = 0.2,
     seed: Annotated[int, typer.Option(help="Seed of every random number.")] = 0,
+    progress: ProgressOption = "auto",
     as_json: JsonOption = False,
     **given: Any,
 ) -> None:
@@ -52,11 +55,11 @@ def learn(
     spec = load(FlowSpec, given | {"hidden": read_widths(hidden)})
     columns, table = read_table(states)
     os.environ["OMP_NUM_THREADS"] = str(read_settings(None).job_threads)  # read when torch is imported
-    from app.pipeline.flows import learn_flow
+    with stopped_by_hand("nothing was written, and the same command begins anew"), show_progress(progress) as shown:
+        from app.pipeline.flows import learn_flow
 
-    with progress_bar() as progress:
         graphs, facts = learn_flow(
-            spec, columns, table, held_out=held_out, seed=seed, progress=lambda share: progress("learning", share)
+            spec, columns, table, held_out=held_out, seed=seed, progress=lambda share: shown("learning", share)
         )
     write_flow(output, graphs, facts)
     if as_json:

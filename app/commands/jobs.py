@@ -10,10 +10,11 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from app.commands.terminal import JsonOption, RegistryOption, progress_bar, read_settings, show_json, show_table
+from app.commands.progress import ProgressMode, ProgressOption, show_progress, stopped_by_hand
+from app.commands.terminal import JsonOption, RegistryOption, read_settings, show_json, show_table
 from app.cost.work import in_words
 from app.jobs.ended import delete_job
-from app.jobs.queue import Job, Jobs, StepProgress
+from app.jobs.queue import Job, Jobs
 
 app = typer.Typer(help="Train and prune jobs.", no_args_is_help=True)
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
@@ -56,9 +57,15 @@ def show(job: JobArgument, registry: RegistryOption = None, as_json: JsonOption 
 
 
 @app.command()
-def watch(job: JobArgument, registry: RegistryOption = None, as_json: JsonOption = False) -> None:
+def watch(
+    job: JobArgument,
+    registry: RegistryOption = None,
+    progress: ProgressOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
     """Follow a job to its end; fails unless it succeeds."""
-    end = ask(registry, lambda jobs: follow(jobs, job))
+    with stopped_by_hand(f"job {job} goes on; 'sobolite jobs cancel {job}' stops it and keeps its finished steps"):
+        end = ask(registry, lambda jobs: follow(jobs, job, progress))
     show_job(end, as_json)
     if end.state != "succeeded":
         raise typer.Exit(1)
@@ -84,26 +91,18 @@ def delete(job: JobArgument, registry: RegistryOption = None) -> None:
     typer.echo(f"deleted job {job}")
 
 
-async def follow(jobs: Jobs, job: str) -> Job:
+async def follow(jobs: Jobs, job: str, mode: ProgressMode = "auto") -> Job:
     """Show a job's progress and return the job when it has ended."""
     await jobs.get(job)
-    with progress_bar() as bar:
+    with show_progress(mode) as shown:
         async for event in jobs.events(job):
             if isinstance(event.data, Job):
-                bar(event.data.state, event.data.progress)
+                shown(event.data.state, event.data.progress)
                 return event.data
-            bar(described(event.data), event.data.progress)
+            shown(event.data.step, event.data.progress)
+            if event.data.losses is not None:
+                shown.hear(event.data.losses)
     return await jobs.get(job)
-
-
-def described(event: StepProgress) -> str:
-    """The running step, with the loss where a training has told one.
-
-    >>> described(StepProgress(step="label", progress=0.1))
-    'label'
-    """
-    losses = event.losses
-    return event.step if losses is None or losses.loss is None else f"{event.step}, loss {losses.loss:.1e}"
 
 
 def show_job(job: Job, as_json: bool) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from app.commands.completion import offer_models, offer_versions
 from app.commands.terminal import (
     JsonOption,
     ModelArgument,
@@ -127,9 +128,11 @@ def pull(
 
 @app.command()
 def alias(
-    model: Annotated[str, typer.Argument(help="Name of the model.")],
+    model: Annotated[str, typer.Argument(help="Name of the model.", autocompletion=offer_models)],
     name: Annotated[str, typer.Argument(metavar="ALIAS")],
-    version: Annotated[str, typer.Argument(help="A number, or another alias such as latest.")],
+    version: Annotated[
+        str, typer.Argument(help="A number, or another alias such as latest.", autocompletion=offer_versions)
+    ],
     registry: RegistryOption = None,
 ) -> None:
     """Make an alias stand for a version from now on."""

@@ -10,6 +10,7 @@ import typer
 
 from app.commands.build import OutputOption, run
 from app.commands.fields import with_fields
+from app.commands.progress import ProgressOption
 from app.commands.terminal import (
     JsonOption,
     ModelArgument,
@@ -48,6 +49,7 @@ def prune(
     seed: SeedOption = None,
     registry: RegistryOption = None,
     output: OutputOption = None,
+    progress: ProgressOption = "auto",
     as_json: JsonOption = False,
     **given: Any,
 ) -> None:
@@ -68,7 +70,7 @@ def prune(
         pruning["fine_tuning"] = dump(read_origin(parent).build.training)
     chosen = {} if seed is None else {"seed": seed}
     data = {**job, **chosen, "model": name, "version": version, "pruning": pruning}
-    run(load(PruneJobSpec, data), registry, output, as_json)
+    run(load(PruneJobSpec, data), registry, output, progress=progress, as_json=as_json)
 
 
 def with_target(pruning: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from app.commands.build import OutputOption, run
+from app.commands.progress import ProgressOption
 from app.commands.terminal import JsonOption, ModelArgument, RegistryOption, read_settings, read_tables
 from app.datasets.store import import_file, limits_of
 from app.errors import InvalidRequest
@@ -45,6 +46,7 @@ def retrain(
     from_scratch: ScratchOption = False,
     registry: RegistryOption = None,
     output: OutputOption = None,
+    progress: ProgressOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Train a published version again after changes, as the next version of its name."""
@@ -52,7 +54,7 @@ def retrain(
     given = ({} if file is None else read_tables(file, registry)) | read_changes(changes or (), registry)
     start = "scratch" if from_scratch else "weights"
     data = {"model": name, "version": version, "changes": given, "start": start}
-    run(load(RetrainJobSpec, data), registry, output, as_json)
+    run(load(RetrainJobSpec, data), registry, output, progress=progress, as_json=as_json)
 
 
 def read_changes(pairs: Sequence[str], registry: Path | None) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 from msgspec import to_builtins
 
-from app.commands.terminal import JsonOption, progress_bar, read_settings, show_json, show_table
+from app.commands.progress import ProgressOption, show_progress, stopped_by_hand
+from app.commands.terminal import JsonOption, read_settings, show_json, show_table
 from app.files import replacing, write_json
 from app.sweeps.executor import ONE_THREAD, open_executor
 from app.sweeps.findings import SIZES, MissingCase, SweepReport
@@ -19,8 +20,6 @@ from app.sweeps.spec import read_sweep_spec
 from surrogate.artifact.sentences import show_r2
 
 REPORT, PAGE = "report.json", "report.html"
-# What a shell says of a command that Ctrl-C has ended.
-INTERRUPTED = 130
 
 SpecArgument = Annotated[Path, typer.Argument(metavar="SPEC.toml", help="See examples/sweeps.")]
 FolderOption = Annotated[Path | None, typer.Option(help="Cases and report; the same folder again goes on.")]
@@ -28,7 +27,11 @@ WorkersOption = Annotated[int | None, typer.Option(min=1, help="Cases at a time 
 
 
 def sweep(
-    spec: SpecArgument, folder: FolderOption = None, workers: WorkersOption = None, as_json: JsonOption = False
+    spec: SpecArgument,
+    folder: FolderOption = None,
+    workers: WorkersOption = None,
+    progress: ProgressOption = "auto",
+    as_json: JsonOption = False,
 ) -> None:
     """Prune by many methods, to many targets, with many seeds; report what each costs.
 
@@ -41,14 +44,13 @@ def sweep(
     from app.sweeps.report import make_report
     from app.sweeps.run import measure_latencies, run_cases
 
-    try:
-        with progress_bar() as progress:
-            with open_executor(workers or settings.sweep_workers, settings.dask) as executor:
-                outcomes = run_cases(asked, place, executor=executor, progress=progress)
-            latencies = measure_latencies(outcomes, place, progress=progress)
-    except KeyboardInterrupt:
-        typer.echo(f"stopped; what has finished is in {place}, and the same command goes on", err=True)
-        raise typer.Exit(INTERRUPTED) from None
+    with (
+        stopped_by_hand(f"what has finished is in {place}, and the same command goes on"),
+        show_progress(progress) as shown,
+    ):
+        with open_executor(workers or settings.sweep_workers, settings.dask) as executor:
+            outcomes = run_cases(asked, place, executor=executor, progress=shown)
+        latencies = measure_latencies(outcomes, place, progress=shown)
     report = make_report(asked, outcomes, latencies, command=shlex.join(["sobolite", *sys.argv[1:]]))
     write_json(place / REPORT, to_builtins(report))
     with replacing(place / PAGE) as partial:

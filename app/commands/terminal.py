@@ -5,20 +5,18 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from app.commands.completion import offer_references
 from app.datasets.lookup import import_named
 from app.datasets.store import limits_of
 from app.errors import InvalidRequest
-from app.pipeline.plan import JobProgress
 from app.registry.registry import Registry
 from app.settings import Settings
 from app.specification.name import split_reference
@@ -31,7 +29,10 @@ RegistryOption = Annotated[
     Path | None, typer.Option("--registry", help="Folder of models and jobs [$SOBOLITE_REGISTRY].")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-ModelArgument = Annotated[str, typer.Argument(metavar="MODEL[@VERSION]", help="VERSION: a number or an alias.")]
+ModelArgument = Annotated[
+    str,
+    typer.Argument(metavar="MODEL[@VERSION]", help="VERSION: a number or an alias.", autocompletion=offer_references),
+]
 
 
 def read_settings(registry: Path | None) -> Settings:
@@ -86,12 +87,3 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None
     for row in rows:
         table.add_row(*("" if cell is None else str(cell) for cell in row))
     Console(width=None if sys.stdout.isatty() else FILE_WIDTH).print(table)
-
-
-@contextmanager
-def progress_bar() -> Iterator[JobProgress]:
-    """A bar on stderr with the running step."""
-    columns = (TextColumn("{task.description:9}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("starting", total=1.0)
-        yield lambda step, share: bar.update(task, description=step, completed=share)

@@ -12,10 +12,16 @@ from app.pipeline.steps import run_step
 from app.specification.jobs import JobSpec
 from surrogate.artifact import files
 from surrogate.artifact.files import Artifact
+from surrogate.learning.watching import Heard, unheard
 
 
 def build(
-    spec: JobSpec, folder: Path, progress: JobProgress | None = None, *, registry: Path | None = None
+    spec: JobSpec,
+    folder: Path,
+    progress: JobProgress | None = None,
+    *,
+    heard: Heard = unheard,
+    registry: Path | None = None,
 ) -> Artifact:
     """Every step but publishing.
 
@@ -23,6 +29,7 @@ def build(
         spec: what to build, or what to prune.
         folder: where the steps leave their files; created if missing.
         progress: told the running step and the share of the whole that is done.
+        heard: told the losses of a training.
         registry: where a PruneJobSpec finds its parent version, and a BuildSpec its dataset.
 
     Raises:
@@ -40,6 +47,6 @@ def build(
                 progress(step, done(steps, step, share))
 
         report(0.0)
-        run_step(step, job, report)
+        run_step(step, job, report, heard)
         report(1.0)
     return files.read(job.artifact)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from app.commands.build import TimeIsOver, time_limit
 from app.registry.registry import Registry
 from surrogate.artifact.files import verify
 
@@ -53,6 +54,60 @@ def test_a_terminated_build_leaves_no_files(tiny_file: Path, tmp_path: Path) -> 
         build.send_signal(signal.SIGTERM)
         assert build.wait(PATIENCE_SECONDS) == 128 + signal.SIGTERM
     assert list(temporary.iterdir()) == []
+
+
+def test_ctrl_c_says_that_nothing_is_kept(tiny_file: Path, tmp_path: Path) -> None:
+    tiny_file.write_text(tiny_file.read_text().replace(QUICK, ENDLESS))
+    command = [sys.executable, "-P", "-m", "app.cli", "build", str(tiny_file), "--registry", str(tmp_path / "registry")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as build:
+        assert build.stderr is not None
+        for line in build.stderr:
+            if "loss" in line:  # a heartbeat of the training: without a terminal losses are told as they come
+                assert "train: " in line
+                assert " gone" in line
+                break
+        build.send_signal(signal.SIGINT)
+        said = build.stderr.read()
+        assert build.wait(PATIENCE_SECONDS) == 130
+    assert "stopped; no version was published and nothing is kept" in said
+    assert "Traceback" not in said
+    assert "tiny" not in Registry(tmp_path / "registry").names()
+
+
+def test_progress_is_told_a_line_a_step_or_not_at_all(run: Run, tiny_file: Path) -> None:
+    lines = run("build", tiny_file).err.splitlines()
+    steps = [line.partition(":")[0] for line in lines]
+    assert steps == ["label", "train", "certify", "evaluate", "export", "done in 0"]
+    assert run("build", tiny_file, "--progress", "none").err == ""
+    refused = run("build", tiny_file, "--progress", "loud")
+    assert (refused.code, "plain" in refused.err) == (2, True)
+
+
+def test_a_smoke_build_publishes_nothing(run: Run, tiny_file: Path, tmp_path: Path) -> None:
+    result = run("build", tiny_file, "--smoke", "--progress", "none")
+    assert (result.code, result.err) == (0, "")
+    assert f"{tiny_file} runs; a smoke build of" in result.out
+    assert Registry(tmp_path / "registry").names() == []
+
+
+def test_a_smoke_build_ends_when_its_time_is_over(run: Run, tiny_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.commands.build.SMOKE_SECONDS", 0.01)
+    result = run("build", tiny_file, "--smoke", "--progress", "none")
+    assert result.code == 0
+    assert "where 0.01 s of processor time were over; what comes after is not tried" in result.out
+
+
+def work_for_ever() -> None:
+    while True:
+        sum(range(1000))
+
+
+def test_work_within_its_time_is_left_alone() -> None:
+    with time_limit(60.0):
+        pass
+    with pytest.raises(TimeIsOver), time_limit(0.01):
+        work_for_ever()
+    assert signal.getitimer(signal.ITIMER_PROF) == (0.0, 0.0)
 
 
 def test_evaluate_measures_on_points_of_its_own(run: Run, built: Any) -> None:

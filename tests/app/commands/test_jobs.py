@@ -7,11 +7,9 @@ from typing import Any
 
 import pytest
 
-from app.commands.jobs import described
-from app.jobs.queue import Jobs, StepProgress
+from app.jobs.queue import Jobs
 from app.settings import Settings
 from app.specification.jobs import load_spec
-from surrogate.report.curves import LossPoint
 
 Run = Callable[..., Any]
 
@@ -50,12 +48,6 @@ def test_a_job_is_cancelled_watched_to_its_end_and_resumed(run: Run, queued: str
     assert json.loads(run("jobs", "resume", queued, "--json").out)["state"] == "queued"
     refused = run("jobs", "resume", queued)
     assert (refused.code, "is queued" in refused.err) == (2, True)
-
-
-@pytest.mark.parametrize(("loss", "shown"), [(1.2e-5, "train, loss 1.2e-05"), (None, "train")])
-def test_a_training_is_shown_with_its_loss(loss: float | None, shown: str) -> None:
-    point = LossPoint(optimiser="adam", place=0, start=0, iteration=3, loss=loss, terms={"value": loss})
-    assert described(StepProgress(step="train", progress=0.5, losses=point)) == shown
 
 
 def test_an_ended_job_is_deleted(run: Run, queued: str) -> None:

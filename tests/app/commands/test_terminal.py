@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.commands.terminal import find_version, progress_bar, read_settings, show_json, show_table
+from app.commands.terminal import find_version, read_settings, show_json, show_table
 from app.errors import UnknownModel, UnknownVersion
 from app.registry.registry import Registry
 
@@ -35,12 +35,3 @@ def test_names_are_shown_whole_and_nothing_as_nothing(capsys: pytest.CaptureFixt
     assert "None" not in rows[0]
     show_json({"a": [1.5]})
     assert capsys.readouterr().out == '{\n  "a": [\n    1.5\n  ]\n}\n'
-
-
-def test_progress_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
-    with progress_bar() as told:
-        told("label", 0.25)
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert "label" in said.err
-    assert "25%" in said.err
