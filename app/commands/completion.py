@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from app.errors import EXPECTED
 from app.registry.database import DATABASE
-from app.registry.registry import LATEST, Registry
+from app.registry.recovery import LATEST
+from app.registry.registry import Registry
 from app.settings import Settings
 from app.specification.name import CHAMPION
 
