@@ -132,7 +132,8 @@ def run(spec: JobSpec, registry: Path | None, output: Path | None, *, progress: 
     require_new(output)
     settings = read_settings(registry)
     opened = open_registry(settings)
-    typer.echo(foretold(spec, opened, settings), err=True)
+    if progress != "none":
+        typer.echo(foretold(spec, opened, settings), err=True)
     with stopped_by_hand(NOTHING_KEPT), show_progress(progress) as shown, TemporaryDirectory() as folder:
         artifact = carry_out(spec, Path(folder), registry, shown)
     name = model_name(spec)

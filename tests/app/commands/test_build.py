@@ -77,7 +77,7 @@ def test_ctrl_c_says_that_nothing_is_kept(tiny_file: Path, tmp_path: Path) -> No
 def test_progress_is_told_a_line_a_step_or_not_at_all(run: Run, tiny_file: Path) -> None:
     lines = run("build", tiny_file).err.splitlines()
     steps = [line.partition(":")[0] for line in lines]
-    assert steps == ["label", "train", "certify", "evaluate", "export", "done in 0"]
+    assert steps == ["estimate", "label", "train", "certify", "evaluate", "export", "done in 0"]
     assert run("build", tiny_file, "--progress", "none").err == ""
     refused = run("build", tiny_file, "--progress", "loud")
     assert (refused.code, "plain" in refused.err) == (2, True)

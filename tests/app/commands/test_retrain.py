@@ -75,7 +75,8 @@ def test_a_new_dataset_is_imported_by_its_file(
         (("--set", "seed=" + "9" * 400), "seed"),
         (("--set", "problem.process.rate=3%"), "neither a TOML value nor a word"),
         (("--set", "problem.process.rate=[0.1"), "neither a TOML value nor a word"),
-        (("--set", ".".join("a" * 900) + "=1"), "fields deep"),
+        (("--set", ".".join("a" * 90) + "=1"), "fields deep"),
+        (("--set", ".".join("a" * 900) + "=1"), "at most 200 characters, got 1799"),
     ],
     ids=str,
 )

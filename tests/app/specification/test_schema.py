@@ -68,6 +68,9 @@ def misfits(data: Any, schema: dict[str, Any], definitions: dict[str, Any], path
     if not isinstance(data, dict):
         return []
     place = f"{path}." if path else ""
+    if "properties" not in schema:  # any names, one kind of value
+        kind = schema["additionalProperties"]
+        return [fault for name, part in data.items() for fault in misfits(part, kind, definitions, place + name)]
     found = [f"lacks {place}{name}" for name in schema["required"] if name not in data]
     for name, part in data.items():
         known = schema["properties"].get(name)

@@ -100,7 +100,7 @@ LARGE: dict[str, dict[str, Any]] = {
     },
     "flow": {"labels": {"order": 1, "sampler": {"kind": "table", "states": STATES, "flow": FLOW}}},
     "network": {"network": {"hidden": [4096] * 32}, "training": {"optimisers": OPTIMISERS[:2]}},
-    "optimisers": {"training": {"optimisers": OPTIMISERS * 100}},
+    "optimisers": {"training": {"optimisers": (OPTIMISERS * 16)[:16]}},
     "polynomial": {"polynomial": {"degree": 24}},
     "stages": {"pruning": {"method": "chita", "block": 1 << 30, **PRUNING}},
     "rounds": {"pruning": {"method": "ntk_sap_exact", "sparsity": 0.5, "rounds": 100, "draws": 100}},
