@@ -99,6 +99,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._running: Any = None  # the request that is answered; `cycle` is the last that was read
         self._refused = False
         self._head = 0  # bytes of a header that is not complete
+        self._piece = 0  # bytes of what is parsed
         self._received = 0  # bytes of bodies, and of all since the last header
         self._raw = 0
         self._drained = 0  # times that the transport has sent what it held
@@ -123,6 +124,7 @@ class LimitedProtocol(HttpToolsProtocol):
         """Parse, and refuse a header, or the coding of a body, that is too large."""
         if self._refused or self.transport.is_closing():
             return
+        self._piece = len(data)
         super().data_received(data)
         if self._in_header():
             self._head += len(data)
@@ -199,6 +201,8 @@ class LimitedProtocol(HttpToolsProtocol):
     def _too_large(self) -> bool:
         if len(self.headers) > MOST_HEADERS:
             return True
+        if self._head + self._piece <= self.limits.header_bytes:
+            return False  # all that there is
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         return size > self.limits.header_bytes
 
