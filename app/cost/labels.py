@@ -66,11 +66,6 @@ EXACT_COLUMNS = 10
 FLOW_TRAININGS = 1.0 + FLOW_STAGES
 
 
-def operations(process: ItoDiffusion) -> int:
-    """Of a step of the asset that takes most: drift, diffusion, and the diffusion's derivative."""
-    return max(len(a.operations) + 2 * len(b.operations) for a, b in process.coefficients)
-
-
 def normals(process: Process, dates: int, steps: int) -> float:
     """Normals of one path.
 
@@ -101,7 +96,7 @@ def normal_ns(process: Process, estimator: Estimator) -> float:
         case LocalVolatility():
             own = SURFACE_NS
         case ItoDiffusion():
-            own = PLAIN_NS + OPERATION_NS * operations(process)
+            own = PLAIN_NS + OPERATION_NS * process.operations
         case Bachelier() | BlackScholes() | Merton():
             own = PLAIN_NS
         case _:

@@ -49,7 +49,7 @@ def answer(path: Path, folder: Path, limits: Limits) -> dict[str, Any]:
         for name, array in table.arrays.items():
             np.save(folder / f"{name}.npy", array, allow_pickle=False)
     except AppError as error:
-        return {"error": type(error).__name__, "message": str(error), "fields": error.fields}
+        return refused(error)
     except MemoryError:
         return refused(TooLarge(OUT_OF_MEMORY.format(memory=limits.memory), bound=limits.memory))
     except Exception as error:  # noqa: BLE001 (the process boundary: libraries fail in their own ways at damaged files)

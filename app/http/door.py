@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import Foreign, Misdirected, Unauthorized
+from app.http.limits import route_path
 from app.http.problems import answer
 from app.settings import Settings
 
@@ -76,7 +77,7 @@ class Door:
             self._require_host(headers.hosts)
         if scope["method"] not in SAFE and (headers.origin is not None or headers.site is not None):
             require_own(headers, self.origins)
-        if self.token is not None and local_path(scope) not in HEALTH:
+        if self.token is not None and route_path(scope) not in HEALTH:
             require_token(headers.authorization, self.token)
 
     def _require_host(self, hosts: list[bytes]) -> None:
@@ -98,12 +99,6 @@ def deciding(scope: Scope) -> Headers:
         elif name == b"authorization":
             authorization = value
     return Headers(hosts, origin, site, authorization)
-
-
-def local_path(scope: Scope) -> str:
-    """The path below the prefix that a proxy leaves on it."""
-    path: str = scope["path"]
-    return path.removeprefix(scope.get("root_path", ""))
 
 
 def require_host(hosts: list[bytes], allowed: Collection[str]) -> None:

@@ -31,19 +31,19 @@ def problem(
     kind: type[Exception], status: int, detail: str, *, fields: Mapping[str, Any], headers: Mapping[str, str] | None
 ) -> Response:
     """The problem document of an error class."""
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind.__name__).lower()
+    name = _kind(kind)
     document = {
-        "type": f"urn:sobolite:problem:{words.replace(' ', '-')}",
-        "title": words.capitalize(),
+        "type": f"urn:sobolite:problem:{name}",
+        "title": name.replace("-", " ").capitalize(),
         "status": status,
         "detail": clipped(detail),
-        **{name: clipped(value, MAXIMUM_TOLD) if isinstance(value, str) else value for name, value in fields.items()},
+        **{field: clipped(value, MAXIMUM_TOLD) if isinstance(value, str) else value for field, value in fields.items()},
     }
     return Response(orjson.dumps(document, default=str), status, headers, MEDIA_TYPE)
 
 
 def _kind(kind: type[Exception]) -> str:
-    """An error class as metrics call it.
+    """An error class as problem documents and metrics call it.
 
     >>> _kind(TooLarge)
     'too-large'

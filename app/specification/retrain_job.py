@@ -14,7 +14,6 @@ from app.specification.name import require_name
 from app.specification.state_files import refuse_state_file
 from pricing.errors import InvalidSpec
 from pricing.specs.base import Spec, dump, load
-from pricing.specs.plain import require_plain
 from pricing.specs.problem import unlike
 
 
@@ -44,8 +43,6 @@ class RetrainJobSpec(Spec, frozen=True, kw_only=True):
                 "specification under another name",
                 path="changes.name",
             )
-        with within("changes"):
-            require_plain(self.changes)
         refuse_state_file(self.changes)
 
     def changed(self, build: BuildSpec) -> BuildSpec:

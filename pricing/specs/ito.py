@@ -91,10 +91,14 @@ class ItoDiffusion(Diffusion, frozen=True, kw_only=True, tag_field="kind", tag="
         return {**({"constant": values} if values else {}), **carry}
 
     @property
+    def operations(self) -> int:
+        """Of a step of the asset that takes most: drift, diffusion, and the diffusion's derivative."""
+        return max(len(a.operations) + 2 * len(b.operations) for a, b in self.coefficients)
+
+    @property
     def facts(self) -> ProcessFacts:
         """What others ask of it; noise is that of its level unless b is free of S and a linear in it."""
         written = self.coefficients
-        operations = max(len(a.operations) + 2 * len(b.operations) for a, b in written)
         return ProcessFacts(
             law="additive",
             unaffine="steps that are Gaussian in any length, which coefficients of S have not; use another process",
@@ -108,7 +112,7 @@ class ItoDiffusion(Diffusion, frozen=True, kw_only=True, tag_field="kind", tag="
             shared_noise=False,
             level_noise=any(a.degree > 1.0 or b.degree > 0.0 for a, b in written),
             bridge=None,
-            tensors=TENSORS + OPERATION_TENSORS * operations,
+            tensors=TENSORS + OPERATION_TENSORS * self.operations,
             randomness=("volatility_scale",),
             dividends=(),
             convex=False,

@@ -89,5 +89,5 @@ def test_a_retrain_job_names_a_version_and_changes(given: dict[str, Any], path: 
 )
 def test_what_no_file_of_a_job_can_hold_is_refused(changes: dict[str, Any], path: str, words: str) -> None:
     with pytest.raises(InvalidSpec, match=words) as caught:
-        RetrainJobSpec(model="tiny", changes=changes)
+        load(RetrainJobSpec, {"model": "tiny", "changes": changes})
     assert caught.value.fields["path"] == path
