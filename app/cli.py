@@ -63,7 +63,10 @@ def main() -> None:
         with whole_words():
             app(prog_name="sobolite")
     except ValidationError as error:
-        settings = "; ".join(f"SOBOLITE_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        settings = "; ".join(
+            f"SOBOLITE_{'.'.join(map(str, e['loc'])).upper()}: {e['msg'].removeprefix('Value error, ')}"
+            for e in error.errors()
+        )
         fail(settings, BAD_INPUT)
     except ModuleNotFoundError as error:
         fail(f"{error}: this command needs {INSTALL_TRAINING}", FAILED)

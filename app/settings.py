@@ -19,6 +19,8 @@ MEBIBYTE = 1 << 20
 PREFIX = "SOBOLITE_"
 # What Kubernetes sets in every container for a service that is called sobolite.
 OF_KUBERNETES = re.compile(r"SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?")
+# A prefix that a proxy takes off, with or without the slashes around it.
+ROOT_PATH = re.compile(r"/?(?:[A-Za-z0-9_.~-]+(?:/[A-Za-z0-9_.~-]+)*/?)?")
 # Characters of a token that nobody guesses.
 LEAST_TOKEN = 16
 
@@ -153,6 +155,13 @@ class Settings(BaseSettings):
             return path.expanduser()
         except RuntimeError as error:
             raise ValueError(f"{path}: no such user has a home folder; write the whole path") from error
+
+    @field_validator("root_path")
+    @classmethod
+    def _slash_before_it_and_none_after(cls, given: str) -> str:
+        if not ROOT_PATH.fullmatch(given):
+            raise ValueError(f"root_path must be as /sobolite or /a/b, got {given[:80]!r}")
+        return f"/{given.strip('/')}" if given.strip("/") else ""
 
     @field_validator("proxies")
     @classmethod

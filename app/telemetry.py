@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +29,8 @@ LIVE_FILE = re.compile(r"gauge_live[a-z]*_(\d+)\.db")
 MODEL_SERIES = 100
 OTHER = "other"
 Level = Literal["debug", "info", "warning", "error"]
+# Of the request that is answered; structlog's own variables cost as much as a third of all that observes a price.
+REQUEST_ID: ContextVar[str] = ContextVar("request_id")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -134,6 +137,7 @@ def configure_logging(level: Level) -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            _with_request_id,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
             structlog.processors.format_exc_info,
@@ -143,6 +147,13 @@ def configure_logging(level: Level) -> None:
         logger_factory=lambda *_: structlog.BytesLogger(sys.stderr.buffer),
         cache_logger_on_first_use=False,
     )
+
+
+def _with_request_id(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    request_id = REQUEST_ID.get(None)
+    if request_id is not None:
+        event["request_id"] = request_id
+    return event
 
 
 def _to_json(event: Any, **_: Any) -> bytes:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import resource
 import secrets
 import socket
@@ -23,7 +22,7 @@ import typer
 
 from app.commands.supervisor import Child, Signals, keep
 from app.commands.terminal import RegistryOption, open_registry, read_settings
-from app.errors import InvalidRequest, Unavailable
+from app.errors import Unavailable
 from app.inference.predictor import execution_providers
 from app.jobs.queue import open_database
 from app.settings import Settings
@@ -35,7 +34,6 @@ API = ("-m", "app.api")
 
 # How the API processes are told the path that they are mounted at.
 ROOT_PATH_NAME = "SOBOLITE_ROOT_PATH"
-ROOT_PATH = re.compile(r"/?(?:[A-Za-z0-9_.~-]+(?:/[A-Za-z0-9_.~-]+)*/?)?")
 
 # Addresses that stand for all of a machine's.
 EVERYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104
@@ -52,6 +50,8 @@ def serve(
     root_path: Annotated[str, typer.Option(help="Prefix that a proxy takes off the path, as /sobolite.")] = "",
 ) -> None:
     """Serve the API and, unless --no-worker, run jobs."""
+    if root_path:
+        os.environ[ROOT_PATH_NAME] = root_path
     settings = read_settings(registry)
     if worker:
         from app.jobs.worker import require_training
@@ -61,21 +61,9 @@ def serve(
     if not loopback(host):
         require_token(settings, host)
     allow_connections()
-    os.environ[ROOT_PATH_NAME] = prefix(root_path) or settings.root_path
     signals = Signals()  # before anybody can have connected
     with shared_metrics() if workers > 1 else nullcontext():
         run_api(API, listen(host, port), settings, signals, workers=workers, worker=worker)
-
-
-def prefix(root_path: str) -> str:
-    """A root path with a slash before it and none after it.
-
-    Raises:
-        InvalidRequest: it has other characters than a prefix that a proxy takes off.
-    """
-    if not ROOT_PATH.fullmatch(root_path):
-        raise InvalidRequest(f"--root-path must be as /sobolite or /a/b, got {root_path!r}", path="root_path")
-    return f"/{root_path.strip('/')}" if root_path.strip("/") else ""
 
 
 def loopback(host: str) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 import time
 from http import HTTPStatus
 
@@ -14,10 +14,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.http.door import NOSNIFF
 from app.http.problems import unexpected
 from app.http.shutdown import Drain
-from app.telemetry import Metrics
+from app.telemetry import REQUEST_ID, Metrics
 
 # A client's own request id is kept when it can do no harm in a log or a header.
-REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+GIVEN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 # The route that answers tens of thousands of requests a second; only its failures get a log line.
 UNLOGGED = frozenset({"price"})
 
@@ -38,7 +38,7 @@ class Observe:
             return
         start, status = time.perf_counter(), 0
         request_id = _request_id(scope)
-        structlog.contextvars.bind_contextvars(request_id=request_id)
+        REQUEST_ID.set(request_id)
 
         async def observed(message: Message) -> None:
             nonlocal status
@@ -81,6 +81,6 @@ class Observe:
 
 def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
-        if name == b"x-request-id" and REQUEST_ID.fullmatch(value):
+        if name == b"x-request-id" and GIVEN_ID.fullmatch(value):
             return str(value, "ascii")
-    return secrets.token_hex(8)
+    return os.urandom(8).hex()

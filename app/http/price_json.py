@@ -101,16 +101,16 @@ def encode(query: Query, answer: Answer, first: int) -> tuple[bytes, ...]:
     arrays = answer
     if query.gamma != "full" and "gamma" in query.outputs:
         arrays = answer | {"gamma": gamma_form(answer["gamma"], query.gamma)}
-    encoded = tuple(orjson.dumps(arrays[name], option=orjson.OPT_SERIALIZE_NUMPY)[1:-1] for name in query.outputs)
+    encoded = [orjson.dumps(arrays[name], option=orjson.OPT_SERIALIZE_NUMPY)[1:-1] for name in query.outputs]
     # NaN and infinity are spelt null, the only n there can be; one letter is searched for ten times faster than a word
-    if any(b"n" in output for output in encoded):
+    if [output for output in encoded if b"n" in output]:
         asked = [arrays[name] for name in query.outputs]
         finite = [np.isfinite(array).reshape(len(array), -1).all(axis=1) for array in asked]
         row = first + int(np.argmin(np.all(finite, axis=0)))
         raise NonFiniteAnswer(
             f"row {row}: the surrogate is not finite there, far outside its Box", path=f"inputs[{row}]"
         )
-    return encoded
+    return tuple(encoded)
 
 
 def assemble(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Mapping
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 
@@ -66,11 +67,15 @@ async def answer(request: Request, error: Exception) -> Response:
 
 def _http(request: Request, error: HTTPException) -> Response:
     phrase = HTTPStatus(error.status_code).phrase
-    kind = (
-        TooLarge if error.status_code == STATUS[TooLarge] else type(phrase.title().replace(" ", ""), (Exception,), {})
-    )
+    kind = TooLarge if error.status_code == STATUS[TooLarge] else _named(phrase)
     detail = error.detail if error.detail != phrase else f"{request.method} {request.url.path}: {phrase.lower()}"
     return problem(kind, error.status_code, detail, fields={}, headers=error.headers)
+
+
+@cache
+def _named(phrase: str) -> type[Exception]:
+    """An error class of a status that no exception of ours stands for; one made for each answer would pile up."""
+    return type(phrase.title().replace(" ", ""), (Exception,), {})
 
 
 async def _invalid(_: Request, error: Exception) -> Response:

@@ -32,6 +32,19 @@ def test_impossible_settings_are_refused(monkeypatch: pytest.MonkeyPatch, name: 
         Settings()
 
 
+@pytest.mark.parametrize(("given", "expected"), [("/", ""), ("/api", "/api"), ("/api/", "/api"), ("a/b", "/a/b")])
+def test_a_root_path_has_one_form(monkeypatch: pytest.MonkeyPatch, given: str, expected: str) -> None:
+    monkeypatch.setenv("SOBOLITE_ROOT_PATH", given)
+    assert Settings().root_path == expected
+
+
+@pytest.mark.parametrize("given", ["//host", "/a//b", "http://x", "/a?b", "/a b", "/" + "a/" * 5_000 + "!"])
+def test_other_root_paths_are_refused(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.setenv("SOBOLITE_ROOT_PATH", given)
+    with pytest.raises(ValidationError, match="root_path must be as"):
+        Settings()
+
+
 def test_empty_variables_count_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in Settings.model_fields:
         monkeypatch.setenv(f"SOBOLITE_{name.upper()}", "")

@@ -8,7 +8,6 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
-from prometheus_client import Counter
 from starlette.datastructures import QueryParams, State
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -24,6 +23,7 @@ from app.http.problems import answer
 from app.inference.predictor import Predictor
 from app.settings import Settings
 from app.specification.name import CHAMPION
+from app.telemetry import Metrics
 from pricing.types import BoolArray
 
 PATH = "/v1/models/{name}/price"
@@ -126,21 +126,20 @@ async def price(scope: Scope, receive: Receive, state: State, ticket: Ticket) ->
     predictor = await state.predictors.get(name, version)
     body = await read(receive, ticket)
     ticket.enter()
-    outside = state.metrics.of_model(name)[1]
-    if len(body) < INLINE_BYTES:
-        query, in_domain, size = understand(body, predictor, state.settings, outside)
-    else:
-        query, in_domain, size = await asyncio.to_thread(understand, body, predictor, state.settings, outside)
+    work = body, predictor, state.settings, state.metrics
+    query, in_domain, size = (
+        understand(*work) if len(body) < INLINE_BYTES else await asyncio.to_thread(understand, *work)
+    )
     ticket.charge(size)
     parts = await state.batcher.run(predictor, query.features, partial(encode, query), query.outputs)
     return assemble(name, predictor.version, query, parts, in_domain=in_domain)
 
 
-def understand(body: bytes, predictor: Predictor, settings: Settings, outside: Counter) -> tuple[Query, BoolArray, int]:
+def understand(body: bytes, predictor: Predictor, settings: Settings, metrics: Metrics) -> tuple[Query, BoolArray, int]:
     """The query, which of its rows lie in the Box, and a bound on the answer's bytes. Shape: -> query; batch; size.
 
     Args:
-        outside: counts the rows that do not.
+        metrics: count the rows that do not.
 
     Raises:
         NotJson, InvalidRequest, TooLarge: see `parse`; also TooLarge for too large an answer.
@@ -158,7 +157,7 @@ def understand(body: bytes, predictor: Predictor, settings: Settings, outside: C
         )
     in_domain = box.contains(query.features)
     if not in_domain.all():
-        outside.inc(len(in_domain) - int(in_domain.sum()))
+        metrics.of_model(predictor.name)[1].inc(len(in_domain) - int(in_domain.sum()))
         if query.outside == "error":
             box.check(query.features)
     return query, in_domain, size

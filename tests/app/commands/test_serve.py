@@ -15,9 +15,8 @@ from urllib.request import urlopen
 import pytest
 import typer
 
-from app.commands.serve import listen, loopback, prefix, require_token, run_api
+from app.commands.serve import listen, loopback, require_token, run_api
 from app.commands.supervisor import Signals
-from app.errors import InvalidRequest
 from app.inference.predictor import execution_providers
 from app.settings import Settings
 
@@ -141,19 +140,6 @@ def test_serve_replaces_a_dead_worker_and_takes_it_along_when_it_stops(registry:
         server.send_signal(signal.SIGTERM)
         assert server.wait(PATIENCE_SECONDS) == 0
     assert not Path(f"/proc/{second}").exists()
-
-
-@pytest.mark.parametrize(
-    ("given", "expected"), [("", ""), ("/", ""), ("/api", "/api"), ("/api/", "/api"), ("a/b", "/a/b")]
-)
-def test_a_root_path_has_one_form(given: str, expected: str) -> None:
-    assert prefix(given) == expected
-
-
-@pytest.mark.parametrize("given", ["//host", "/a//b", "http://x", "/a?b", "/a b", "/" + "a/" * 50_000 + "!"])
-def test_other_root_paths_are_refused(given: str) -> None:
-    with pytest.raises(InvalidRequest, match="--root-path"):
-        prefix(given)
 
 
 @pytest.mark.parametrize(
