@@ -14,7 +14,9 @@ from app.commands.progress import ProgressMode, ProgressOption, show_progress, s
 from app.commands.terminal import JsonOption, RegistryOption, read_settings, show_json, show_table
 from app.cost.work import in_words
 from app.jobs.ended import delete_job
-from app.jobs.queue import Job, Jobs
+from app.jobs.job import Job, State
+from app.jobs.queue import LIST_LIMIT, Jobs
+from app.specification.jobs import JobKind
 
 app = typer.Typer(help="Train and prune jobs.", no_args_is_help=True)
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
@@ -35,9 +37,16 @@ async def _await(answer: Awaitable[Answer]) -> Answer:
 
 
 @app.command("list")
-def list_jobs(registry: RegistryOption = None, as_json: JsonOption = False) -> None:
+def list_jobs(
+    state: Annotated[State | None, typer.Option(help="Only jobs in this state.")] = None,
+    kind: Annotated[JobKind | None, typer.Option(help="Only jobs of this kind.")] = None,
+    model: Annotated[str | None, typer.Option(help="Only jobs that make this model.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=LIST_LIMIT, help="Most jobs.")] = LIST_LIMIT,
+    registry: RegistryOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """The newest jobs first."""
-    newest = ask(registry, lambda jobs: jobs.list())
+    newest = ask(registry, lambda jobs: jobs.page(limit=limit, state=state, kind=kind, model=model)).jobs
     if as_json:
         show_json([asdict(job) for job in newest])
         return

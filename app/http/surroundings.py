@@ -7,8 +7,9 @@ import shutil
 from pathlib import Path
 
 from app.errors import AppError
+from app.jobs.job import STATES
 from app.jobs.lease import alive
-from app.jobs.queue import STATES, Jobs
+from app.jobs.queue import Jobs
 from app.telemetry import Surroundings
 
 

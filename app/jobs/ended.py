@@ -15,7 +15,8 @@ from pathlib import Path
 
 from app.datasets import store
 from app.errors import DatasetInUse, JobConflict
-from app.jobs.queue import STATES, Jobs, State, job_folder, job_folders
+from app.jobs.job import STATES, State, job_folder, job_folders
+from app.jobs.queue import Jobs
 from surrogate.artifact.files import MANIFEST
 
 ENDED: tuple[State, ...] = ("succeeded", "failed", "cancelled")

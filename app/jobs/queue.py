@@ -11,10 +11,8 @@ import sqlite3
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from dbos import DBOS, DBOSClient, EnqueueOptions, WorkflowStatus
@@ -22,13 +20,12 @@ from dbos import DBOS, DBOSClient, EnqueueOptions, WorkflowStatus
 from app.cost.work import Estimate
 from app.errors import InvalidRequest, JobConflict, Overloaded, UnknownJob
 from app.jobs.database import SECONDS, JobDatabase, JobFigures, JobFilter
+from app.jobs.job import ENDED, STATES, Event, Job, JobAttributes, JobPage, State, StepProgress, StepTime, view
 from app.jobs.serializer import JsonSerializer
 from app.registry.database import available
 from app.settings import Settings
 from app.specification.jobs import JobKind, JobSpec, kind_of, load_spec, model_name
 from pricing.specs.base import dump
-from surrogate.artifact.manifest import Version
-from surrogate.report.curves import LossPoint
 
 APPLICATION = "sobolite"
 # Pinned: by default it is a hash of the sources, and every upgrade would strand the jobs of the version before.
@@ -45,95 +42,6 @@ CONNECTIONS = 10
 LIST_LIMIT = 200
 # An Idempotency-Key is the job's id: a folder name and a URL segment.
 JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-
-State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
-ENDED: frozenset[State] = frozenset({"succeeded", "failed", "cancelled"})
-STATES: dict[str, State] = {
-    "DELAYED": "queued",
-    "ENQUEUED": "queued",
-    "PENDING": "running",
-    "SUCCESS": "succeeded",
-    "ERROR": "failed",
-    "MAX_RECOVERY_ATTEMPTS_EXCEEDED": "failed",
-    "CANCELLED": "cancelled",
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class StepTime:
-    """A finished step and the seconds it took."""
-
-    name: str
-    seconds: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """A job as it is shown; times are UTC (ISO 8601), progress is the share of the whole job, 0 to 1."""
-
-    id: str
-    kind: JobKind
-    state: State
-    model: str
-    version: int | None
-    step: str | None
-    progress: float
-    created_at: str | None
-    started_at: str | None
-    finished_at: str | None
-    steps: tuple[StepTime, ...]
-    error: str | None
-    estimate: Estimate | None = None
-
-
-class StepProgress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The running step, and the share of the whole job that is done, 0 to 1.
-
-    Args:
-        losses: where a training stands, if it was measured since the last event.
-    """
-
-    step: str
-    progress: float
-    losses: LossPoint | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Event:
-    """One server-sent event; ``done`` has the id after the last ``progress``: who has seen it need not come again."""
-
-    name: Literal["progress", "done"]
-    data: StepProgress | Job
-    id: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class JobPage:
-    """Some jobs, and the cursor of the page after them, None at the end."""
-
-    jobs: list[Job]
-    next: str | None = None
-
-
-class JobAttributes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the job database keeps beside a job; ``started`` in milliseconds, of a job that was cancelled."""
-
-    kind: JobKind
-    model: str
-    step: str | None
-    progress: float
-    started: int | None = None
-    estimate: Estimate | None = None
-
-
-def job_folder(root: Path, job: str) -> Path:
-    """Where a job's steps leave their files; no model's name starts with a dot."""
-    return root / ".jobs" / job
-
-
-def job_folders(root: Path) -> list[Path]:
-    """The folders of all jobs that have one."""
-    return sorted(folder for folder in (root / ".jobs").glob("*") if folder.is_dir())
 
 
 def open_database(root: Path) -> str:
@@ -206,7 +114,7 @@ class Jobs:
             raise InvalidRequest(
                 f"job {job!r} exists with another specification; use a new key", path="Idempotency-Key"
             )
-        return _view(status)
+        return view(status)
 
     async def list(self) -> list[Job]:
         """The newest jobs first, without their steps' times."""
@@ -231,7 +139,7 @@ class Jobs:
         async with self._usable():
             ids, after = await asyncio.to_thread(self._database.page, wanted, limit=limit, cursor=cursor)
             found = await self._client.list_workflows_async(workflow_ids=ids, load_input=False) if ids else []
-        known = {status.workflow_id: _view(status) for status in found}
+        known = {status.workflow_id: view(status) for status in found}
         return JobPage(jobs=[known[job] for job in ids if job in known], next=after)
 
     async def figures(self) -> JobFigures:
@@ -247,7 +155,7 @@ class Jobs:
         """
         async with self._usable():
             status = await self._status(job)
-            return _view(status, await self._step_times(status))
+            return view(status, await self._step_times(status))
 
     async def has_seen_all(self, job: str, after: int) -> bool:
         """Whether a reader whose last event was ``after`` has nothing more to come.
@@ -392,27 +300,3 @@ class Jobs:
         steps = await self._client.list_workflow_steps_async(job)
         failed = [step["function_id"] for step in steps if step["error"] is not None]
         return min(failed, default=len(steps) + 1)
-
-
-def _view(status: WorkflowStatus, steps: tuple[StepTime, ...] = ()) -> Job:
-    state = STATES[status.status]
-    attributes = msgspec.convert(status.attributes, JobAttributes)
-    return Job(
-        id=status.workflow_id,
-        kind=attributes.kind,
-        state=state,
-        model=attributes.model,
-        version=msgspec.convert(status.output, Version).version if state == "succeeded" else None,
-        step=attributes.step,
-        progress=1.0 if state == "succeeded" else attributes.progress,
-        created_at=_time(status.created_at),
-        started_at=_time(status.dequeued_at or attributes.started),
-        finished_at=_time(status.completed_at),
-        steps=steps,
-        error=str(status.error) if state == "failed" else None,
-        estimate=attributes.estimate,
-    )
-
-
-def _time(milliseconds: int | None) -> str | None:
-    return None if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat()

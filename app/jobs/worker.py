@@ -31,17 +31,9 @@ from dbos import DBOS, error
 
 from app.errors import INSTALL_TRAINING, Unavailable
 from app.jobs.database import SECONDS
+from app.jobs.job import StepProgress, job_folder
 from app.jobs.lease import bury, lease
-from app.jobs.queue import (
-    APPLICATION,
-    APPLICATION_VERSION,
-    QUEUE,
-    STREAM,
-    WORKFLOW,
-    StepProgress,
-    job_folder,
-    open_database,
-)
+from app.jobs.queue import APPLICATION, APPLICATION_VERSION, QUEUE, STREAM, WORKFLOW, open_database
 from app.jobs.retention import sweep
 from app.jobs.serializer import JobFailed, JsonSerializer
 from app.jobs.watch import Clock, Limits, Watch

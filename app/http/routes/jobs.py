@@ -22,7 +22,8 @@ from app.http.control import ControlRoute
 from app.http.dependencies import mounted
 from app.http.schemas import Problem
 from app.jobs.ended import delete_job
-from app.jobs.queue import LIST_LIMIT, Event, Job, JobPage, Jobs, State
+from app.jobs.job import Event, Job, JobPage, State
+from app.jobs.queue import LIST_LIMIT, Jobs
 from app.pipeline.cost import job_cost
 from app.pipeline.settle import settle
 from app.registry.registry import Registry

@@ -40,6 +40,23 @@ def test_a_job_is_listed_and_shown(run: Run, queued: str) -> None:
     assert "queued" in run("jobs", "show", queued).out
 
 
+@pytest.mark.parametrize("option", [("--state", "queued"), ("--kind", "train"), ("--model", "tiny"), ("--limit", "1")])
+def test_lists_are_filtered(run: Run, queued: str, option: tuple[str, str]) -> None:
+    (listed,) = json.loads(run("jobs", "list", *option, "--json").out)
+    assert listed["id"] == queued
+
+
+@pytest.mark.parametrize("option", [("--state", "failed"), ("--kind", "prune"), ("--model", "other")])
+def test_a_filter_leaves_out(run: Run, queued: str, option: tuple[str, str]) -> None:
+    assert queued
+    assert json.loads(run("jobs", "list", *option, "--json").out) == []
+
+
+@pytest.mark.parametrize("option", [("--state", "lost"), ("--kind", "bake"), ("--limit", "0")])
+def test_a_wrong_filter_is_refused(run: Run, option: tuple[str, str]) -> None:
+    assert run("jobs", "list", *option).code == 2
+
+
 def test_a_job_is_cancelled_watched_to_its_end_and_resumed(run: Run, queued: str) -> None:
     assert json.loads(run("jobs", "cancel", queued, "--json").out)["state"] == "cancelled"
     watched = run("jobs", "watch", queued, "--json")

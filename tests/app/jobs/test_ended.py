@@ -14,7 +14,8 @@ import pytest
 from app.datasets import store
 from app.errors import DatasetInUse, JobConflict, UnknownDataset, UnknownJob
 from app.jobs.ended import delete_dataset, delete_job, delete_old, ended_before
-from app.jobs.queue import Jobs, job_folder
+from app.jobs.job import job_folder
+from app.jobs.queue import Jobs
 from app.pipeline.build import build
 from app.registry.registry import Registry
 from app.settings import Settings

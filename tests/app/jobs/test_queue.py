@@ -8,7 +8,8 @@ import pytest
 
 from app.cost.work import Estimate
 from app.errors import InvalidRequest, JobConflict, Overloaded, UnknownJob
-from app.jobs.queue import Event, Jobs, StepProgress
+from app.jobs.job import Event, StepProgress
+from app.jobs.queue import Jobs
 from app.settings import Settings
 from app.specification.jobs import load_spec
 from surrogate.report.curves import LossPoint

@@ -6,7 +6,8 @@ from typing import Any
 
 from structlog.testing import capture_logs
 
-from app.jobs.queue import Jobs, job_folder
+from app.jobs.job import job_folder
+from app.jobs.queue import Jobs
 from app.jobs.retention import sweep
 from app.settings import Settings
 from app.specification.jobs import load_spec

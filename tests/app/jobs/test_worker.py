@@ -15,7 +15,8 @@ import pytest
 
 from app.commands.jobs import follow
 from app.errors import UnknownModel
-from app.jobs.queue import Job, Jobs, StepProgress, job_folder
+from app.jobs.job import Job, StepProgress, job_folder
+from app.jobs.queue import Jobs
 from app.pipeline.plan import plan
 from app.registry.registry import Registry
 from app.settings import Settings
