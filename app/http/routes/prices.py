@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.errors import STATUS, DeadlineExceeded, InvalidRequest, NotJson, TooLarge, UnsupportedBody
+from app.errors import STATUS, DeadlineExceeded, InvalidRequest, TooLarge, UnsupportedBody
 from app.http.control import require_json
 from app.http.dependencies import require_known
 from app.http.limits import SMALL_BYTES, Ticket, route_path
@@ -164,16 +164,10 @@ def understand(body: bytes, predictor: Predictor, settings: Settings, metrics: M
 
 
 async def read(receive: Receive, ticket: Ticket) -> bytes:
-    """The whole body, charged as it comes in.
-
-    Raises:
-        NotJson: the client left before its end.
-    """
+    """The whole body, charged as it comes in."""
     chunks, more, uncharged = [], True, 0
     while more:
         message = await receive()
-        if message["type"] == "http.disconnect":
-            raise NotJson("the client left before the end of the body")
         chunks.append(message.get("body", b""))
         uncharged += len(chunks[-1])
         if uncharged >= SMALL_BYTES:
