@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from app.cli import app as command_line
+from app.commands.line import app as command_line
 from app.http.schemas import PriceRequest
 from app.main import create_app
 from app.pipeline.build import build

@@ -11,7 +11,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from app.cli import app as command_line
+from app.commands.line import app as command_line
 from app.datasets import store
 from app.datasets.table import Limits
 from app.main import create_app

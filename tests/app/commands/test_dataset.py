@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from typer.testing import CliRunner
 
-from app.cli import app as command_line
+from app.commands.line import app as command_line
 from pricing.types import Array
 
 Arrays = Callable[..., dict[str, Array]]

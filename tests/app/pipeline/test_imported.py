@@ -9,7 +9,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from app.cli import app as command_line
+from app.commands.line import app as command_line
 from app.datasets import store
 from app.datasets.lookup import settle_dataset
 from app.pipeline.build import build
