@@ -254,14 +254,13 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _refuse(self, status: int, detail: str) -> None:
         """Read no more, answer, and close when the client has it: by the application, where it still reads the body."""
-        self._refused, running = True, self._running
-        if not self._answered() and running is self.cycle and running.more_body:
-            if not running.response_started:
-                running.scope[UNREAD] = status, detail  # type: ignore[literal-required]
-                running.message_event.set()
-                self.since += self.limits.body_seconds
-            return
-        self._owed = status, detail
+        self._refused, running, cycle = True, self._running, self.cycle
+        if cycle is None or not cycle.more_body:
+            self._owed = status, detail
+        elif running is cycle and not cycle.response_started:
+            cycle.scope[UNREAD] = status, detail
+            cycle.message_event.set()
+            self.since += self.limits.body_seconds
         if self._answered():
             self._refuse_last()
 

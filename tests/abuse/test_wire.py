@@ -88,6 +88,10 @@ WIRE = {
     ),
     "a large header with a body": Sent(data=posted("a: " + "x" * 9000 + "\r\n" + LENGTH), statuses=(431,)),
     "a good request and no body of the next": Sent(data=SMALL + posted(LENGTH)[:-5], statuses=(200,), shuts=True),
+    "the rest of a body that was answered": Sent(
+        data=f"POST /none HTTP/1.1\r\n{HOST}{LOGGED}transfer-encoding: chunked\r\n\r\n1\r\n{{\r\nzz\r\n".encode(),
+        statuses=(404,),
+    ),
     "a large body for a route without one": Sent(
         data=request("/v1/jobs/nobody/cancel", b"x" * 3_000_000, "authorization: Bearer " + TOKEN), statuses=(413,)
     ),
