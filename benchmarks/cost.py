@@ -41,12 +41,27 @@ SMOKE_EXAMPLE = "digital"
 LM = {"kind": "levenberg_marquardt"}
 ADAM = {"kind": "adam", "epochs": 20}
 WIDE = {"network": {"hidden": [128, 128]}, "training": {"loss": {"order": 1}, "optimisers": [ADAM]}}
+
+
+def on_assets(count: int) -> dict[str, Any]:
+    """What is changed of a basket to be one of so many assets, in a build that is short but for what judges it."""
+    correlation = [[1.0 if i == j else 0.5 for j in range(count)] for i in range(count)]
+    process = {"kind": "black_scholes", "volatilities": [0.2] * count, "correlation": correlation, "rate": 0.02}
+    spot = {"name": "spot", "lower": [0.5] * count, "upper": [1.5] * count}
+    payoff = {"kind": "call", "weights": [1.0 / count] * count, "strike": 1.0}
+    problem = {"process": process, "payoff": payoff, "maturity": 1.0, "features": [spot]}
+    short = {"samples": 256, "paths": 64, "order": 1, "sampler": {"kind": "uniform"}}
+    return {"problem": problem, "labels": short, "training": WIDE["training"]}
+
+
 GENERATED: dict[str, tuple[str, dict[str, Any]]] = {
     "wide network": ("bachelier_basket_7", {"network": {"hidden": [512, 512]}, "training": WIDE["training"]}),
     "deep network": ("bachelier_basket_7", {"network": {"hidden": [64] * 8}, "training": WIDE["training"]}),
     "curvature by adam": ("heston_call", {"training": {"loss": {"order": 2}, "optimisers": [ADAM]}}),
     "many samples": ("bachelier_basket_7", {"labels": {"samples": 1 << 16, "paths": 16, "order": 1}, **WIDE}),
     "many points": ("digital", {"evaluation": {"samples": 1 << 18}}),
+    "fifty assets": ("black_scholes_basket_7", on_assets(50)),
+    "a hundred assets": ("black_scholes_basket_7", on_assets(100)),
     "l-bfgs": ("digital", {"training": {"optimisers": [{"kind": "lbfgs", "iterations": 500}]}}),
     "chita": ("bachelier_basket_7", {**WIDE, "pruning": {"method": "chita", "sparsity": 0.8, "stages": 4}}),
     "obs": ("bachelier_basket_7", {**WIDE, "pruning": {"method": "obs", "sparsity": 0.8, "samples": 512}}),

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pricing.domain import Box
 from pricing.draws import principal_axes, stream
-from pricing.errors import InvalidSpec, NonFiniteLabels
+from pricing.errors import NonFiniteLabels
 from pricing.monte_carlo import Expectation, Simulation, average, prepare, replicate
 from pricing.specs.labels import LabelSpec
 from pricing.specs.problem import PricingProblem
@@ -166,10 +166,7 @@ def directions_of(gradient: Callable[[], Tensor], box: Box, spec: LabelSpec, *, 
             normals = stream("directions", seed=seed).standard_normal((samples, spec.directions, box.dimension))
             return torch.from_numpy(normals)
         case "pca":
-            if spec.directions > box.dimension:
-                raise InvalidSpec(
-                    f"directions must be at most {box.dimension} (features) for 'pca', got {spec.directions}"
-                )
+            spec.require_directions(box.dimension)
             widths = box.upper - box.lower
             widths = widths / widths.max()
             axes = widths * principal_axes(widths * gradient().numpy()).T[: spec.directions]

@@ -61,6 +61,18 @@ GreekName = Literal["value", "delta", "gamma"]
 # Methods with a bound of the error of every sum, and the chance of failure that they are given by default.
 PROMISING: tuple[MethodName, ...] = ("pfp_random", "sipp_random")
 FAILURE = 0.1
+# Methods that remove nodes, and those that put products of low rank in the place of layers: no shape is left to rewind.
+NODE_METHODS: tuple[MethodName, ...] = (
+    "magnitude_neuron",
+    "random_neuron",
+    "significance",
+    "pfp",
+    "pfp_top",
+    "pfp_random",
+)
+FACTORING: tuple[MethodName, ...] = ("alds",)
+# A path of the greedy surgeon has as many steps as a block has weights, each of up to its square: seconds so large.
+LARGEST_GREEDY_BLOCK = 2048
 
 
 class DynamicSpec(Spec, frozen=True, kw_only=True):
@@ -92,7 +104,7 @@ class PruningSpec(Spec, frozen=True, kw_only=True):
         sparsity: share of what the method removes, weights without biases or nodes, in [0, 1).
         parameters: largest number of weights and biases left, after `pruning.compact`.
         stages: number of prune steps along the schedule; between two of them ``fine_tuning`` runs.
-        schedule: how the sparsity grows from stage to stage (`pruning.schedules`).
+        schedule: how the sparsity grows from stage to stage (`pruning.counting.schedules`).
         initial_sparsity: where the schedule starts.
         rows: which per-sample rows quadratic methods use (`pruning.rows`).
         samples: number of data set rows that build them.
@@ -183,12 +195,25 @@ class PruningSpec(Spec, frozen=True, kw_only=True):
             require_range("parameters", self.parameters, 1, 1 << 30)
         require_range("stages", self.stages, 1, 1000)
         require_range("initial_sparsity", self.initial_sparsity, 0.0, 1.0)
+        if self.sparsity is not None and self.initial_sparsity > self.sparsity:
+            raise InvalidSpec(
+                f"initial_sparsity must be at most the target, sparsity = {self.sparsity!r}, got "
+                f"{self.initial_sparsity!r}; start below it",
+                path="initial_sparsity",
+                bound=self.sparsity,
+            )
+        if self.retraining == "rewind" and self.method in (*NODE_METHODS, *FACTORING):
+            raise InvalidSpec(
+                f"retraining: 'rewind' needs a method that removes weights and keeps the shape, got {self.method}; use "
+                "'random' or another",
+                path="retraining",
+            )
         require_range("samples", self.samples, 1, 1 << 22)
         require_range("ridge", self.ridge, 0.0, 1e6)
         require_range("draws", self.draws, 1, MAXIMUM_SCORES)
         require_range("splits", self.splits, 1, MAXIMUM_SPLITS)
         if self.block is not None:
-            require_range("block", self.block, 1, 1 << 30)
+            require_range("block", self.block, 1, LARGEST_GREEDY_BLOCK if self.method == "obs_greedy" else 1 << 30)
         if self.rounds is not None:
             require_range("rounds", self.rounds, 1, MAXIMUM_SCORES)
         require_range("epsilon", self.perturbation, 1e-8, 1e3)

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 
 from pruning.compact import compact
+from pruning.counting.targets import Unit
 from pruning.intervals.interval import Interval
 from pruning.spec import PruningSpec
 from surrogate.dataset import Dataset
 from surrogate.functions.network import Network
 from surrogate.spec import SobolevLoss
 from surrogate.standardisation import Standardisation
-
-Unit = Literal["weights", "nodes", "parameters"]
 
 
 def size(network: Network, unit: Unit, *, protect_inputs: bool = True) -> int:

@@ -21,6 +21,12 @@ MAXIMUM_DEGREE = 24
 SAMPLER, DENSITY = "sampler.onnx", "density.onnx"
 
 
+def require_axes(axes: int, inputs: int) -> None:
+    """Raise InvalidSpec for more axes than there are inputs to find them among."""
+    if axes > inputs:
+        raise InvalidSpec(f"axes must be at most {inputs} (features), got {axes}", path="axes", bound=inputs)
+
+
 class NetworkSpec(Spec, frozen=True, kw_only=True):
     """Hidden widths and activation of the surrogate's MLP, and what it sees.
 
@@ -60,7 +66,16 @@ class NetworkSpec(Spec, frozen=True, kw_only=True):
         """Weights and biases to train on that many features; as if all were inputs where the axes are still unknown."""
         if self.inputs == "differential_pca" and self.axes:
             inputs = min(inputs, self.axes)
-        return sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise((inputs, *self.hidden, 1)))
+        return sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(self.widths(inputs)))
+
+    def require_size(self, inputs: int) -> None:
+        """Raise InvalidSpec for more axes than inputs."""
+        if self.inputs == "differential_pca":
+            require_axes(self.axes, inputs)
+
+    def widths(self, inputs: int) -> tuple[int, ...]:
+        """Inputs, hidden layers and the one output."""
+        return (inputs, *self.hidden, 1)
 
 
 class PolynomialSpec(Spec, frozen=True, kw_only=True):
@@ -97,7 +112,9 @@ class PolynomialSpec(Spec, frozen=True, kw_only=True):
         return 1 if self.derivative_weight > 0.0 or self.inputs == "differential_pca" else 0
 
     def require_size(self, inputs: int) -> None:
-        """Raise InvalidSpec for too many terms on that many inputs; axes to be found are counted when they are."""
+        """Raise InvalidSpec for too many terms or axes; axes to be found are counted when they are."""
+        if self.inputs == "differential_pca":
+            require_axes(self.axes, inputs)
         if self.inputs == "features" or self.axes:
             require_terms(self.degree, min(inputs, self.axes) if self.inputs == "differential_pca" else inputs)
 

@@ -33,8 +33,15 @@ class Named:
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """The parts of a job and their sum."""
+    """The parts of a job and their sum, and what they are of.
 
+    Args:
+        build: the specification that its steps follow.
+    """
+
+    spec: JobSpec
+    build: BuildSpec
+    named: Named
     parts: tuple[Work, ...]
     estimate: Estimate
 
@@ -47,7 +54,7 @@ def cost_of(spec: JobSpec, build: BuildSpec, named: Named) -> Cost:
     """
     works = parts(spec, build, named)
     processes = AFTER + (2 if build.pruning is None else 3)
-    return Cost(parts=tuple(works), estimate=total(works, processes=processes))
+    return Cost(spec=spec, build=build, named=named, parts=tuple(works), estimate=total(works, processes=processes))
 
 
 def parts(spec: JobSpec, build: BuildSpec, named: Named) -> list[Work]:
@@ -102,7 +109,6 @@ def teach(build: BuildSpec, named: Named, task: Task) -> Work:
         nodes=size(named.teacher_parameters) ** 0.5,
     )
     return Work(
-        lower=("labels.samples", "labels.model"),
         seconds=drawn.seconds + sweep_seconds(known, task.samples),
         memory=drawn.memory + FLOAT * task.samples * task.inputs**2 * 3.0 + 3.0 * task.data,
         disk=2.0 * task.data,
@@ -115,7 +121,7 @@ def learn(build: BuildSpec, task: Task) -> list[Work]:
         return [training.solve(build.polynomial, samples=task.samples, inputs=build.box.dimension)]
     works = list[Work]()
     if build.pruning is None or pruning.trains_first(build.pruning):
-        works += training.train(task, build.training, chosen=build.dataset is not None, at="training")
+        works += training.train(task, build.training, chosen=build.dataset is not None)
     return works + prune(build, task)
 
 

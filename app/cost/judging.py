@@ -21,6 +21,8 @@ REPLICATES_SECONDS, STEPS_SECONDS = 10.0, 30.0
 PROOF_SECONDS = 1.5
 # Points that a graph is compared with its network at (`surrogate.export.parity`), by torch and by the runtime.
 PARITY_POINTS = 10_000.0
+# Entries of their Hessians at once, as there.
+PARITY_ENTRIES = float(1 << 24)
 # Points of one batch of Hessians (`surrogate.evaluation.accuracy`).
 ROWS = 1024.0
 # Hessians of all points that are held at once: predicted, referenced, their errors and differences.
@@ -41,22 +43,20 @@ def judge(build: BuildSpec, task: Task) -> list[Work]:
     formula = 1e-9 * points * (FORMULA_NS + FORMULA_PAIR_NS * d * d) if build.problem is not None else 0.0
     reference = 0.0 if build.problem is None else reference_seconds(build.problem)
     network = FLOAT * task.parameters
+    compared = min(PARITY_POINTS, max(1.0, PARITY_ENTRIES / (d * d)))
     proofs = PROOF_SECONDS * (1.0 if build.pruning is None else 2.0)
     return [
         Work(
-            lower=("network.hidden",),
             seconds=proofs + sweep_seconds(task, 4.0 * ROWS),
             memory=4.0 * NETWORKS * network + FLOAT * ROWS * 4.0 * task.nodes * min(task.inputs, 64.0),
         ),
         Work(
-            lower=("evaluation.samples", "problem.features", "network.hidden"),
             seconds=reference + formula + sweep_seconds(task, points),
             memory=FLOAT * (HESSIANS * points * d * d + 2.0 * ROWS * task.nodes * (1.0 + d)) + NETWORKS * network,
         ),
         Work(
-            lower=("network.hidden", "problem.features"),
             seconds=2.0 * sweep_seconds(task, PARITY_POINTS) * (2.0 if build.export.float32 else 1.0),
-            memory=FLOAT * PARITY_POINTS * (HESSIANS * d * d + 2.0 * task.nodes * (1.0 + d)) + NETWORKS * network,
+            memory=FLOAT * compared * (HESSIANS * d * d + 2.0 * task.nodes * (1.0 + d)) + NETWORKS * network,
             disk=NETWORKS * network,
         ),
     ]

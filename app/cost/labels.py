@@ -159,7 +159,6 @@ def simulate(problem: PricingProblem, spec: LabelSpec, order: int) -> list[Work]
         seconds += samples * spec.paths * path_seconds(problem, spec, 1)
     row = label_numbers(problem.box.dimension, size(spec.directions), order)
     paths = Work(
-        lower=("labels.paths", "labels.samples", "labels.replicates"),
         seconds=seconds,
         memory=_path_memory(problem, spec, order) + FLOAT * COPIES * samples * row,
         disk=FLOAT * 2.0 * samples * row,
@@ -196,7 +195,7 @@ def _prepare(problem: PricingProblem, spec: LabelSpec) -> Work:
         once = path_seconds(problem, spec, 0) + 1e-9 * REGRESSION_NS * dates * terms**2
         seconds += 2.0 * estimator.paths * once + BOUND_PATHS * path_seconds(problem, spec, 0)
         memory += FLOAT * (3.0 * estimator.paths * (terms + count) + terms**2)
-    return Work(lower=("labels.draws.pilot", "labels.estimator", "problem.process"), seconds=seconds, memory=memory)
+    return Work(seconds=seconds, memory=memory)
 
 
 def sample(sampler: Sampler, samples: float, features: int) -> Work:
@@ -205,9 +204,7 @@ def sample(sampler: Sampler, samples: float, features: int) -> Work:
         case TableSampler():
             return _learn_states(sampler.flow, len(sampler.states), features)
         case UniformSampler() | DiffusedSampler() | MoneynessSampler():
-            return Work(
-                lower=("labels.samples",), seconds=1e-9 * 1e4 * samples, memory=FLOAT * 4.0 * samples * features
-            )
+            return Work(seconds=1e-9 * 1e4 * samples, memory=FLOAT * 4.0 * samples * features)
         case _:
             assert_never(sampler)
 
@@ -221,7 +218,6 @@ def _learn_states(flow: FlowSpec, states: int, columns: int) -> Work:
     once = FLOW_STATE_NS + FLOW_PARAMETER_NS * parameters * carried
     kept = FLOW_TENSORS * min(states, Adam().batch) * flow.steps * (sum(flow.hidden) + columns) * carried
     return Work(
-        lower=("labels.sampler.flow.epochs", "labels.sampler.flow.hidden", "labels.sampler.states"),
         seconds=1e-9 * trainings * size(flow.epochs) * flow.steps * states * once,
         memory=FLOAT * (kept + 8.0 * parameters),
     )
@@ -230,6 +226,4 @@ def _learn_states(flow: FlowSpec, states: int, columns: int) -> Work:
 def read_rows(rows: float, columns: float) -> Work:
     """Rows of a dataset: split, compared and written again."""
     cells = rows * columns
-    return Work(
-        lower=("dataset.id",), seconds=1e-9 * CELL_NS * cells, memory=FLOAT * 6.0 * cells, disk=FLOAT * 2.0 * cells
-    )
+    return Work(seconds=1e-9 * CELL_NS * cells, memory=FLOAT * 6.0 * cells, disk=FLOAT * 2.0 * cells)

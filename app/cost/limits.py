@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from app.cost.advice import advice
 from app.cost.job import Cost
-from app.cost.work import SIZES, TIMES, Work, in_words, said
+from app.cost.work import SIZES, TIMES, in_words, said
 from app.errors import StorageFull, TooCostly
 from app.settings import Settings
 
@@ -15,26 +17,50 @@ from app.settings import Settings
 NAMED = 3
 
 
+@dataclass(frozen=True, kw_only=True)
+class Limited:
+    """An amount of an estimate that has a limit.
+
+    Args:
+        setting: that limits it.
+        units: how it is said.
+    """
+
+    setting: str
+    unit: str
+    units: tuple[tuple[float, str], ...]
+    of: Callable[[Cost], float]
+
+
+LIMITED = (
+    Limited(setting="job_seconds", unit="seconds", units=TIMES, of=lambda cost: cost.estimate.seconds),
+    Limited(setting="job_memory", unit="bytes", units=SIZES, of=lambda cost: float(cost.estimate.memory_bytes)),
+)
+
+
 def require_affordable(cost: Cost, settings: Settings) -> None:
     """Raise TooCostly for a job that would take longer than ``job_seconds`` or more memory than ``job_memory``."""
-    estimate = cost.estimate
-    if estimate.seconds > settings.job_seconds:
-        largest = max(cost.parts, key=lambda work: work.seconds)
-        raise refusal(cost, largest, settings, limit="job_seconds")
-    if estimate.memory_bytes > settings.job_memory:
-        largest = max(cost.parts, key=lambda work: work.memory)
-        raise refusal(cost, largest, settings, limit="job_memory")
+    for limited in LIMITED:
+        if limited.of(cost) > getattr(settings, limited.setting):
+            raise refusal(cost, limited, settings)
 
 
-def refusal(cost: Cost, largest: Work, settings: Settings, *, limit: str) -> TooCostly:
-    """The estimate, the limits and the fields that make the largest part as large as it is."""
+def refusal(cost: Cost, limited: Limited, settings: Settings) -> TooCostly:
+    """The estimate, the limits and the fields whose lowering helps most, with what half of each would leave."""
     time, memory = said(settings.job_seconds, TIMES), said(settings.job_memory, SIZES)
-    fields = ", ".join(largest.lower[:NAMED])
+    helpful = advice(cost, limited.of)[:NAMED]
+    told = ", ".join(f"{each.field} (half of it: {said(each.amount, limited.units)})" for each in helpful)
+    todo = (
+        f"Lower {told}"
+        if told
+        else f"Half of no single field lowers that: lower several, or {limited.setting} is raised"
+    )
     return TooCostly(
         f"this job is estimated at {in_words(cost.estimate)}; the limits are {time} (SOBOLITE_JOB_SECONDS) and "
-        f"{memory} of memory (SOBOLITE_JOB_MEMORY). Lower {fields}",
-        path=largest.lower[0],
-        bound=getattr(settings, limit),
+        f"{memory} of memory (SOBOLITE_JOB_MEMORY). {todo}",
+        path=helpful[0].field if helpful else "",
+        limit=limited.setting,
+        unit=limited.unit,
         estimate=asdict(cost.estimate),
         limits={"job_seconds": settings.job_seconds, "job_memory": settings.job_memory},
     )

@@ -6,12 +6,12 @@ Constants are nanoseconds of one core, from `benchmarks/cost.py`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Literal
 
 from app.cost.training import Task, pass_seconds, train
 from app.cost.work import FLOAT, Work, size
+from pruning.counting.traits import TRAITS
 from pruning.spec import SHARED, MethodName, PruningSpec
 from surrogate.spec import SobolevLoss, TrainingSpec
 
@@ -41,14 +41,6 @@ STAGES = 8
 Score = Callable[[PruningSpec, Task], Work]
 
 
-@dataclass(frozen=True, kw_only=True)
-class MethodCost:
-    """What a stage of a method takes before anything is trained, and when it prunes, as `pruning.methods` says."""
-
-    score: Score
-    phase: Literal["after", "before", "during"] = "after"
-
-
 def _looked(spec: PruningSpec, task: Task) -> Task:
     """The samples of a stage."""
     return replace(task, samples=min(task.samples, size(spec.samples)))
@@ -57,7 +49,7 @@ def _looked(spec: PruningSpec, task: Task) -> Task:
 def by_size(spec: PruningSpec, task: Task) -> Work:
     """Weights in the order of a number that they have."""
     seconds = 1e-9 * 20.0 * task.parameters + pass_seconds(_looked(spec, task), 0)
-    return Work(lower=("network.hidden",), seconds=seconds, memory=task.data + FLOAT * 6.0 * task.parameters)
+    return Work(seconds=seconds, memory=task.data + FLOAT * 6.0 * task.parameters)
 
 
 def by_passes(spec: PruningSpec, task: Task, *, rounds: int = 1, draws: bool = False, kernel: bool = False) -> Work:
@@ -70,7 +62,6 @@ def by_passes(spec: PruningSpec, task: Task, *, rounds: int = 1, draws: bool = F
     return Work(
         seconds=passes * once,
         memory=task.data + FLOAT * (looked.samples * task.nodes * 16.0 + 8.0 * task.parameters),
-        lower=("pruning.rounds", "pruning.draws", "pruning.samples", "network.hidden"),
     )
 
 
@@ -86,7 +77,6 @@ def _matrix(spec: PruningSpec, task: Task, *, solve: float, squares: bool) -> Wo
     return Work(
         seconds=1e-9 * (ENTRY_NS * entries + solve),
         memory=task.data + FLOAT * (MATRICES * entries + SQUARES * square),
-        lower=("pruning.samples", "network.hidden", "pruning.rounds"),
     )
 
 
@@ -127,7 +117,6 @@ def by_enclosure(spec: PruningSpec, task: Task) -> Work:
     return Work(
         seconds=1e-9 * INTERVAL_NS * boxes * task.parameters * GREEKS,
         memory=task.data + FLOAT * (boxes * INTERVAL_NUMBERS * task.nodes + 8.0 * task.parameters),
-        lower=("pruning.splits", "pruning.enclosure", "network.hidden"),
     )
 
 
@@ -137,7 +126,6 @@ def by_sensitivity(spec: PruningSpec, task: Task) -> Work:
     return Work(
         seconds=1e-9 * ENTRY_NS * 2.0 * looked.samples * task.parameters,
         memory=task.data + FLOAT * (looked.samples * task.nodes * 6.0 + 8.0 * task.parameters),
-        lower=("pruning.samples", "network.hidden"),
     )
 
 
@@ -147,7 +135,6 @@ def by_rank(_: PruningSpec, task: Task) -> Work:
     return Work(
         seconds=1e-9 * SINGULAR_NS * LAYOUTS * task.parameters * width,
         memory=task.data + FLOAT * 8.0 * task.parameters,
-        lower=("network.hidden",),
     )
 
 
@@ -155,49 +142,49 @@ def by_training(spec: PruningSpec, task: Task) -> Work:
     """Training that prunes and regrows on its way."""
     loss = SobolevLoss(order=0) if spec.fine_tuning is None else spec.fine_tuning.loss
     dynamics = TrainingSpec(loss=loss, optimisers=(spec.dynamics.optimiser,))
-    (work,) = train(task, dynamics, chosen=False, at="pruning.dynamics")
-    path = "pruning.dynamics.optimiser.epochs"
-    return replace(work, lower=(path, *work.lower[1:]), memory=work.memory + FLOAT * 4.0 * task.parameters)
+    (work,) = train(task, dynamics, chosen=False)
+    return replace(work, memory=work.memory + FLOAT * 4.0 * task.parameters)
 
 
-METHOD_COSTS: Mapping[MethodName, MethodCost] = {
-    "magnitude": MethodCost(score=by_size),
-    "magnitude_layerwise": MethodCost(score=by_size),
-    "magnitude_neuron": MethodCost(score=by_enclosure),
-    "salience": MethodCost(score=by_passes),
-    "salience_per_sample": MethodCost(score=by_passes),
-    "random": MethodCost(score=by_size),
-    "random_neuron": MethodCost(score=by_enclosure),
-    "significance": MethodCost(score=by_enclosure),
-    "obd": MethodCost(score=by_passes),
-    "obs": MethodCost(score=by_inverse),
-    "obs_greedy": MethodCost(score=by_removal),
-    "woodfisher": MethodCost(score=by_inverse),
-    "woodtaylor": MethodCost(score=by_inverse),
-    "mfac": MethodCost(score=partial(by_inverse, rounds=MFAC_ROUNDS)),
-    "cbs": MethodCost(score=by_exchange),
-    "chita": MethodCost(score=by_regression),
-    "sipp": MethodCost(score=by_sensitivity),
-    "sipp_random": MethodCost(score=by_sensitivity),
-    "sipp_hybrid": MethodCost(score=by_sensitivity),
-    "pfp": MethodCost(score=by_sensitivity),
-    "pfp_top": MethodCost(score=by_sensitivity),
-    "pfp_random": MethodCost(score=by_sensitivity),
-    "alds": MethodCost(score=by_rank),
-    "snip": MethodCost(score=by_passes, phase="before"),
-    "snip_iterative": MethodCost(score=partial(by_passes, rounds=ROUNDS), phase="before"),
-    "grasp": MethodCost(score=by_passes, phase="before"),
-    "synflow": MethodCost(score=partial(by_passes, rounds=ROUNDS), phase="before"),
-    "ntk_sap": MethodCost(score=partial(by_passes, rounds=SAP_ROUNDS, draws=True, kernel=True), phase="before"),
-    "ntk_sap_exact": MethodCost(score=partial(by_passes, rounds=SAP_ROUNDS, draws=True, kernel=True), phase="before"),
-    "set": MethodCost(score=by_training, phase="during"),
-    "rigl": MethodCost(score=by_training, phase="during"),
+# What a stage of a method takes before anything is trained.
+METHOD_COSTS: Mapping[MethodName, Score] = {
+    "magnitude": by_size,
+    "magnitude_layerwise": by_size,
+    "magnitude_neuron": by_enclosure,
+    "salience": by_passes,
+    "salience_per_sample": by_passes,
+    "random": by_size,
+    "random_neuron": by_enclosure,
+    "significance": by_enclosure,
+    "obd": by_passes,
+    "obs": by_inverse,
+    "obs_greedy": by_removal,
+    "woodfisher": by_inverse,
+    "woodtaylor": by_inverse,
+    "mfac": partial(by_inverse, rounds=MFAC_ROUNDS),
+    "cbs": by_exchange,
+    "chita": by_regression,
+    "sipp": by_sensitivity,
+    "sipp_random": by_sensitivity,
+    "sipp_hybrid": by_sensitivity,
+    "pfp": by_sensitivity,
+    "pfp_top": by_sensitivity,
+    "pfp_random": by_sensitivity,
+    "alds": by_rank,
+    "snip": by_passes,
+    "snip_iterative": partial(by_passes, rounds=ROUNDS),
+    "grasp": by_passes,
+    "synflow": partial(by_passes, rounds=ROUNDS),
+    "ntk_sap": partial(by_passes, rounds=SAP_ROUNDS, draws=True, kernel=True),
+    "ntk_sap_exact": partial(by_passes, rounds=SAP_ROUNDS, draws=True, kernel=True),
+    "set": by_training,
+    "rigl": by_training,
 }
 
 
 def trains_first(spec: PruningSpec) -> bool:
     """Whether a trained network is pruned, and not the one that training starts from."""
-    return METHOD_COSTS[spec.method].phase == "after"
+    return TRAITS[spec.method].phase == "after"
 
 
 def prune(task: Task, spec: PruningSpec, training: TrainingSpec, *, chosen: bool) -> list[Work]:
@@ -207,14 +194,14 @@ def prune(task: Task, spec: PruningSpec, training: TrainingSpec, *, chosen: bool
         training: of the build, which runs here where the method prunes before.
         chosen: whether the ridge is chosen where the specification leaves it open.
     """
-    cost = METHOD_COSTS[spec.method]
-    stages = spec.stages if cost.phase == "after" else 1
-    tuning = _whole(training, spec.fine_tuning) if cost.phase == "before" else spec.fine_tuning
+    phase = TRAITS[spec.method].phase
+    stages = spec.stages if phase == "after" else 1
+    tuning = _whole(training, spec.fine_tuning) if phase == "before" else spec.fine_tuning
     works, seen = list[Work](), min(stages, STAGES)
     for stage in range(seen):
         before, after = kept(task, spec, stage / seen), kept(task, spec, (stage + 1) / seen)
-        scored = cost.score(spec, before)
-        trained = [] if tuning is None else train(after, tuning, chosen=chosen, at="pruning.fine_tuning")
+        scored = METHOD_COSTS[spec.method](spec, before)
+        trained = [] if tuning is None else train(after, tuning, chosen=chosen)
         once = [replace(scored, seconds=scored.seconds + STAGE_SECONDS), *trained]
         works += [_of_stages(work, stages / seen) for work in once]
     return works
@@ -232,7 +219,7 @@ def kept(task: Task, spec: PruningSpec, share: float) -> Task:
 
 
 def _of_stages(work: Work, count: float) -> Work:
-    return replace(work, seconds=count * work.seconds, lower=(work.lower[0], "pruning.stages", *work.lower[1:]))
+    return replace(work, seconds=count * work.seconds)
 
 
 def _whole(training: TrainingSpec, fine_tuning: TrainingSpec | None) -> TrainingSpec:

@@ -80,21 +80,17 @@ def task_of(network: NetworkSpec, *, samples: float, inputs: int, directions: fl
     )
 
 
-def train(task: Task, spec: TrainingSpec, *, chosen: bool, at: str) -> list[Work]:
+def train(task: Task, spec: TrainingSpec, *, chosen: bool) -> list[Work]:
     """One work an optimiser.
 
     Args:
         chosen: whether the ridge is chosen where the specification leaves it open.
-        at: the path of the specification.
     """
     order, choice = spec.loss.order, list[Work]()
     optimisers: Sequence[Optimiser] = spec.optimisers
     if spec.ridge == "auto" or (spec.ridge is None and chosen):
-        choice, optimisers = _choose_ridge(task, optimisers, order=order, at=at), _continued(optimisers)
-    return choice + [
-        _minimise(task, optimiser, order=order, at=f"{at}.optimisers[{place}]")
-        for place, optimiser in enumerate(optimisers)
-    ]
+        choice, optimisers = _choose_ridge(task, optimisers, order=order), _continued(optimisers)
+    return choice + [_minimise(task, optimiser, order=order) for optimiser in optimisers]
 
 
 def _continued(optimisers: Sequence[Optimiser]) -> tuple[Optimiser, ...]:
@@ -107,7 +103,7 @@ def _continued(optimisers: Sequence[Optimiser]) -> tuple[Optimiser, ...]:
     )
 
 
-def _choose_ridge(task: Task, optimisers: Sequence[Optimiser], *, order: int, at: str) -> list[Work]:
+def _choose_ridge(task: Task, optimisers: Sequence[Optimiser], *, order: int) -> list[Work]:
     """Ridges by folds: few iterations of second order, or whole runs of the others on one fold, every other ridge."""
     part = replace(task, samples=min(task.samples, CHOICE_SAMPLES))
     quick = all(isinstance(optimiser, LevenbergMarquardt) for optimiser in optimisers)
@@ -116,19 +112,19 @@ def _choose_ridge(task: Task, optimisers: Sequence[Optimiser], *, order: int, at
     for optimiser in optimisers:
         if isinstance(optimiser, LevenbergMarquardt):
             optimiser = LevenbergMarquardt(starts=1, short=CHOICE_ITERATIONS, finalists=1, long=1)
-        once = _minimise(part, optimiser, order=order, at=at)
-        works.append(replace(once, seconds=tries * once.seconds, lower=(f"{at}.ridge", *once.lower)))
+        once = _minimise(part, optimiser, order=order)
+        works.append(replace(once, seconds=tries * once.seconds))
     return works
 
 
-def _minimise(task: Task, optimiser: Optimiser, *, order: int, at: str) -> Work:
+def _minimise(task: Task, optimiser: Optimiser, *, order: int) -> Work:
     match optimiser:
         case Adam():
-            return _adam(task, optimiser, order=order, at=at)
+            return _adam(task, optimiser, order=order)
         case LBFGS():
-            return _lbfgs(task, optimiser, order=order, at=at)
+            return _lbfgs(task, optimiser, order=order)
         case LevenbergMarquardt():
-            return _levenberg_marquardt(task, optimiser, order=order, at=at)
+            return _levenberg_marquardt(task, optimiser, order=order)
         case _:
             assert_never(optimiser)
 
@@ -147,24 +143,22 @@ def pass_memory(task: Task, order: int, samples: float) -> float:
     return FLOAT * samples * (kept * task.nodes + 4.0 * task.residuals(order))
 
 
-def _adam(task: Task, spec: Adam, *, order: int, at: str) -> Work:
+def _adam(task: Task, spec: Adam, *, order: int) -> Work:
     batch = min(size(spec.batch), task.samples)
     steps = math.ceil(task.samples / batch)
     step = CALL_SECONDS[order] + 1e-9 * VECTOR_NS * 8.0 * task.parameters
     return Work(
-        lower=(f"{at}.epochs", "labels.samples", "network.hidden"),
         seconds=size(spec.epochs) * (pass_seconds(task, order) + steps * step),
         memory=COPIES * task.data + pass_memory(task, order, batch) + FLOAT * 8.0 * task.parameters,
     )
 
 
-def _lbfgs(task: Task, spec: LBFGS, *, order: int, at: str) -> Work:
+def _lbfgs(task: Task, spec: LBFGS, *, order: int) -> Work:
     blocks = math.ceil(task.samples / BLOCK)
     history = min(size(spec.history), size(spec.iterations))
     evaluation = pass_seconds(task, order) + blocks * CALL_SECONDS[order]
     own = 1e-9 * VECTOR_NS * 4.0 * history * task.parameters
     return Work(
-        lower=(f"{at}.iterations", "labels.samples", "network.hidden"),
         seconds=size(spec.iterations) * (LINE_SEARCH * evaluation + own),
         memory=COPIES * task.data
         + pass_memory(task, order, min(task.samples, BLOCK))
@@ -172,13 +166,12 @@ def _lbfgs(task: Task, spec: LBFGS, *, order: int, at: str) -> Work:
     )
 
 
-def _levenberg_marquardt(task: Task, spec: LevenbergMarquardt, *, order: int, at: str) -> Work:
+def _levenberg_marquardt(task: Task, spec: LevenbergMarquardt, *, order: int) -> Work:
     p, rows = task.parameters, task.samples * task.residuals(order)
     once = CALL_SECONDS[order] + 1e-9 * (rows * p * (COLUMN_NS + PAIR_NS * p) + SOLVE_NS * p**3)
     iterations = size(spec.starts) * spec.short + size(spec.finalists) * spec.long
     block = min(max(ENTRIES, task.residuals(order) * p), rows * p)
     return Work(
-        lower=(f"{at}.long", f"{at}.starts", "labels.samples", "network.hidden"),
         seconds=iterations * once,
         memory=COPIES * task.data
         + pass_memory(task, order, task.samples)  # the loss of all samples at once
@@ -192,7 +185,6 @@ def solve(spec: PolynomialSpec, *, samples: float, inputs: int) -> Work:
     terms = size(min(math.comb(seen + spec.degree, spec.degree), MAXIMUM_TERMS))
     rows, block = samples * (1.0 + size(seen)), max(ENTRIES, terms * (1.0 + seen))
     return Work(
-        lower=("polynomial.degree", "labels.samples"),
         seconds=1e-9 * (rows * terms * (COLUMN_NS + 2.0 * PAIR_NS * terms) + RIDGES * FOLDS * terms**3),
         memory=FLOAT * (COPIES * samples * 2.0 * (1.0 + inputs) + 4.0 * min(block, rows * terms) + 6.0 * terms**2),
     )

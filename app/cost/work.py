@@ -26,13 +26,11 @@ class Work:
     """A part of a step.
 
     Args:
-        lower: the fields that make it large, the first above all.
         seconds: of one core.
         memory: bytes at its peak, beside the libraries'.
         disk: bytes that it leaves.
     """
 
-    lower: tuple[str, ...]
     seconds: float
     memory: float = 0.0
     disk: float = 0.0

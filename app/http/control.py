@@ -13,12 +13,12 @@ from starlette.types import Scope
 
 from app.errors import InvalidRequest, NotJson, UnsupportedBody
 from pricing.errors import InvalidSpec
-from pricing.specs.plain import MAXIMUM_INTEGER, require_plain
+from pricing.specs.plain import LEAST_INTEGER, integer_refusal, require_plain
 
 MEDIA_TYPE = b"application/json"
 IDENTITY = b"identity"
 # Digits of an integer that are read; Python's own time grows with their square.
-MAXIMUM_DIGITS = len(str(MAXIMUM_INTEGER)) + 1
+MAXIMUM_DIGITS = len(str(LEAST_INTEGER))
 
 
 class ControlRoute(APIRoute):
@@ -79,9 +79,10 @@ def read_document(body: bytes) -> object:
 
 
 def integer(digits: str) -> int:
-    """An integer of at most 64 bits."""
+    """An integer, unless it has more digits than 64 bits hold."""
     if len(digits) > MAXIMUM_DIGITS:
-        raise InvalidRequest(f"an integer has at most 64 bits, got one of {len(digits)} digits")
+        got = f"one of {len(digits.lstrip('-'))} digits"
+        raise InvalidRequest(f"a number {integer_refusal(got)}")
     return int(digits)
 
 

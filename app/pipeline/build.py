@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from app.datasets.lookup import settle_dataset
 from app.pipeline.facts import order_of
 from app.pipeline.folder import JobFolder
 from app.pipeline.plan import JobProgress, done, plan
+from app.pipeline.settle import settle
 from app.pipeline.steps import run_step
+from app.registry.registry import Registry
 from app.specification.jobs import JobSpec
 from surrogate.artifact import files
 from surrogate.artifact.files import Artifact
@@ -36,7 +37,7 @@ def build(
         any of `app.errors.EXPECTED`: what went wrong, in a sentence.
     """
     if registry is not None:
-        spec = settle_dataset(spec, registry)
+        spec = settle(spec, Registry(registry))
     job = JobFolder(folder)
     job.begin(order_of(spec, registry=registry))
     steps = plan(spec)[:-1]

@@ -8,12 +8,13 @@ from app.pipeline.derived import input_box
 from app.pipeline.folder import JobFolder
 from app.pipeline.imported import import_labels
 from app.pipeline.parent import take_parent
-from app.pipeline.prune import require_budget
+from app.pipeline.prune import shape
 from app.pipeline.simulated import simulate_labels
 from app.pipeline.taught import take_lessons
 from app.specification.build import BuildSpec
 from app.specification.dataset import DatasetSource
 from app.specification.jobs import JobSpec
+from app.specification.possible import require_inputs
 from app.specification.prune_job import PruneJobSpec
 from app.specification.retrain_job import RetrainJobSpec
 from pricing.specs.labels import LabelSpec
@@ -43,8 +44,5 @@ def load(folder: JobFolder, progress: Progress) -> None:
 def label(folder: JobFolder, progress: Progress) -> None:
     """Bring the labels, if what is to become of them is possible."""
     build = folder.build()
-    if build.polynomial is not None:
-        build.polynomial.require_size(input_box(build).dimension)
-    if folder.prunes():
-        require_budget(folder, build)
+    require_inputs(build, input_box(build).dimension, shape(folder, build) if folder.prunes() else None)
     source_of(build)(folder, progress)

@@ -12,17 +12,17 @@ from app.pipeline.facts import PruneOrder
 from app.pipeline.folder import JobFolder
 from app.pipeline.tensors import curves_of, read_held_out, read_trained, read_training_data, write_network
 from app.specification.build import BuildSpec
-from pricing.errors import InvalidSpec
 from pricing.specs.base import load
 from pricing.types import Progress
 from pruning.compact import compact
-from pruning.driver.budget import budgets
+from pruning.counting.targets import Shape, dense
+from pruning.counting.traits import TRAITS
+from pruning.driver.budget import shape_of
 from pruning.driver.milestones import Milestones
-from pruning.methods import METHODS
 from pruning.prune import prune as prune_network
 from pruning.spec import PruningSpec
 from surrogate.dataset import Dataset
-from surrogate.functions.network import Network, initialise
+from surrogate.functions.network import Network
 from surrogate.learning.watching import Heard, Log, Watch, unheard
 from surrogate.report.sources import PruningFacts
 from surrogate.spec import TrainingSpec
@@ -80,7 +80,7 @@ def prune_build(
 
 def starts_trained(spec: PruningSpec) -> bool:
     """Whether the method prunes a trained network, and not the one that training starts from."""
-    return METHODS[spec.method].phase == "after"
+    return TRAITS[spec.method].phase == "after"
 
 
 def recipe(folder: JobFolder, build: BuildSpec) -> PruningSpec:
@@ -89,24 +89,17 @@ def recipe(folder: JobFolder, build: BuildSpec) -> PruningSpec:
     After training: as it stands, fine-tuning with the ridge that the training chose. Before training: in one stage,
     then trained as the dense network would be, with the optimisers of the fine-tuning after those of the training, on
     the loss of the last. During training: in one stage, by the method's ``dynamics``, then the fine-tuning.
-
-    Raises:
-        InvalidSpec: a method that leaves nothing to rewind.
     """
     spec = build.pruning
     assert spec is not None
-    method = METHODS[spec.method]
-    if spec.retraining == "rewind" and (method.granularity == "nodes" or method.least is not None):
-        raise InvalidSpec(
-            "retraining: 'rewind' needs a method that removes weights and keeps the shape", path="pruning.retraining"
-        )
-    if method.phase != "after":
+    phase = TRAITS[spec.method].phase
+    if phase != "after":
         spec = replace(spec, stages=1)
-    if method.phase == "before":
+    if phase == "before":
         spec = replace(spec, fine_tuning=whole_training(build.training, spec.fine_tuning))
     if build.dataset is None or spec.fine_tuning is None or spec.fine_tuning.ridge is not None:
         return spec
-    chosen = folder.ridge.read_if_there() if method.phase == "after" else None
+    chosen = folder.ridge.read_if_there() if phase == "after" else None
     ridge = "auto" if chosen is None else chosen.ridge
     return replace(spec, fine_tuning=replace(spec.fine_tuning, ridge=ridge))
 
@@ -118,15 +111,9 @@ def whole_training(training: TrainingSpec, fine_tuning: TrainingSpec | None) -> 
     return replace(fine_tuning, optimisers=(*training.optimisers, *fine_tuning.optimisers))
 
 
-def require_budget(folder: JobFolder, build: BuildSpec) -> None:
-    """Raise ImpossibleSparsity for a target that cannot be met, InvalidSpec for a method that cannot be so used.
-
-    Counting is enough for that, so it comes before anything is simulated.
-    """
-    spec = recipe(folder, build)
-    if starts_trained(spec) and isinstance(folder.order.read(), PruneOrder):
-        network = read_trained(folder)
-    else:
-        widths = (input_box(build).dimension, *build.network.hidden, 1)
-        network = initialise(widths, build.network.activation, generator=generator("shape", seed=build.seed))
-    budgets(network, spec)
+def shape(folder: JobFolder, build: BuildSpec) -> Shape:
+    """What is pruned, as far as counting goes: known before anything is simulated."""
+    assert build.pruning is not None
+    if starts_trained(build.pruning) and isinstance(folder.order.read(), PruneOrder):
+        return shape_of(read_trained(folder))
+    return dense(build.network.widths(input_box(build).dimension))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import assert_never
 
 from app.datasets.lookup import settle_dataset
@@ -10,13 +11,16 @@ from app.registry.registry import Registry
 from app.specification.build import BuildSpec
 from app.specification.jobs import JobSpec, ParentJobSpec
 from app.specification.name import split_reference
+from app.specification.possible import require_possible
 from app.specification.prune_job import PruneJobSpec
-from app.specification.requirements import pruning_orders
-from app.specification.retrain_job import RetrainJobSpec, within
+from app.specification.requirements import pruning_orders, within
+from app.specification.retrain_job import RetrainJobSpec
 from pricing.domain import Box
 from pricing.errors import InvalidSpec
 from pricing.specs.base import load
 from pricing.specs.problem import PricingProblem, unlike
+from pruning.counting.targets import Shape, dense
+from pruning.counting.traits import TRAITS
 from surrogate.artifact.files import load_manifest
 from surrogate.artifact.manifest import Manifest
 
@@ -32,17 +36,34 @@ def settle(spec: JobSpec, registry: Registry) -> JobSpec:
         case BuildSpec():
             settled = settle_dataset(spec, registry.root, spec.orders)
             require_teaching(settled, registry)
+            require_possible(settled)
             return settled
         case PruneJobSpec():
             changed = spec.changed(parent_build(spec.model, spec.version, registry))
-            require_teaching(settle_dataset(changed, registry.root, orders_of(spec, changed)), registry)
+            settled = settle_dataset(changed, registry.root, orders_of(spec, changed))
+            require_teaching(settled, registry)
+            require_possible(settled, shape_given(spec, registry))
         case RetrainJobSpec():
             changed = spec.changed(parent_build(spec.model, spec.version, registry))
             with within("changes"):
-                require_teaching(settle_dataset(changed, registry.root, changed.orders), registry)
+                settled = settle_dataset(changed, registry.root, changed.orders)
+                require_teaching(settled, registry)
+                require_possible(settled)
         case _:
             assert_never(spec)
     return spec
+
+
+def shape_given(spec: PruneJobSpec, registry: Registry) -> Shape | None:
+    """What a prune job takes up, as far as its manifest tells; None where its method draws a network anew."""
+    if TRAITS[spec.pruning.method].phase != "after":
+        return None
+    network = load_manifest(registry.folder(spec.model, registry.resolve(spec.model, spec.version))).network
+    whole = dense(network.widths or ())
+    if network.linear or network.parameters < whole.present:
+        # Which weights are there only the graph tells, and what is not factored: one a layer is sure.
+        return replace(whole, least_factored=len(whole.widths) - 1, present=network.parameters)
+    return whole
 
 
 def orders_of(spec: ParentJobSpec, changed: BuildSpec) -> tuple[tuple[str, int], ...]:

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from pricing.domain import Box
 from pricing.errors import InvalidSpec
 from pricing.specs.base import load
 from pricing.specs.labels import LabelSpec
 from pricing.specs.sampler import FlowSpec, TableSampler
+from pruning.counting.targets import Shape, Unit, counts, dense
+from pruning.errors import ImpossibleSparsity
 from pruning.spec import PruningSpec
 
 # Steps from the dense to the sparse flow of a table sampler; it is trained again after each.
 FLOW_STAGES = 3
+
+
+@contextmanager
+def within(place: str) -> Iterator[None]:
+    """Errors in a part of a specification, with their paths from the whole."""
+    try:
+        yield
+    except InvalidSpec as error:
+        path = ".".join(name for name in (place, error.fields.get("path")) if name)
+        raise InvalidSpec(str(error), **error.fields | {"path": path}) from error
 
 
 def require_order(field: str, order: int, labels: LabelSpec) -> None:
@@ -42,14 +57,25 @@ def require_states(labels: LabelSpec, box: Box | None) -> None:
     """Raise InvalidSpec unless the states of a table sampler have the columns of the Box and its flow a pruning."""
     if not isinstance(labels.sampler, TableSampler):
         return
-    flow_pruning(labels.sampler.flow)
-    columns = len(labels.sampler.states[0])
+    columns, flow = len(labels.sampler.states[0]), labels.sampler.flow
+    pruned = flow_pruning(flow)
     if box is not None and columns != box.dimension:
         raise InvalidSpec(
             f"labels.sampler.states must have the columns {', '.join(box.labels)}, got {columns}",
             path="labels.sampler.states",
             bound=box.dimension,
         )
+    if pruned is not None:
+        with within("labels.sampler.flow"):
+            require_target(pruned, dense((columns + 1, *flow.hidden, columns)))
+
+
+def require_target(pruning: PruningSpec, shape: Shape) -> tuple[Unit, tuple[int, ...]]:
+    """What may stay after each stage; raise InvalidSpec for a target that leaves no network of that shape."""
+    try:
+        return counts(shape, pruning)
+    except ImpossibleSparsity as error:
+        raise InvalidSpec(str(error), **error.fields) from error
 
 
 def pruning_orders(pruning: PruningSpec) -> tuple[tuple[str, int], ...]:

@@ -11,6 +11,7 @@ import msgspec
 from app.specification.build import BuildSpec
 from app.specification.changes import STEP, of_another_kind, with_changes
 from app.specification.name import require_name
+from app.specification.requirements import within
 from app.specification.state_files import refuse_state_file
 from pricing.errors import InvalidSpec
 from pricing.specs.base import Spec, dump, load
@@ -76,16 +77,6 @@ def whole_tables(plain: dict[str, Any], asked: dict[str, Any]) -> Iterator[None]
             f"{error} ({replaced[0]} is of another kind than it was, so it keeps no field: give all that it needs)",
             **error.fields,
         ) from error
-
-
-@contextmanager
-def within(place: str) -> Iterator[None]:
-    """Errors in a part of a specification, with their paths from the whole."""
-    try:
-        yield
-    except InvalidSpec as error:
-        path = ".".join(name for name in (place, error.fields.get("path")) if name)
-        raise InvalidSpec(str(error), **error.fields | {"path": path}) from error
 
 
 def require_labels_follow(before: BuildSpec, after: BuildSpec) -> None:

@@ -70,7 +70,8 @@ def require_range(name: str, value: float, low: float, high: float) -> None:
     """Raise InvalidSpec unless low <= value <= high and value is finite."""
     if not low <= value <= high or value in (-math.inf, math.inf):  # an integer may be no float at all
         shown = repr(value) if len(repr(value)) < MAXIMUM_SHOWN else f"{repr(value)[:MAXIMUM_SHOWN]}..."
-        raise InvalidSpec(f"{name} must be in [{low:g}, {high:g}], got {shown}", path=name, bound=[low, high])
+        ends = ", ".join(str(end) if isinstance(end, int) else f"{end:g}" for end in (low, high))
+        raise InvalidSpec(f"{name} must be in [{ends}], got {shown}", path=name, bound=[low, high])
 
 
 def require_power_of_two(name: str, value: int, maximum: int) -> None:

@@ -85,6 +85,15 @@ class LabelSpec(Spec, frozen=True, kw_only=True):
                     bound=0,
                 )
 
+    def require_directions(self, features: int) -> None:
+        """Raise InvalidSpec where the delta labels of that many features have fewer principal axes than directions."""
+        if self.order == 2 and self.direction_law == "pca" and self.directions > features:
+            raise InvalidSpec(
+                f"directions must be at most {features} (features) for 'pca', got {self.directions}",
+                path="directions",
+                bound=features,
+            )
+
     def unseen(self, *, fitted: bool) -> int:
         """How many samples are held out.
 

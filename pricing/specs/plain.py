@@ -15,9 +15,10 @@ MAXIMUM_KEYS = 1_000
 MAXIMUM_ITEMS = 1 << 18
 # Characters of a field's name, which in the changes of a retrain job is a path, and of any text.
 MAXIMUM_NAME, MAXIMUM_TEXT = 200, 1_000
-MAXIMUM_INTEGER = (1 << 63) - 1
+# What integers of 64 bits reach.
+LEAST_INTEGER, MAXIMUM_INTEGER = -(1 << 63), (1 << 63) - 1
 # Characters of a wrong text that are shown.
-SHOWN = 40
+SHOWN, SHOWN_BITS = 40, 128
 # Sizes of numbers other than 0: their squares and cubes, and those of their inverses, are numbers too.
 LEAST_NUMBER, LARGEST_NUMBER = 1e-100, 1e100
 
@@ -31,6 +32,16 @@ def require_plain(data: object) -> None:
         path = "".join(reversed(steps)).removeprefix(".")
         joint = " " if fault.sentence.startswith("must") else ": "
         raise InvalidSpec(f"{path or 'the top level'}{joint}{fault.sentence}", path=path, bound=fault.bound) from None
+
+
+def integer_refusal(got: str) -> str:
+    """What is said of an integer that 64 bits do not hold."""
+    return f"must be an integer from {LEAST_INTEGER} to {MAXIMUM_INTEGER}, got {got}"
+
+
+def _shown(value: int) -> str:
+    """An integer, or the size of one so long that its digits would take their time."""
+    return str(value) if value.bit_length() <= SHOWN_BITS else f"one of {value.bit_length()} bits"
 
 
 class _Fault(Exception):
@@ -47,8 +58,8 @@ def _require(value: Any, steps: list[str], depth: int) -> None:
     if isinstance(value, float):
         _require_number(value)
     elif isinstance(value, int):
-        if not -MAXIMUM_INTEGER <= value <= MAXIMUM_INTEGER:
-            raise _Fault(f"must be an integer of at most 64 bits, got one of {value.bit_length()}")
+        if not LEAST_INTEGER <= value <= MAXIMUM_INTEGER:
+            raise _Fault(integer_refusal(_shown(value)), [LEAST_INTEGER, MAXIMUM_INTEGER])
     elif isinstance(value, str):
         _require_text(value, MAXIMUM_TEXT, "a text")
     elif isinstance(value, dict | list | tuple):

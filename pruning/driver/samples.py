@@ -10,7 +10,6 @@ from torch import Tensor
 from pricing.domain import Box
 from pruning.errors import PruningError
 from pruning.intervals.interval import Interval, interval_of
-from pruning.methods import METHODS
 from pruning.spec import PruningSpec
 from pruning.stage import Evidence
 from surrogate.dataset import Dataset, normalise
@@ -32,11 +31,8 @@ def require_fit(
         PruningError: names what does not.
     """
     require_labels(network, dataset)
-    if spec.retraining == "rewind":
-        if start is None or start.widths != network.widths:
-            raise PruningError("retraining: 'rewind' needs start=, an earlier network of the same shape")
-        if METHODS[spec.method].granularity != "weights" or METHODS[spec.method].least is not None:
-            raise PruningError("retraining: 'rewind' needs a method that removes weights and keeps the shape")
+    if spec.retraining == "rewind" and (start is None or start.widths != network.widths):
+        raise PruningError("retraining: 'rewind' needs start=, an earlier network of the same shape")
     for name, numbers in (*_parameters(network), *vars(dataset).items()):
         if numbers is not None:
             _require_finite(name, numbers)

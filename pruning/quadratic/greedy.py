@@ -11,37 +11,26 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pruning.errors import PruningError
 from pruning.quadratic.expansion import expand
 from pruning.quadratic.inverse import invert_blocks
 from pruning.quadratic.obs import cost, minimum
 from pruning.quadratic.problem import Quadratic
 from pruning.quadratic.regression import fit
+from pruning.spec import LARGEST_GREEDY_BLOCK
 from pruning.stage import Budget, Cut, Evidence
 from surrogate.functions.network import Network
 
-# A path has up to as many steps as a block has weights, each of up to its square: seconds for a block so large.
-LARGEST_BLOCK = 2048
 # What networks with more weights are cut into; about the 500 that the authors of CHITA take.
 DEFAULT_BLOCK = 512
 
 
 def prune_obs_greedy(network: Network, budget: Budget, evidence: Evidence) -> Cut:
-    """Remove the weight that costs least, let all others of its block answer, score again.
-
-    Raises:
-        PruningError: a block is larger than `LARGEST_BLOCK`.
-    """
+    """Remove the weight that costs least, let all others of its block answer, score again."""
     expansion = expand(network, evidence)
     problem, size = expansion.problem, evidence.spec.block
-    if size is None and len(problem.anchor) > LARGEST_BLOCK:
+    if size is None and len(problem.anchor) > LARGEST_GREEDY_BLOCK:
         size = DEFAULT_BLOCK
     blocks = problem.blocks(size)
-    largest = max(block.stop - block.start for block in blocks)
-    if largest > LARGEST_BLOCK:
-        raise PruningError(
-            f"block: obs_greedy takes blocks of at most {LARGEST_BLOCK} weights, got one of {largest}; set block lower"
-        )
     support = torch.ones_like(problem.anchor, dtype=torch.bool)
     support[path(problem, blocks, len(support) - budget.count)] = False
     return expansion.restrained(fit(problem, support, problem.blocks(evidence.spec.block)), evidence)

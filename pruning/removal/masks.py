@@ -11,9 +11,6 @@ from torch import Tensor
 from pruning.errors import PruningError
 from surrogate.functions.network import Network
 
-# (1 - s) p in floating point may fall short of an integer by rounding: 0.1 * 100 must keep 10 weights, not 9.
-COUNT_TOLERANCE = 1e-6
-
 
 def masks_of(network: Network) -> tuple[Tensor, ...]:
     """One mask per weight matrix, True = kept. Shape: -> out in, per layer."""
@@ -28,11 +25,6 @@ def apply(network: Network, masks: Sequence[Tensor]) -> Network:
     return replace(
         network, weights=tuple(w.where(mask, w.new_zeros(())) for w, mask in zip(network.weights, masks, strict=True))
     )
-
-
-def kept_count(total: int, sparsity: float) -> int:
-    """floor((1 - s) total), safe against rounding."""
-    return int((1.0 - sparsity) * total + COUNT_TOLERANCE)
 
 
 def top(scores: Tensor, count: int) -> Tensor:

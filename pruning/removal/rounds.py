@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from pruning.removal.masks import kept_count
-from pruning.schedules import schedule
+from pruning.counting.schedules import schedule
+from pruning.counting.targets import kept_count
 from pruning.stage import Budget, Cut, Evidence, size
 from surrogate.functions.network import Network
 

@@ -26,7 +26,7 @@ from surrogate.dataset import Dataset, normalise
 from surrogate.errors import SurrogateError
 from surrogate.functions.network import Network
 from surrogate.report.sources import AxesFacts
-from surrogate.spec import NetworkSpec, PolynomialSpec
+from surrogate.spec import NetworkSpec, PolynomialSpec, require_axes
 from surrogate.standardisation import Standardisation, fit_standardisation, to_normalised, to_raw
 
 
@@ -61,12 +61,12 @@ def find_axes(dataset: Dataset, spec: NetworkSpec | PolynomialSpec) -> Axes:
     """As many axes as the spec says, or the fewest that lose at most ``spec.lost_gradient``.
 
     Raises:
-        SurrogateError: the dataset has no delta labels, or fewer features than axes are asked for.
+        SurrogateError: the dataset has no delta labels.
+        InvalidSpec: fewer features than axes are asked for.
     """
     if dataset.gradient is None:
         raise SurrogateError("inputs = 'differential_pca' needs delta labels; make labels of order 1 or use 'features'")
-    if spec.axes > dataset.x.shape[1]:
-        raise SurrogateError(f"axes must be at most {dataset.x.shape[1]} (features), got {spec.axes}")
+    require_axes(spec.axes, dataset.x.shape[1])
     standardisation = loss_standardisation(dataset)
     normalised = normalise(dataset, standardisation)
     assert normalised.gradient is not None

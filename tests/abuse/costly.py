@@ -91,7 +91,7 @@ TRAIN: dict[str, tuple[dict[str, Any], str]] = {
         "job_seconds",
     ),
     "pilot": ({"labels.draws.pilot": 1 << 24}, "job_memory"),
-    "assets": (assets(400) | {"training.optimisers": [ONCE]}, "job_memory"),
+    "assets": (assets(400) | {"evaluation.samples": 4096, "training.optimisers": [ONCE]}, "job_memory"),
     "time steps": (heston(4096) | {"labels.paths": 1 << 16, "labels.samples": 1 << 12}, "job_seconds"),
     "averaging dates": (dated("asian", 365) | {"labels.paths": 1 << 16, "labels.samples": 1 << 12}, "job_seconds"),
     "exercise dates": (dated("bermudan", 365) | {"labels.paths": 1 << 16, "labels.samples": 1 << 12}, "job_seconds"),

@@ -82,7 +82,7 @@ def feasible(method: MethodName, network: Network, count: int) -> Budget:
 
 
 def is_met(method: MethodName, count: int, kept: int) -> bool:
-    return kept == count if METHODS[method].exact else 0 < kept <= count
+    return kept == count if METHODS[method].traits.exact else 0 < kept <= count
 
 
 @every_method
@@ -143,7 +143,7 @@ def test_pruning_in_two_steps_never_revives_a_weight(method: MethodName, network
     budget = feasible(method, once, second)
     twice = METHODS[method].prune(once, budget, given).network
     assert is_met(method, budget.count, size(twice, unit))
-    if METHODS[method].phase == "during" or METHODS[method].least is not None:
+    if METHODS[method].phase == "during" or METHODS[method].traits.factors:
         return  # They grow weights anywhere, at a constant number; or multiply factors out and factor anew.
     if unit == "weights":
         assert all((b == 0)[a == 0].all() for a, b in zip(once.weights, twice.weights, strict=True))
@@ -209,10 +209,10 @@ def test_a_classifier_given_as_a_module_comes_back_as_one(method: MethodName) ->
     spec = PruningSpec(method=method, sparsity=0.5, samples=64, rounds=5, dynamics=QUICK)
     pruned = prune(module, TensorDataset(images, classes), spec, generator=seeded())
     kept = sum(int(mask.sum()) for mask in pruned.masks)
-    assert kept == 36 if METHODS[method].exact else 0 < kept <= 36
+    assert kept == 36 if METHODS[method].traits.exact else 0 < kept <= 36
     with torch.no_grad():
         torch.testing.assert_close(pruned.network(images).exp().sum(dim=1), torch.ones(90))
-    if METHODS[method].exact:
+    if METHODS[method].traits.exact:
         assert [type(layer) for layer in pruned.network] == [type(layer) for layer in module]
 
 

@@ -73,13 +73,13 @@ def test_a_method_can_keep_the_fewest_weights_that_it_says(
 @pytest.mark.parametrize("method", list(METHODS))
 def test_only_an_own_answer_to_the_fewest_weights_differs_from_one_a_layer(method: MethodName) -> None:
     network = initialise((3, 5, 4, 1), "silu", generator=torch.Generator().manual_seed(0))
-    assert (METHODS[method].least_weights(network) == 3) == (METHODS[method].least is None)
+    assert (METHODS[method].least_weights(network) == 3) == (not METHODS[method].traits.factors)
 
 
 @pytest.mark.parametrize("method", list(METHODS))
 def test_facts_go_together(method: MethodName) -> None:
     facts = METHODS[method]
-    if facts.merges_layers:
+    if facts.traits.merges_layers:
         assert facts.granularity == "nodes"
     if facts.granularity == "nodes":
         assert "fold" in facts.options

@@ -52,7 +52,7 @@ def test_every_method_that_prunes_what_it_is_given_prunes_a_flow(
     unit = METHODS[method].granularity
     whole = sum(w.numel() for w in flow.field.weights) if unit == "weights" else 28
     kept = size(pruned.field, unit)
-    assert kept == whole // 2 if METHODS[method].exact else kept <= whole // 2
+    assert kept == whole // 2 if METHODS[method].traits.exact else kept <= whole // 2
     assert (pruned.field.widths[0], pruned.field.widths[-1]) == (3, 2)
     assert torch.isfinite(sample(pruned, 8, generator=seeded())).all()
 

@@ -3,41 +3,56 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
-from app.cost.job import Cost
+from app.cost.job import Cost, Named, cost_of
 from app.cost.limits import require_affordable, require_room
-from app.cost.work import Work, total
 from app.errors import StorageFull, TooCostly
 from app.settings import Settings
+from app.specification.build import BuildSpec
 
-SETTINGS = Settings(job_seconds=100.0, job_memory=1 << 30)
-
-
-def cost(seconds: float, memory: float) -> Cost:
-    """Of a job whose second part is the large one."""
-    parts = (
-        Work(lower=("labels.paths", "labels.samples"), seconds=1.0, memory=1.0),
-        Work(lower=("network.hidden", "a", "b", "c"), seconds=seconds, memory=memory),
-    )
-    return Cost(parts=parts, estimate=total(parts, processes=1))
+MIB = 1 << 20
 
 
-def test_what_fits_is_let_through() -> None:
-    require_affordable(cost(50.0, 1 << 20), SETTINGS)
+def cost(tiny_build: BuildSpec, **labels: int) -> Cost:
+    """Of the tiny build with other labels."""
+    build = replace(tiny_build, labels=replace(tiny_build.labels, **labels))
+    return cost_of(build, build, Named())
+
+
+def test_what_fits_is_let_through(tiny_build: BuildSpec) -> None:
+    require_affordable(cost(tiny_build), Settings())
 
 
 @pytest.mark.parametrize(
-    ("seconds", "memory", "bound"), [(200.0, 1.0, 100.0), (1.0, 2.0**31, 1 << 30), (1e30, 1e30, 100.0)]
+    ("settings", "limit", "unit"),
+    [
+        (Settings(job_seconds=100.0, job_memory=1 << 40), "job_seconds", "seconds"),
+        (Settings(job_seconds=1e9, job_memory=400 * MIB), "job_memory", "bytes"),
+        (Settings(job_seconds=100.0, job_memory=400 * MIB), "job_seconds", "seconds"),
+    ],
 )
-def test_what_does_not_is_refused_with_estimate_limits_and_fields(seconds: float, memory: float, bound: float) -> None:
+def test_what_does_not_is_refused_with_estimate_limits_and_fields(
+    settings: Settings, limit: str, unit: str, tiny_build: BuildSpec
+) -> None:
     with pytest.raises(TooCostly) as refused:
-        require_affordable(cost(seconds, memory), SETTINGS)
-    fields = refused.value.fields
-    assert (fields["path"], fields["bound"]) == ("network.hidden", bound)
-    assert fields["limits"] == {"job_seconds": 100.0, "job_memory": 1 << 30}
+        require_affordable(cost(tiny_build, samples=1 << 20, paths=1 << 16, replicates=1), settings)
+    fields, sentence = refused.value.fields, str(refused.value)
+    assert (fields["limit"], fields["unit"]) == (limit, unit)
+    assert "bound" not in fields
+    assert fields["limits"] == {"job_seconds": settings.job_seconds, "job_memory": settings.job_memory}
     assert set(fields["estimate"]) == {"seconds", "memory_bytes", "disk_bytes"}
-    assert "1.7 minutes (SOBOLITE_JOB_SECONDS) and 1 GiB of memory (SOBOLITE_JOB_MEMORY)" in str(refused.value)
-    assert str(refused.value).endswith("Lower network.hidden, a, b")
+    assert "(SOBOLITE_JOB_SECONDS)" in sentence
+    assert "(SOBOLITE_JOB_MEMORY)" in sentence
+    assert f"Lower {fields['path']} (half of it: " in sentence
+    assert "labels.samples (half of it: " in sentence
+
+
+def test_where_no_field_helps_none_is_named(tiny_build: BuildSpec) -> None:
+    """Most of what so small a job takes is torch."""
+    with pytest.raises(TooCostly, match="Half of no single field") as refused:
+        require_affordable(cost(tiny_build), Settings(job_memory=MIB))
+    assert refused.value.fields["path"] == ""
 
 
 def test_room_is_asked_for_what_is_written_and_what_must_stay(tmp_path: Path) -> None:

@@ -25,12 +25,11 @@ def seconds(given: PruningSpec) -> float:
 
 @pytest.mark.parametrize("method", get_args(MethodName))
 def test_every_method_costs_something_and_more_of_a_larger_network(method: MethodName) -> None:
-    score = METHOD_COSTS[method].score
+    score = METHOD_COSTS[method]
     large = task_of(NetworkSpec(hidden=(512, 512)), samples=4096.0, inputs=7, directions=1.0, order=2)
     small, more = score(spec(method), TASK), score(spec(method), large)
     assert 0.0 < small.seconds < more.seconds < 1e6
     assert 0.0 < small.memory < more.memory
-    assert small.lower
 
 
 @pytest.mark.parametrize(
@@ -55,7 +54,7 @@ def test_its_options_cost(method: MethodName, other: dict[str, Any]) -> None:
     if "dynamics" in options:
         options["dynamics"] = {"optimiser": options["dynamics"]}
     costly = load(PruningSpec, dump(plain) | options)
-    score = METHOD_COSTS[method].score
+    score = METHOD_COSTS[method]
     assert score(costly, TASK).seconds > 1.5 * score(plain, TASK).seconds
 
 

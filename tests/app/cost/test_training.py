@@ -24,7 +24,7 @@ def seconds(task: Task, optimiser: Optimiser, order: int = 1, **training: object
     """Of all works of a training with one optimiser."""
     loss = SobolevLoss(order=order)  # type: ignore[arg-type]  # a literal
     spec = changed(TrainingSpec(loss=loss, optimisers=(optimiser,)), **training)
-    return sum(work.seconds for work in train(task, spec, chosen=False, at="training"))
+    return sum(work.seconds for work in train(task, spec, chosen=False))
 
 
 @pytest.mark.parametrize("optimiser", [Adam(), LBFGS(), LevenbergMarquardt()], ids=["adam", "lbfgs", "second order"])
@@ -56,14 +56,13 @@ def test_small_batches_cost_a_call_each() -> None:
 @pytest.mark.parametrize("optimiser", [Adam(), LBFGS(), LevenbergMarquardt()], ids=["adam", "lbfgs", "second order"])
 def test_choosing_a_ridge_costs_more_and_is_the_default_of_datasets(optimiser: Optimiser) -> None:
     spec = TrainingSpec(optimisers=(optimiser,))
-    plain = train(TASK, spec, chosen=False, at="training")
+    plain = train(TASK, spec, chosen=False)
     for chosen in (
-        train(TASK, spec, chosen=True, at="training"),
-        train(TASK, changed(spec, ridge="auto"), chosen=False, at="training"),
+        train(TASK, spec, chosen=True),
+        train(TASK, changed(spec, ridge="auto"), chosen=False),
     ):
         assert len(chosen) == len(plain) + 1
-        assert chosen[0].lower[0] == "training.ridge"
-    assert train(TASK, changed(spec, ridge=0.1), chosen=True, at="training") == plain
+    assert train(TASK, changed(spec, ridge=0.1), chosen=True) == plain
 
 
 def test_the_axes_are_the_inputs_where_they_are_given() -> None:
@@ -73,12 +72,12 @@ def test_the_axes_are_the_inputs_where_they_are_given() -> None:
 
 
 def test_memory_holds_the_samples_the_pass_and_the_matrix() -> None:
-    (adam,) = train(replace(TASK, samples=2.0**22), TrainingSpec(optimisers=(Adam(),)), chosen=False, at="t")
+    (adam,) = train(replace(TASK, samples=2.0**22), TrainingSpec(optimisers=(Adam(),)), chosen=False)
     assert adam.memory > replace(TASK, samples=2.0**22).data
     wide = replace(TASK, nodes=4096.0 * 32, parameters=5e8)
-    (pass_,) = train(wide, TrainingSpec(optimisers=(LBFGS(history=1),)), chosen=False, at="t")
+    (pass_,) = train(wide, TrainingSpec(optimisers=(LBFGS(history=1),)), chosen=False)
     assert pass_.memory > 8 * (4096 * wide.nodes + 2 * wide.parameters)
-    (matrix,) = train(replace(TASK, parameters=1e5), TrainingSpec(), chosen=False, at="t")
+    (matrix,) = train(replace(TASK, parameters=1e5), TrainingSpec(), chosen=False)
     assert matrix.memory > 8 * 1e10
 
 

@@ -8,7 +8,7 @@ from app.cost.work import LARGEST, SIZES, START_MEMORY, START_SECONDS, TIMES, Wo
 
 
 def test_steps_add_up_in_time_and_the_largest_decides_the_memory() -> None:
-    parts = [Work(lower=("a",), seconds=2.0, memory=100.0, disk=5.0), Work(lower=("b",), seconds=3.0, memory=300.0)]
+    parts = [Work(seconds=2.0, memory=100.0, disk=5.0), Work(seconds=3.0, memory=300.0)]
     estimate = total(parts, processes=4)
     assert estimate.seconds == 5.0 + 4 * START_SECONDS
     assert estimate.memory_bytes == START_MEMORY + 300
@@ -18,7 +18,7 @@ def test_steps_add_up_in_time_and_the_largest_decides_the_memory() -> None:
 @pytest.mark.parametrize("count", [1 << 60, 10**400, LARGEST, float("inf")])
 def test_no_count_overflows_the_estimate(count: float) -> None:
     huge = size(count) ** 3
-    estimate = total([Work(lower=("a",), seconds=huge, memory=huge, disk=huge)] * 100, processes=1)
+    estimate = total([Work(seconds=huge, memory=huge, disk=huge)] * 100, processes=1)
     told = json.loads(json.dumps({"memory": estimate.memory_bytes, "disk": estimate.disk_bytes}, allow_nan=False))
     assert 0 < told["memory"] < 1 << 63
     assert len(in_words(estimate)) < 200

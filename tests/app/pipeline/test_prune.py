@@ -21,7 +21,6 @@ from app.specification.build import BuildSpec
 from app.specification.jobs import load_spec
 from app.sweeps.case import record_path, run_case
 from app.sweeps.spec import Case
-from pricing.errors import InvalidSpec
 from pricing.specs.base import dump, load
 from pruning.spec import PruningSpec
 from surrogate.artifact.files import Artifact
@@ -139,15 +138,6 @@ def test_stages_and_fine_tuning_are_the_phases_own(tiny_build: BuildSpec, tmp_pa
     assert before.fine_tuning is not None
     assert before.fine_tuning.optimisers == (*tiny_build.training.optimisers, *tuning.optimisers)
     assert made({"method": "snip"}).fine_tuning == tiny_build.training
-
-
-@pytest.mark.parametrize("method", ["significance", "alds"])
-def test_only_masks_can_be_rewound(method: str, tiny_build: BuildSpec, tmp_path: Path) -> None:
-    words = {"method": method, "sparsity": 0.3, "retraining": "rewind"}
-    with pytest.raises(InvalidSpec, match="keeps the shape") as caught:
-        build(replace(tiny_build, pruning=load(PruningSpec, words)), tmp_path)
-    assert caught.value.fields["path"] == "pruning.retraining"
-    assert not JobFolder(tmp_path).labels.path.exists()
 
 
 @pytest.fixture

@@ -17,11 +17,12 @@ from pricing.specs.sampler import FlowSpec
         ({"sparsity": 2.0}, "labels.sampler.flow.sparsity"),
         ({"sparsity": 0.5, "method": "magic"}, "labels.sampler.flow.method"),
         ({"method": "magic"}, "labels.sampler.flow.method"),
+        ({"sparsity": 0.99, "hidden": [2]}, "labels.sampler.flow.sparsity"),
     ],
 )
 def test_a_flow_is_pruned_by_a_method_that_exists(flow: dict[str, Any], path: str, tiny: dict[str, Any]) -> None:
     sampler = {"kind": "table", "states": [[1.0, 1.0], [0.9, 1.2]], "flow": flow}
-    with pytest.raises(InvalidSpec, match=r"sparsity must be|choose one of .*magnitude") as caught:
+    with pytest.raises(InvalidSpec, match=r"sparsity must be|would leave|choose one of .*magnitude") as caught:
         load(BuildSpec, tiny | {"labels": tiny["labels"] | {"sampler": sampler}})
     assert caught.value.fields["path"] == path
 

@@ -8,10 +8,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pruning.counting.targets import kept_count
 from pruning.driver.budget import budgets
 from pruning.errors import ImpossibleSparsity
 from pruning.methods import METHODS
-from pruning.removal.masks import kept_count
 from pruning.spec import PruningSpec, ScheduleName
 from pruning.stage import Budget, size
 from surrogate.functions.network import initialise
@@ -73,13 +73,13 @@ def test_the_least_that_is_let_through_is_a_network(method: str, protect: bool) 
         # A weight a layer with its bias: 1-1-1-1.
         assert least == 6
     else:
-        layers = 1 if facts.merges_layers else 2
+        layers = 1 if facts.traits.merges_layers else 2
         assert least == (inputs + 1) + 2 * layers
 
 
 def test_a_start_beyond_the_target_is_refused() -> None:
     with pytest.raises(ImpossibleSparsity, match=r"initial_sparsity = 0\.6 is beyond the target sparsity"):
-        budgets(NETWORK, PruningSpec(method="magnitude", sparsity=0.5, initial_sparsity=0.6))
+        budgets(NETWORK, PruningSpec(method="magnitude", parameters=60, initial_sparsity=0.6))
 
 
 def test_a_network_without_hidden_nodes_has_none_to_lose() -> None:

@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from pruning.counting.schedules import schedule
 from pruning.prune import prune
 from pruning.quadratic.chita import RIDGES, choose, pose, solve
 from pruning.quadratic.problem import Quadratic, restricted
 from pruning.quadratic.regression import back_solve
 from pruning.removal.masks import top
 from pruning.rows import class_rows, fisher
-from pruning.schedules import schedule
 from pruning.spec import MethodName, PruningSpec, ScheduleName
 from pruning.stage import Evidence
 from surrogate.dataset import Dataset

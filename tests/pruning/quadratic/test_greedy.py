@@ -6,15 +6,13 @@ from itertools import combinations
 import pytest
 import torch
 
-from pruning.errors import PruningError
-from pruning.quadratic.greedy import LARGEST_BLOCK, path, prune_obs_greedy
+from pricing.errors import InvalidSpec
+from pruning.quadratic.greedy import path
 from pruning.quadratic.inverse import invert_blocks
 from pruning.quadratic.obs import cost, minimum
 from pruning.quadratic.problem import Quadratic
 from pruning.quadratic.regression import fit
-from pruning.stage import Budget, Evidence
-from surrogate.dataset import Dataset
-from surrogate.functions.network import initialise
+from pruning.spec import LARGEST_GREEDY_BLOCK, PruningSpec
 
 RandomProblem = Callable[..., Quadratic]
 
@@ -75,11 +73,6 @@ def test_blocks_that_do_not_share_rows_are_the_whole(random_problem: RandomProbl
     assert path(problem, problem.blocks(6), 8) == path(problem, problem.blocks(None), 8)
 
 
-def test_a_block_that_would_take_minutes_is_refused(
-    evidence_of: Callable[..., Evidence], generator: torch.Generator
-) -> None:
-    x = torch.randn(4, 60, generator=generator, dtype=torch.float64)
-    evidence = evidence_of(Dataset(x=x, y=x[:, 0]), block=2 * LARGEST_BLOCK)
-    network = initialise((60, 40, 1), "tanh", generator=generator)
-    with pytest.raises(PruningError, match="block"):
-        prune_obs_greedy(network, Budget(unit="weights", count=10), evidence)
+def test_a_block_that_would_take_minutes_is_refused() -> None:
+    with pytest.raises(InvalidSpec, match=r"block must be in \[1, 2048\], got 2049"):
+        PruningSpec(method="obs_greedy", sparsity=0.5, block=LARGEST_GREEDY_BLOCK + 1)

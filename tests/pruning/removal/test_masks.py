@@ -6,13 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pruning.errors import PruningError
-from pruning.removal.masks import apply, kept_count, masks_of, select, top
+from pruning.removal.masks import apply, masks_of, select, top
 from surrogate.functions.network import initialise
-
-
-def test_the_count_survives_rounding() -> None:
-    assert kept_count(100, 0.9) == 10
-    assert kept_count(1000, 0.999) == 1
 
 
 @given(count=st.integers(0, 40), seed=st.integers(0, 100))

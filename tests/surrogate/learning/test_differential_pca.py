@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from pricing.errors import InvalidSpec
 from surrogate.dataset import Dataset
 from surrogate.errors import SurrogateError
 from surrogate.functions.network import Network, initialise, value_and_gradient, value_gradient_hessian
@@ -164,5 +165,5 @@ def test_features_without_influence_do_no_harm(generator: torch.Generator) -> No
 def test_what_is_missing_is_named(dataset: Dataset) -> None:
     with pytest.raises(SurrogateError, match="labels of order 1"):
         find_axes(Dataset(x=dataset.x, y=dataset.y), PCA)
-    with pytest.raises(SurrogateError, match="at most 3"):
+    with pytest.raises(InvalidSpec, match="at most 3"):
         find_axes(dataset, NetworkSpec(inputs="differential_pca", axes=4))

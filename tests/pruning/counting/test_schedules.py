@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from pruning.schedules import schedule
+from pruning.counting.schedules import schedule
 from pruning.spec import ScheduleName
 
 NAMES: tuple[ScheduleName, ...] = get_args(ScheduleName)
