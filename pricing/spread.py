@@ -62,7 +62,7 @@ def spread_moneyness(problem: PricingProblem, features: Tensor, levels: Tensor, 
     kink or trigger to as many after the last; a standard deviation is the one that the payoff has at that kink. Other
     features stay where they are, and so does a point whose other features leave it nothing of the interval.
 
-    Shape: features batch feature, levels (uniforms) batch ->.
+    Shape: features batch feature, levels (uniforms) batch -> batch feature.
     """
     ways, at = ways_of(problem, features), scenario(problem, features)
     edges = torch.cat([place(problem.payoff, at).expand(len(features), -1) for place in (kinks, triggers)], dim=1)
