@@ -119,6 +119,8 @@ def ways_of(problem: PricingProblem, features: Tensor) -> Ways:
     """The corners where the event is highest and lowest, by the signs of its slopes in the spots alone.
 
     Where a spot does not move the event at the point, below its dividends say, its slope at the upper corner counts.
+
+    Shape: features batch feature -> batch feature each.
     """
     spots = problem.box.columns("spot")
     upper, lower = features.clone(), features.clone()
