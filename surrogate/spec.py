@@ -240,7 +240,7 @@ class EvaluationSpec(Spec, frozen=True, kw_only=True):
     tolerance: float = 1e-4
 
     def __post_init__(self) -> None:
-        require_range("samples", self.samples, 16, 1 << 20)
+        require_range("samples", self.samples, 4, 1 << 20)
         require_range("tolerance", self.tolerance, 0.0, 1.0)
 
 

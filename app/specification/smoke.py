@@ -25,16 +25,16 @@ from surrogate.spec import NetworkSpec, TrainingSpec
 LABELS = {"samples": 64, "paths": 64, "replicates": 2, "directions": 4}
 PILOT = 64
 # Levels of assets at dates over all samples and paths, for which fewer paths are taken, but no fewer than can be few.
-LEVELS, LEAST_PATHS = 1 << 20, 8
+LEVELS, LEAST_PATHS = 1 << 18, 8
 RULE = {"paths": 1024, "degree": 3}
-BRIDGE, GRID = {"steps": 8}, {"steps": 32}
+BRIDGE, GRID = {"steps": 8}, {"steps": 8}
 FLOW = {"steps": 4, "epochs": 2}
 FLOW_DEPTH, FLOW_WIDTH = 2, 32
 # The first of the optimisers, of which a specification may have any number.
 OPTIMISERS = 4
 OPTIMISER = {"epochs": 2, "iterations": 3, "starts": 2, "short": 2, "finalists": 1, "long": 2}
 DEGREE = 9
-POINTS = 16
+POINTS = 4
 # Pruning: rows, and what a network of many weights is treated by at a time.
 PRUNING = {"stages": 1, "samples": 64, "draws": 1, "splits": 1}
 ROUNDS, BLOCK = 2, 256

@@ -189,8 +189,34 @@ def kinks(payoff: Payoff, at: Scenario) -> Tensor:
         case Pieces():
             knots = at["knot"].reshape(-1, len(payoff.knots))
             return knots - knots[:, :1]
+        case Call() | Put() | Digital() | WorstOf() | BestOf() | Asian() | ForwardStart():
+            return at["maturity"].new_zeros(1, 1)
+        case Barrier() | Autocall():
+            return at["maturity"].new_zeros(1, 1)
+        case Bermudan(option=option):
+            return kinks(option, at)
         case _:
-            return at["spot"].new_zeros(1, 1)
+            assert_never(payoff)
+
+
+def triggers(payoff: Payoff, at: Scenario) -> Tensor:
+    """Where else its cash may bend, jump or end on the way, as values of its event: what samples are to surround too.
+
+    Shape: -> batch-or-1 trigger, none of most payoffs.
+    """
+    match payoff:
+        case Barrier(side=side):
+            return signed(side, at.scalar("barrier") - at.scalar("strike"))
+        case Autocall(triggers=levels):
+            others = torch.broadcast_tensors(at.scalar("knock_in"), at.scalar("coupon_barrier"))
+            earlier = others[0].new_tensor(levels[:-1]).expand(len(others[0]), -1)
+            return torch.cat([*others, earlier], dim=1) - levels[-1]
+        case Bermudan(option=option):
+            return triggers(option, at)
+        case Call() | Put() | Digital() | Pieces() | WorstOf() | BestOf() | Asian() | ForwardStart():
+            return at["maturity"].new_zeros(1, 0)
+        case _:
+            assert_never(payoff)
 
 
 def signed(side: Side, x: Tensor) -> Tensor:

@@ -8,10 +8,10 @@ from msgspec import UNSET
 from msgspec.structs import asdict, replace
 
 from pricing.domain import Box
-from pricing.sampling import forward_moneyness
 from pricing.simulation.payoffs import kinks
 from pricing.simulation.scenario import scenario
 from pricing.specs.problem import PricingProblem
+from pricing.spread import forward_moneyness
 from pricing.types import Array
 from surrogate.evaluation.accuracy import Prediction, accuracy
 from surrogate.report.scores import Accuracy, Bucket, OutputScore

@@ -1,4 +1,4 @@
-"""Does an exported graph reproduce its network? Checked on 10,000 points before anything is published."""
+"""Does an exported graph reproduce its network? Checked on thousands of points before anything is published."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from surrogate.functions.surrogate import Surrogate, value_gradient_hessian
 from surrogate.reductions.reduction import Reduction, derivatives
 from surrogate.runtime import open_session
 
-POINTS = 10_000
+# Points, and of many features (from 91 on) as many as there are corners twice: their gammas have d^2 numbers each.
+POINTS, FEWER_POINTS, MANY_FEATURES = 10_000, 2_048, 91
 # All 2^d corners up to this many features; beyond, as many random corners.
 CORNER_FEATURES = 10
 OUTPUTS = ("value", "delta", "gamma")
@@ -30,13 +31,14 @@ FLOAT32_TOLERANCE: Mapping[str, float] = {"value": 1e-4, "delta": 1e-4, "gamma":
 
 
 def parity_points(box: Box, *, seed: int) -> Array:
-    """Corners, then uniform points of the Box padded by 5 %. Shape: -> POINTS feature."""
+    """Corners, then uniform points of the Box padded by 5 %. Shape: -> point feature."""
     generator = np.random.default_rng(seed)
     if box.dimension <= CORNER_FEATURES:
         corners = np.array(list(product((0.0, 1.0), repeat=box.dimension)))
     else:
         corners = generator.integers(0, 2, (1 << CORNER_FEATURES, box.dimension)).astype(float)
-    inner = generator.uniform(-0.05, 1.05, (POINTS - len(corners), box.dimension))
+    points = POINTS if box.dimension < MANY_FEATURES else FEWER_POINTS
+    inner = generator.uniform(-0.05, 1.05, (points - len(corners), box.dimension))
     return box.from_uniforms(np.concatenate([corners, inner]))
 
 

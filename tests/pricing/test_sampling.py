@@ -7,7 +7,7 @@ import torch
 from scipy.stats import kstest, truncnorm
 from torch import Tensor
 
-from pricing import monte_carlo, sampling
+from pricing import monte_carlo, spread
 from pricing.domain import Feature
 from pricing.errors import InvalidSpec
 from pricing.references.bachelier_greeks import greeks
@@ -137,7 +137,7 @@ def test_the_moneyness_of_many_samples_is_met_batch_by_batch(
         return scenario(problem, features)
 
     monkeypatch.setattr(monte_carlo, "BATCH_NUMBERS", 100 * path_numbers(seven))
-    monkeypatch.setattr(sampling, "scenario", seen)
+    monkeypatch.setattr(spread, "scenario", seen)
     torch.testing.assert_close(sampled(seven, MoneynessSampler(bound=2.0)), whole, rtol=1e-12, atol=0)
     assert max(sizes) == 100
 
