@@ -96,6 +96,6 @@ def test_a_pipe_is_imported(root: Path, tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_files_own_words_do_not_reach_the_terminal(run: Callable[..., Any], tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("spot\x1b[2J,y\n1,two\n")
+    (tmp_path / "a.csv").write_text("spot\x1b[2J,y\ntwo,1\n")
     done = run("dataset", "import", tmp_path / "a.csv")
     assert (done.code, "spot\\x1b[2J" in done.err, "\x1b" in done.err) == (2, True, False)

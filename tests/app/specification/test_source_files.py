@@ -56,11 +56,16 @@ def test_pipes_with_a_writer_are_read_and_others_are_not_waited_for(
         open_source(pipe)
 
 
+def write_late(descriptor: int) -> None:
+    os.write(descriptor, b"late")
+    os.close(descriptor)
+
+
 def test_a_writer_that_takes_his_time_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source_files, "PATIENCE_SECONDS", 0.05)
     reader, writer = os.pipe()
     try:
-        late = threading.Timer(0.3, lambda: (os.write(writer, b"late"), os.close(writer)))
+        late = threading.Timer(0.3, write_late, args=(writer,))
         late.start()
         with open_source(Path(f"/dev/fd/{reader}")) as file:
             assert file.read() == b"late"
