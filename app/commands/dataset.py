@@ -20,8 +20,8 @@ app = typer.Typer(help="Labels from somebody else's pricer.", no_args_is_help=Tr
 
 @app.command("import")
 def import_file(
-    file: Annotated[Path, typer.Argument(help="CSV, Parquet or NPZ with x, y, dydx; see docs/datasets.md.")],
-    name: Annotated[str | None, typer.Option(help="What to call it in listings.")] = None,
+    file: Annotated[Path, typer.Argument(help="CSV, Parquet or NPZ (docs/datasets.md); '-' reads stdin.")],
+    name: Annotated[str | None, typer.Option(help="What listings call it from now on.")] = None,
     registry: RegistryOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -79,6 +79,7 @@ def show_facts(facts: StoredDataset, as_json: bool) -> None:
         return
     repeated = f"; {facts.copies} are copies of others and tell nothing of noise" if facts.copies else ""
     typer.echo(f"dataset {facts.dataset}: {facts.rows} rows at {facts.distinct_rows} points{repeated}")
+    typer.echo(f"features: {', '.join(facts.columns)}")
     show_table(
         ("column", "least", "largest", "mean", "deviation"),
         [(name, *(f"{number:.6g}" for number in astuple(column))) for name, column in facts.statistics.items()],

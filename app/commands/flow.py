@@ -17,8 +17,8 @@ from app.commands.progress import ProgressOption, show_progress, stopped_by_hand
 from app.commands.terminal import JsonOption, read_settings, require_new, show_json, show_table
 from app.errors import InvalidRequest
 from app.files import replacing
-from app.specification.csv_text import without_id
-from app.specification.feature_files import parse, read_features, read_lines
+from app.specification.csv_text import Columns, is_header
+from app.specification.feature_files import read_features, read_lines, rows_in
 from pricing.domain import Box, Feature
 from pricing.specs.base import dump, load, require_range
 from pricing.specs.sampler import FlowSpec
@@ -104,14 +104,13 @@ def read_table(source: Path) -> tuple[tuple[str, ...], Array]:
         InvalidRequest: names the line and column that is not a finite number.
         InvalidSpec: too few rows, or too many.
     """
-    _, lines = read_lines(source)
+    separator, lines = read_lines(source)
     if not lines:
         raise InvalidRequest(f"{source} has no rows")
-    first = [name.strip() for name in lines[0][1]]
-    kept, _ = without_id(first)
-    names = [first[i] for i in kept] if parse(first[0]) is None else [f"x{i}" for i in range(len(first))]
-    box = box_of(names)
-    table = read_features(source, box)
+    first = lines[0][1]
+    header = first if is_header(first, separator) else [f"x{i}" if cell else "" for i, cell in enumerate(first)]
+    box = box_of(Columns(header).names)
+    _, table = rows_in(separator, lines, box)
     require_states(table.tolist())
     return box.labels, table
 

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from app.commands import build, dataset, flow, jobs, models, price, prune, retrain, schema, serve, sweep
 from app.commands.completion import whole_words
 from app.errors import EXPECTED, INSTALL_TRAINING, STATUS
+from app.specification.client_text import printable
 
 FAILED, BAD_INPUT = 1, 2
 # What a shell says of a command that SIGTERM has ended.
@@ -82,7 +83,7 @@ def exit_code(error: Exception) -> int:
 
 def fail(sentence: str, code: int) -> None:
     """Say why on stderr and exit."""
-    typer.echo(f"error: {sentence}", err=True)
+    typer.echo(f"error: {printable(sentence)}", err=True)
     sys.exit(code)
 
 

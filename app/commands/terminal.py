@@ -19,6 +19,7 @@ from app.datasets.store import limits_of
 from app.errors import InvalidRequest
 from app.registry.registry import Registry
 from app.settings import Settings
+from app.specification.client_text import printable
 from app.specification.name import split_reference
 from app.specification.toml_files import read_toml
 
@@ -81,9 +82,9 @@ def show_json(data: Any) -> None:
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A table on stdout, its first column (names and ids) never cut; None is left blank."""
+    """A table on stdout, its first column (names and ids) never cut; None is left blank, and text is but text."""
     table = Table(*columns, box=None)
     table.columns[0].no_wrap = True
     for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
-    Console(width=None if sys.stdout.isatty() else FILE_WIDTH).print(table)
+        table.add_row(*("" if cell is None else printable(str(cell)) for cell in row))
+    Console(width=None if sys.stdout.isatty() else FILE_WIDTH, markup=False, emoji=False).print(table)

@@ -9,8 +9,8 @@ from app.datasets.table import VALUE, WEIGHT, LabelTable, checked
 from app.errors import InvalidRequest
 from pricing.types import Array
 
-NUMBERED = re.compile(r"(x|dydx)(?:\[(\d{1,4})\]|(\d{1,4}))")
-NAMED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:\[(\d{1,4})\])?")
+NUMBERED = re.compile(r"(x|dydx)(?:\[([0-9]{1,4})\]|([0-9]{1,4}))")
+NAMED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:\[([0-9]{1,4})\])?")
 # Names that no feature has and that somebody may take for y, weight or dydx0.
 MISSPELT = re.compile(r"y$|weights?$|dyd", re.IGNORECASE)
 # Characters of a wrong name, and of a list of names, that are shown.

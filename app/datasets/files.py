@@ -3,7 +3,7 @@
 Columns: the features x, either ``x0, x1, ...`` (or ``x[0], x[1], ...``) or by their own names (``spot[0], strike``);
 the value ``y``; optionally its derivatives by every feature ``dydx0, dydx1, ...`` (or ``dydx[0], ...``) in the order of
 the features; optionally ``weight``. NPZ holds them as arrays x (n, d), y (n,), dydx (n, d), weight (n,); Parquet may
-hold x and dydx as columns of lists. A column ``id`` names rows and is left out.
+hold x and dydx as columns of lists. A column or array ``id`` names rows and is left out.
 """
 
 from __future__ import annotations
@@ -23,10 +23,12 @@ from app.datasets.npz import from_archive
 from app.datasets.parquet import read_parquet
 from app.datasets.table import LabelTable, Limits, require_numbers, require_rows
 from app.errors import InvalidRequest
-from app.specification.csv_text import SHOWN, Numbers, rows_of, without_id
+from app.specification.csv_text import SHOWN, Columns, Numbers, rows_of, wrong_cell
+from app.specification.source_files import START, other_kind
 from pricing.types import Array
 
-ARCHIVE, PARQUET = b"PK\x03\x04", b"PAR1"
+ARCHIVES, PARQUET = (b"PK\x03\x04", b"PK\x05\x06"), b"PAR1"
+SEND = "save it as CSV in UTF-8, Parquet or NPZ"
 # What else others write between columns.
 OTHERS = re.compile(r"[| ]")
 # Characters of a line: enough for the columns of 1,000 features and their derivatives.
@@ -43,12 +45,16 @@ def read_labels(path: Path, limits: Limits) -> LabelTable:
     """
     try:
         with path.open("rb") as file:
-            start = file.read(4)
+            start = file.read(START)
     except OSError as error:
         raise InvalidRequest(f"cannot read {path}: {error.strerror}") from error
-    if start == ARCHIVE:
+    if start.startswith(ARCHIVES):
         return from_archive(path, limits)
-    return assemble(*(read_parquet if start == PARQUET else _read_csv)(path, limits))
+    if start.startswith(PARQUET):
+        return assemble(*read_parquet(path, limits))
+    if kind := other_kind(start):
+        raise InvalidRequest(f"the file is {kind}; {SEND}")
+    return assemble(*_read_csv(path, limits))
 
 
 def _read_csv(path: Path, limits: Limits) -> tuple[list[str], Array, Sequence[int]]:
@@ -59,24 +65,22 @@ def _read_csv(path: Path, limits: Limits) -> tuple[list[str], Array, Sequence[in
             lines = rows_of(_short_lines(file))
             separator, _, first = next(lines, (",", 0, list[str]()))
             _require_separated(first)
-            kept, _ = without_id(first)
-            cells, header = Numbers(separator), [first[place].strip() for place in kept]
+            columns, cells = Columns(first), Numbers(separator)
             for _, line, row in lines:
-                if len(row) != len(first):
-                    raise InvalidRequest(f"line {line}: need {len(first)} columns, got {len(row)}", path=f"line {line}")
-                found = cells.parse_all([row[place] for place in kept])
+                found = cells.parse_all(columns.cells(line, row))
                 if None in found:
                     wrong = found.index(None)
-                    _refuse_cell(f"line {line}", header[wrong], row[kept[wrong]])
+                    _refuse_cell(f"line {line}", columns.names[wrong], row[columns.kept[wrong]])
                 numbers.extend(found)  # type: ignore[arg-type]  # none of them is None
                 places.append(line)
                 require_rows(len(places), limits)
                 require_numbers(len(numbers), limits)
+            cells.require_told()
     except UnicodeDecodeError as error:
-        raise InvalidRequest("the file is not text in UTF-8; save it as CSV in UTF-8, Parquet or NPZ") from error
+        raise InvalidRequest("the file is not text in UTF-8; " + SEND) from error
     except csv.Error as error:
-        raise InvalidRequest(f"the file is not CSV: {error}; save it as CSV in UTF-8, Parquet or NPZ") from error
-    return header, np.frombuffer(numbers, dtype=np.float64).reshape(len(places), len(header)), places
+        raise InvalidRequest(f"the file is not CSV: {error}; {SEND}") from error
+    return columns.names, np.frombuffer(numbers, dtype=np.float64).reshape(len(places), len(columns.names)), places
 
 
 def _short_lines(file: TextIO) -> Iterator[str]:
@@ -102,4 +106,4 @@ def _require_separated(header: Sequence[str]) -> None:
 
 def _refuse_cell(place: str, name: str, cell: str) -> NoReturn:
     name = name[:SHOWN]
-    raise InvalidRequest(f"{place}, column {name}: need a number, got {cell[:SHOWN]!r}", path=f"{place}.{name}")
+    raise InvalidRequest(f"{place}, column {name}: need a number, {wrong_cell(cell)}", path=f"{place}.{name}")

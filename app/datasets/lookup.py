@@ -17,7 +17,7 @@ from pricing.domain import Box
 from pricing.errors import InvalidSpec
 
 # Names of columns that say nothing of what is in them.
-UNNAMED = re.compile(r"x(\[\d+\]|\d+)?")
+UNNAMED = re.compile(r"x(\[[0-9]+\]|[0-9]+)?")
 
 Orders = Sequence[tuple[str, int]]
 JobType = TypeVar("JobType", bound=JobSpec)

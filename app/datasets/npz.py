@@ -11,7 +11,11 @@ import numpy as np
 
 from app.datasets.table import VALUE, WEIGHT, LabelTable, Limits, checked, require_numbers, require_rows
 from app.errors import InvalidRequest
+from app.specification.csv_text import without_id
 from pricing.types import Array
+
+# Characters of a list of names that are shown.
+SHOWN = 200
 
 
 def from_archive(path: Path, limits: Limits) -> LabelTable:
@@ -27,8 +31,10 @@ def from_archive(path: Path, limits: Limits) -> LabelTable:
         if name not in arrays:
             raise InvalidRequest(f"the archive lacks {name}; it needs x (n, d) and y (n,)", path=name)
     x = arrays["x"][:, None] if arrays["x"].ndim == 1 else arrays["x"]
-    rows = len(x) if x.ndim == 2 else 0
-    wanted = {"x": x.shape if x.ndim == 2 else ("n", "d"), VALUE: (rows,), "dydx": x.shape, WEIGHT: (rows,)}
+    if x.ndim != 2:
+        raise InvalidRequest(f"x must have the shape (rows, features), got {x.shape}", path="x")
+    rows = len(x)
+    wanted = {"x": x.shape, VALUE: (rows,), "dydx": x.shape, WEIGHT: (rows,)}
     arrays["x"] = x
     if "dydx" in arrays and arrays["dydx"].ndim == 1:
         arrays["dydx"] = arrays["dydx"][:, None]
@@ -46,22 +52,20 @@ def _arrays(path: Path, limits: Limits) -> dict[str, Array]:
     numbers = 0
     try:
         with zipfile.ZipFile(path) as archive:
-            for entry in archive.infolist():
+            entries = {entry.filename.removesuffix(".npy"): entry for entry in archive.infolist()}
+            _require_arrays([entry.filename for entry in archive.infolist()])
+            kept, _ = without_id(list(entries))
+            for name, entry in [list(entries.items())[place] for place in kept]:
                 with archive.open(entry) as file:
-                    version = np.lib.format.read_magic(file)
-                    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else _header_2
-                    shape, _, dtype = read(file)
-                    count = math.prod(shape)
-                    if dtype.kind not in "fiu" or count * dtype.itemsize > entry.file_size:
-                        raise ValueError(f"{entry.filename} holds {dtype} of shape {shape}, not numbers")
-                    numbers += count
+                    shape, dtype = _header(file, entry.filename)
+                    require_rows(shape[0], limits)
+                    numbers += math.prod(shape)
                     require_numbers(numbers, limits)
+                    if math.prod(shape) * dtype.itemsize > entry.file_size:
+                        raise ValueError(f"{entry.filename} is shorter than its shape {shape} of {dtype}")
                 with archive.open(entry) as file:
                     array = np.lib.format.read_array(file, allow_pickle=False)
-                if array.ndim == 0:
-                    raise ValueError(f"{entry.filename} holds a single number")
-                require_rows(len(array), limits)
-                arrays[entry.filename.removesuffix(".npy")] = np.ascontiguousarray(array, dtype=np.float64)
+                arrays[name] = np.ascontiguousarray(array, dtype=np.float64)
     except (OSError, ValueError, TypeError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
         if isinstance(error, InvalidRequest):
             raise
@@ -69,6 +73,29 @@ def _arrays(path: Path, limits: Limits) -> dict[str, Array]:
     return arrays
 
 
-def _header_2(file: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    header: tuple[tuple[int, ...], bool, np.dtype[Any]] = np.lib.format.read_array_header_2_0(file)
-    return header
+def _require_arrays(names: list[str]) -> None:
+    """Raise InvalidRequest for an archive of something else."""
+    if not names:
+        raise InvalidRequest("the archive is empty; it needs x (n, d) and y (n,)", path="x")
+    if any(name.startswith("xl/") for name in names):
+        raise InvalidRequest("the file is an Excel workbook (.xlsx); save it as CSV in UTF-8, Parquet or NPZ")
+    if other := [name for name in names if not name.endswith(".npy")]:
+        raise InvalidRequest(f"the file is a ZIP archive of {', '.join(other)[:SHOWN]}: unpack it")
+    if len(set(names)) < len(names):
+        raise InvalidRequest(f"the archive has {next(n for n in names if names.count(n) > 1)} twice")
+
+
+def _header(file: Any, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and type that an array says it has.
+
+    Raises:
+        ValueError: it is none of numbers with rows.
+    """
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    if dtype.kind not in "fiu":
+        raise ValueError(f"{name} holds {dtype}, not numbers")
+    if not shape or min(shape) < 0:
+        raise ValueError(f"{name} holds a single number" if not shape else f"{name} has the shape {shape}")
+    return shape, dtype

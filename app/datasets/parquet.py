@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,13 @@ import numpy as np
 
 from app.datasets.table import Limits, require_numbers, require_rows
 from app.errors import InvalidRequest, Unavailable
+from app.specification.csv_text import without_id
 from pricing.types import Array
 
+# What pandas calls an index without a name.
+INDEX = re.compile(r"__index_level_[0-9]+__")
+# Characters of a list of names that are shown.
+SHOWN = 200
 INSTALL_PARQUET = "pip install -c constraints.txt '.[parquet]'"
 
 
@@ -33,12 +40,18 @@ def read_parquet(path: Path, limits: Limits) -> tuple[list[str], Array, Sequence
         with parquet.ParquetFile(path, memory_map=False) as file:
             require_rows(file.metadata.num_rows, limits)
             require_numbers(_numbers_in(file.metadata), limits)
-            for field in file.schema_arrow:
+            fields = _features(file.schema_arrow)
+            for field in fields:
                 _require_type(field)
-            table = file.read(use_threads=False)
+            names = [field.name for field in fields]
+            table = file.read(columns=names, use_threads=False)
+            if table.column_names != names:
+                raise InvalidRequest(
+                    f"columns {', '.join(table.column_names)[:SHOWN]} cannot be told apart: rename them"
+                )
         columns: dict[str, Array] = {}
         for name, column in zip(table.column_names, table.columns, strict=True):
-            for own, numbers in _split(name, column.combine_chunks()):
+            for own, numbers in _split(name.strip(), column.combine_chunks()):
                 if own in columns:
                     raise InvalidRequest(f"column {own} is there twice", path=own)
                 columns[own] = numbers
@@ -47,6 +60,23 @@ def read_parquet(path: Path, limits: Limits) -> tuple[list[str], Array, Sequence
     header = list(columns)
     numbers = np.stack(list(columns.values()), axis=1) if header else np.empty((0, 0))
     return header, numbers, range(len(numbers))
+
+
+def _features(schema: Any) -> list[Any]:
+    """The fields that are no names of rows: neither ``id`` nor an index of pandas."""
+    kept, _ = without_id(schema.names)
+    index = _index_of(schema.metadata or {})
+    named = [(schema.names[place], schema.field(place)) for place in kept]
+    return [field for name, field in named if name not in index and not INDEX.fullmatch(name)]
+
+
+def _index_of(metadata: Mapping[bytes, bytes]) -> set[str]:
+    """The columns that pandas wrote for the index of a frame; none where it does not say so."""
+    try:
+        told = json.loads(metadata.get(b"pandas", b"{}"))
+        return {name for name in told["index_columns"] if isinstance(name, str)}
+    except (ValueError, TypeError, LookupError):
+        return set()
 
 
 def _numbers_in(metadata: Any) -> int:
@@ -60,7 +90,7 @@ def _require_type(field: Any) -> None:
     from pyarrow import types
 
     kind = field.type.value_type if _is_list(field.type) else field.type
-    if not (types.is_floating(kind) or types.is_integer(kind)):
+    if not (types.is_floating(kind) or types.is_integer(kind) or types.is_decimal(kind)):
         raise InvalidRequest(f"column {field.name}: need numbers, got {field.type}", path=field.name)
 
 
@@ -94,4 +124,8 @@ def _require_filled(name: str, numbers: Any, width: int) -> None:
 
 
 def _as_float64(column: Any) -> Array:
+    from pyarrow import float64, types
+
+    if types.is_decimal(column.type):
+        column = column.cast(float64())
     return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)

@@ -1,8 +1,8 @@
 """Datasets of other people's labels, under the hash of their content, in the registry's folder. Torch-free.
 
 ``<root>/datasets/<id>.npz`` holds the numbers, ``<id>.json`` what is known of them; neither takes its name before both
-are written, and the second takes it last, so what it names is complete. Files never change: the same content is the
-same dataset, whatever file it came in.
+are written, and the second takes it last, so what it names is complete. But for the name that a client
+chooses files never change: the same content is the same dataset, whatever file it came in.
 """
 
 from __future__ import annotations
@@ -20,13 +20,16 @@ from typing import BinaryIO
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from app.datasets.apart import read_apart
 from app.datasets.facts import ListedDataset, StoredDataset, describe
+from app.datasets.piped import regular
 from app.datasets.table import LabelTable, Limits
 from app.errors import UnknownDataset
-from app.files import read_json
+from app.files import read_json, write_json
 from app.settings import Settings
+from app.specification.client_text import kept_name
 from app.specification.dataset import IDENTIFIER, DatasetSource
 from pricing.domain import Box, Feature
 from pricing.errors import InvalidSpec
@@ -58,16 +61,27 @@ def limits_of(settings: Settings) -> Limits:
 def import_file(path: Path, root: Path, limits: Limits, *, name: str | None = None) -> tuple[StoredDataset, bool]:
     """Store the labels of a file below the registry's root; what is known of them, and whether they are new.
 
+    Args:
+        path: of a file or a pipe, or ``-`` for standard input.
+        name: what to call them, also where they are known under another name; without one they keep theirs.
+
     Raises:
-        InvalidRequest, TooLarge, Unavailable: see `app.datasets.apart.read_apart`.
+        InvalidRequest: `name` is too long or not printable.
+        InvalidRequest, TooLarge, Unavailable: see `app.datasets.piped.regular` and `app.datasets.apart.read_apart`.
     """
-    table = read_apart(path, limits)
+    name = kept_name(name)
+    with regular(path, limits) as file:
+        table = read_apart(file, limits)
     identifier = content_hash(table)
     folder = root / FOLDER
     facts_path = folder / f"{identifier}.json"
     if facts_path.exists():
+        known = find(root, identifier)
+        if name is not None and name != known.name:
+            known = replace(known, name=name)
+            write_json(facts_path, dump(known))
         facts_path.touch()  # its age counts from the last import
-        return find(root, identifier), False
+        return known, False
     facts = describe(table, dataset=identifier, name=name)
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder) as unfinished:

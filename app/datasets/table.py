@@ -16,6 +16,8 @@ from pricing.types import Array
 VALUE, WEIGHT = "y", "weight"
 # Larger numbers, and smaller weights, are errors of the file: their squares would overflow.
 LARGEST, SMALLEST_WEIGHT = 1e100, 1e-100
+# Beyond it float64 leaves whole numbers out.
+EXACT = 1 << 53
 # Of a number in memory, however few it takes in its file.
 NUMBER_BYTES = 8
 
@@ -65,9 +67,11 @@ def checked(table: LabelTable, places: Sequence[int], word: str) -> LabelTable:
     Raises:
         InvalidRequest: names the row and the column of what is wrong.
     """
-    if table.x.shape[1] > MAXIMUM_ASSETS or not len(table.y):
+    if not len(table.y):
+        raise InvalidRequest("the file has no rows: it needs some 1,000 of them")
+    if table.x.shape[1] > MAXIMUM_ASSETS:
         raise InvalidRequest(
-            f"need at least one row and at most {MAXIMUM_ASSETS} features, got {len(table.y)} and {table.x.shape[1]}"
+            f"need at most {MAXIMUM_ASSETS} features, got {table.x.shape[1]}", path="x", bound=MAXIMUM_ASSETS
         )
     told = places, word
     _require_between(-LARGEST, table.x, table.names, told)
@@ -78,14 +82,23 @@ def checked(table: LabelTable, places: Sequence[int], word: str) -> LabelTable:
         _require_between(SMALLEST_WEIGHT, table.weight[:, None], (WEIGHT,), told)
     if (table.x == table.x[0]).all():
         raise InvalidRequest(
-            f"need rows at different points, some 1,000 of them, got {len(table.y)} at one point", path="x"
+            f"need rows at different points, some 1,000 of them, got {len(table.y)} at one point{_rounded(table.x[0])}",
+            path="x",
         )
     for name, low, high in zip(table.names, table.x.min(axis=0), table.x.max(axis=0), strict=True):
         if not low < high:
-            raise InvalidRequest(f"column {name} is {low} in every row: leave it out", path=name)
+            raise InvalidRequest(f"column {name} is {low} in every row{_rounded(low)}: leave it out", path=name)
     if not table.y.min() < table.y.max():
-        raise InvalidRequest(f"column {VALUE} is {table.y[0]} in every row: there is nothing to learn", path=VALUE)
+        same = f"{table.y[0]} in every row{_rounded(table.y[0])}"
+        raise InvalidRequest(f"column {VALUE} is {same}: there is nothing to learn", path=VALUE)
     return table
+
+
+def _rounded(numbers: Array) -> str:
+    """What float64 may have made of whole numbers that are told apart in their file."""
+    if np.abs(numbers).max() < EXACT:
+        return ""
+    return f" as float64, which does not tell whole numbers beyond {EXACT} apart (subtract a constant)"
 
 
 def _require_between(least: float, numbers: Array, labels: Sequence[str], told: tuple[Sequence[int], str]) -> None:

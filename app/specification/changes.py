@@ -14,7 +14,7 @@ MAXIMUM_DEPTH = 16
 KIND = "kind"
 # A step of a path: a field or the name of an item, or the place of an item, as `[0]` or `.0`.
 STEP = re.compile(r"[^.\[\]]+")
-PATH = re.compile(r"[^.\[\]]+(\.[^.\[\]]+|\[\d+\])*")
+PATH = re.compile(r"[^.\[\]]+(\.[^.\[\]]+|\[[0-9]+\])*")
 
 
 def with_changes(plain: Mapping[str, Any], changes: Mapping[str, Any], *, at: str = "") -> dict[str, Any]:
@@ -96,7 +96,7 @@ def changed_items(old: Sequence[Any], changes: Mapping[str, Any], *, at: str) ->
     named = {item["name"]: place for place, item in enumerate(items) if isinstance(item, Mapping) and "name" in item}
     for key, given in changes.items():
         first, value = opened(key, given, at=at)
-        place = named.get(first, int(first) if first.isdecimal() else len(items))
+        place = named.get(first, int(first) if first.isascii() and first.isdecimal() else len(items))
         if value is None:
             raise InvalidSpec(f"changes: to take {first!r} out of {at} give the whole list without it", path=at)
         if place >= len(items):

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import csv
-import sys
+import io
 import zipfile
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 
 from app.errors import InvalidRequest
-from app.specification.csv_text import ID, SHOWN, Numbers, rows_of, without_id
+from app.specification.csv_text import ID, Columns, Numbers, is_header, rows_of, wrong_cell
+from app.specification.source_files import START, open_source, other_kind
 from pricing.domain import Box
 from pricing.types import Array
-
-# A byte-order mark, which standard input keeps.
-MARK = "\ufeff"
 
 
 def read_archive(source: Path, box: Box) -> Array:
@@ -58,30 +55,41 @@ def read_rows(source: Path, box: Box) -> tuple[list[str] | None, Array]:
     Raises:
         InvalidRequest: as `read_features`.
     """
-    separator, lines = read_lines(source)
-    cells, kept, place = Numbers(separator), list(range(box.dimension)), None
-    order: Sequence[int] = kept
-    if lines and parse(lines[0][1][0]) is None:
-        header = [label.strip() for label in lines.pop(0)[1]]
-        kept, place = without_id(header) if ID not in box.labels else (list(range(len(header))), None)
-        order = column_order([header[i] for i in kept], box)
+    return rows_in(*read_lines(source), box)
+
+
+def rows_in(separator: str, lines: Sequence[tuple[int, list[str]]], box: Box) -> tuple[list[str] | None, Array]:
+    """`read_rows` of lines that have been read. Shape: -> batch feature."""
+    columns, order = Columns(box.labels, ids=False), list(range(box.dimension))
+    if lines and is_header(lines[0][1], separator):
+        columns = Columns(lines[0][1], ids=ID not in box.labels)
+        lines, order = lines[1:], column_order(columns.names, box)
     if not lines:
-        raise InvalidRequest(f"{source} has no rows")
-    columns = box.dimension + (place is not None)
-    table = [read_row(number, row, columns, kept, box, cells) for number, row in lines]
-    ids = None if place is None else [row[place] for _, row in lines]
+        raise InvalidRequest("the file has no rows")
+    cells = Numbers(separator)
+    table = [read_row(number, row, columns, box, cells) for number, row in lines]
+    cells.require_told()
+    ids = None if columns.id is None else [row[columns.id] for _, row in lines]
     return ids, np.array(table)[:, order]
 
 
 def read_lines(source: Path) -> tuple[str, list[tuple[int, list[str]]]]:
-    """What separates cells, and the lines that are not empty, with their numbers from 1."""
+    """What separates cells, and the lines that are not empty, with their numbers from 1.
+
+    Raises:
+        InvalidRequest: the file cannot be read, or is no CSV text.
+    """
     try:
-        with nullcontext(sys.stdin) if str(source) == "-" else source.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(rows_of(line.removeprefix(MARK) for line in file))
+        with open_source(source) as file:
+            data = file.read()
+        kind = other_kind(data[:START])
+        if kind:
+            raise InvalidRequest(f"{source} is {kind}; give CSV in UTF-8")
+        rows = list(rows_of(io.StringIO(data.decode("utf-8-sig"), newline="")))
     except OSError as error:
         raise InvalidRequest(f"cannot read {source}: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InvalidRequest(f"{source} is not CSV text: {error}") from error
+        raise InvalidRequest(f"{source} is not CSV text in UTF-8: {error}") from error
     return (rows[0][0] if rows else ","), [(number, row) for _, number, row in rows]
 
 
@@ -92,20 +100,13 @@ def column_order(header: Sequence[str], box: Box) -> list[int]:
     return [header.index(label) for label in box.labels]
 
 
-def read_row(line: int, row: Sequence[str], columns: int, kept: Sequence[int], box: Box, cells: Numbers) -> list[float]:
+def read_row(line: int, row: Sequence[str], columns: Columns, box: Box, cells: Numbers) -> list[float]:
     """The numbers of one line."""
-    if len(row) != columns:
-        raise InvalidRequest(f"line {line}: need {columns} columns ({', '.join(box.labels)}), got {len(row)}")
-    numbers = cells.parse_all([row[place] for place in kept])
-    for place, number in zip(kept, numbers, strict=True):
+    if len(row) < columns.width:
+        raise InvalidRequest(f"line {line}: need {columns.width} columns ({', '.join(box.labels)}), got {len(row)}")
+    text = columns.cells(line, row)
+    numbers = cells.parse_all(text)
+    for place, cell, number in zip(columns.kept, text, numbers, strict=True):
         if number is None or not np.isfinite(number):
-            raise InvalidRequest(f"line {line}, column {place + 1}: need a finite number, got {row[place][:SHOWN]!r}")
+            raise InvalidRequest(f"line {line}, column {place + 1}: need a finite number, {wrong_cell(cell)}")
     return [number for number in numbers if number is not None]
-
-
-def parse(cell: str) -> float | None:
-    """A number, or None."""
-    try:
-        return float(cell)
-    except ValueError:
-        return None

@@ -208,9 +208,10 @@ def triggers(payoff: Payoff, at: Scenario) -> Tensor:
         case Barrier(side=side):
             return signed(side, at.scalar("barrier") - at.scalar("strike"))
         case Autocall(triggers=levels):
-            others = torch.broadcast_tensors(at.scalar("knock_in"), at.scalar("coupon_barrier"))
-            earlier = others[0].new_tensor(levels[:-1]).expand(len(others[0]), -1)
-            return torch.cat([*others, earlier], dim=1) - levels[-1]
+            knock_in, coupon_barrier = at.scalar("knock_in"), at.scalar("coupon_barrier")
+            rows = max(len(knock_in), len(coupon_barrier))
+            earlier = knock_in.new_tensor(levels[:-1])
+            return torch.cat([part.expand(rows, -1) for part in (knock_in, coupon_barrier, earlier)], 1) - levels[-1]
         case Bermudan(option=option):
             return triggers(option, at)
         case Call() | Put() | Digital() | Pieces() | WorstOf() | BestOf() | Asian() | ForwardStart():

@@ -69,7 +69,7 @@ def _types(kind: inspect.Type, steps: list[str], data: object) -> Iterator[inspe
                     yield from _types(field.type, rest, inside)
         elif isinstance(member, inspect.VarTupleType) and step.startswith("["):
             index = step[1:-1]
-            item = data[int(index)] if isinstance(data, list | tuple) and index.isdigit() else None
+            item = data[int(index)] if isinstance(data, list | tuple) and index.isdecimal() else None
             yield from _types(member.item_type, rest, item)
 
 

@@ -11,7 +11,7 @@ import msgspec
 import orjson
 import structlog
 from fastapi import APIRouter, Header, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from sse_starlette.sse import AppStatus
 
@@ -28,6 +28,7 @@ from app.pipeline.cost import job_cost
 from app.pipeline.settle import settle
 from app.registry.registry import Registry
 from app.settings import Settings
+from app.specification.client_text import plain
 from app.specification.jobs import JobKind, JobSpec, load_spec
 from pricing.errors import InvalidSpec
 
@@ -142,7 +143,9 @@ def require_unused(key: str | None, registry: Registry) -> None:
 @router.get("", response_model=JobPage)
 async def list_jobs(
     request: Request,
-    limit: Annotated[int, Query(ge=1, le=LIST_LIMIT, description="most jobs of the page")] = LIST_LIMIT,
+    limit: Annotated[
+        int, BeforeValidator(plain), Query(ge=1, le=LIST_LIMIT, description="most jobs of the page")
+    ] = LIST_LIMIT,
     cursor: Annotated[str | None, Query(max_length=512, description="`next` of the page before")] = None,
     state: Annotated[State | None, Query(description="only jobs in this state")] = None,
     kind: Annotated[JobKind | None, Query(description="only jobs of this kind")] = None,

@@ -20,8 +20,8 @@ from surrogate.artifact.files import MANIFEST, MODEL, MODEL_FLOAT32, REPORT, TRA
 
 router = APIRouter(prefix="/v1/models", tags=["models"], responses=PROBLEMS, route_class=ControlRoute)
 FILE = "/{name}/versions/{version}/model.onnx"
-RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
-QUALITY = re.compile(r"q\s*=\s*(\d(?:\.\d*)?)")
+RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
+QUALITY = re.compile(r"q\s*=\s*([0-9](?:\.[0-9]*)?)")
 
 
 @router.get("")

@@ -22,6 +22,7 @@ from app.http.price_json import Query, answer_bytes, assemble, encode, parse
 from app.http.problems import answer
 from app.inference.predictor import Predictor
 from app.settings import Settings
+from app.specification.client_text import to_float
 from app.specification.name import CHAMPION
 from app.telemetry import Metrics
 from pricing.types import BoolArray
@@ -181,12 +182,8 @@ def timeout(given: bytes) -> float:
     Raises:
         InvalidRequest: not a positive number.
     """
-    try:
-        seconds = float(given)
-    except ValueError:
-        seconds = math.nan
-    if not 0.0 < seconds < math.inf:
-        raise InvalidRequest(
-            f"{TIMEOUT} must be a positive number of seconds, got {given.decode('latin-1')!r}", path=TIMEOUT
-        )
+    text = given.decode("latin-1")
+    seconds = to_float(text)
+    if seconds is None or not 0.0 < seconds < math.inf:
+        raise InvalidRequest(f"{TIMEOUT} must be a positive number of seconds, got {text!r}", path=TIMEOUT)
     return seconds

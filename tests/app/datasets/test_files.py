@@ -84,7 +84,7 @@ def test_derivatives_and_weights_may_be_missing(tmp_path: Path) -> None:
         (CSV.replace("1.5,", '"1.5,'), "line 3: a line must .* end outside of quotes"),
         (CSV + "1," * (LINE // 2), f"line 5: a line must be shorter than {LINE} characters"),
         (CSV + "1" * (1 << 18), "not CSV: field larger than field limit .*; save it as CSV in UTF-8, Parquet or NPZ"),
-        ("x0,y\n", "at least one row"),
+        ("x0,y\n", "the file has no rows"),
         ("", "the header must name y"),
         (CSV.replace(",", "|"), r"line 1: separate the columns by commas, semicolons or tabs and not by '\|'; got 'x0"),
         (CSV.replace(",", ";").replace("2.5", "2,5"), "numbers are written with '.' first and as '2,5' later"),

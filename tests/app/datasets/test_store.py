@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from app.datasets import store
 from app.datasets.table import Limits
@@ -24,7 +25,9 @@ def test_the_same_content_is_the_same_dataset(root: Path, tmp_path: Path, label_
     np.savez(file, **label_arrays())  # type: ignore[arg-type]  # allow_pickle is not among them
     facts, new = store.import_file(file, root, LIMITS, name="first")
     again, newer = store.import_file(file, root, LIMITS, name="second")
-    assert (new, newer, again) == (True, False, facts)
+    assert (new, newer, again) == (True, False, replace(facts, name="second"))
+    assert store.find(root, facts.dataset) == again
+    facts = again  # and without a name it keeps the one it has
     parts = label_arrays()
     table = np.column_stack([parts["x"], parts["y"], parts["dydx"]])
     text = "x0,x1,y,dydx0,dydx1\n" + "\n".join(",".join(map(repr, row)) for row in table.tolist())
@@ -48,15 +51,15 @@ def test_what_is_stored_is_what_was_given(stored: str, root: Path, label_arrays:
             store.find(root, unknown)
 
 
-def test_an_import_that_fails_leaves_nothing(root: Path, tmp_path: Path, label_arrays: Arrays) -> None:
+def test_an_import_that_fails_leaves_nothing(root: Path, tmp_path: Path) -> None:
     """As on a full disk: there is room for the numbers and not for what is said of them."""
-    file = tmp_path / "labels.npz"
-    np.savez(file, **label_arrays())  # type: ignore[arg-type]  # allow_pickle is not among them
+    file, columns = tmp_path / "labels.csv", [f"x{place}" for place in range(200)]
+    file.write_text("\n".join([",".join([*columns, "y"]), *(",".join([one] * 201) for one in "12")]))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 14, hard))
     try:
         with pytest.raises(OSError, match="File too large"):
-            store.import_file(file, root, LIMITS, name="x" * (1 << 15))
+            store.import_file(file, root, LIMITS)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert list((root / "datasets").iterdir()) == []

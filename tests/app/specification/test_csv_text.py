@@ -49,4 +49,6 @@ def test_one_file_writes_numbers_one_way(first: str, second: str) -> None:
 def test_one_column_of_ids_is_no_number() -> None:
     assert without_id(["x", " ID ", "y"]) == ([0, 2], 1)
     assert without_id(["x", "y"]) == ([0, 1], None)
-    assert without_id(["id", "id"]) == ([0, 1], None)
+    for header in (["id", "id"], ["x", "ID", " Id "]):
+        with pytest.raises(InvalidRequest, match="both name rows"):
+            without_id(header)

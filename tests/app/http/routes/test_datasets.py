@@ -62,6 +62,56 @@ async def test_what_is_wrong_with_an_upload_is_told(client: httpx.AsyncClient, s
     assert not list((settings.registry / "datasets").glob("*"))
 
 
+GOOD = b"x0,y\n1,2\n2,5\n"
+FILE = ("a.csv", GOOD)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("parts", "path", "sentence"),
+    [
+        ([], "file", "file is missing; send it as curl -F file=@labels.csv does"),
+        ([("name", (None, "desk"))], "file", "file is missing"),
+        ([("other", FILE)], "other", "'other' is no field of this form; it has file and, optional, name"),
+        ([("file", FILE), ("other", (None, "1"))], "other", "'other' is no field of this form"),
+        ([("file", FILE), ("file", FILE)], "file", "file is there twice"),
+        ([("file", FILE), ("name", (None, "a")), ("name", (None, "b"))], "name", "name is there twice"),
+        ([("file", (None, GOOD))], "file", "file is text and no file: its part has no filename"),
+        ([("file", (None, b"1" * (1 << 21)))], "file", "a part without a filename is too long for text"),
+        ([("file", FILE), ("name", FILE)], "name", "name is a file; send it as text"),
+        ([("file", FILE), ("name", (None, "a\x1b[2J"))], "name", "at most 200 printable characters"),
+        ([("file", FILE), ("name", (None, "x" * 201))], "name", "at most 200 printable characters, got 201"),
+    ],
+)
+async def test_what_is_wrong_with_a_form_is_told(
+    client: httpx.AsyncClient, settings: Settings, parts: list[Any], path: str, sentence: str
+) -> None:
+    empty = {"content": b"--b--\r\n", "headers": {"content-type": "multipart/form-data; boundary=b"}}
+    answer = await client.post("/v1/datasets", **({"files": parts} if parts else empty))
+    assert (answer.status_code, answer.json()["path"]) == (422, path), answer.text
+    assert sentence in answer.json()["detail"]
+    assert not list((settings.registry / "datasets").glob("*"))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("kind", ["text/csv", "application/json", "application/x-www-form-urlencoded", None])
+async def test_another_content_type_is_415(client: httpx.AsyncClient, kind: str | None) -> None:
+    answer = await client.post("/v1/datasets", content=GOOD, headers={} if kind is None else {"content-type": kind})
+    assert (answer.status_code, answer.json()["type"]) == (415, "urn:sobolite:problem:unsupported-body")
+    assert answer.json()["detail"].endswith(f"got {kind or 'no content type'!r}")
+
+
+@pytest.mark.anyio
+async def test_a_name_that_is_given_is_the_datasets_from_then_on(client: httpx.AsyncClient) -> None:
+    names = []
+    for name in ({}, {"name": "desk"}, {}, {"name": ""}, {"name": "Händler [/7]"}):
+        answer = await client.post("/v1/datasets", files={"file": FILE}, data=name)
+        names.append((answer.status_code, answer.json()["name"]))
+    assert names == [(201, None), (200, "desk"), (200, "desk"), (200, "desk"), (200, "Händler [/7]")]
+    listed = (await client.get("/v1/datasets")).json()["datasets"]
+    assert [dataset["name"] for dataset in listed] == ["Händler [/7]"]
+
+
 @pytest.mark.anyio
 async def test_imports_wait_for_each_other(served: FastAPI, client: httpx.AsyncClient, label_arrays: Arrays) -> None:
     """Together they take no more memory than one, and each gets its own answer."""

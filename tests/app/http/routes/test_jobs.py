@@ -225,6 +225,7 @@ async def test_pages_and_filters(http: httpx.AsyncClient, tiny: dict[str, Any]) 
         ({"model": "nobody's"}, []),
     ):
         assert [job["id"] for job in (await http.get("/v1/jobs", params=filters)).json()["jobs"]] == expected
+    assert (await http.get("/v1/jobs?limit=1_0")).status_code == 422
     cursor = (await http.get("/v1/jobs?limit=2")).json()["next"]
     for query in ({"cursor": cursor, "state": "queued"}, {"cursor": "garbage"}, {"cursor": ""}, {"cursor": "é"}):
         answer = await http.get("/v1/jobs", params=query)
