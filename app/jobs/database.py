@@ -14,15 +14,19 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
+import sqlalchemy as sa
 
 from app.errors import InvalidRequest
 from app.registry.database import available, identity, require_same
 
 # Seconds that a request waits for somebody who writes; a write takes milliseconds.
 LOCK_SECONDS = 2.0
+# Milliseconds that a worker waits for somebody who writes: SQLite then goes on within a tenth of a second after the
+# lock is free, and DBOS, which tries again after pauses of up to a minute and a half, has nothing to wait for.
+WORKER_LOCK_MILLISECONDS = 3_600_000
 # The attribute of a job with the seconds of one of its steps, by a clock that nobody sets.
 SECONDS = "seconds."
 # What SQLite can compare a number with.
@@ -53,6 +57,34 @@ class JobFigures:
         return sum(self.statuses.get(status, 0) for status in QUEUED)
 
 
+def worker_engine(path: Path) -> sa.Engine:
+    """A worker's connections to the job database, as DBOS makes them, but never to an empty file in its place."""
+    engine = sa.create_engine(
+        "sqlite://",
+        creator=lambda: connect(path, isolation_level="IMMEDIATE", shared=True),
+        poolclass=sa.QueuePool,
+        max_overflow=-1,
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def prepare(connection: sa.engine.interfaces.DBAPIConnection, _: object) -> None:
+        connection.execute(f"PRAGMA busy_timeout = {WORKER_LOCK_MILLISECONDS}")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    return engine
+
+
+def connect(path: Path, *, isolation_level: Literal["IMMEDIATE"] | None, shared: bool = False) -> sqlite3.Connection:
+    """A connection to a job database that is there, ``shared`` by threads; SQLite by itself would make one."""
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=rw",
+        uri=True,
+        timeout=LOCK_SECONDS,
+        isolation_level=isolation_level,
+        check_same_thread=not shared,
+    )
+
+
 class JobDatabase:
     """The job database at ``path``, which exists; ``name`` is the workflow that jobs run."""
 
@@ -72,6 +104,26 @@ class JobDatabase:
             if writing:
                 connection.execute("BEGIN IMMEDIATE")
                 connection.execute("ROLLBACK")
+
+    def is_replaced(self) -> bool:
+        """Whether another file is in its place; what is written into the one that was opened is lost then."""
+        try:
+            return identity(self.path) != self._opened
+        except OSError:
+            return False
+
+    def still_runs(self, job: str, worker: str) -> bool:
+        """Whether a job's row says that a worker runs it, found out by writing: what comes next can be written too.
+
+        Raises:
+            RegistryUnavailable, StorageFull: it cannot be written.
+        """
+        with self._reading() as connection:
+            touch = (
+                "UPDATE workflow_status SET updated_at = updated_at "
+                "WHERE workflow_uuid = ? AND executor_id = ? AND status = 'PENDING'"
+            )
+            return connection.execute(touch, [job, worker]).rowcount > 0
 
     def page(self, wanted: JobFilter, *, limit: int, cursor: str | None) -> tuple[list[str], str | None]:
         """Ids of at most ``limit`` jobs, the newest first, and the cursor of those after them, None at the end.
@@ -127,11 +179,7 @@ class JobDatabase:
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         require_same(self.path, self._opened)
-        address = f"{self.path.absolute().as_uri()}?mode=rw"
-        with (
-            available(self.path),
-            closing(sqlite3.connect(address, uri=True, timeout=LOCK_SECONDS, isolation_level=None)) as connection,
-        ):
+        with available(self.path), closing(connect(self.path, isolation_level=None)) as connection:
             yield connection
 
 
