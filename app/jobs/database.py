@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import astuple, dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Annotated, Literal
 
 import msgspec
@@ -27,6 +29,8 @@ LOCK_SECONDS = 2.0
 # Milliseconds that a worker waits for somebody who writes: SQLite then goes on within a tenth of a second after the
 # lock is free, and DBOS, which tries again after pauses of up to a minute and a half, has nothing to wait for.
 WORKER_LOCK_MILLISECONDS = 3_600_000
+# What is written when a job ends, at most: its outcome, the end of its events, and the pages that they change.
+END_BYTES = 1 << 18
 # The attribute of a job with the seconds of one of its steps, by a clock that nobody sets.
 SECONDS = "seconds."
 # What SQLite can compare a number with.
@@ -85,6 +89,12 @@ def connect(path: Path, *, isolation_level: Literal["IMMEDIATE"] | None, shared:
     )
 
 
+def require_space(folder: Path) -> None:
+    """Raise OSError where the disk, or a quota, has no room for what a job's end takes; found out by taking it."""
+    with TemporaryFile(dir=folder) as file:
+        os.posix_fallocate(file.fileno(), 0, END_BYTES)
+
+
 class JobDatabase:
     """The job database at ``path``, which exists; ``name`` is the workflow that jobs run."""
 
@@ -113,12 +123,13 @@ class JobDatabase:
             return False
 
     def still_runs(self, job: str, worker: str) -> bool:
-        """Whether a job's row says that a worker runs it, found out by writing: what comes next can be written too.
+        """Whether a job's row says that a worker runs it; and that what comes next can be written.
 
         Raises:
             RegistryUnavailable, StorageFull: it cannot be written.
         """
         with self._reading() as connection:
+            require_space(self.path.parent)
             touch = (
                 "UPDATE workflow_status SET updated_at = updated_at "
                 "WHERE workflow_uuid = ? AND executor_id = ? AND status = 'PENDING'"
