@@ -24,7 +24,7 @@ from app.commands.supervisor import Child, Signals, keep
 from app.commands.terminal import RegistryOption, open_registry, read_settings
 from app.errors import Unavailable
 from app.inference.predictor import execution_providers
-from app.jobs.queue import open_database
+from app.jobs.database import open_database
 from app.settings import Settings
 from app.telemetry import SHARED
 

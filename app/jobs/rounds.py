@@ -7,6 +7,7 @@ import time
 import structlog
 
 from app.errors import AppError
+from app.jobs import reserve
 from app.jobs.database import JobDatabase
 from app.jobs.retention import sweep
 from app.jobs.takeover import Running, reap
@@ -44,6 +45,7 @@ class Rounds:
                 log.error("the job database cannot be used", reason=str(failure))
             self._trouble = str(failure)
             return
+        reserve.keep(self._settings.registry)
         if self._trouble:
             self._trouble = ""
             log.info("the job database can be used again")

@@ -30,10 +30,10 @@ import structlog
 from dbos import DBOS, error
 
 from app.errors import INSTALL_TRAINING, StorageFull, Unavailable
-from app.jobs.database import SECONDS, JobDatabase, worker_engine
+from app.jobs.database import DATABASE, SECONDS, JobDatabase, open_database, worker_engine
 from app.jobs.job import StepProgress, job_folder
 from app.jobs.lease import lease
-from app.jobs.queue import APPLICATION, APPLICATION_VERSION, DATABASE, QUEUE, STREAM, WORKFLOW, open_database
+from app.jobs.queue import APPLICATION, APPLICATION_VERSION, QUEUE, STREAM, WORKFLOW
 from app.jobs.rounds import Rounds
 from app.jobs.serializer import JobFailed, JsonSerializer
 from app.jobs.takeover import Running, tell_change

@@ -21,7 +21,8 @@ from msgspec.structs import replace
 from app import cli
 from app.datasets import store
 from app.datasets.table import Limits
-from app.jobs.queue import Jobs, open_database
+from app.jobs.database import open_database
+from app.jobs.queue import Jobs
 from app.main import create_app
 from app.pipeline.build import build
 from app.registry.registry import Registry
