@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from app.commands import build, dataset, flow, jobs, models, price, prune, retrain, schema, serve, sweep
 from app.commands.completion import whole_words
-from app.errors import EXPECTED, INSTALL_TRAINING, STATUS
+from app.errors import EXPECTED, INSTALL_TRAINING, STATUS, InvalidRequest
+from app.settings import require_known_names, told
 
 FAILED, BAD_INPUT = 1, 2
 # What a shell says of a command that SIGTERM has ended.
@@ -53,6 +54,10 @@ def options(
     ] = False,
 ) -> None:
     """Option-pricing surrogates: simulate, train, prune, serve."""
+    try:
+        require_known_names()
+    except ValueError as error:
+        raise InvalidRequest(str(error)) from error
 
 
 def main() -> None:
@@ -63,11 +68,7 @@ def main() -> None:
         with whole_words():
             app(prog_name="sobolite")
     except ValidationError as error:
-        settings = "; ".join(
-            f"SOBOLITE_{'.'.join(map(str, e['loc'])).upper()}: {e['msg'].removeprefix('Value error, ')}"
-            for e in error.errors()
-        )
-        fail(settings, BAD_INPUT)
+        fail(told(error), BAD_INPUT)
     except ModuleNotFoundError as error:
         fail(f"{error}: this command needs {INSTALL_TRAINING}", FAILED)
     except EXPECTED as error:

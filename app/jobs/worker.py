@@ -45,6 +45,7 @@ from app.registry.database import DATABASE_ERRORS, available, refused
 from app.settings import Settings
 from app.specification.jobs import JobKind, load_spec
 from app.telemetry import configure_logging
+from app.uncaught import log_uncaught
 from surrogate.report.curves import LossPoint
 
 # How soon a queued job starts.
@@ -267,6 +268,7 @@ def run(settings: Settings, *, attached: bool = False) -> None:
     """
     require_training()
     configure_logging(settings.log_level)
+    log_uncaught()
     os.environ["OMP_NUM_THREADS"] = str(settings.job_threads)  # for the children
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
