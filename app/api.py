@@ -19,6 +19,7 @@ from app.http.server import Server
 from app.http.shutdown import Drain
 from app.main import create_app
 from app.settings import Settings
+from app.telemetry import take_lines_of_libraries
 
 # After the parent's death: for requests in flight. Then this process ends, whatever it does.
 ORPHAN_SECONDS = 2.0
@@ -40,6 +41,7 @@ def follow(server: Server, drain: Drain, settings: Settings) -> None:
 def main() -> None:
     """Serve on the listener that the command line names."""
     settings, listener = Settings(), socket.socket(fileno=int(sys.argv[1]))
+    take_lines_of_libraries()
     app = create_app(settings)
     server = Server(app, settings)
 

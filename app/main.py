@@ -13,6 +13,7 @@ from functools import partial
 
 import structlog
 from fastapi import Depends, FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.telemetry import TelemetryConfig
 
 from app.http import problems
@@ -33,6 +34,17 @@ from app.telemetry import Metrics, configure_logging
 # Objects made and not yet dropped before the collector looks for cycles. The requests in progress hold thousands and
 # leave no cycles; at the default of 700 a collection that finds nothing runs every few requests.
 COLLECT_AFTER = 50_000
+# What a page of the setting `origins` may say and hear, beyond what every page may.
+ASKED = (
+    "authorization",
+    "content-type",
+    "idempotency-key",
+    "if-none-match",
+    "last-event-id",
+    "range",
+    "request-timeout",
+)
+TOLD = ("content-range", "etag", "location", "repr-digest", "retry-after", "x-request-id")
 # Otherwise FastAPI asks OpenTelemetry at every request, for microseconds, whether anybody has set it up.
 UNTRACED: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
 
@@ -60,6 +72,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     uploads = {datasets.PATH: settings.dataset_bytes + datasets.ENVELOPE}
     app.add_middleware(BodyLimit, limit=settings.control_bytes, prices=settings.body_bytes, special=uploads)
     app.add_middleware(Door, settings=settings)
+    if settings.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.origins,
+            allow_methods=("GET", "POST", "PUT", "DELETE"),
+            allow_headers=ASKED,
+            expose_headers=TOLD,
+        )
     app.add_middleware(Observe, metrics=app.state.metrics, drain=app.state.drain)
     app.router.routes.append(prices.ROUTE)
     for part in (health, models, jobs, datasets, docs):

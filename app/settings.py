@@ -19,6 +19,9 @@ MEBIBYTE = 1 << 20
 PREFIX = "SOBOLITE_"
 # What Kubernetes sets in every container for a service that is called sobolite.
 OF_KUBERNETES = re.compile(r"SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?")
+# A name or address without a port, in brackets where it has colons, and what stands for any; a page's scheme and host.
+HOST = re.compile(r"\*|\[[0-9a-f:.]+\]|[a-z0-9._-]+")
+ORIGIN = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d{1,5})?")
 # A prefix that a proxy takes off, with or without the slashes around it.
 ROOT_PATH = re.compile(r"/?(?:(?!\.{1,2}(?:/|$))[A-Za-z0-9_.~-]+(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9_.~-]+)*/?)?")
 # The most that each kind of number may be: far beyond any use, and nothing that counts with it overflows.
@@ -226,6 +229,27 @@ class Settings(BaseSettings):
         if not isinstance(given, str):
             return given
         return tuple(name.strip().lower() for name in given.split(",") if name.strip())
+
+    @field_validator("hosts")
+    @classmethod
+    def _names_without_ports(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for name in hosts:
+            if not HOST.fullmatch(name):
+                raise ValueError(
+                    f"hosts must be names such as prices.example, without scheme or port; got {name[:80]!r}"
+                )
+        return hosts
+
+    @field_validator("origins")
+    @classmethod
+    def _schemes_and_hosts(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if not ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"origins must be as a browser says them, https://desk.example or http://10.0.0.7:3000, without a "
+                    f"path; got {origin[:80]!r}"
+                )
+        return origins
 
     @field_validator("token")
     @classmethod

@@ -34,15 +34,27 @@ Request = tuple[str, str, bytes, dict[str, str]]
 JSON = {"content-type": "application/json"}
 BIG_BODY = (1 << 20) - 64
 ROWS = 1 << 16
+# Half of the bytes of the largest body of prices, nearly.
+LARGE_BODY = 8_380_000
 
 
 def worst() -> dict[str, list[Request]]:
     """By route of the specification: method, address, body and headers of what is accepted and what is refused."""
     version = f"/v1/models/{MODEL}/versions/1"
-    deep, keys = b"[" * BIG_BODY, json.dumps({f"unknown{i}": 1 for i in range(60_000)}).encode()
+    deep, keys = b"[" * BIG_BODY, json.dumps({f"unknown{i}": 1 for i in range(55_000)}).encode()
     spec = b'{"kind": "train", "spec": ' + keys + b"}"
     rows = json.dumps({"inputs": [ROW] * ROWS, "outputs": ["value"]}).encode()
     outside = json.dumps({"inputs": [[9.0] * len(ROW)] * ROWS}).encode()
+    row = json.dumps(ROW).encode()
+    large = [
+        b'{"inputs": [[' + b"1," * LARGE_BODY + b"1]]}",
+        b'{"inputs": {"spot": [[' + b"1," * LARGE_BODY + b"1]]}}",
+        b'{"inputs": [' + b"{}," * (2 * LARGE_BODY // 3) + b"{}]}",
+        b'{"inputs": [[' + b"[" * (2 * LARGE_BODY),
+        b'{"inputs": [' + row + b'], "outputs": [' + b'"value",' * (LARGE_BODY // 4) + b'"value"]}',
+        b"{" + b",".join(b'"k%d":1' % i for i in range(LARGE_BODY // 6)) + b"}",
+        b'{"inputs": [' + row + b'], "gamma": "' + b"x" * (2 * LARGE_BODY) + b'"}',
+    ]
     gets = {
         "/healthz": "/healthz",
         "/readyz": "/readyz",
@@ -60,7 +72,7 @@ def worst() -> dict[str, list[Request]]:
     }
     asked = {route: [("GET", path, b"", {"accept": "text/html"})] for route, path in gets.items()}
     asked["/v1/models/{name}/price"] = [
-        ("POST", f"/v1/models/{MODEL}/price", body, JSON) for body in (rows, outside, deep)
+        ("POST", f"/v1/models/{MODEL}/price", body, JSON) for body in (rows, outside, deep, *large)
     ]
     asked["/v1/models/{name}/aliases/{alias}"] = [
         ("PUT", f"/v1/models/{MODEL}/aliases/champion", body, JSON) for body in (b'{"version": 1}', deep, keys)

@@ -31,8 +31,8 @@ from app.jobs.lease import bury, lease
 from app.settings import Settings
 from app.telemetry import SHARED
 
-# Of the grace: what has not ended by then is killed, so that all is over before the grace is.
-KILL_SHARE = 0.9
+# Before the end of the grace what has not ended is killed, so that all is over then: seconds, and at most this share.
+KILL_SECONDS, KILL_SHARE = 0.3, 0.1
 API = ("-m", "app.api")
 
 # How the API processes are told the path that they are mounted at.
@@ -138,7 +138,8 @@ def run_api(
     children = [replace(one) for _ in range(workers)]
     if worker:
         children.append(Child(role="worker", command=["-m", "app.jobs.worker"]))
-    fine = keep(children, signals, stop_seconds=settings.drain_seconds + KILL_SHARE * settings.grace_seconds)
+    grace = settings.grace_seconds - min(KILL_SECONDS, KILL_SHARE * settings.grace_seconds)
+    fine = keep(children, signals, stop_seconds=settings.drain_seconds + grace)
     listener.close()
     if not fine:
         raise typer.Exit(1)

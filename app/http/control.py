@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, NoReturn
 
 from fastapi import Request, Response
@@ -16,6 +16,7 @@ from pricing.errors import InvalidSpec
 from pricing.specs.plain import MAXIMUM_INTEGER, require_plain
 
 MEDIA_TYPE = b"application/json"
+IDENTITY = b"identity"
 # Digits of an integer that are read; Python's own time grows with their square.
 MAXIMUM_DIGITS = len(str(MAXIMUM_INTEGER)) + 1
 
@@ -40,13 +41,19 @@ class ControlRoute(APIRoute):
 
 
 def require_json(scope: Scope) -> None:
-    """Raise UnsupportedBody unless the body is said to be JSON: a foreign page cannot say so without being asked."""
-    for name, value in scope["headers"]:
-        if name == b"content-type":
-            if value == MEDIA_TYPE or value.partition(b";")[0].strip().lower() == MEDIA_TYPE:
-                return
-            break
-    raise UnsupportedBody("send JSON with the header Content-Type: application/json", path="Content-Type")
+    """Raise UnsupportedBody unless the body is said to be JSON, as it is: a foreign page cannot say so unasked."""
+    headers = dict(scope["headers"])
+    if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() != MEDIA_TYPE:
+        raise UnsupportedBody("send JSON with the header Content-Type: application/json", path="Content-Type")
+    require_plain_coding(headers)
+
+
+def require_plain_coding(headers: Mapping[bytes, bytes]) -> None:
+    """Raise UnsupportedBody for a body that is compressed."""
+    if headers.get(b"content-encoding", IDENTITY).strip().lower() != IDENTITY:
+        raise UnsupportedBody(
+            "send the body without Content-Encoding: compressing it costs more than it saves", path="Content-Encoding"
+        )
 
 
 def read_document(body: bytes) -> object:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-import structlog
 from fastapi import Depends, Path, Request
 from fastapi.dependencies.models import Dependant
 from starlette.datastructures import QueryParams
@@ -54,12 +53,11 @@ def require_known(query: QueryParams, known: frozenset[str]) -> None:
 
 
 async def known_query(request: Request) -> None:
-    """For every route: its query holds nothing but its own parameters; its log lines say who asks.
+    """For every route: its query holds nothing but its own parameters.
 
     Raises:
         InvalidRequest: see `require_known`.
     """
-    structlog.contextvars.bind_contextvars(who=request.client.host if request.client else "unknown")
     if request.scope["query_string"]:
         require_known(request.query_params, frozenset(_parameters(request.scope["route"].dependant)))
 

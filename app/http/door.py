@@ -7,19 +7,32 @@ Each check is a function of the request's headers that raises its refusal: keys 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Collection
-from typing import NamedTuple
+from collections.abc import Collection, Mapping, Sequence
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import Foreign, Misdirected, Unauthorized
+from app.errors import Foreign, InvalidRequest, Misdirected, Unauthorized
 from app.http.limits import route_path
 from app.http.problems import answer
 from app.settings import Settings
 
 # Names that a browser on this machine uses for it.
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+# Of these a request has one: with two of them one reader would believe the first, and another the last.
+SINGLE = frozenset(
+    {
+        b"host",
+        b"origin",
+        b"sec-fetch-site",
+        b"authorization",
+        b"content-type",
+        b"content-encoding",
+        b"idempotency-key",
+        b"last-event-id",
+        b"request-timeout",
+    }
+)
 # In the setting `hosts`: whoever stands in front checks the name.
 ANY = "*"
 # What changes nothing: a foreign page may send it and cannot read the answer.
@@ -33,15 +46,6 @@ NOSNIFF = (b"x-content-type-options", b"nosniff")
 PAGE = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
 NO_FRAMES = "frame-ancestors 'none'"
 PAGES = ((b"content-security-policy", (PAGE + NO_FRAMES).encode()), (b"x-frame-options", b"DENY"))
-
-
-class Headers(NamedTuple):
-    """The headers that decide."""
-
-    hosts: list[bytes]
-    origin: bytes | None
-    site: bytes | None
-    authorization: bytes | None
 
 
 class Door:
@@ -64,51 +68,50 @@ class Door:
             return
         try:
             self.check(scope)
-        except (Misdirected, Foreign, Unauthorized) as error:
+        except (Misdirected, Foreign, Unauthorized, InvalidRequest) as error:
             response = await answer(Request(scope), error)
             await response(scope, receive, send)
             return
         await self.app(scope, receive, send if scope["method"] == "POST" else guarded(send))
 
     def check(self, scope: Scope) -> None:
-        """Raise Misdirected, Foreign or Unauthorized unless the request may come in."""
-        headers = deciding(scope)
-        if len(headers.hosts) != 1 or headers.hosts[0] not in self._known:
-            self._require_host(headers.hosts)
-        if scope["method"] not in SAFE and (headers.origin is not None or headers.site is not None):
+        """Raise Misdirected, Foreign, Unauthorized or InvalidRequest unless the request may come in."""
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        if len(headers) < len(scope["headers"]):
+            require_single([name for name, _ in scope["headers"]])
+        host = headers.get(b"host")
+        if host not in self._known:
+            self._require_host(host)
+        if scope["method"] not in SAFE and (b"origin" in headers or b"sec-fetch-site" in headers):
             require_own(headers, self.origins)
         if self.token is not None and route_path(scope) not in HEALTH:
-            require_token(headers.authorization, self.token)
+            require_token(headers.get(b"authorization"), self.token)
 
-    def _require_host(self, hosts: list[bytes]) -> None:
-        require_host(hosts, self.hosts)
+    def _require_host(self, host: bytes | None) -> None:
+        host = require_host(host, self.hosts)
         if len(self._known) < len(self.hosts):  # a bound: with ports there are more spellings than names
-            self._known.add(hosts[0])
+            self._known.add(host)
 
 
-def deciding(scope: Scope) -> Headers:
-    """The headers that decide; a repeated Origin, Sec-Fetch-Site or Authorization is its last."""
-    hosts, origin, site, authorization = [], None, None, None
-    for name, value in scope["headers"]:
-        if name == b"host":
-            hosts.append(value)
-        elif name == b"origin":
-            origin = value
-        elif name == b"sec-fetch-site":
-            site = value
-        elif name == b"authorization":
-            authorization = value
-    return Headers(hosts, origin, site, authorization)
+def require_single(names: Sequence[bytes]) -> None:
+    """Raise Misdirected for two hosts, InvalidRequest for two of any other header that a request has one of."""
+    for name in SINGLE:
+        if (count := names.count(name)) > 1:
+            sentence = f"a request has one {name.decode().title()} header, got {count}; send one"
+            raise Misdirected(sentence) if name == b"host" else InvalidRequest(sentence, path=name.decode().title())
 
 
-def require_host(hosts: list[bytes], allowed: Collection[str]) -> None:
-    """Raise Misdirected unless there is one Host and its name is allowed, whatever its port.
+def require_host(host: bytes | None, allowed: Collection[str]) -> bytes:
+    """The Host header, if its name is allowed, whatever its port.
 
     A page whose name a stranger's DNS server has pointed at this machine speaks under that name.
+
+    Raises:
+        Misdirected: it is not.
     """
-    if len(hosts) != 1:
-        raise Misdirected(f"a request needs one Host header, got {len(hosts)}")
-    name = hosts[0].decode("latin-1").lower()
+    if host is None:
+        raise Misdirected("a request needs a Host header")
+    name = host.strip(b" \t").decode("latin-1").lower()
     bare, colon, port = name.rpartition(":")
     if colon and ((port.isascii() and port.isdigit()) or not port) and (":" not in bare or bare.endswith("]")):
         name = bare
@@ -116,15 +119,17 @@ def require_host(hosts: list[bytes], allowed: Collection[str]) -> None:
         raise Misdirected(
             f"this server is not {name[:100]!r}; whoever runs it can add the name to SOBOLITE_HOSTS", path="Host"
         )
+    return host
 
 
-def require_own(headers: Headers, allowed: Collection[str]) -> None:
+def require_own(headers: Mapping[bytes, bytes], allowed: Collection[str]) -> None:
     """Raise Foreign for what changes something and was sent by a page of another origin."""
-    origin = None if headers.origin is None else headers.origin.decode("latin-1").lower()
+    site = headers.get(b"sec-fetch-site", b"none")
+    origin = None if b"origin" not in headers else headers[b"origin"].decode("latin-1").lower()
     if origin in allowed:
         return
-    same = origin is None or origin.partition("://")[2] == headers.hosts[0].decode("latin-1").lower()
-    if not same or (headers.site is not None and headers.site.lower() not in OWN_SITES):
+    same = origin is None or origin.partition("://")[2] == headers[b"host"].decode("latin-1").lower()
+    if not same or site.lower() not in OWN_SITES:
         raise Foreign(
             f"a page of {(origin or 'another site')[:100]} may not do this; whoever runs the server can add its "
             "origin to SOBOLITE_ORIGINS",

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import Overloaded
+from app.http.problems import answer
 
 # Bodies and answers below this are bounded by the count of requests alone: clients that stall with large ones cannot
 # keep small ones out.
 SMALL_BYTES = 1 << 16
-# What `app.http.protocol` sets in a scope whose body did not come in time.
-LATE = "sobolite.late"
+# What `app.http.protocol` sets in a scope whose body it reads no further: status and reason.
+UNREAD = "sobolite.unread"
 
 
 class BodyLimit:
@@ -36,15 +38,25 @@ class BodyLimit:
             await self.app(scope, receive, send)
             return
         path = route_path(scope)
-        size, limit = 0, self.prices if path.endswith("/price") else self.special.get(path, self.limit)
+        size, whole = 0, False
+        limit = self.prices if path.endswith("/price") else self.special.get(path, self.limit)
+        if announced(scope) > limit:
+            response = await answer(Request(scope), refusal(limit))
+            await response(scope, receive, send)
+            return
 
         async def counted() -> Message:
-            nonlocal size
-            if size == 0 and announced(scope) > limit:
-                raise refusal(limit)
+            nonlocal size, whole
             message = await receive()
-            if message.get("more_body") and LATE in scope:
-                raise HTTPException(408, "the body did not come in time; send it at once, or fewer rows a request")
+            if message["type"] == "http.disconnect":
+                if not whole:
+                    raise HTTPException(400, "the client left before the end of the body")
+                return message
+            if message.get("more_body"):
+                if UNREAD in scope:
+                    raise HTTPException(*scope[UNREAD])
+            else:
+                whole = True
             size += len(message.get("body", b""))
             if size > limit:
                 raise refusal(limit)

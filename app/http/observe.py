@@ -12,14 +12,18 @@ from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.http.door import NOSNIFF
-from app.http.problems import unexpected
+from app.http.problems import unexpected, unseen
 from app.http.shutdown import Drain
-from app.telemetry import REQUEST_ID, Metrics
+from app.telemetry import REQUEST, Metrics
 
 # A client's own request id is kept when it can do no harm in a log or a header.
 GIVEN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 # The route that answers tens of thousands of requests a second; only its failures get a log line.
 UNLOGGED = frozenset({"price"})
+# The route or method of what no route has seen.
+UNSEEN = "none"
+# Who asked, where the connection does not say.
+UNKNOWN = "unknown"
 
 
 class Observe:
@@ -38,7 +42,8 @@ class Observe:
             return
         start, status = time.perf_counter(), 0
         request_id = _request_id(scope)
-        REQUEST_ID.set(request_id)
+        client = scope.get("client")
+        REQUEST.set((request_id, client[0] if client else UNKNOWN))
 
         async def observed(message: Message) -> None:
             nonlocal status
@@ -61,7 +66,7 @@ class Observe:
             self._record(scope, status, time.perf_counter() - start)
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
-        handler = getattr(scope.get("endpoint"), "__name__", "none")
+        handler = getattr(scope.get("endpoint"), "__name__", UNSEEN)
         self._count(handler, scope["method"], status, seconds)
         if status >= HTTPStatus.BAD_REQUEST:
             self.metrics.refusals.labels(scope.get("refusal", f"http-{status}")).inc()
@@ -83,4 +88,20 @@ def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and GIVEN_ID.fullmatch(value):
             return str(value, "ascii")
+    return new_id()
+
+
+def new_id() -> str:
+    """Of a request, for the client to tell and for nobody to guess."""
     return os.urandom(8).hex()
+
+
+def refuse(metrics: Metrics, status: int, detail: str, client: str | None) -> bytes:
+    """Answer a request that the application has not seen, with a count and a log line as if it had."""
+    request_id = new_id()
+    answer, kind = unseen(status, detail, request_id)
+    metrics.requests.labels(UNSEEN, UNSEEN, status).inc()
+    metrics.refusals.labels(kind).inc()
+    asked = {"request_id": request_id, "who": client or UNKNOWN}
+    structlog.get_logger().info("request", **asked, method=UNSEEN, status=status, detail=detail)
+    return answer

@@ -68,6 +68,7 @@ async def answer(request: Request, error: Exception) -> Response:
 def _http(request: Request, error: HTTPException) -> Response:
     phrase = HTTPStatus(error.status_code).phrase
     kind = TooLarge if error.status_code == STATUS[TooLarge] else _named(phrase)
+    request.scope["refusal"] = _kind(kind)
     detail = error.detail if error.detail != phrase else f"{request.method} {request.url.path}: {phrase.lower()}"
     return problem(kind, error.status_code, detail, fields={}, headers=error.headers)
 
@@ -78,16 +79,38 @@ def _named(phrase: str) -> type[Exception]:
     return type(phrase.title().replace(" ", ""), (Exception,), {})
 
 
-async def _invalid(_: Request, error: Exception) -> Response:
+async def _invalid(request: Request, error: Exception) -> Response:
     """FastAPI's validation error: one sentence for each field, the first one's path as ``path``."""
     assert isinstance(error, RequestValidationError)
-    wrong = [
-        {"path": clipped(".".join(map(str, e["loc"])), MAXIMUM_TOLD), "message": clipped(e["msg"], MAXIMUM_TOLD)}
-        for e in error.errors()[:MAXIMUM_ERRORS]
-    ]
+    request.scope["refusal"] = _kind(InvalidRequest)
+    wrong = [_fault(e) for e in error.errors()[:MAXIMUM_ERRORS]]
     more = len(error.errors()) - len(wrong)
     detail = "; ".join(f"{e['path']}: {e['message']}" for e in wrong) + (f"; and {more} more" if more else "")
     return problem(InvalidRequest, 422, detail, fields={"path": wrong[0]["path"], "errors": wrong}, headers=None)
+
+
+def _fault(error: Mapping[str, Any]) -> dict[str, str]:
+    """Where pydantic found a fault, and its sentence with what was there."""
+    given, sentence = error.get("input"), str(error["msg"])
+    if error["type"] == "missing":
+        sentence = "is missing; give it"
+    elif isinstance(given, str | int | float | bool | None):
+        sentence = f"{sentence[:1].lower()}{sentence[1:]}, got {given!r:.80}"
+    elif isinstance(given, list | tuple | dict):
+        sentence = f"{sentence[:1].lower()}{sentence[1:]}, got {'an object' if isinstance(given, dict) else 'a list'}"
+    return {"path": clipped(".".join(map(str, error["loc"])), MAXIMUM_TOLD), "message": clipped(sentence, MAXIMUM_TOLD)}
+
+
+def unseen(status: int, detail: str, request_id: str) -> tuple[bytes, str]:
+    """The bytes that answer a request which the application has not seen, and the kind of its problem."""
+    kind = _named(HTTPStatus(status).phrase)
+    headers = {"x-request-id": request_id, "x-content-type-options": "nosniff", "connection": "close"}
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers |= RETRY_AFTER
+    response = problem(kind, status, detail, fields={}, headers=headers)
+    fields = b"".join(b"%b: %b\r\n" % pair for pair in response.raw_headers)
+    head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode()
+    return head + fields + b"\r\n" + bytes(response.body), _kind(kind)
 
 
 def unexpected() -> Response:

@@ -6,57 +6,28 @@ since which earlier sweep. So a limit is kept to the length of a sweep, and a re
 
 from __future__ import annotations
 
+import socket
+import struct
 import time
 from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass
-from http import HTTPStatus
-from typing import Any, Literal
+from collections.abc import Callable, Iterable
+from typing import Any
 
-import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from app.http.limits import LATE
-from app.settings import Settings
+from app.http.limits import UNREAD
+from app.http.phases import SHEDDABLE, Limits, Phase
 
-Phase = Literal["fresh", "idle", "header", "body", "rest", "send", "work", "refused"]
-# What may be closed to make room: it waits for its client. Bodies go last.
-SHEDDABLE: tuple[Phase, ...] = ("fresh", "idle", "header", "body")
+Refuse = Callable[[int, str, str | None], bytes]
 # No client has use for more.
 MOST_HEADERS = 100
 # Bytes of a body's coding (sizes of chunks, their extensions, trailers) beyond a header's are at most so many times
 # the body's own: a chunk of one byte has six.
 CODING = 8
-# A refused client may still be sending: closed at once it would get a reset before the answer.
-LINGER_SECONDS = 2.0
+# Of a socket that is closed at once: what its client has not taken is dropped, and it is told (RST).
+AT_ONCE = struct.pack("ii", 1, 0)
 # While stopping: how long a connection may stay silent before it is closed, one that is new and one that was used.
 FRESH_SECONDS, USED_SECONDS = 1.0, 0.2
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What a connection may take; see `app.settings.Settings`."""
-
-    header_seconds: float
-    header_bytes: int
-    body_seconds: float
-    write_seconds: float
-    least_rate: int
-    idle_seconds: int
-    connections: int
-
-    @classmethod
-    def of(cls, settings: Settings) -> Limits:
-        """The limits of a deployment."""
-        return cls(
-            header_seconds=settings.header_seconds,
-            header_bytes=settings.header_bytes,
-            body_seconds=settings.body_seconds,
-            write_seconds=settings.write_seconds,
-            least_rate=settings.least_rate,
-            idle_seconds=settings.idle_seconds,
-            connections=settings.limit_concurrency,
-        )
 
 
 class Waiting:
@@ -75,7 +46,7 @@ class Waiting:
         while self.queue:
             connection = self.queue.popleft()
             if not connection.transport.is_closing() and not connection.moved():
-                connection.transport.abort()
+                connection.abort()
                 return True
         return False
 
@@ -86,18 +57,21 @@ class LimitedProtocol(HttpToolsProtocol):
     Args:
         limits: what a connection may take.
         waiting: shared by the connections of a server.
+        refuse: the bytes that answer a request which the application has not seen, by status, sentence and client.
         rest: what uvicorn gives.
     """
 
-    def __init__(self, *, limits: Limits, waiting: Waiting, **rest: Any) -> None:
+    def __init__(self, *, limits: Limits, waiting: Waiting, refuse: Refuse, **rest: Any) -> None:
         super().__init__(**rest)
         self.limits = limits
         self.waiting = waiting
+        self.refuse = refuse
         self.phase: Phase = "fresh"
         self.since = time.monotonic()
         self._seen: object = None  # the request of which the phase was seen
         self._running: Any = None  # the request that is answered; `cycle` is the last that was read
         self._refused = False
+        self._owed: tuple[int, str] | None = None  # a refusal that waits for the answer before it
         self._head = 0  # bytes of a header that is not complete
         self._piece = 0  # bytes of what is parsed
         self._received = 0  # bytes of bodies, and of all since the last header
@@ -133,7 +107,32 @@ class LimitedProtocol(HttpToolsProtocol):
         elif self.cycle is not None and self.cycle.more_body:
             self._raw += len(data)
             if self._raw > 2 * self.limits.header_bytes + CODING * self._received:
-                self.transport.abort()
+                self._refuse(
+                    413, "the sizes of the body's chunks, their extensions or trailers are larger than allowed"
+                )
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 (ours says what to look at)
+        """Answer what is no HTTP as any other refusal."""
+        self._refuse(400, "this is no HTTP/1.1 request: its first line, a header or the length of its body is wrong")
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Keep the connection of a client that has said all and waits for its answer; of any other it is the end."""
+        cycle = self.cycle
+        if self._refused or cycle is None or cycle.more_body or cycle.response_started or self._in_header():
+            return False
+        cycle.keep_alive = False
+        return True
+
+    def on_response_complete(self) -> None:
+        """Go on with what was read behind the request. uvicorn's timer is left out: `look` closes what is idle."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._begin(*self.pipeline.pop())
+        elif self._refused:
+            self._refuse_last()
 
     def on_message_begin(self) -> None:
         """Count a new request from nothing."""
@@ -145,6 +144,9 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._too_large():
             self._refuse(431, f"the header has more than {self.limits.header_bytes} bytes or {MOST_HEADERS} fields")
         super().on_headers_complete()
+        if self._refused and self.pipeline and self.pipeline[0][0] is self.cycle:
+            self.pipeline.popleft()
+        self.headers = []  # what comes behind the body says nothing of the request (RFC 9110, 6.5.1)
 
     def on_body(self, body: bytes) -> None:
         """Count."""
@@ -159,8 +161,11 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         if not self._refused:
-            self._running = cycle
-            super()._start_asgi_task(cycle, app)
+            self._begin(cycle, app)
+
+    def _begin(self, cycle: Any, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
     def resume_writing(self) -> None:
         """Count what a client takes."""
@@ -178,7 +183,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self.since, self._mark = now, (pending, self._drained)
         elif phase == "body" and self.flow.read_paused:
             self.since = now  # the server is late, not the client
-        if now - self.since > self._allowed():
+        if now - self.since > self.limits.allowed(self.phase, self._received):
             self._end()
 
     def stop(self, silent_since: float, now: float) -> None:
@@ -207,13 +212,13 @@ class LimitedProtocol(HttpToolsProtocol):
         return size > self.limits.header_bytes
 
     def _phase(self, pending: int) -> Phase:
-        if self._refused:
-            return "refused"
         if pending:
             return "send"
         running = self._running
-        if running is not None and not running.response_complete:
+        if not self._answered():
             return "body" if running is self.cycle and running.more_body else "work"
+        if self._refused:
+            return "refused"
         if self._in_header():
             return "header"
         if self.cycle is not None and self.cycle.more_body:
@@ -224,45 +229,49 @@ class LimitedProtocol(HttpToolsProtocol):
         before, drained = self._mark
         return self._drained != drained or before - pending > self.limits.least_rate * (now - self.since)
 
-    def _allowed(self) -> float:
-        limits = self.limits
-        match self.phase:
-            case "fresh" | "header":
-                return limits.header_seconds
-            case "body" | "rest":
-                return limits.body_seconds + self._received / limits.least_rate
-            case "send":
-                return limits.write_seconds
-            case "idle":
-                return limits.idle_seconds
-            case "refused":
-                return LINGER_SECONDS
-            case "work":
-                return float("inf")
-
     def _end(self) -> None:
-        late = self.phase == "body" and not self.cycle.response_started and LATE not in self.scope
-        if late:  # the application answers 408 where it reads the body
-            self.scope[LATE] = True  # type: ignore[literal-required]
-            self.cycle.keep_alive = False
-            self.cycle.message_event.set()
-            self.since += self.limits.body_seconds
-        elif self.phase == "header":
-            self._refuse(408, f"the header did not come within {self.limits.header_seconds} s")
+        limits = self.limits
+        if self.phase == "header":
+            self._refuse(408, f"the header did not come within {limits.header_seconds:g} s (SOBOLITE_HEADER_SECONDS)")
         elif self.phase == "body" and self.cycle.response_started:
             self.since = time.monotonic()  # a stream that never asked for its request's body
+        elif self.phase == "body" and UNREAD not in self.scope:
+            self._refuse(
+                408,
+                f"the body did not come within {limits.body_seconds:g} s (SOBOLITE_BODY_SECONDS) and what "
+                f"{limits.least_rate} bytes a second (SOBOLITE_LEAST_RATE) allow; send it at once, or fewer rows",
+            )
+        elif self.phase in ("idle", "refused"):
+            self.transport.close()
         else:
-            self.transport.abort()
+            self.abort()
+
+    def abort(self) -> None:
+        """Close at once."""
+        if (opened := self.transport.get_extra_info("socket")) is not None:
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
+        self.transport.abort()
 
     def _refuse(self, status: int, detail: str) -> None:
-        """Answer in place of the application, which has not seen the request, and close."""
-        phrase = HTTPStatus(status).phrase
-        kind = f"urn:sobolite:problem:{phrase.lower().replace(' ', '-')}"
-        body = orjson.dumps({"type": kind, "title": phrase.capitalize(), "status": status, "detail": detail})
-        if self._running is None or self._running.response_complete:  # else it would stand within another answer
-            head = "HTTP/1.1 %d %s\r\ncontent-type: application/problem+json\r\ncontent-length: %d\r\n%s\r\n"
-            more = "connection: close\r\n" + ("retry-after: 1\r\n" if status == HTTPStatus.SERVICE_UNAVAILABLE else "")
-            self.transport.write((head % (status, phrase, len(body), more)).encode() + body)
-        self._refused = True
+        """Read no more, answer, and close when the client has it: by the application, where it still reads the body."""
+        self._refused, running = True, self._running
+        if not self._answered() and running is self.cycle and running.more_body:
+            if not running.response_started:
+                running.scope[UNREAD] = status, detail  # type: ignore[literal-required]
+                running.message_event.set()
+                self.since += self.limits.body_seconds
+            return
+        self._owed = status, detail
+        if self._answered():
+            self._refuse_last()
+
+    def _refuse_last(self) -> None:
+        """Say why no more is read and end the answers; closed at once, a client that still sends would be reset."""
+        if self._owed is not None:
+            self.transport.write(self.refuse(*self._owed, self.client and self.client[0]))
         if self.transport.can_write_eof():
             self.transport.write_eof()
+
+    def _answered(self) -> bool:
+        """Whether nothing is being answered."""
+        return self._running is None or bool(self._running.response_complete)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import select
 import socket
 import time
@@ -12,14 +13,16 @@ from typing import Any
 import structlog
 import uvicorn
 
-from app.http.protocol import LimitedProtocol, Limits, Waiting
+from app.http.observe import refuse
+from app.http.phases import Limits
+from app.http.protocol import LimitedProtocol, Waiting
 from app.http.shutdown import take_no_more
 from app.settings import Settings
 
 # A limit may be late by a sweep: seconds of it, and at most this share of the least limit.
 SWEEP_SECONDS, SWEEP_SHARE = 1.0, 0.25
-# Of the grace: after this share all is cut, so that the rest is left for the application to close.
-CUT_SHARE = 0.7
+# Before the end of the grace all is cut, so that the application can close: seconds, and at most this share of it.
+CUT_SECONDS, CUT_SHARE = 1.0, 0.3
 TICK_SECONDS = 0.05
 # Until the kernel has put into the queue what it let in before.
 SETTLE_SECONDS = 0.1
@@ -38,7 +41,8 @@ class Server(uvicorn.Server):
         self.waiting = Waiting()
         self.grace = settings.grace_seconds
         self.last = True
-        protocol: Any = partial(LimitedProtocol, limits=self.limits, waiting=self.waiting)
+        refused = partial(refuse, app.state.metrics)
+        protocol: Any = partial(LimitedProtocol, limits=self.limits, waiting=self.waiting, refuse=refused)
         super().__init__(
             uvicorn.Config(
                 app,
@@ -66,7 +70,7 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take what waits at the listener, close it, answer what was asked, cut what is left, close the application."""
         begun = time.monotonic()
-        end = begun + CUT_SHARE * self.grace
+        end = begun + self.grace - min(CUT_SECONDS, CUT_SHARE * self.grace)
         await self._empty(sockets or [], end)
         for server in self.servers:
             server.close()
@@ -110,8 +114,9 @@ class Server(uvicorn.Server):
         tasks = list(self.server_state.tasks)
         if connections or tasks:
             log.warning("cut at the end of the grace", connections=len(connections), requests=len(tasks))
+            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # what is cut need not be told one by one
         for connection in connections:
-            connection.transport.abort()
+            connection.abort()
         for task in tasks:
             task.cancel()
         if tasks:

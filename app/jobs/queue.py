@@ -71,7 +71,7 @@ class Jobs:
             InvalidRequest: a malformed key, or one that names a job with another specification.
             Overloaded: too many jobs wait.
         """
-        job = key or uuid.uuid4().hex
+        job = uuid.uuid4().hex if key is None else key
         if not JOB_ID.fullmatch(job):
             raise InvalidRequest(
                 f"must be 1 to 128 of A-Z, a-z, 0-9, '.', '_', '-' and start with a letter or digit, got {key!r}",

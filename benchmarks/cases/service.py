@@ -11,8 +11,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,10 @@ def until(condition: Callable[[], object], seconds: float = PATIENCE_SECONDS) ->
 
 def launch(registry: Path, *arguments: str, **settings: object) -> Service:
     """Start it, without waiting for its first answer."""
+    return _start(registry, arguments, settings, log=None)
+
+
+def _start(registry: Path, arguments: Sequence[str], settings: Mapping[str, object], *, log: Path | None) -> Service:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
@@ -98,13 +102,26 @@ def launch(registry: Path, *arguments: str, **settings: object) -> Service:
     environment = (
         os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "SOBOLITE_LOG_LEVEL": "error"} | environment
     )
-    return Service(subprocess.Popen([*command, *arguments], env=environment), port)
+    with nullcontext() if log is None else log.open("ab") as lines:
+        return Service(subprocess.Popen([*command, *arguments], env=environment, stderr=lines), port)
 
 
 @contextmanager
 def service(registry: Path, *arguments: str, **settings: object) -> Iterator[Service]:
     """A service that answers."""
-    started = launch(registry, *arguments, **settings)
+    with _answering(_start(registry, arguments, settings, log=None)) as started:
+        yield started
+
+
+@contextmanager
+def logged_service(registry: Path, log: Path, *arguments: str, **settings: object) -> Iterator[Service]:
+    """A service that answers, and logs into a file."""
+    with _answering(_start(registry, arguments, settings, log=log)) as started:
+        yield started
+
+
+@contextmanager
+def _answering(started: Service) -> Iterator[Service]:
     try:
         until(lambda: listening(started.port) and started.ask("GET", "/readyz")[0] == 200)
         yield started

@@ -141,3 +141,12 @@ def test_no_field_takes_what_overflows(value: Any) -> None:
             load_spec("train", spec)
         assert len(str(error.value)) < 2_500
         str(error.value).encode()
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "deflate, identity", "nonsense"])
+async def test_a_compressed_document_is_refused_as_such(service: Service, coding: str) -> None:
+    for method, path in READING_JSON:
+        answer = await service.client.request(
+            method, EXAMPLES[method, path].path, content=b"{}", headers=HEADERS | {"content-encoding": coding}
+        )
+        assert (answer.status_code, answer.json()["path"]) == (415, "Content-Encoding")

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from app.http.door import HEALTH
+from app.http.door import HEALTH, SINGLE
 from app.main import create_app
 from app.settings import Settings
 from tests.abuse.conftest import CHANGING, EXAMPLES, READING_JSON, Service, table
@@ -136,3 +136,49 @@ async def test_the_token_opens(locked: Service, scheme: str) -> None:
     headers = {"authorization": f"{scheme} {TOKEN}", "origin": "https://desk.example", "sec-fetch-site": "cross-site"}
     for route, example in EXAMPLES.items():
         assert (await locked.send(route, headers=headers)).status_code == example.status, route
+
+
+@pytest.fixture
+async def befriended(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """A server with a token that takes what pages of one other origin send."""
+    app = create_app(settings.model_copy(update={"token": SecretStr(TOKEN), "origins": (FRIEND,)}))
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            yield client
+
+
+FRIEND = "https://desk.example"
+
+
+@pytest.mark.parametrize(("origin", "allowed"), [(FRIEND, True), ("https://evil.example", False)])
+async def test_a_browser_asks_before_a_page_of_another_origin_may_send(
+    befriended: httpx.AsyncClient, origin: str, allowed: bool
+) -> None:
+    for method, path in CHANGING:
+        asks = {
+            "origin": origin,
+            "access-control-request-method": method,
+            "access-control-request-headers": "authorization,content-type,idempotency-key",
+        }
+        answer = await befriended.options(EXAMPLES[method, path].path, headers=asks)
+        assert (answer.status_code == 200) is allowed, answer.text
+        assert (answer.headers.get("access-control-allow-origin") == FRIEND) is allowed
+
+
+async def test_a_page_of_a_listed_origin_reads_its_answer(befriended: httpx.AsyncClient) -> None:
+    headers = {"origin": FRIEND, "sec-fetch-site": "cross-site", "authorization": f"Bearer {TOKEN}"}
+    answer = await befriended.get("/v1/models", headers=headers)
+    assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, FRIEND)
+    assert "x-request-id" in answer.headers["access-control-expose-headers"].lower()
+    refused = await befriended.get("/v1/models", headers={"origin": FRIEND})
+    assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, FRIEND)
+
+
+@pytest.mark.parametrize("name", sorted(SINGLE - {b"host"}))
+async def test_of_what_decides_every_route_takes_one(service: Service, name: bytes) -> None:
+    for method, path in EXAMPLES:
+        twice = [(name, b"1"), (name, b"1")]
+        answer = await service.client.request(method, EXAMPLES[method, path].path, headers=twice)
+        assert answer.status_code == 422, (method, path, answer.text)
+        assert answer.json()["path"].lower().encode() == name

@@ -58,9 +58,14 @@ STALLS = {
     "no end of chunks": Stall(
         sent=HEAD + b"transfer-encoding: chunked\r\n\r\n", dripped=b"1\r\n \r\n", statuses=(408,)
     ),
-    "extensions": Stall(sent=HEAD + b"transfer-encoding: chunked\r\n\r\n1;", dripped=b"x" * 4096, pause=0.0),
+    "extensions": Stall(
+        sent=HEAD + b"transfer-encoding: chunked\r\n\r\n1;", dripped=b"x" * 4096, pause=0.0, statuses=(413,)
+    ),
     "trailers": Stall(
-        sent=HEAD + b"transfer-encoding: chunked\r\n\r\n1\r\n \r\n0\r\n", dripped=b"a: b\r\n" * 99, pause=0.0
+        sent=HEAD + b"transfer-encoding: chunked\r\n\r\n1\r\n \r\n0\r\n",
+        dripped=b"a: b\r\n" * 99,
+        pause=0.0,
+        statuses=(413,),
     ),
     "leave to go on": Stall(sent=HEAD + b"content-length: 9\r\nexpect: 100-continue\r\n\r\n", statuses=(100, 408)),
     "control body": Stall(sent=request("/v1/jobs").replace(b"length: 0", b"length: 9") + b"{", statuses=(408,)),

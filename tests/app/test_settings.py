@@ -45,6 +45,32 @@ def test_other_root_paths_are_refused(monkeypatch: pytest.MonkeyPatch, given: st
         Settings()
 
 
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("HOSTS", "api.example:9"),
+        ("HOSTS", "http://api.example"),
+        ("HOSTS", "api.example, two words"),
+        ("ORIGINS", "good.example"),
+        ("ORIGINS", "*"),
+        ("ORIGINS", "null"),
+        ("ORIGINS", "https://good.example/path"),
+        ("ORIGINS", "https://good.example/"),
+    ],
+)
+def test_names_that_no_request_can_have_are_refused(monkeypatch: pytest.MonkeyPatch, name: str, given: str) -> None:
+    monkeypatch.setenv(f"SOBOLITE_{name}", given)
+    with pytest.raises(ValidationError, match=f"{name.lower()} must be"):
+        Settings()
+
+
+def test_names_that_requests_have_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOBOLITE_HOSTS", "Prices.Example,10.0.0.7,[::1],*")
+    monkeypatch.setenv("SOBOLITE_ORIGINS", "https://Desk.example, http://localhost:3000")
+    assert Settings().hosts == ("prices.example", "10.0.0.7", "[::1]", "*")
+    assert Settings().origins == ("https://desk.example", "http://localhost:3000")
+
+
 def test_empty_variables_count_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in Settings.model_fields:
         monkeypatch.setenv(f"SOBOLITE_{name.upper()}", "")

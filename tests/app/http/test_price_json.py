@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import InvalidRequest, NonFiniteAnswer, NotJson, TooLarge
-from app.http.price_json import EXPLAINED_BYTES, Query, answer_bytes, assemble, encode, parse
+from app.http.price_json import COUNTED_BYTES, EXPLAINED_BYTES, Query, answer_bytes, assemble, encode, parse
 from app.inference.predictor import DEFAULT_OUTPUTS, Answer, GammaForm, rows_of
 from pricing.domain import Box
 from pricing.types import Array
@@ -25,6 +25,34 @@ finite = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**63)
 
 def body(inputs: Any, **more: Any) -> bytes:
     return json.dumps({"inputs": inputs, **more}).encode()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b'{"inputs": [[' + b"1," * 1_000_000 + b"1]]}",
+        b'{"inputs": {"spot": [[' + b"1," * 1_000_000 + b"1]]}}",
+        b'{"inputs": [' + b"{}," * 400_000 + b"{}]}",
+        b'{"inputs": ' + b"[" * 1_100_000,
+        b'{"inputs": [[1, 2, 3]], "outputs": [' + b'"value",' * 200_000 + b'"value"]}',
+        b"{" + b",".join(b'"k%d":1' % i for i in range(100_000)) + b"}",
+    ],
+)
+def test_a_large_body_of_too_many_elements_is_not_parsed(box: Box, sent: bytes) -> None:
+    with pytest.raises(TooLarge, match=r"the body has [0-9]+ (elements|lists), more than 100 rows of 3 features need"):
+        parse(sent, box, max_rows=100)
+
+
+def test_the_largest_body_is_read(box: Box) -> None:
+    rows = [[1.2345678901234567e-100, -1.2345678901234567e-100, 3.0]] * 60_000
+    assert len(body(rows)) > COUNTED_BYTES
+    assert parse(body(rows), box, max_rows=60_000).features.shape == (60_000, 3)
+
+
+@pytest.mark.parametrize("outputs", [["value", "value"], ["value"] * 1000])
+def test_an_output_is_asked_for_once(box: Box, outputs: list[str]) -> None:
+    with pytest.raises(InvalidRequest, match="one of them twice"):
+        parse(body([ROW], outputs=outputs), box, max_rows=1)
 
 
 @given(st.lists(st.lists(finite, min_size=3, max_size=3), min_size=1, max_size=20))

@@ -77,7 +77,7 @@ async def test_rows_by_model_and_refusals_by_reason(client: httpx.AsyncClient) -
         'sobolite_refusals_total{reason="out-of-domain"} 1.0',
         'sobolite_refusals_total{reason="invalid-request"} 1.0',
         'sobolite_refusals_total{reason="unknown-model"} 1.0',
-        'sobolite_refusals_total{reason="http-404"} 1.0',
+        'sobolite_refusals_total{reason="not-found"} 1.0',
     ):
         assert f"\n{line}\n" in text
     assert "absent" not in text

@@ -172,6 +172,13 @@ async def test_the_key_of_a_deleted_job_that_has_published_is_not_used_again(
     assert (await http.post("/v1/jobs", json=body, headers=headers)).json()["id"] == known.id
 
 
+@pytest.mark.parametrize("key", ["", " ", ".hidden", "../up", "a/b", "a b", "x" * 129])
+async def test_a_key_that_names_no_folder_is_refused(http: httpx.AsyncClient, tiny: dict[str, Any], key: str) -> None:
+    answer = await http.post("/v1/jobs", json={"kind": "train", "spec": tiny}, headers={"Idempotency-Key": key})
+    assert (answer.status_code, answer.json()["path"]) == (422, "Idempotency-Key")
+    assert (await http.get("/v1/jobs")).json()["jobs"] == []
+
+
 async def test_a_full_queue_is_503_and_a_repeat_is_none(
     http: httpx.AsyncClient, app: FastAPI, job_settings: Settings, tiny: dict[str, Any]
 ) -> None:

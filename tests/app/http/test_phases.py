@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.http.protocol import Limits
+from app.http.phases import Limits
 from app.settings import Settings
 
 
