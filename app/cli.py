@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from app.commands import build, dataset, flow, jobs, models, price, prune, retrain, schema, serve, sweep
 from app.commands.completion import whole_words
+from app.commands.terminal import log_for_people
 from app.errors import EXPECTED, INSTALL_TRAINING, STATUS, InvalidRequest
 from app.settings import require_known_names, told
 
@@ -54,6 +55,7 @@ def options(
     ] = False,
 ) -> None:
     """Option-pricing surrogates: simulate, train, prune, serve."""
+    log_for_people()
     try:
         require_known_names()
     except ValueError as error:

@@ -21,7 +21,7 @@ import structlog
 
 from app.errors import EXPECTED
 from app.pipeline.folder import JobFolder
-from app.telemetry import configure_logging
+from app.telemetry import configure_logging, take_lines_of_libraries
 from app.uncaught import log_uncaught
 from surrogate.report.curves import LossPoint
 
@@ -96,6 +96,7 @@ def main() -> int:
     os.nice(NICENESS)
     threading.Thread(target=die_with_parent, daemon=True).start()
     configure_logging("info")
+    take_lines_of_libraries()
     log_uncaught()
     folder, step, reporter = JobFolder(Path(sys.argv[1])), sys.argv[2], Reporter()
     try:

@@ -35,6 +35,23 @@ WORKER_LOCK_MILLISECONDS = 3_600_000
 END_BYTES = 1 << 18
 # The attribute of a job with the seconds of one of its steps, by a clock that nobody sets.
 SECONDS = "seconds."
+# What steps have taken whose jobs are deleted, or that have run once more: sums over all that ever ran do not fall.
+TALLY = """
+CREATE TABLE IF NOT EXISTS sobolite_past_steps (
+    step TEXT PRIMARY KEY, count INTEGER NOT NULL, seconds REAL NOT NULL
+);
+CREATE TRIGGER IF NOT EXISTS sobolite_deleted_steps AFTER DELETE ON workflow_status BEGIN
+    INSERT INTO sobolite_past_steps
+    SELECT substr(key, 9), 1, value FROM json_each(OLD.attributes) WHERE substr(key, 1, 8) = 'seconds.'
+    ON CONFLICT (step) DO UPDATE SET count = count + 1, seconds = seconds + excluded.seconds;
+END;
+CREATE TRIGGER IF NOT EXISTS sobolite_repeated_steps AFTER UPDATE OF attributes ON workflow_status BEGIN
+    INSERT INTO sobolite_past_steps
+    SELECT substr(key, 9), 1, value FROM json_each(OLD.attributes)
+    WHERE substr(key, 1, 8) = 'seconds.' AND value IS NOT json_extract(NEW.attributes, '$."' || key || '"')
+    ON CONFLICT (step) DO UPDATE SET count = count + 1, seconds = seconds + excluded.seconds;
+END;
+"""
 # What SQLite can compare a number with.
 StoredInteger = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 QUEUED = ("ENQUEUED", "DELAYED")
@@ -51,7 +68,7 @@ class JobFilter:
 
 @dataclass(frozen=True, kw_only=True)
 class JobFigures:
-    """Jobs by DBOS's status, seconds since the oldest queued one came, and count and seconds of finished steps."""
+    """Jobs by DBOS's status, seconds since the oldest queued one came, and count and seconds of all finished steps."""
 
     statuses: dict[str, int]
     oldest_queued_seconds: float
@@ -77,6 +94,8 @@ def open_database(root: Path) -> str:
             # Readers and the writer do not wait for each other, and a step costs a fifth of the time.
             connection.execute("PRAGMA journal_mode=WAL")
         DBOS.migrate(url)
+        with closing(sqlite3.connect(path)) as connection:
+            connection.executescript(TALLY)
     return url
 
 
@@ -193,8 +212,9 @@ class JobDatabase:
         """Counts and times of all jobs."""
         counts = "SELECT status, count(*), min(created_at) FROM workflow_status WHERE name = ? GROUP BY status"
         steps = (
-            "SELECT substr(key, ?), count(*), sum(json_each.value) FROM workflow_status, json_each(attributes) "
-            "WHERE name = ? AND substr(key, 1, ?) = ? GROUP BY key"
+            "SELECT step, sum(count), sum(seconds) FROM (SELECT * FROM sobolite_past_steps UNION ALL "
+            "SELECT substr(key, ?), 1, json_each.value FROM workflow_status, json_each(attributes) "
+            "WHERE name = ? AND substr(key, 1, ?) = ?) GROUP BY step"
         )
         with self._reading() as connection:
             rows = connection.execute(counts, [self.name]).fetchall()

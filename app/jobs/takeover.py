@@ -1,7 +1,12 @@
-"""Jobs that nobody runs, though their rows say so, go back into the queue and on from their last finished step."""
+"""Jobs whose rows do not say what has become of them.
+
+An end that cannot be written down waits until it can. A job that nobody runs, though its row says so, goes back into
+the queue and on from its last finished step.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -9,13 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from dbos import DBOS
+from dbos import DBOS, error
 
+from app.errors import StorageFull, Unavailable
+from app.jobs.database import JobDatabase
 from app.jobs.lease import bury
 from app.jobs.queue import QUEUE
 
 # What has begun or ended is written down sooner, unless the database takes no writes.
 STRANDED_SECONDS = 3.0
+# How soon a database that can be written again is noticed.
+AGAIN_SECONDS = 1.0
 
 log = structlog.get_logger()
 
@@ -61,6 +70,26 @@ def requeue(job: str, me: str, reason: str) -> None:
     """Put a job back; without its queue it would run beside the others instead of after them."""
     DBOS.resume_workflow(job, queue_name=QUEUE)
     tell_change(me, job, "running", "queued", reason=reason)
+
+
+async def until_written(database: JobDatabase, job: str) -> None:
+    """Wait until the end of a job can be written down, so that its row and the log say the same.
+
+    Raises:
+        DBOSWorkflowCancelledError: somebody has cancelled it meanwhile, or another worker runs it.
+    """
+    reason = ""
+    while True:
+        try:
+            if await asyncio.to_thread(database.still_runs, job, DBOS.executor_id):
+                return
+        except (Unavailable, StorageFull) as failure:
+            if str(failure) != reason:
+                reason = str(failure)
+                log.warning("the end of a job cannot be written down yet", job=job, reason=reason)
+            await asyncio.sleep(AGAIN_SECONDS)
+        else:
+            raise error.DBOSWorkflowCancelledError(f"job {job} was cancelled")
 
 
 def tell_change(who: str, job: str, before: str, after: str, **more: Any) -> None:

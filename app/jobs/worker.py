@@ -29,14 +29,14 @@ import msgspec
 import structlog
 from dbos import DBOS, error
 
-from app.errors import INSTALL_TRAINING, StorageFull, Unavailable
+from app.errors import INSTALL_TRAINING, Unavailable
 from app.jobs.database import DATABASE, SECONDS, JobDatabase, open_database, worker_engine
 from app.jobs.job import StepProgress, job_folder
 from app.jobs.lease import lease
 from app.jobs.queue import APPLICATION, APPLICATION_VERSION, QUEUE, STREAM, WORKFLOW
 from app.jobs.rounds import Rounds
 from app.jobs.serializer import JobFailed, JsonSerializer
-from app.jobs.takeover import Running, tell_change
+from app.jobs.takeover import Running, tell_change, until_written
 from app.jobs.watch import Clock, Limits, Watch
 from app.pipeline.facts import order_of
 from app.pipeline.folder import JobFolder
@@ -44,7 +44,7 @@ from app.pipeline.plan import done, plan
 from app.registry.database import DATABASE_ERRORS, available, refused
 from app.settings import Settings
 from app.specification.jobs import JobKind, load_spec
-from app.telemetry import configure_logging
+from app.telemetry import configure_logging, take_lines_of_libraries
 from app.uncaught import log_uncaught
 from surrogate.report.curves import LossPoint
 
@@ -52,7 +52,7 @@ from surrogate.report.curves import LossPoint
 QUEUE_POLL_SECONDS = 0.2
 # How soon a cancelled job's child is stopped: well within a second.
 CANCEL_POLL_SECONDS = 0.25
-# How soon the jobs of a dead worker are taken over, and how soon a database that can be written again is noticed.
+# How soon the jobs of a dead worker are taken over.
 REAP_SECONDS = 1.0
 # After the parent's death nobody kills a worker that does not end; and a stop waits no longer for a database in use.
 ORPHAN_SECONDS = 2.0
@@ -103,26 +103,6 @@ def define_workflow(settings: Settings, database: JobDatabase, running: Running)
         tell_change(DBOS.executor_id, job, "running", "succeeded", result=result)
         shutil.rmtree(folder, ignore_errors=True)
         return result
-
-
-async def until_written(database: JobDatabase, job: str) -> None:
-    """Wait until the end of a job can be written down, so that its row and the log say the same.
-
-    Raises:
-        DBOSWorkflowCancelledError: somebody has cancelled it meanwhile, or another worker runs it.
-    """
-    reason = ""
-    while True:
-        try:
-            if await asyncio.to_thread(database.still_runs, job, DBOS.executor_id):
-                return
-        except (Unavailable, StorageFull) as failure:
-            if str(failure) != reason:
-                reason = str(failure)
-                log.warning("the end of a job cannot be written down yet", job=job, reason=reason)
-            await asyncio.sleep(REAP_SECONDS)
-        else:
-            raise error.DBOSWorkflowCancelledError(f"job {job} was cancelled")
 
 
 def current_job() -> str:
@@ -236,7 +216,10 @@ def launch(settings: Settings, me: str, running: Running) -> JobDatabase:
             "log_level": "ERROR",
         }
     )
-    logging.getLogger("dbos").addFilter(unexpected)
+    lines = logging.getLogger("dbos")
+    lines.handlers.clear()  # its own writes no JSON
+    lines.propagate = True
+    lines.addFilter(unexpected)
     DBOS.listen_queues([QUEUE])
     DBOS.launch()
     DBOS.register_queue(QUEUE, worker_concurrency=settings.jobs_at_once, polling_interval_sec=QUEUE_POLL_SECONDS)
@@ -268,7 +251,7 @@ def run(settings: Settings, *, attached: bool = False) -> None:
     """
     require_training()
     configure_logging(settings.log_level)
-    log_uncaught()
+    take_lines_of_libraries()
     os.environ["OMP_NUM_THREADS"] = str(settings.job_threads)  # for the children
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -292,4 +275,6 @@ def run(settings: Settings, *, attached: bool = False) -> None:
 
 
 if __name__ == "__main__":
+    configure_logging("info")
+    log_uncaught()
     run(Settings(), attached=True)

@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-import structlog
 from sqlalchemy.dialects.sqlite import insert
 
 from app.errors import InvalidRequest, UnknownModel, UnknownVersion
@@ -181,7 +180,7 @@ class Registry:
             if known is None:
                 self._publish(name, content, job_id)
             elif known.partition("@")[0] != name:
-                structlog.get_logger().warning("folder passed over", folder=str(folder), copy_of=known)
+                recovery.log.warning("folder passed over", folder=str(folder), copy_of=known)
 
     def set_alias(self, name: str, alias: str, version: int | str) -> int:
         """Make ``alias`` stand for a version from now on and return the number.
@@ -256,6 +255,8 @@ class Registry:
             if highest is None:
                 connection.execute(sa.insert(ALIASES).values(name=name, alias=CHAMPION, version=version))
                 recovery.keep_aliases(self.root, connection, name)
+        change = {"from": None, "to": "published"}
+        recovery.log.info("state changed", who=f"job {job_id}", what=f"version {name}@{version}", **change)
         return version
 
     @contextmanager

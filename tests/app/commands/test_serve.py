@@ -32,6 +32,7 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where started processes have their registry; it is not made yet."""
     root = tmp_path / "registry"
     monkeypatch.setenv("SOBOLITE_REGISTRY", str(root))
+    (tmp_path / "none").mkdir()
     monkeypatch.setenv("SOBOLITE_BUNDLED", str(tmp_path / "none"))
     monkeypatch.setenv("SOBOLITE_DRAIN_SECONDS", "0")
     return root
