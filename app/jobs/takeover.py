@@ -72,7 +72,7 @@ def requeue(job: str, me: str, reason: str) -> None:
     tell_change(me, job, "running", "queued", reason=reason)
 
 
-async def until_written(database: JobDatabase, job: str) -> None:
+async def until_written(database: JobDatabase, job: str, me: str) -> None:
     """Wait until the end of a job can be written down, so that its row and the log say the same.
 
     Raises:
@@ -81,7 +81,7 @@ async def until_written(database: JobDatabase, job: str) -> None:
     reason = ""
     while True:
         try:
-            if await asyncio.to_thread(database.still_runs, job, DBOS.executor_id):
+            if await asyncio.to_thread(database.still_runs, job, me):
                 return
         except (Unavailable, StorageFull) as failure:
             if str(failure) != reason:

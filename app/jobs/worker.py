@@ -87,12 +87,12 @@ def define_workflow(settings: Settings, database: JobDatabase, running: Running)
             for step in steps:
                 run = partial(run_step, limits=limits)
                 result = await DBOS.run_step_async({"name": step, "preemptible": True}, run, folder, step, steps)
-            await until_written(database, job)
+            await until_written(database, job, DBOS.executor_id)
         except error.DBOSWorkflowCancelledError as failure:
             tell_change(DBOS.executor_id, job, "running", "cancelled", reason=str(failure))
             raise
         except Exception as failure:
-            await until_written(database, job)
+            await until_written(database, job, DBOS.executor_id)
             told = refused(database.path, failure) if isinstance(failure, DATABASE_ERRORS) else failure
             tell_change(DBOS.executor_id, job, "running", "failed", reason=str(told))
             if told is failure:

@@ -129,6 +129,7 @@ def require_intact(path: Path) -> None:
         (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if found != "ok":
             raise sqlite3.DatabaseError(f"it is damaged ({found})")
+        connection.execute("SELECT 1 FROM model_version, alias LIMIT 1")  # an empty file is an intact database
 
 
 @contextmanager

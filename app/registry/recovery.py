@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -34,8 +35,6 @@ UNFINISHED = ".aliases"
 LATEST = "latest"
 NUMBER = re.compile(r"[1-9][0-9]{0,17}")
 ALIAS = re.compile(r"[a-z][a-z0-9_-]{0,63}")
-
-log = structlog.get_logger()
 
 
 def recover(root: Path, engine: sa.Engine) -> tuple[str, ...]:
@@ -62,21 +61,27 @@ def restore(root: Path, connection: sa.Connection, names: Iterable[str]) -> tupl
     for folder in sorted(lost, key=lambda folder: (not _has_its_name(folder), folder.parent.name, int(folder.name))):
         reference, original = f"{folder.parent.name}@{folder.name}", _published_by(connection, _job(folder))
         if original is not None:
-            log.warning("folder passed over", folder=str(folder), copy_of=str(root / original))
+            tell(logging.WARNING, "folder passed over", folder=str(folder), copy_of=str(root / original))
             continue
         connection.execute(sa.insert(VERSIONS).values(_row(connection, folder)))
-        tell_recovered(f"version {reference}", "a folder without a row", "published")
+        tell_change(logging.WARNING, "recovery", f"version {reference}", "a folder without a row", "published")
         restored.append(reference)
     for name in names:
         for alias, version in _lost_aliases(root, connection, name).items():
             connection.execute(sa.insert(ALIASES).values(name=name, alias=alias, version=version))
-            tell_recovered(f"alias {alias} of {name}", None, version)
+            tell_change(logging.WARNING, "recovery", f"alias {alias} of {name}", None, version)
     return tuple(sorted(restored))
 
 
-def tell_recovered(what: str, before: str | None, after: str | int) -> None:
-    """Log that the database has something back."""
-    log.warning("state changed", who="recovery", what=what, **{"from": before, "to": after})
+def tell_change(level: int, who: str, what: str, before: str | None, after: str | int) -> None:
+    """Log that the database has something new, or something back."""
+    tell(level, "state changed", who=who, what=what, **{"from": before, "to": after})
+
+
+def tell(level: int, event: str, **facts: Any) -> None:
+    """Log, where this process has a log: the standard output of another program is its own."""
+    if structlog.is_configured():
+        structlog.get_logger().log(level, event, **facts)
 
 
 def keep_aliases(root: Path, connection: sa.Connection, name: str) -> None:

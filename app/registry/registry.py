@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -180,7 +181,7 @@ class Registry:
             if known is None:
                 self._publish(name, content, job_id)
             elif known.partition("@")[0] != name:
-                recovery.log.warning("folder passed over", folder=str(folder), copy_of=known)
+                recovery.tell(logging.WARNING, "folder passed over", folder=str(folder), copy_of=known)
 
     def set_alias(self, name: str, alias: str, version: int | str) -> int:
         """Make ``alias`` stand for a version from now on and return the number.
@@ -255,8 +256,7 @@ class Registry:
             if highest is None:
                 connection.execute(sa.insert(ALIASES).values(name=name, alias=CHAMPION, version=version))
                 recovery.keep_aliases(self.root, connection, name)
-        change = {"from": None, "to": "published"}
-        recovery.log.info("state changed", who=f"job {job_id}", what=f"version {name}@{version}", **change)
+        recovery.tell_change(logging.INFO, f"job {job_id}", f"version {name}@{version}", None, "published")
         return version
 
     @contextmanager
