@@ -85,6 +85,7 @@ class Registry:
         """Close the database."""
         self._watch.close()
         self._engine.dispose()
+        self._seen = (None, {})
 
     def require_present(self) -> None:
         """Refuse to go on with a database that was removed, replaced or damaged under this process, or is locked.
@@ -215,8 +216,7 @@ class Registry:
         except DATABASE_ERRORS as error:
             if self._seen[0] is None:
                 raise refused(self.root / DATABASE, error) from error
-            # It is gone, damaged or locked, and its versions are where they were: prices go on, /readyz and every write
-            # say what is wrong.
+            # Gone, damaged or locked, its versions are where they were: prices go on, /readyz and writes say what is wrong.
         return self._seen[1]
 
     def _read(self) -> dict[str, PublishedModel]:
