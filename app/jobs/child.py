@@ -20,9 +20,9 @@ import msgspec
 import structlog
 
 from app.errors import EXPECTED
+from app.jobs.uncaught import log_uncaught
 from app.pipeline.folder import JobFolder
 from app.telemetry import configure_logging, take_lines_of_libraries
-from app.uncaught import log_uncaught
 from surrogate.report.curves import LossPoint
 
 # Below the API and everything else that somebody waits for.

@@ -37,6 +37,7 @@ from app.jobs.queue import APPLICATION, APPLICATION_VERSION, QUEUE, STREAM, WORK
 from app.jobs.rounds import Rounds
 from app.jobs.serializer import JobFailed, JsonSerializer
 from app.jobs.takeover import Running, tell_change, until_written
+from app.jobs.uncaught import log_uncaught
 from app.jobs.watch import Clock, Limits, Watch
 from app.pipeline.facts import order_of
 from app.pipeline.folder import JobFolder
@@ -45,7 +46,6 @@ from app.registry.database import DATABASE_ERRORS, available, refused
 from app.settings import Settings
 from app.specification.jobs import JobKind, load_spec
 from app.telemetry import configure_logging, take_lines_of_libraries
-from app.uncaught import log_uncaught
 from surrogate.report.curves import LossPoint
 
 # How soon a queued job starts.

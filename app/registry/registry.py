@@ -216,7 +216,7 @@ class Registry:
         except DATABASE_ERRORS as error:
             if self._seen[0] is None:
                 raise refused(self.root / DATABASE, error) from error
-            # Gone, damaged or locked: its versions are where they were, prices go on, /readyz and writes say what is wrong.
+            # Gone, damaged or locked: its versions are where they were and prices go on; /readyz and writes say why.
         return self._seen[1]
 
     def _read(self) -> dict[str, PublishedModel]:

@@ -9,7 +9,7 @@ import pytest
 BEGIN = """
 import threading
 from app.telemetry import configure_logging
-from app.uncaught import log_uncaught
+from app.jobs.uncaught import log_uncaught
 configure_logging("info")
 log_uncaught()
 """
