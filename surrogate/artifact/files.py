@@ -106,7 +106,9 @@ def verify(folder: Path) -> dict[str, str]:
 
 def _incomplete(folder: Path, name: str, error: OSError) -> CorruptArtifact:
     why = (error.strerror or str(error)).lower()
-    return CorruptArtifact(f"{folder / name}: {why}; this is not a complete version folder: restore the file or publish again")
+    return CorruptArtifact(
+        f"{folder / name}: {why}; this is not a complete version folder: restore the file or publish again"
+    )
 
 
 def load_manifest(folder: Path) -> Manifest:
