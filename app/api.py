@@ -17,6 +17,7 @@ import time
 
 from app.http.server import Server
 from app.http.shutdown import Drain
+from app.jobs.uncaught import log_uncaught
 from app.main import create_app
 from app.settings import Settings
 from app.telemetry import take_lines_of_libraries
@@ -43,6 +44,7 @@ def main() -> None:
     settings, listener = Settings(), socket.socket(fileno=int(sys.argv[1]))
     take_lines_of_libraries()
     app = create_app(settings)
+    log_uncaught()
     server = Server(app, settings)
 
     def stop(*_: object) -> None:  # before uvicorn listens to signals, and when it raises them anew after its stop

@@ -12,13 +12,20 @@ from typing import Any
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path that takes the place of ``path`` when the block succeeds: whoever reads sees all or nothing."""
+    """A temporary path that takes the place of ``path`` when the block succeeds: whoever reads sees all or nothing.
+
+    Nothing of it is left when the block fails.
+    """
     # By process: a worker that lost its job may not know it yet, and its step must not write into this one's file.
     partial = path.with_name(f"{path.name}.{os.getpid()}")
-    yield partial
-    with partial.open("rb") as file:
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        yield partial
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def write_json(path: Path, data: object) -> None:

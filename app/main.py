@@ -106,9 +106,6 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     state.importing = asyncio.Lock()
     with closing(state.registry), closing(state.batcher), closing(state.jobs):
         reason = await health.unready(state)
-        for version in state.registry.recovered:
-            change = {"from": "a folder without a row", "to": "published"}
-            structlog.get_logger().warning("state changed", who="start", what=f"version {version}", **change)
         structlog.get_logger().info("serving", registry=str(settings.registry), ready=reason or True)
         state.drain.install()
         gc.collect()

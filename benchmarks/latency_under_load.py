@@ -72,7 +72,8 @@ def server(registry: Path) -> Iterator[Client]:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
     command = [sys.executable, "-P", "-m", "app.cli", "serve", "--port", str(port), "--registry", str(registry)]
-    environment = {"SOBOLITE_BUNDLED": str(registry / "none"), "SOBOLITE_LOG_LEVEL": "warning"}
+    (empty := registry / "none").mkdir(parents=True, exist_ok=True)
+    environment = {"SOBOLITE_BUNDLED": str(empty), "SOBOLITE_LOG_LEVEL": "warning"}
     process = subprocess.Popen(command, env=os.environ | environment)
     try:
         until(lambda: listening(port))

@@ -12,7 +12,9 @@ from pydantic import ValidationError
 
 from app.commands import build, dataset, flow, jobs, models, price, prune, retrain, schema, serve, sweep
 from app.commands.completion import whole_words
-from app.errors import EXPECTED, INSTALL_TRAINING, STATUS
+from app.commands.terminal import log_for_people
+from app.errors import EXPECTED, INSTALL_TRAINING, STATUS, InvalidRequest
+from app.settings import require_known_names, told
 from app.specification.client_text import printable
 
 FAILED, BAD_INPUT = 1, 2
@@ -54,6 +56,11 @@ def options(
     ] = False,
 ) -> None:
     """Option-pricing surrogates: simulate, train, prune, serve."""
+    log_for_people()
+    try:
+        require_known_names()
+    except ValueError as error:
+        raise InvalidRequest(str(error)) from error
 
 
 def main() -> None:
@@ -64,11 +71,7 @@ def main() -> None:
         with whole_words():
             app(prog_name="sobolite")
     except ValidationError as error:
-        settings = "; ".join(
-            f"SOBOLITE_{'.'.join(map(str, e['loc'])).upper()}: {e['msg'].removeprefix('Value error, ')}"
-            for e in error.errors()
-        )
-        fail(settings, BAD_INPUT)
+        fail(told(error), BAD_INPUT)
     except ModuleNotFoundError as error:
         fail(f"{error}: this command needs {INSTALL_TRAINING}", FAILED)
     except EXPECTED as error:

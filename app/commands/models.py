@@ -136,5 +136,7 @@ def alias(
     registry: RegistryOption = None,
 ) -> None:
     """Make an alias stand for a version from now on."""
-    number = open_registry(read_settings(registry)).set_alias(model, name, version)
-    typer.echo(f"{model}@{name} = {number}")
+    opened = open_registry(read_settings(registry))
+    before = opened.aliases(model).get(name)
+    number = opened.set_alias(model, name, version)
+    typer.echo(f"{model}@{name} = {number}" + ("" if before in (None, number) else f", was {before}"))

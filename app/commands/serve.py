@@ -9,12 +9,14 @@ import errno
 import os
 import resource
 import secrets
+import shutil
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from ipaddress import ip_address
-from tempfile import TemporaryDirectory
+from pathlib import Path
+from tempfile import gettempdir
 from typing import Annotated
 
 import structlog
@@ -24,7 +26,8 @@ from app.commands.supervisor import Child, Signals, keep
 from app.commands.terminal import RegistryOption, open_registry, read_settings
 from app.errors import Unavailable
 from app.inference.predictor import execution_providers
-from app.jobs.queue import open_database
+from app.jobs.database import open_database
+from app.jobs.lease import bury, lease
 from app.settings import Settings
 from app.telemetry import SHARED
 
@@ -35,6 +38,8 @@ API = ("-m", "app.api")
 # How the API processes are told the path that they are mounted at.
 ROOT_PATH_NAME = "SOBOLITE_ROOT_PATH"
 
+# How folders of metrics begin.
+METRICS = "sobolite-metrics-"
 # Addresses that stand for all of a machine's.
 EVERYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104
 
@@ -62,6 +67,7 @@ def serve(
         require_token(settings, host)
     allow_connections()
     signals = Signals()  # before anybody can have connected
+    sweep_metrics()
     with shared_metrics() if workers > 1 else nullcontext():
         run_api(API, listen(host, port), settings, signals, workers=workers, worker=worker)
 
@@ -154,10 +160,26 @@ def work(registry: RegistryOption = None) -> None:
 
 @contextmanager
 def shared_metrics() -> Iterator[None]:
-    """A folder in which the API processes started meanwhile keep their metrics, so that each answers for all."""
-    with TemporaryDirectory(prefix="sobolite-metrics-") as folder:
-        os.environ[SHARED] = folder
+    """A folder in which the API processes started meanwhile keep their metrics, so that each answers for all.
+
+    A lock beside it, taken before the folder is made, tells later starts that it is in use.
+    """
+    name, parent = f"{METRICS}{secrets.token_hex(8)}", Path(gettempdir())
+    folder = parent / name
+    with lease(parent, name):
+        folder.mkdir(mode=0o700)
+        os.environ[SHARED] = str(folder)
         try:
             yield
         finally:
             del os.environ[SHARED]
+            shutil.rmtree(folder, ignore_errors=True)
+            (parent / f"{name}.lock").unlink(missing_ok=True)
+
+
+def sweep_metrics() -> None:
+    """Remove the metrics of services that were killed."""
+    parent = Path(gettempdir())
+    for lock in parent.glob(f"{METRICS}*.lock"):
+        with suppress(OSError):  # another user's
+            bury(parent, lock.stem, lambda name: shutil.rmtree(parent / name, ignore_errors=True))

@@ -19,6 +19,8 @@ FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
 # A child that lived this long was healthy: the next pause is the first one again.
 HEALTHY_SECONDS = 60.0
+# So many deaths in a row are no accident: whoever looks for errors hears of them.
+MANY_DEATHS = 3
 TICK_SECONDS = 0.1
 
 # What a child hears on its stdin when it is to stop.
@@ -48,6 +50,7 @@ class Child:
     started: float = 0.0
     pause: float = FIRST_PAUSE_SECONDS
     again: float = field(default=0.0)
+    deaths: int = 0
 
     def start(self) -> None:
         """In a session of its own: what a terminal says to all of a group reaches this process alone."""
@@ -69,8 +72,12 @@ class Child:
             code = self._bury()
             if self.essential and code == STARTUP_FAILURE:
                 return False
-            self.pause = FIRST_PAUSE_SECONDS if now - self.started > HEALTHY_SECONDS else self.pause
-            log.warning(f"the {self.role} died and is started again", exit_code=code, after_seconds=self.pause)
+            if now - self.started > HEALTHY_SECONDS:
+                self.pause, self.deaths = FIRST_PAUSE_SECONDS, 0
+            self.deaths += 1
+            tell = log.error if self.deaths >= MANY_DEATHS else log.warning
+            died = {"exit_code": code, "after_seconds": self.pause, "deaths_in_a_row": self.deaths}
+            tell(f"the {self.role} died and is started again", **died)
             self.again = now + self.pause
             self.pause = min(2 * self.pause, LONGEST_PAUSE_SECONDS)
         if self.process is None and now >= self.again:

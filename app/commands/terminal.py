@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+import structlog
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -34,6 +35,21 @@ ModelArgument = Annotated[
     str,
     typer.Argument(metavar="MODEL[@VERSION]", help="VERSION: a number or an alias.", autocompletion=offer_references),
 ]
+
+
+def log_for_people() -> None:
+    """What a server logs as JSON is a line on stderr here: what is rebuilt, passed over or not kept."""
+
+    def line(_: object, level: str, event: MutableMapping[str, Any]) -> str:
+        name = event.pop("event")
+        return f"{level}: {name}: " + ", ".join(f"{key} {value}" for key, value in event.items())
+
+    structlog.configure(
+        processors=[line],
+        wrapper_class=structlog.make_filtering_bound_logger("warning"),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
 
 
 def read_settings(registry: Path | None) -> Settings:

@@ -13,14 +13,16 @@ import signal
 import sys
 import threading
 import time
-import traceback
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import structlog
 
 from app.errors import EXPECTED
+from app.jobs.uncaught import log_uncaught
 from app.pipeline.folder import JobFolder
+from app.telemetry import configure_logging, take_lines_of_libraries
 from surrogate.report.curves import LossPoint
 
 # Below the API and everything else that somebody waits for.
@@ -93,6 +95,9 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.nice(NICENESS)
     threading.Thread(target=die_with_parent, daemon=True).start()
+    configure_logging("info")
+    take_lines_of_libraries()
+    log_uncaught()
     folder, step, reporter = JobFolder(Path(sys.argv[1])), sys.argv[2], Reporter()
     try:
         from app.pipeline.steps import (
@@ -106,7 +111,7 @@ def main() -> int:
         say(error=str(error))
         return 1
     except Exception as error:  # noqa: BLE001 (the process boundary: the worker gets a sentence, its log the traceback)
-        traceback.print_exc()
+        structlog.get_logger().exception("step failed for a reason that nobody foresaw", step=step)
         say(error=reason(step, error))
         return 1
     return 0

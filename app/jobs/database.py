@@ -8,23 +8,50 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Annotated
+from tempfile import TemporaryFile
+from typing import Annotated, Literal
 
 import msgspec
+import sqlalchemy as sa
+from dbos import DBOS
 
 from app.errors import InvalidRequest
 from app.registry.database import available, identity, require_same
 
+DATABASE = "jobs.sqlite"
 # Seconds that a request waits for somebody who writes; a write takes milliseconds.
 LOCK_SECONDS = 2.0
+# Milliseconds that a worker waits for somebody who writes: SQLite then goes on within a tenth of a second after the
+# lock is free, and DBOS, which tries again after pauses of up to a minute and a half, has nothing to wait for.
+WORKER_LOCK_MILLISECONDS = 3_600_000
+# What is written when a job ends, at most: its outcome, the end of its events, and the pages that they change.
+END_BYTES = 1 << 18
 # The attribute of a job with the seconds of one of its steps, by a clock that nobody sets.
 SECONDS = "seconds."
+# What steps have taken whose jobs are deleted, or that have run once more: sums over all that ever ran do not fall.
+TALLY = """
+CREATE TABLE IF NOT EXISTS sobolite_past_steps (
+    step TEXT PRIMARY KEY, count INTEGER NOT NULL, seconds REAL NOT NULL
+);
+CREATE TRIGGER IF NOT EXISTS sobolite_deleted_steps AFTER DELETE ON workflow_status BEGIN
+    INSERT INTO sobolite_past_steps
+    SELECT substr(key, 9), 1, value FROM json_each(OLD.attributes) WHERE substr(key, 1, 8) = 'seconds.'
+    ON CONFLICT (step) DO UPDATE SET count = count + 1, seconds = seconds + excluded.seconds;
+END;
+CREATE TRIGGER IF NOT EXISTS sobolite_repeated_steps AFTER UPDATE OF attributes ON workflow_status BEGIN
+    INSERT INTO sobolite_past_steps
+    SELECT substr(key, 9), 1, value FROM json_each(OLD.attributes)
+    WHERE substr(key, 1, 8) = 'seconds.' AND value IS NOT json_extract(NEW.attributes, '$."' || key || '"')
+    ON CONFLICT (step) DO UPDATE SET count = count + 1, seconds = seconds + excluded.seconds;
+END;
+"""
 # What SQLite can compare a number with.
 StoredInteger = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 QUEUED = ("ENQUEUED", "DELAYED")
@@ -41,7 +68,7 @@ class JobFilter:
 
 @dataclass(frozen=True, kw_only=True)
 class JobFigures:
-    """Jobs by DBOS's status, seconds since the oldest queued one came, and count and seconds of finished steps."""
+    """Jobs by DBOS's status, seconds since the oldest queued one came, and count and seconds of all finished steps."""
 
     statuses: dict[str, int]
     oldest_queued_seconds: float
@@ -51,6 +78,59 @@ class JobFigures:
     def queued(self) -> int:
         """Jobs that wait."""
         return sum(self.statuses.get(status, 0) for status in QUEUED)
+
+
+def open_database(root: Path) -> str:
+    """Create or upgrade the job database below the registry's root and return its URL.
+
+    Raises:
+        RegistryUnavailable: the root or the database cannot be made, opened or written.
+    """
+    path = root / DATABASE
+    url = f"sqlite:///{path}"
+    with available(path):
+        root.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(path)) as connection:
+            # Readers and the writer do not wait for each other, and a step costs a fifth of the time.
+            connection.execute("PRAGMA journal_mode=WAL")
+        DBOS.migrate(url)
+        with closing(sqlite3.connect(path)) as connection:
+            connection.executescript(TALLY)
+    return url
+
+
+def worker_engine(path: Path) -> sa.Engine:
+    """A worker's connections to the job database, as DBOS makes them, but never to an empty file in its place."""
+    engine = sa.create_engine(
+        "sqlite://",
+        creator=lambda: connect(path, isolation_level="IMMEDIATE", shared=True),
+        poolclass=sa.QueuePool,
+        max_overflow=-1,
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def prepare(connection: sa.engine.interfaces.DBAPIConnection, _: object) -> None:
+        connection.execute(f"PRAGMA busy_timeout = {WORKER_LOCK_MILLISECONDS}")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    return engine
+
+
+def connect(path: Path, *, isolation_level: Literal["IMMEDIATE"] | None, shared: bool = False) -> sqlite3.Connection:
+    """A connection to a job database that is there, ``shared`` by threads; SQLite by itself would make one."""
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=rw",
+        uri=True,
+        timeout=LOCK_SECONDS,
+        isolation_level=isolation_level,
+        check_same_thread=not shared,
+    )
+
+
+def require_space(folder: Path) -> None:
+    """Raise OSError where the disk, or a quota, has no room for what a job's end takes; found out by taking it."""
+    with TemporaryFile(dir=folder) as file:
+        os.posix_fallocate(file.fileno(), 0, END_BYTES)
 
 
 class JobDatabase:
@@ -72,6 +152,27 @@ class JobDatabase:
             if writing:
                 connection.execute("BEGIN IMMEDIATE")
                 connection.execute("ROLLBACK")
+
+    def is_replaced(self) -> bool:
+        """Whether another file is in its place; what is written into the one that was opened is lost then."""
+        try:
+            return identity(self.path) != self._opened
+        except OSError:
+            return False
+
+    def still_runs(self, job: str, worker: str) -> bool:
+        """Whether a job's row says that a worker runs it; and that what comes next can be written.
+
+        Raises:
+            RegistryUnavailable, StorageFull: it cannot be written.
+        """
+        which = "workflow_uuid = ? AND executor_id = ? AND status = 'PENDING'"
+        with self._reading() as connection:
+            if not connection.execute(f"SELECT 1 FROM workflow_status WHERE {which}", [job, worker]).fetchone():  # noqa: S608
+                return False
+            require_space(self.path.parent)
+            connection.execute(f"UPDATE workflow_status SET updated_at = updated_at WHERE {which}", [job, worker])  # noqa: S608
+        return True
 
     def page(self, wanted: JobFilter, *, limit: int, cursor: str | None) -> tuple[list[str], str | None]:
         """Ids of at most ``limit`` jobs, the newest first, and the cursor of those after them, None at the end.
@@ -111,8 +212,9 @@ class JobDatabase:
         """Counts and times of all jobs."""
         counts = "SELECT status, count(*), min(created_at) FROM workflow_status WHERE name = ? GROUP BY status"
         steps = (
-            "SELECT substr(key, ?), count(*), sum(json_each.value) FROM workflow_status, json_each(attributes) "
-            "WHERE name = ? AND substr(key, 1, ?) = ? GROUP BY key"
+            "SELECT step, sum(count), sum(seconds) FROM (SELECT * FROM sobolite_past_steps UNION ALL "
+            "SELECT substr(key, ?), 1, json_each.value FROM workflow_status, json_each(attributes) "
+            "WHERE name = ? AND substr(key, 1, ?) = ?) GROUP BY step"
         )
         with self._reading() as connection:
             rows = connection.execute(counts, [self.name]).fetchall()
@@ -127,11 +229,7 @@ class JobDatabase:
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         require_same(self.path, self._opened)
-        address = f"{self.path.absolute().as_uri()}?mode=rw"
-        with (
-            available(self.path),
-            closing(sqlite3.connect(address, uri=True, timeout=LOCK_SECONDS, isolation_level=None)) as connection,
-        ):
+        with available(self.path), closing(connect(self.path, isolation_level=None)) as connection:
             yield connection
 
 

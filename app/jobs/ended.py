@@ -26,8 +26,8 @@ NAMED = 3
 UNFINISHED_SECONDS = 86400.0
 
 
-async def delete_job(jobs: Jobs, root: Path, job: str) -> None:
-    """Delete a job that has ended, its events and its files; what it has published stays.
+async def delete_job(jobs: Jobs, root: Path, job: str) -> State:
+    """Delete a job that has ended, its events and its files, and tell how it had ended; what it has published stays.
 
     Raises:
         UnknownJob: no such job.
@@ -37,6 +37,7 @@ async def delete_job(jobs: Jobs, root: Path, job: str) -> None:
     if state not in ENDED:
         raise JobConflict(f"job {job} is {state}; only a job that has ended can be deleted, so cancel it first")
     await _delete(jobs, root, job)
+    return state
 
 
 async def _delete(jobs: Jobs, root: Path, job: str) -> None:

@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import re
-import sqlite3
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
-from pathlib import Path
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
-from dbos import DBOS, DBOSClient, EnqueueOptions, WorkflowStatus
+from dbos import DBOSClient, EnqueueOptions, WorkflowStatus
 
 from app.cost.work import Estimate
-from app.errors import InvalidRequest, JobConflict, Overloaded, UnknownJob
-from app.jobs.database import SECONDS, JobDatabase, JobFigures, JobFilter
+from app.errors import InvalidRequest, JobConflict, Overloaded, StorageFull, UnknownJob
+from app.jobs import reserve
+from app.jobs.database import DATABASE, SECONDS, JobDatabase, JobFigures, JobFilter, open_database
 from app.jobs.job import ENDED, STATES, Event, Job, JobAttributes, JobPage, State, StepProgress, StepTime, view
 from app.jobs.serializer import JsonSerializer
 from app.registry.database import available
@@ -33,7 +32,6 @@ APPLICATION_VERSION = "pipeline-1"
 WORKFLOW = "pipeline"
 QUEUE = "jobs"
 STREAM = "progress"
-DATABASE = "jobs.sqlite"
 # How soon a reader sees a new event; the child reports at most every quarter of a second.
 POLL_SECONDS = 0.2
 # Connections of one API process; each open event stream borrows one now and then.
@@ -42,23 +40,6 @@ CONNECTIONS = 10
 LIST_LIMIT = 200
 # An Idempotency-Key is the job's id: a folder name and a URL segment.
 JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-
-
-def open_database(root: Path) -> str:
-    """Create or upgrade the job database below the registry's root and return its URL.
-
-    Raises:
-        RegistryUnavailable: the root or the database cannot be made, opened or written.
-    """
-    path = root / DATABASE
-    url = f"sqlite:///{path}"
-    with available(path):
-        root.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(path)) as connection:
-            # Readers and the writer do not wait for each other, and a step costs a fifth of the time.
-            connection.execute("PRAGMA journal_mode=WAL")
-        DBOS.migrate(url)
-    return url
 
 
 class Jobs:
@@ -78,6 +59,7 @@ class Jobs:
             system_database_pool_size=CONNECTIONS,
         )
         self._database = JobDatabase(settings.registry / DATABASE, WORKFLOW)
+        reserve.keep(settings.registry)
 
     async def submit(self, spec: JobSpec, *, key: str | None = None, estimate: Estimate | None = None) -> Job:
         """Queue a job; the same key returns the same job.
@@ -196,16 +178,7 @@ class Jobs:
             UnknownJob: no such job.
             JobConflict: it has succeeded or failed.
         """
-        async with self._usable(writing=True):
-            status = await self._status(job)
-            state = STATES[status.status]
-            if state in ("succeeded", "failed"):
-                raise JobConflict(f"job {job} has {state}; only a queued or running job can be cancelled")
-            if state != "cancelled":
-                if status.dequeued_at is not None:  # cancelling forgets when the job started
-                    started = {"started": status.dequeued_at}
-                    await self._client.update_workflow_attributes_async(job, started, merge=True)
-                await self._client.cancel_workflow_async(job)
+        await self._freeing(self._cancel, job)
         return await self.get(job)
 
     async def resume(self, job: str) -> Job:
@@ -238,8 +211,7 @@ class Jobs:
 
     async def forget(self, job: str) -> None:
         """Delete the row of a job with its steps and events, in one transaction; its folder is the caller's."""
-        async with self._usable(writing=True):
-            await self._client.delete_workflow_async(job)
+        await self._freeing(self._client.delete_workflow_async, job)
 
     async def rows(self, **which: Any) -> tuple[WorkflowStatus, ...]:
         """Rows of the job database, as `DBOSClient.list_workflows` chooses them."""
@@ -274,6 +246,27 @@ class Jobs:
         await asyncio.to_thread(self._database.require, writing=writing)
         with available(self._database.path):
             yield
+
+    async def _freeing(self, write: Callable[[str], Awaitable[object]], job: str) -> None:
+        """Write what makes room in the end; where the disk is full, into the room that is kept back for it."""
+        try:
+            async with self._usable(writing=True):
+                await write(job)
+        except StorageFull:
+            reserve.release(self._database.path.parent)
+            async with self._usable(writing=True):
+                await write(job)
+
+    async def _cancel(self, job: str) -> None:
+        status = await self._status(job)
+        state = STATES[status.status]
+        if state in ("succeeded", "failed"):
+            raise JobConflict(f"job {job} has {state}; only a queued or running job can be cancelled")
+        if state != "cancelled":
+            if status.dequeued_at is not None:  # cancelling forgets when the job started
+                started = {"started": status.dequeued_at}
+                await self._client.update_workflow_attributes_async(job, started, merge=True)
+            await self._client.cancel_workflow_async(job)
 
     async def _status(self, job: str) -> WorkflowStatus:
         known = await self.rows(workflow_ids=[job])

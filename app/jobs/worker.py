@@ -30,20 +30,22 @@ import structlog
 from dbos import DBOS, error
 
 from app.errors import INSTALL_TRAINING, Unavailable
-from app.jobs.database import SECONDS
+from app.jobs.database import DATABASE, SECONDS, JobDatabase, open_database, worker_engine
 from app.jobs.job import StepProgress, job_folder
-from app.jobs.lease import bury, lease
-from app.jobs.queue import APPLICATION, APPLICATION_VERSION, QUEUE, STREAM, WORKFLOW, open_database
-from app.jobs.retention import sweep
+from app.jobs.lease import lease
+from app.jobs.queue import APPLICATION, APPLICATION_VERSION, QUEUE, STREAM, WORKFLOW
+from app.jobs.rounds import Rounds
 from app.jobs.serializer import JobFailed, JsonSerializer
+from app.jobs.takeover import Running, tell_change, until_written
+from app.jobs.uncaught import log_uncaught
 from app.jobs.watch import Clock, Limits, Watch
 from app.pipeline.facts import order_of
 from app.pipeline.folder import JobFolder
 from app.pipeline.plan import done, plan
-from app.registry.database import available
+from app.registry.database import DATABASE_ERRORS, available, refused
 from app.settings import Settings
 from app.specification.jobs import JobKind, load_spec
-from app.telemetry import configure_logging
+from app.telemetry import configure_logging, take_lines_of_libraries
 from surrogate.report.curves import LossPoint
 
 # How soon a queued job starts.
@@ -52,9 +54,7 @@ QUEUE_POLL_SECONDS = 0.2
 CANCEL_POLL_SECONDS = 0.25
 # How soon the jobs of a dead worker are taken over.
 REAP_SECONDS = 1.0
-# How often what is past its age is deleted.
-SWEEP_SECONDS = 3600.0
-# After the parent's death nobody kills a worker that does not end.
+# After the parent's death nobody kills a worker that does not end; and a stop waits no longer for a database in use.
 ORPHAN_SECONDS = 2.0
 
 Report = Callable[[float, LossPoint | None], Awaitable[None]]
@@ -71,7 +71,7 @@ def require_training() -> None:
         raise Unavailable(f"jobs need torch: {INSTALL_TRAINING}, or start with --no-worker")
 
 
-def define_workflow(settings: Settings) -> None:
+def define_workflow(settings: Settings, database: JobDatabase, running: Running) -> None:
     """Register the one workflow: the steps of a job's plan, one after the other."""
     limits = Limits(seconds=settings.job_seconds, memory=settings.job_memory)
 
@@ -79,25 +79,30 @@ def define_workflow(settings: Settings) -> None:
     async def pipeline(kind: JobKind, spec: dict[str, Any]) -> Any:
         job = current_job()
         folder, given = job_folder(settings.registry, job), load_spec(kind, spec)
-        tell_change(job, "queued", "running")
+        tell_change(DBOS.executor_id, job, "queued", "running")
+        running.begin(job)
         try:
             JobFolder(folder).begin(order_of(given, registry=settings.registry, job=job))
             steps, result = plan(given), None
             for step in steps:
                 run = partial(run_step, limits=limits)
                 result = await DBOS.run_step_async({"name": step, "preemptible": True}, run, folder, step, steps)
-        except Exception as failure:
-            cancelled = isinstance(failure, error.DBOSWorkflowCancelledError)
-            tell_change(job, "running", "cancelled" if cancelled else "failed", reason=str(failure))
+            await until_written(database, job, DBOS.executor_id)
+        except error.DBOSWorkflowCancelledError as failure:
+            tell_change(DBOS.executor_id, job, "running", "cancelled", reason=str(failure))
             raise
-        tell_change(job, "running", "succeeded", result=result)
+        except Exception as failure:
+            await until_written(database, job, DBOS.executor_id)
+            told = refused(database.path, failure) if isinstance(failure, DATABASE_ERRORS) else failure
+            tell_change(DBOS.executor_id, job, "running", "failed", reason=str(told))
+            if told is failure:
+                raise
+            raise JobFailed(str(told)) from failure
+        finally:
+            running.end(job)
+        tell_change(DBOS.executor_id, job, "running", "succeeded", result=result)
         shutil.rmtree(folder, ignore_errors=True)
         return result
-
-
-def tell_change(job: str, before: str, after: str, **more: Any) -> None:
-    """Log that this worker has moved a job from one state to another."""
-    log.info("state changed", who=DBOS.executor_id, what=f"job {job}", **{"from": before, "to": after}, **more)
 
 
 def current_job() -> str:
@@ -189,44 +194,36 @@ async def stop_if_cancelled() -> None:
         raise error.DBOSWorkflowCancelledError(f"job {job} was cancelled")
 
 
-def reap(workers: Path, me: str) -> None:
-    """Requeue the running jobs of workers that have died, and remove their locks."""
-
-    def requeue(worker: str) -> None:
-        for job in DBOS.list_workflows(status="PENDING", executor_id=worker, load_input=False):
-            log.warning("job taken over", job=job.workflow_id, dead_worker=worker)
-            # Without its queue the job would run beside the others instead of after them.
-            DBOS.resume_workflow(job.workflow_id, queue_name=QUEUE)
-
-    running = DBOS.list_workflows(status="PENDING", load_input=False)
-    known = {job.executor_id for job in running if job.executor_id} | {lock.stem for lock in workers.glob("*.lock")}
-    for worker in known - {me}:
-        bury(workers, worker, requeue)
-
-
 def unexpected(record: logging.LogRecord) -> bool:
     """Whether a message of DBOS says more than that a job has failed or was cancelled or taken over."""
     reason = record.exc_info[1] if record.exc_info else None
     return not isinstance(reason, JobFailed | error.DBOSAwaitedWorkflowCancelledError)
 
 
-def launch(settings: Settings, me: str) -> None:
-    """Start taking jobs."""
-    define_workflow(settings)
+def launch(settings: Settings, me: str, running: Running) -> JobDatabase:
+    """Start taking jobs; the database that they are in."""
+    url = open_database(settings.registry)
+    database = JobDatabase(settings.registry / DATABASE, WORKFLOW)
+    define_workflow(settings, database, running)
     DBOS(
         config={
             "name": APPLICATION,
-            "system_database_url": open_database(settings.registry),
+            "system_database_url": url,
+            "system_database_engine": worker_engine(database.path),
             "serializer": JsonSerializer(),
             "application_version": APPLICATION_VERSION,
             "executor_id": me,
             "log_level": "ERROR",
         }
     )
-    logging.getLogger("dbos").addFilter(unexpected)
+    lines = logging.getLogger("dbos")
+    lines.handlers.clear()  # its own writes no JSON
+    lines.propagate = True
+    lines.addFilter(unexpected)
     DBOS.listen_queues([QUEUE])
     DBOS.launch()
     DBOS.register_queue(QUEUE, worker_concurrency=settings.jobs_at_once, polling_interval_sec=QUEUE_POLL_SECONDS)
+    return database
 
 
 def stop_with_parent(stop: threading.Event) -> None:
@@ -235,6 +232,11 @@ def stop_with_parent(stop: threading.Event) -> None:
         stop.set()
         os.read(0, 1)
     stop.set()
+    end_for_certain()
+
+
+def end_for_certain() -> None:
+    """End this process soon; the jobs in progress are for the next worker, whatever they wait for."""
     time.sleep(ORPHAN_SECONDS)
     os._exit(0)
 
@@ -249,6 +251,7 @@ def run(settings: Settings, *, attached: bool = False) -> None:
     """
     require_training()
     configure_logging(settings.log_level)
+    take_lines_of_libraries()
     os.environ["OMP_NUM_THREADS"] = str(settings.job_threads)  # for the children
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -259,20 +262,19 @@ def run(settings: Settings, *, attached: bool = False) -> None:
     workers = settings.registry / ".workers"
     # Taken before the launch, so that there is no moment in which this worker looks dead.
     with available(settings.registry), lease(workers, me):
-        launch(settings, me)
+        running = Running()
+        rounds = Rounds(settings, launch(settings, me, running), running, me)
         log.info("worker ready", worker=me)
-        swept = -SWEEP_SECONDS
-        while True:
-            reap(workers, me)
-            if time.monotonic() - swept >= SWEEP_SECONDS:
-                swept = time.monotonic()
-                sweep(settings)
-            if stop.wait(REAP_SECONDS):
-                break
+        rounds.go()
+        while not stop.wait(REAP_SECONDS):
+            rounds.go()
         log.info("worker stops", worker=me)
+        threading.Thread(target=end_for_certain, daemon=True).start()
         DBOS.destroy()
     (workers / f"{me}.lock").unlink(missing_ok=True)
 
 
 if __name__ == "__main__":
+    configure_logging("info")
+    log_uncaught()
     run(Settings(), attached=True)

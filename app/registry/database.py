@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -15,8 +15,9 @@ from app.errors import AppError, RegistryUnavailable, StorageFull, no_room
 DATABASE = "registry.sqlite"
 # The newest migration in `app/migrations/versions`; a test holds the two equal.
 HEAD = "0001"
-# Seconds that a writer waits for another one; a publish holds the lock for some milliseconds.
-BUSY_SECONDS = 30
+# Seconds that a job's last step waits for another writer before its work is lost; a publish holds the lock for some
+# milliseconds. And seconds that a request waits.
+BUSY_SECONDS, LOCK_SECONDS = 30.0, 2.0
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 DATABASE_ERRORS = (OSError, sqlite3.Error, sa.exc.DBAPIError)
@@ -77,12 +78,12 @@ def open_database(root: Path) -> sa.Engine:
     return engine
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """A connection to a database that is there: SQLite by itself would make an empty one."""
+def connect(path: Path, *, seconds: float = LOCK_SECONDS) -> sqlite3.Connection:
+    """A connection to a database that is there, which waits so long for a lock; SQLite would make an empty one."""
     return sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=rw",
         uri=True,
-        timeout=BUSY_SECONDS,
+        timeout=seconds,
         isolation_level=None,
         check_same_thread=False,
     )
@@ -118,6 +119,19 @@ def require_same(path: Path, opened: Identity) -> None:
 RESTART = "put it back, or restart this process"
 
 
+def require_intact(path: Path) -> None:
+    """Look at every page of a database as a process that opens it now would see it.
+
+    Raises:
+        RegistryUnavailable: it is damaged, or somebody holds its lock.
+    """
+    with available(path), closing(connect(path)) as connection:
+        (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise sqlite3.DatabaseError(f"it is damaged ({found})")
+        connection.execute("SELECT 1 FROM model_version, alias LIMIT 1")  # an empty file is an intact database
+
+
 @contextmanager
 def available(path: Path) -> Iterator[None]:
     """Use the database at ``path``.
@@ -144,9 +158,10 @@ def refused(path: Path, error: Exception) -> AppError:
 
 
 @contextmanager
-def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """A transaction that holds SQLite's one write lock from its start."""
+def writing(engine: sa.Engine, *, seconds: float = BUSY_SECONDS) -> Iterator[sa.Connection]:
+    """A transaction that holds SQLite's one write lock from its start, and waits for it no longer than told."""
     with engine.connect() as connection:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {seconds * 1000:.0f}")
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         try:
             yield connection

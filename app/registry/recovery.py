@@ -4,12 +4,16 @@ A folder tells all of its row: SHA256SUMS that it is complete and the hash of it
 and when. A folder of an earlier release has no ``publication``; it counts as published when its files were written.
 ``aliases`` beside the versions of a name tells where its aliases stood; without it ``champion`` is the oldest version,
 as it is when nobody has moved it. What the database does say is right: nothing here changes a row.
+
+A job publishes once. Of two folders by the same job one is a copy that somebody has made: the one whose manifest has
+another name, else the later one. It is passed over; registered, it would keep the other from being found by its job.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -18,10 +22,11 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+import structlog
 
 from app.registry.database import ALIASES, VERSIONS, writing
 from app.specification.name import CHAMPION, NAME
-from surrogate.artifact.files import MODEL, SUMS, listed
+from surrogate.artifact.files import MANIFEST, MODEL, SUMS, listed
 from surrogate.errors import CorruptArtifact
 
 RECORD = "publication"
@@ -47,15 +52,36 @@ def recover(root: Path, engine: sa.Engine) -> tuple[str, ...]:
 
 
 def restore(root: Path, connection: sa.Connection, names: Iterable[str]) -> tuple[str, ...]:
-    """Add lost rows and aliases of ``names`` inside a transaction; the versions that had none as ``name@version``."""
-    restored = []
+    """Add lost rows and aliases of ``names`` inside a transaction; the versions that had none as ``name@version``.
+
+    Each is logged, and so is a copy that is passed over.
+    """
+    names, restored = list(names), []
+    lost = [root / name / str(version) for name in names for version in _lost(root / name, _versions(connection, name))]
+    for folder in sorted(lost, key=lambda folder: (not _has_its_name(folder), folder.parent.name, int(folder.name))):
+        reference, original = f"{folder.parent.name}@{folder.name}", _published_by(connection, _job(folder))
+        if original is not None:
+            tell(logging.WARNING, "folder passed over", folder=str(folder), copy_of=str(root / original))
+            continue
+        connection.execute(sa.insert(VERSIONS).values(_row(connection, folder)))
+        tell_change(logging.WARNING, "recovery", f"version {reference}", "a folder without a row", "published")
+        restored.append(reference)
     for name in names:
-        for version in sorted(_lost(root / name, _versions(connection, name))):
-            connection.execute(sa.insert(VERSIONS).values(_row(connection, root / name / str(version))))
-            restored.append(f"{name}@{version}")
         for alias, version in _lost_aliases(root, connection, name).items():
             connection.execute(sa.insert(ALIASES).values(name=name, alias=alias, version=version))
-    return tuple(restored)
+            tell_change(logging.WARNING, "recovery", f"alias {alias} of {name}", None, version)
+    return tuple(sorted(restored))
+
+
+def tell_change(level: int, who: str, what: str, before: str | None, after: str | int) -> None:
+    """Log that the database has something new, or something back."""
+    tell(level, "state changed", who=who, what=what, **{"from": before, "to": after})
+
+
+def tell(level: int, event: str, **facts: Any) -> None:
+    """Log, where this process has a log: the standard output of another program is its own."""
+    if structlog.is_configured():
+        structlog.get_logger().log(level, event, **facts)
 
 
 def keep_aliases(root: Path, connection: sa.Connection, name: str) -> None:
@@ -84,13 +110,32 @@ def is_complete(folder: Path) -> bool:
 
 def _is_whole(root: Path, connection: sa.Connection, name: str) -> bool:
     """Whether rows, folders and the file of aliases of a name agree."""
-    versions = _versions(connection, name)
-    aliases = _aliases(connection, name)
-    return not any(_lost(root / name, versions)) and (not versions or _kept_aliases(root / name) == aliases != {})
+    versions, aliases = _versions(connection, name), _aliases(connection, name)
+    lost = any(
+        _published_by(connection, _job(root / name / str(version))) is None for version in _lost(root / name, versions)
+    )
+    return not lost and (not versions or _kept_aliases(root / name) == aliases != {})
 
 
 def _lost(folder: Path, versions: set[int]) -> Iterator[int]:
     return (number for number in numbers(folder) if number not in versions and is_complete(folder / str(number)))
+
+
+def _job(folder: Path) -> str | None:
+    """By which job a folder says that it was published; one of an earlier release does not say."""
+    job = _read(folder / RECORD).get("job_id")
+    return job if isinstance(job, str) else None
+
+
+def _published_by(connection: sa.Connection, job: str | None) -> str | None:
+    """The folder below the root of what a job has published."""
+    row = connection.execute(sa.select(VERSIONS).filter_by(job_id=job)).first() if job is not None else None
+    return None if row is None else f"{row.name}/{row.version}"
+
+
+def _has_its_name(folder: Path) -> bool:
+    """Whether a folder's manifest has the name that it is filed under."""
+    return _read(folder / MANIFEST).get("name") == folder.parent.name
 
 
 def _lost_aliases(root: Path, connection: sa.Connection, name: str) -> dict[str, int]:
@@ -125,10 +170,8 @@ def _row(connection: sa.Connection, folder: Path) -> dict[str, Any]:
     # As `Registry.seed` names a bundled model of this content, so that it is not published a second time.
     content = f"bundled:{name}:{hashlib.sha256((folder / SUMS).read_bytes()).hexdigest()}"
     taken = sa.select(sa.func.count()).select_from(VERSIONS)
-    for job_id in (record.get("job_id"), content):
-        if isinstance(job_id, str) and not connection.scalar(taken.filter_by(job_id=job_id)):
-            break
-    else:
+    job_id = _job(folder) or content
+    if connection.scalar(taken.filter_by(job_id=job_id)):
         job_id = f"recovered:{name}:{folder.name}"
     return {
         "name": name,

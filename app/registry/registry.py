@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -26,18 +27,21 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
-from app.errors import InvalidRequest, RegistryUnavailable, UnknownModel, UnknownVersion
+from app.errors import InvalidRequest, UnknownModel, UnknownVersion
 from app.registry import recovery
 from app.registry.database import (
     ALIASES,
+    BUSY_SECONDS,
     DATABASE,
     DATABASE_ERRORS,
+    LOCK_SECONDS,
     VERSIONS,
     available,
     connect,
     identity,
     open_database,
     refused,
+    require_intact,
     require_same,
     writing,
 )
@@ -73,21 +77,24 @@ class Registry:
             self._opened = identity(root / DATABASE)
             self.recovered = recovery.recover(root, self._engine)
             # SQLite counts the commits of every *other* connection here: reading this number costs microseconds.
-            self._watch = connect(root / DATABASE)
+            # It waits for no lock, for it is asked on the event loop.
+            self._watch = connect(root / DATABASE, seconds=0.0)
         self._seen: tuple[object, dict[str, PublishedModel]] = (None, {})
 
     def close(self) -> None:
         """Close the database."""
         self._watch.close()
         self._engine.dispose()
+        self._seen = (None, {})
 
     def require_present(self) -> None:
-        """Refuse to go on with a database that was removed or replaced under this process.
+        """Refuse to go on with a database that was removed, replaced or damaged under this process, or is locked.
 
         Raises:
             RegistryUnavailable: it was.
         """
         require_same(self.root / DATABASE, self._opened)
+        require_intact(self.root / DATABASE)
 
     def names(self) -> list[str]:
         """Every model name, sorted."""
@@ -170,8 +177,12 @@ class Registry:
         for folder in sorted(bundled.glob("*/[0-9]*"), key=lambda path: (path.parent.name, int(path.name))):
             sums = verify(folder)
             content = {name: (folder / name).read_bytes() for name in (*sums, SUMS)}
-            digest = hashlib.sha256(content[SUMS]).hexdigest()
-            self._publish(folder.parent.name, content, f"bundled:{folder.parent.name}:{digest}")
+            name, digest = folder.parent.name, hashlib.sha256(content[SUMS]).hexdigest()
+            known = self.published_by(job_id := f"bundled:{name}:{digest}")
+            if known is None:
+                self._publish(name, content, job_id)
+            elif known.partition("@")[0] != name:
+                recovery.tell(logging.WARNING, "folder passed over", folder=str(folder), copy_of=known)
 
     def set_alias(self, name: str, alias: str, version: int | str) -> int:
         """Make ``alias`` stand for a version from now on and return the number.
@@ -189,7 +200,7 @@ class Registry:
         self.require_present()
         number = self.resolve(name, version)
         row = {"name": name, "alias": alias, "version": number}
-        with self._writing() as connection:
+        with self._writing(LOCK_SECONDS) as connection:
             connection.execute(
                 insert(ALIASES).values(row).on_conflict_do_update(["name", "alias"], set_={"version": number})
             )
@@ -203,17 +214,10 @@ class Registry:
             if count != self._seen[0]:
                 self._seen = (count, self._read())
         except DATABASE_ERRORS as error:
-            if not self._is_gone() or self._seen[0] is None:
+            if self._seen[0] is None:
                 raise refused(self.root / DATABASE, error) from error
-            # Its versions are where they were: prices go on, /readyz and every write say what is wrong.
+            # Gone, damaged or locked: its versions are where they were and prices go on; /readyz and writes say why.
         return self._seen[1]
-
-    def _is_gone(self) -> bool:
-        try:
-            self.require_present()
-        except RegistryUnavailable:
-            return True
-        return False
 
     def _read(self) -> dict[str, PublishedModel]:
         models: dict[str, PublishedModel] = {}
@@ -233,9 +237,14 @@ class Registry:
         require_name(name)
         with self._writing() as connection:
             recovery.restore(self.root, connection, [name])
-            known = connection.scalar(sa.select(VERSIONS.c.version).filter_by(name=name, job_id=job_id))
+            known = connection.execute(sa.select(VERSIONS).filter_by(job_id=job_id)).first()
+            if known is not None and known.name != name:
+                raise InvalidRequest(
+                    f"job {job_id} has published {known.name}@{known.version} and cannot publish {name} too; use "
+                    "another job"
+                )
             if known is not None:
-                return int(known)
+                return int(known.version)
             highest = connection.scalar(sa.select(sa.func.max(VERSIONS.c.version)).filter_by(name=name))
             # A folder that is no complete version may be somebody's half of a backup: its number is passed over.
             version = max(highest or 0, *recovery.numbers(self.root / name), 0) + 1
@@ -247,14 +256,15 @@ class Registry:
             if highest is None:
                 connection.execute(sa.insert(ALIASES).values(name=name, alias=CHAMPION, version=version))
                 recovery.keep_aliases(self.root, connection, name)
+        recovery.tell_change(logging.INFO, f"job {job_id}", f"version {name}@{version}", None, "published")
         return version
 
     @contextmanager
-    def _writing(self) -> Iterator[sa.Connection]:
+    def _writing(self, seconds: float = BUSY_SECONDS) -> Iterator[sa.Connection]:
         """A transaction on a database that is still the registry's; its file may go between the two looks."""
         self.require_present()
-        with available(self.root / DATABASE), writing(self._engine) as connection:
-            self.require_present()
+        with available(self.root / DATABASE), writing(self._engine, seconds=seconds) as connection:
+            require_same(self.root / DATABASE, self._opened)
             yield connection
 
     def _place(self, target: Path, content: Mapping[str, bytes]) -> None:

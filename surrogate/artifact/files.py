@@ -78,8 +78,10 @@ def listed(folder: Path) -> dict[str, str]:
     try:
         lines = (folder / SUMS).read_text().splitlines()
         sums = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
-    except (OSError, ValueError) as error:
-        raise CorruptArtifact(f"{folder} is not a complete version folder: {error}") from error
+    except OSError as error:
+        raise _incomplete(folder, SUMS, error) from error
+    except ValueError as error:
+        raise CorruptArtifact(f"{folder / SUMS} is no list of hashes and files: {error}") from error
     if MODEL not in sums or MANIFEST not in sums:
         raise CorruptArtifact(f"{folder / SUMS} does not list {MODEL} and {MANIFEST}")
     return sums
@@ -92,13 +94,21 @@ def verify(folder: Path) -> dict[str, str]:
         CorruptArtifact: a file is missing, or its bytes are not those that were published.
     """
     sums = listed(folder)
-    try:
-        for name, digest in sums.items():
-            if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
-                raise CorruptArtifact(f"{folder / name} differs from its hash in {SUMS}; restore it or publish again")
-    except OSError as error:
-        raise CorruptArtifact(f"{folder} is not a complete version folder: {error}") from error
+    for name, digest in sums.items():
+        try:
+            content = (folder / name).read_bytes()
+        except OSError as error:
+            raise _incomplete(folder, name, error) from error
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise CorruptArtifact(f"{folder / name} differs from its hash in {SUMS}; restore it or publish again")
     return sums
+
+
+def _incomplete(folder: Path, name: str, error: OSError) -> CorruptArtifact:
+    why = (error.strerror or str(error)).lower()
+    return CorruptArtifact(
+        f"{folder / name}: {why}; this is not a complete version folder: restore the file or publish again"
+    )
 
 
 def load_manifest(folder: Path) -> Manifest:

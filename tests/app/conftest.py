@@ -21,7 +21,8 @@ from msgspec.structs import replace
 from app import cli
 from app.datasets import store
 from app.datasets.table import Limits
-from app.jobs.queue import Jobs, open_database
+from app.jobs.database import open_database
+from app.jobs.queue import Jobs
 from app.main import create_app
 from app.pipeline.build import build
 from app.registry.registry import Registry
@@ -122,6 +123,7 @@ def tiny_registry(tiny_build: BuildSpec, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture
 def job_settings(tmp_path: Path) -> Settings:
     """Settings of an empty registry without bundled models."""
+    (tmp_path / "bundled").mkdir(exist_ok=True)
     return Settings(registry=tmp_path / "registry", bundled=tmp_path / "bundled")
 
 
@@ -229,6 +231,7 @@ def template(tmp_path_factory: pytest.TempPathFactory, artifact: Artifact) -> Pa
 def settings(tmp_path: Path, template: Path) -> Settings:
     """Settings of a registry that holds version 1 of the model ``basket``."""
     shutil.copytree(template, tmp_path / "registry")
+    (tmp_path / "bundled").mkdir(exist_ok=True)
     return Settings(registry=tmp_path / "registry", bundled=tmp_path / "bundled", drain_seconds=0.0)
 
 
@@ -324,6 +327,7 @@ class Result:
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
     """Runs a command line in this process, in an empty registry without bundled models."""
     monkeypatch.setenv("SOBOLITE_REGISTRY", str(tmp_path / "registry"))
+    (tmp_path / "bundled").mkdir(exist_ok=True)
     monkeypatch.setenv("SOBOLITE_BUNDLED", str(tmp_path / "bundled"))
 
     def run(*arguments: object) -> Result:

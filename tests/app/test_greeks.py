@@ -60,6 +60,7 @@ def greek_settings(tmp_path: Path, built: Artifact) -> Settings:
     registry = Registry(tmp_path / "registry")
     registry.publish("parametric", built, job_id="first")
     registry.close()
+    (tmp_path / "bundled").mkdir()
     return Settings(registry=tmp_path / "registry", bundled=tmp_path / "bundled", drain_seconds=0.0)
 
 

@@ -80,6 +80,7 @@ def test_a_polynomial_is_built_like_a_network(built: Artifact, tiny: dict[str, A
 
 async def test_it_is_served_over_http(published: Registry, built: Artifact, tmp_path: Path) -> None:
     published.close()
+    (tmp_path / "bundled").mkdir()
     app = create_app(Settings(registry=published.root, bundled=tmp_path / "bundled", drain_seconds=0.0))
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app)

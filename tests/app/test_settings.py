@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
+from structlog.testing import capture_logs
 
-from app.settings import Settings, bundled_models
+from app.jobs.retention import sweep
+from app.settings import Settings, bundled_models, told
 
 
 def test_defaults_are_consistent() -> None:
@@ -113,3 +116,60 @@ def test_proxies_are_addresses(monkeypatch: pytest.MonkeyPatch, proxies: str) ->
     with pytest.raises(ValidationError, match="addresses or networks"):
         Settings()
     assert Settings(proxies="10.0.0.7, 10.1.0.0/16,::1").proxies
+
+
+NUMBERS = [name for name, field in Settings.model_fields.items() if field.annotation in (int, float)]
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan", "1e400", "99999999999999999999", "-1", "1e30", "one"])
+@pytest.mark.parametrize("name", NUMBERS)
+def test_every_number_is_finite_and_bounded(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"SOBOLITE_{name.upper()}", value)
+    with pytest.raises(ValidationError) as refusal:
+        Settings()
+    sentence = told(refusal.value)
+    assert sentence.startswith(f"SOBOLITE_{name.upper()}: Input should be")
+    assert sentence.endswith(f", got {value!r}")
+
+
+def test_the_largest_numbers_overflow_nothing(tmp_path: Path) -> None:
+    bounds = {
+        name: next(each.le for each in field.metadata if hasattr(each, "le"))
+        for name, field in Settings.model_fields.items()
+        if name in NUMBERS and name not in ("body_bytes", "response_bytes")  # the queue is to hold them
+    }
+    settings = Settings(registry=tmp_path / "registry", **bounds)
+    with capture_logs() as lines:
+        sweep(settings)
+    assert [line for line in lines if line["event"] == "sweep failed"] == []
+    assert max(settings.job_seconds, settings.idle_seconds) < threading.TIMEOUT_MAX
+    assert max(bounds.values()) < 1 << 63
+
+
+@pytest.mark.parametrize("dask", ["foo", "tcp://", "tcp://host", "host:8786", "tcp://host:port", "file:///etc:1"])
+def test_dask_is_an_address(monkeypatch: pytest.MonkeyPatch, dask: str) -> None:
+    monkeypatch.setenv("SOBOLITE_DASK", dask)
+    with pytest.raises(ValidationError, match="dask must be a scheduler's address"):
+        Settings()
+    assert Settings(dask="tcp://10.0.0.7:8786").dask
+
+
+@pytest.mark.parametrize("path", ["/a/../b", "/..", "..", "/a/.", "./a", "/a/..%2f"])
+def test_a_root_path_climbs_nowhere(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    monkeypatch.setenv("SOBOLITE_ROOT_PATH", path)
+    with pytest.raises(ValidationError, match="root_path must be as"):
+        Settings()
+    assert Settings(root_path="/a..b/.c").root_path == "/a..b/.c"
+
+
+def test_what_is_bundled_is_a_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SOBOLITE_BUNDLED", str(tmp_path / "none"))
+    with pytest.raises(ValidationError, match="bundled must be a folder"):
+        Settings()
+
+
+def test_a_refusal_does_not_tell_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOBOLITE_TOKEN", "short-secret")
+    with pytest.raises(ValidationError) as refusal:
+        Settings()
+    assert "short-secret" not in told(refusal.value)

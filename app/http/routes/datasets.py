@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
+import structlog
 from fastapi import APIRouter, Request, Response
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
@@ -76,6 +77,8 @@ async def import_dataset(request: Request, response: Response) -> DatasetFacts:
             known, new = await asyncio.to_thread(imported)
     finally:
         await form.close()
+    if new:
+        tell_change(known.dataset, None, "imported")
     response.status_code = 201 if new else 200
     response.headers["Location"] = mounted(request, f"{PATH}/{known.dataset}")
     return DatasetFacts(**dump(known))
@@ -140,3 +143,9 @@ def show_dataset(request: Request, dataset: str) -> DatasetFacts:
 async def delete_dataset(request: Request, dataset: str) -> None:
     """Delete a dataset that no version and no job refers to; 409 names what does."""
     await delete_unreferred(request.app.state.jobs, request.app.state.settings.registry, dataset)
+    tell_change(dataset, "imported", "deleted")
+
+
+def tell_change(dataset: str, before: str | None, after: str) -> None:
+    """Log that a client has brought or deleted a dataset; the line says who by what is bound to the request."""
+    structlog.get_logger().info("state changed", what=f"dataset {dataset}", **{"from": before, "to": after})

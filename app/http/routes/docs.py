@@ -12,7 +12,7 @@ from app.http.dependencies import mounted
 from app.pages import render
 
 STATIC = Path(__file__).parents[2] / "static"
-Asset = Literal["swagger-ui.css", "swagger-ui-bundle.js", "swagger-init.js", "redoc.standalone.js"]
+Asset = Literal["swagger-ui.css", "swagger-ui-bundle.js", "swagger-init.js", "redoc-init.js", "redoc.standalone.js"]
 # Both viewers write styles into the page, and ReDoc searches in a worker that it makes of text; no more is allowed.
 POLICY = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "

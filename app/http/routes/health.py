@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict
 from typing import Any
 
@@ -53,7 +54,8 @@ async def metrics(request: Request) -> Response:
 async def unready(state: State) -> str | None:
     """Why no model can be priced, or None; loads a first champion where none is in memory."""
     try:
-        state.registry.require_present()  # an open database outlives its deleted file or unmounted folder
+        # An open database outlives its deleted file or unmounted folder.
+        await asyncio.to_thread(state.registry.require_present)
         await state.jobs.require()
         names = state.registry.names()
         if not names:

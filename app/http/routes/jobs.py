@@ -19,7 +19,7 @@ from app.cost.limits import require_affordable, require_room
 from app.cost.work import Estimate
 from app.errors import InvalidRequest, TooCostly
 from app.http.control import ControlRoute
-from app.http.dependencies import mounted
+from app.http.dependencies import PROBLEMS, mounted
 from app.http.schemas import Problem
 from app.jobs.ended import delete_job
 from app.jobs.job import Event, Job, JobPage, State
@@ -52,7 +52,7 @@ RETRY_MILLISECONDS = 1000
 # The library would cut the streams of a server that stops; `until` ends them with an event.
 AppStatus.enable_automatic_graceful_drain = False
 
-router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=ControlRoute)
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=PROBLEMS, route_class=ControlRoute)
 
 
 class JobRequest(BaseModel):
@@ -166,7 +166,8 @@ async def get(request: Request, job: str) -> Job:
 @router.delete("/{job}", status_code=204, responses=DELETION)
 async def delete(request: Request, job: str) -> None:
     """Delete a job that has ended, with its events and files; the version that it has published stays."""
-    await delete_job(jobs_of(request), request.app.state.settings.registry, job)
+    state = await delete_job(jobs_of(request), request.app.state.settings.registry, job)
+    structlog.get_logger().info("state changed", what=f"job {job}", **{"from": state, "to": "deleted"})
 
 
 @router.get(

@@ -123,8 +123,9 @@ def set_alias(name: str, alias: str, target: AliasTarget, registry: RegistryPart
     """Move an alias; clients that price by it get the new version from their next request on."""
     before = registry.aliases(name).get(alias)
     version = registry.set_alias(name, alias, target.version)
-    change = {"from": before, "to": version}
-    structlog.get_logger().info("state changed", what=f"alias {alias} of {name}", **change)
+    if version != before:
+        change = {"from": before, "to": version}
+        structlog.get_logger().info("state changed", what=f"alias {alias} of {name}", **change)
     return AliasState(name=name, alias=alias, version=version)
 
 

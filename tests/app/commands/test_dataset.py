@@ -34,7 +34,7 @@ def test_the_commands_import_and_build_from_a_file(root: Path, tmp_path: Path, l
         'name = "given"\nseed = 1\ndataset = { file = "labels.npz" }\nnetwork = { hidden = [2] }\n'
         'training = { optimisers = [{ kind = "levenberg_marquardt", starts = 1, short = 3, long = 3 }] }\n'
     )
-    empty = tmp_path / "bundled"
+    (empty := tmp_path / "bundled").mkdir()
     environment = {"SOBOLITE_BUNDLED": str(empty)}
     built = runner.invoke(
         command_line, ["build", str(tmp_path / "spec.toml"), "--registry", str(root)], env=environment

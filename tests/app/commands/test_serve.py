@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from urllib.request import urlopen
 import pytest
 import typer
 
-from app.commands.serve import listen, loopback, require_token, run_api
+from app.commands.serve import listen, loopback, require_token, run_api, shared_metrics, sweep_metrics
 from app.commands.supervisor import Signals
 from app.inference.predictor import execution_providers
 from app.settings import Settings
@@ -32,6 +33,7 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where started processes have their registry; it is not made yet."""
     root = tmp_path / "registry"
     monkeypatch.setenv("SOBOLITE_REGISTRY", str(root))
+    (tmp_path / "none").mkdir()
     monkeypatch.setenv("SOBOLITE_BUNDLED", str(tmp_path / "none"))
     monkeypatch.setenv("SOBOLITE_DRAIN_SECONDS", "0")
     return root
@@ -164,3 +166,25 @@ def test_beyond_loopback_there_is_a_token(
     assert made not in repr(known)
     require_token(known, "0.0.0.0")
     assert capsys.readouterr().out == ""
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from app.commands.serve import shared_metrics
+with shared_metrics():
+    (Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]) / "counter_1.db").touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_metrics_of_a_killed_service_are_removed_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    subprocess.run([sys.executable, "-P", "-c", KILLED], check=False)
+    assert len(list(tmp_path.iterdir())) == 2
+    with shared_metrics():
+        kept = os.environ["PROMETHEUS_MULTIPROC_DIR"]
+        sweep_metrics()
+        assert {path.name for path in tmp_path.iterdir()} == {Path(kept).name, f"{Path(kept).name}.lock"}
+    assert list(tmp_path.iterdir()) == []

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from structlog.testing import capture_logs
 
 from app.commands.supervisor import Child, Signals, keep
 
@@ -54,3 +55,18 @@ def test_a_dead_child_is_started_again_after_its_pause() -> None:
     assert child.look(now + child.pause)
     assert not child.ended() or sys.platform != "linux"
     child.kill()
+
+
+def test_a_child_that_keeps_dying_is_told_as_an_error() -> None:
+    child = Child(role="child", command=["-c", ""])
+    with capture_logs() as told:
+        for _ in range(3):
+            child.start()
+            assert child.process is not None
+            child.process.wait()
+            child.look(time.monotonic())
+    assert [(line["log_level"], line["deaths_in_a_row"], line["after_seconds"]) for line in told] == [
+        ("warning", 1, 1.0),
+        ("warning", 2, 2.0),
+        ("error", 3, 4.0),
+    ]

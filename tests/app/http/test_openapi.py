@@ -100,3 +100,20 @@ async def test_no_schema_stands_for_two_things(served: FastAPI) -> None:
     own = FastAPI.openapi(FastAPI(routes=served.routes))["components"]["schemas"]
     assert "JobRequest" in own
     assert own.keys().isdisjoint(components(REFERENCE + "{name}"))
+
+
+async def test_every_route_of_v1_tells_its_refusals(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/openapi.json")).json()
+    operations = [
+        (path, method, operation["responses"])
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+        if path.startswith("/v1/")
+    ]
+    assert len(operations) >= 16
+    for path, method, answers in operations:
+        for kind in ("4", "5"):
+            told = [status for status in answers if status.startswith(kind)]
+            assert told, (path, method)
+            if path != PRICE:
+                assert f"{kind}XX" in told, (path, method)

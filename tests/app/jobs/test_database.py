@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import base64
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.errors import InvalidRequest
-from app.jobs.database import JobFilter, read_cursor, write_cursor
+from app.jobs.database import DATABASE, JobFilter, open_database, read_cursor, write_cursor
 from app.jobs.queue import Jobs
 from app.specification.jobs import load_spec
 
@@ -33,3 +36,30 @@ async def test_figures_count_jobs_and_the_wait_of_the_oldest(jobs: Jobs, tiny: d
     figures = await jobs.figures()
     assert (figures.queued, figures.statuses["CANCELLED"], figures.steps) == (1, 1, {})
     assert 0.0 <= figures.oldest_queued_seconds < 60.0
+
+
+@pytest.mark.anyio
+async def test_the_time_of_steps_never_falls(jobs: Jobs, tiny: dict[str, Any], root: Path) -> None:
+    for key in ("a", "b"):
+        await jobs.submit(load_spec("train", tiny), key=key)
+        await jobs.cancel(key)
+
+    def take(job: str, **seconds: float) -> None:
+        with closing(sqlite3.connect(root / DATABASE)) as connection, connection:
+            for step, number in seconds.items():
+                connection.execute(
+                    "UPDATE workflow_status SET attributes = json_set(attributes, ?, ?) WHERE workflow_uuid = ?",
+                    [f'$."seconds.{step}"', number, job],
+                )
+
+    take("a", label=1.0, train=4.0)
+    take("b", label=2.0)
+    assert (await jobs.figures()).steps == {"label": (2, 3.0), "train": (1, 4.0)}
+    take("a", train=0.5)  # a step that was interrupted after it was timed has run again
+    wanted = {"label": (2, 3.0), "train": (2, 4.5)}
+    assert (await jobs.figures()).steps == wanted
+    for key in ("a", "b"):
+        await jobs.forget(key)
+        assert (await jobs.figures()).steps == wanted
+    open_database(root)
+    assert (await jobs.figures()).steps == wanted

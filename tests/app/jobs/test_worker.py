@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 
 from app.commands.jobs import follow
 from app.errors import UnknownModel
+from app.jobs.database import DATABASE
 from app.jobs.job import Job, StepProgress, job_folder
 from app.jobs.queue import Jobs
 from app.pipeline.plan import plan
@@ -244,3 +246,49 @@ async def test_a_worker_deletes_what_is_past_its_age(
     start(job_days=1e-9)
     await until(lambda: "swept" in (job_settings.registry.parent / "worker-0.log").read_text())
     assert not await jobs.knows(job)
+
+
+async def test_a_job_fails_with_the_reason_when_its_database_can_be_written_again(
+    jobs: Jobs, start: Callable[..., Worker], job_settings: Settings, tiny: dict[str, Any]
+) -> None:
+    """The limit of a file's size stands for a disk's; every line of the worker is JSON, that of libraries too."""
+    job = (await jobs.submit(load_spec("train", tiny | {"training": {"optimisers": [ENDLESS]}}))).id
+    worker = start()
+    await until(lambda: children(job, job_settings, "train"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.prlimit(worker.process.pid, resource.RLIMIT_FSIZE, (4096, hard))
+    await until(lambda: not children(job, job_settings))
+    await asyncio.sleep(3.0)
+    assert (await jobs.get(job)).state == "running"
+    resource.prlimit(worker.process.pid, resource.RLIMIT_FSIZE, (soft, hard))
+    end = await asyncio.wait_for(end_of(jobs, job), PATIENCE_SECONDS)
+    assert (end.state, end.step) == ("failed", "train")
+    assert end.error is not None
+    assert end.error.startswith("cannot ")
+    folder = job_folder(job_settings.registry, job)
+    assert [path.name for path in folder.iterdir() if path.suffix[1:].isdigit()] == []
+    await jobs.resume(job)
+    await until(lambda: children(job, job_settings, "train"))
+    assert worker.started_steps() == ["label", "train", "train"]
+    assert worker.stop(signal.SIGTERM) == 0
+    lines = (job_settings.registry.parent / "worker-0.log").read_text().splitlines()
+    changes = [line for line in map(json.loads, lines) if line["event"] == "state changed"]
+    assert [line["to"] for line in changes] == ["running", "failed", "running"]
+
+
+async def test_a_job_database_that_is_gone_for_a_while_stops_no_job(
+    jobs: Jobs, start: Callable[..., Worker], job_settings: Settings, tiny: dict[str, Any]
+) -> None:
+    path = job_settings.registry / DATABASE
+    await jobs.submit(load_spec("train", tiny), key="first")
+    worker = start()
+    await until(lambda: children("first", job_settings))
+    path.rename(path.with_name("elsewhere"))
+    await asyncio.sleep(3.0)
+    assert not path.exists()
+    path.with_name("elsewhere").rename(path)
+    await jobs.submit(load_spec("train", tiny), key="second")
+    end = await asyncio.wait_for(end_of(jobs, "first"), 2 * PATIENCE_SECONDS)
+    assert end.state in ("succeeded", "failed")
+    await until(lambda: children("second", job_settings))
+    assert worker.process.poll() is None

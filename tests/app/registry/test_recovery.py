@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import errno
+import hashlib
+import os
+import random
 import resource
 import shutil
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import structlog
+from structlog.testing import capture_logs
 
-from app.errors import RegistryUnavailable, StorageFull
+from app.errors import InvalidRequest, RegistryUnavailable, StorageFull
 from app.registry import recovery
 from app.registry.database import DATABASE, HEAD, available
 from app.registry.registry import Registry
@@ -87,11 +93,120 @@ def test_a_start_brings_back_what_was_lost(root: Path, loss: str) -> None:
 
 
 def test_what_was_recovered_is_told(root: Path) -> None:
-    with closing(Registry(root)) as registry:
+    with capture_logs() as quiet, closing(Registry(root)) as registry:
         assert registry.recovered == ()
+    assert quiet == []
     LOSSES["some rows"](root)
-    with closing(Registry(root)) as registry:
+    with capture_logs() as told, closing(Registry(root)) as registry:
         assert registry.recovered == ("basket@1", "basket@3", "other@1")
+    assert {line["event"] for line in told} == {"state changed"}
+    assert [(line["what"], line["to"]) for line in told] == [
+        ("version basket@1", "published"),
+        ("version basket@3", "published"),
+        ("version other@1", "published"),
+        ("alias shadow of basket", 3),
+    ]
+
+
+def test_a_program_without_a_log_hears_nothing(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    structlog.reset_defaults()
+    LOSSES["every row"](root)
+    with closing(Registry(root)) as registry:
+        registry.publish("basket", plain(b"4"), job_id="4")
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("copy", ["copy/1", "basket/7", "aaa/1", "copy/1 copy/2 basket/8"])
+@pytest.mark.parametrize("loss", ["the database and its log", "every row", "nothing"])
+def test_a_copy_of_a_folder_is_passed_over_and_everything_else_served(
+    root: Path, tmp_path: Path, copy: str, loss: str
+) -> None:
+    bundled = tmp_path / "bundled"
+    shutil.copytree(bundled_models() / "bachelier-basket-7" / "1", bundled / "bachelier-basket-7" / "1")
+    with closing(Registry(root)) as registry:
+        registry.seed(bundled)
+        before = registry.catalogue()
+    original = root / "bachelier-basket-7" / "1"
+    copies = [root / each.replace("basket", "bachelier-basket-7") for each in copy.split()]
+    for each in copies:
+        shutil.copytree(original, each)
+    LOSSES[loss](root)
+    with capture_logs() as told, closing(Registry(root)) as registry:
+        registry.seed(bundled)
+        assert registry.catalogue() == before
+    passed_over = [(line["folder"], line["copy_of"]) for line in told if line["event"] == "folder passed over"]
+    assert loss == "nothing" or sorted(passed_over) == sorted((str(each), str(original)) for each in copies)
+    assert all(each.is_dir() for each in copies)
+
+
+def test_a_copy_that_an_earlier_release_has_registered_keeps_nothing_from_starting(root: Path) -> None:
+    """The copy has the name that the bundled model of this content is published by."""
+    bundled = bundled_models()
+    sums = (bundled / "bachelier-basket-7" / "1" / SUMS).read_bytes()
+    taken = f"bundled:bachelier-basket-7:{hashlib.sha256(sums).hexdigest()}"
+    with closing(Registry(root)) as registry:
+        registry.seed(bundled)
+    execute(
+        "UPDATE model_version SET job_id = 'recovered' WHERE name = 'bachelier-basket-7'",
+        f"UPDATE model_version SET job_id = '{taken}' WHERE name = 'other'",
+    )(root)
+    with capture_logs() as told, closing(Registry(root)) as registry:
+        registry.seed(bundled)
+        assert registry.versions("bachelier-basket-7") == [1]
+    assert [line["copy_of"] for line in told] == ["other@1"]
+
+
+def test_a_job_publishes_one_name(root: Path) -> None:
+    with closing(Registry(root)) as registry, pytest.raises(InvalidRequest, match="has published other@1"):
+        registry.publish("basket", plain(b"4"), job_id="other")
+
+
+def scribble(root: Path) -> None:
+    """Bytes of chance over the first pages, as `dd` writes them."""
+    with (root / DATABASE).open("r+b") as file:
+        file.write(random.Random(1).randbytes(8 * 4096))
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "the first pages": scribble,
+    "all of it": lambda root: (root / DATABASE).write_bytes(random.Random(2).randbytes(1 << 15)),
+    "its end": lambda root: os.truncate(root / DATABASE, 4096),
+    "nothing left": lambda root: os.truncate(root / DATABASE, 0),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_database_damaged_under_an_open_registry_refuses_writes_and_keeps_prices(root: Path, damage: str) -> None:
+    with closing(Registry(root)) as registry:
+        before = registry.catalogue()
+        DAMAGES[damage](root)
+        for write in (
+            registry.require_present,
+            lambda: registry.set_alias("basket", "champion", 1),
+            lambda: registry.publish("basket", plain(b"4"), job_id="4"),
+        ):
+            with pytest.raises(RegistryUnavailable, match="moved away is rebuilt"):
+                write()
+        assert (registry.resolve("basket", "champion"), registry.resolve("basket", 3)) == (2, 3)
+        assert registry.catalogue() == before
+    for ending in ("", "-wal", "-shm"):
+        (root / (DATABASE + ending)).unlink(missing_ok=True)
+    with closing(Registry(root)) as registry:
+        assert registry.catalogue() == before
+
+
+def test_a_request_waits_two_seconds_for_a_lock_and_prices_do_not_wait(root: Path) -> None:
+    with closing(Registry(root)) as registry, closing(sqlite3.connect(root / DATABASE)) as holder:
+        assert registry.resolve("basket", "champion") == 2
+        holder.isolation_level = None
+        holder.execute("BEGIN EXCLUSIVE")
+        start = time.monotonic()
+        assert registry.resolve("basket", "champion") == 2
+        assert time.monotonic() - start < 1.0
+        with pytest.raises(RegistryUnavailable, match="locked"):
+            registry.set_alias("basket", "champion", 1)
+        assert time.monotonic() - start < 8.0
+        holder.execute("ROLLBACK")
 
 
 @pytest.mark.parametrize("loss", ["every row", "some rows", "aliases"])

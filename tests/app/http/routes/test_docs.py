@@ -44,6 +44,15 @@ async def test_a_page_loads_from_here_alone(served: FastAPI, page: str, root: st
             assert (await client.get(address)).status_code == 200
 
 
+async def test_no_picture_of_another_host_is_asked_for(client: httpx.AsyncClient) -> None:
+    """ReDoc's own is on its makers' host; what keeps it from being asked for runs before ReDoc does."""
+    page = (await client.get("/redoc")).text
+    assert page.index("redoc-init.js") < page.index("redoc.standalone.js")
+    script = (STATIC / "redoc-init.js").read_text()
+    assert "HTMLImageElement.prototype" in script
+    assert all(part in script for part in ('"src"', "setAttribute", "location.host"))
+
+
 async def test_the_document_names_its_server_behind_a_proxy(served: FastAPI) -> None:
     for root, servers in (("", None), ("/api", [{"url": "/api"}]), ("", None)):
         transport = httpx.ASGITransport(served, root_path=root)

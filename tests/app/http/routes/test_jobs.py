@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from structlog.testing import capture_logs
 
 from app.http import problems
 from app.http.routes.jobs import router
@@ -261,3 +262,12 @@ async def test_a_job_database_that_is_away_is_503(
             assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
         for path in ("/v1/jobs", "/v1/jobs/mine"):
             assert (await http.get(path)).status_code == (503 if loss == "removed" else 200)
+
+
+async def test_a_deletion_is_logged(http: httpx.AsyncClient, tiny: dict[str, Any]) -> None:
+    await http.post("/v1/jobs", json={"kind": "train", "spec": tiny}, headers={"Idempotency-Key": "mine"})
+    await http.post("/v1/jobs/mine/cancel")
+    with capture_logs() as told:
+        assert (await http.delete("/v1/jobs/mine")).status_code == 204
+    (line,) = [line for line in told if line["event"] == "state changed"]
+    assert (line["what"], line["from"], line["to"]) == ("job mine", "cancelled", "deleted")
