@@ -10,11 +10,13 @@ import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from functools import partial
+from typing import Any
 
 import structlog
 from fastapi import Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.telemetry import TelemetryConfig
+from starlette.types import ASGIApp
 
 from app.http import problems
 from app.http.dependencies import known_query
@@ -86,7 +88,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(part.router)
     problems.install(app)
     app.openapi = partial(describe, app)  # type: ignore[method-assign]  # the way FastAPI documents
+    app.middleware_stack = observed(app)
     return app
+
+
+def observed(app: FastAPI) -> ASGIApp:
+    """The layers from `Observe` inwards: it answers and logs failures, as what FastAPI hangs before it would again."""
+    layer: Any = app.build_middleware_stack()
+    while not isinstance(layer, Observe):
+        layer = layer.app
+    return layer
 
 
 @asynccontextmanager

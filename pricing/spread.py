@@ -59,8 +59,8 @@ def spread_moneyness(problem: PricingProblem, features: Tensor, levels: Tensor, 
     Each point's spots move straight towards the corner of the Box where the moneyness is largest, or smallest, until
     they meet their target: the Box is convex, so the point stays inside, and none is clipped or thrown away. Targets
     are uniform in the part that the Box reaches of the interval from ``bound`` standard deviations before the first
-    kink or trigger to as many after the last; a standard deviation is the one that the payoff has at that kink. Other
-    features stay where they are, and so does a point whose other features leave it nothing of the interval.
+    kink or trigger to as many after the last, as `deviation` has them. Other features stay where they are, and so does
+    a point whose other features leave it nothing of the interval.
 
     Shape: features batch feature, levels (uniforms) batch -> batch feature.
     """
@@ -146,18 +146,19 @@ def slopes(problem: PricingProblem, features: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def deviation(problem: PricingProblem, ways: Ways, kink: Tensor) -> Tensor:
-    """The event's standard deviation where the spots make it the kink, which may be outside the Box.
+    """The event's standard deviation: of performances where the spots make it the kink, of prices where the point is.
 
-    Inside, they are on the way to the corner. From there on each goes by the same factor, up or down as its slope says:
-    what an event is off by is measured by the market at its kink, not by the one far away where it was asked. A kink
-    that no spots reach is measured at the corner, and a strike that is a share of the basket, so that it moves with
-    the spots, where the point is.
+    A kink of performances may be far outside the Box, if `initial` is in another unit, and what an event is off by is
+    measured by the market there, not by the one where it was asked. Inside the Box the spots are on the way to the
+    corner; from there on each goes by the same factor, up or down as its slope says. A kink that no spots reach is
+    measured at the corner. Prices are measured so too if some point is not random, as below dividends still to come.
 
     Shape: kink batch -> batch.
     """
-    facts = problem.payoff.facts
-    if facts.weights is not None and facts.strike_unit == "1":
-        return forward_moneyness(problem, ways.features)[1]
+    facts, (_, here) = problem.payoff.facts, forward_moneyness(problem, ways.features)
+    shares_of_a_basket = facts.weights is not None and facts.strike_unit == "1"  # such a strike moves with the spots
+    if shares_of_a_basket or (not facts.ranked and bool((here > 0.0).all())):
+        return here
     spots = problem.box.columns("spot")
     rising = kink > ways.start
     corner = ways.top.where(rising[:, None], ways.bottom)

@@ -40,9 +40,10 @@ class DiffusedSampler(Spec, frozen=True, kw_only=True, tag_field="kind", tag="di
 class MoneynessSampler(Spec, frozen=True, kw_only=True, tag_field="kind", tag="moneyness"):
     """Uniform in the Box, then moved towards a corner until d = (F - K) / s is uniform in [-bound, bound].
 
-    F is what decides the payoff, on the path of no shocks, and s its standard deviation where F is K. Of several knots,
-    or with barriers, triggers and a knock-in, K is the first, and d goes on to the last one's bound. What the Box does
-    not reach is left out; a sample that reaches nothing of it, for its strike or maturity say, stays where it was.
+    F is what decides the payoff, on the path of no shocks, and s its standard deviation, of performances where F is K.
+    Of several knots, or with barriers, triggers and a knock-in, K is the first, and d goes on to the last one's bound.
+    What the Box does not reach is left out; a sample that reaches nothing of it, for its strike or maturity say, stays
+    where it was.
 
     Args:
         bound: largest |d|, in terminal standard deviations, > 0.

@@ -86,7 +86,10 @@ def what_is_right(network: Surrogate, x: Tensor, reduction: Reduction | None) ->
 
 
 def compared(answered: Sequence[Array], expected: Sequence[Tensor]) -> Array:
-    """The largest difference and the largest magnitude of each output; NaN where anything is."""
+    """The largest difference and the largest magnitude of each output; NaN where anything is.
+
+    Shape: answered, expected batch and any further axes -> output 2.
+    """
     return np.array(
         [
             (np.abs(got - want.numpy()).max(), float(want.abs().max()))

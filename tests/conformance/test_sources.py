@@ -160,7 +160,7 @@ def words_of(node: ast.AST) -> set[str]:
 def commands() -> dict[str, Path]:
     """The file of every command of sobolite, by `app.command("name")(module.function)` and `app.add_typer`."""
     found = dict[str, Path]()
-    for node in ast.walk(tree(ROOT / "app" / "cli.py")):
+    for node in ast.walk(tree(ROOT / "app" / "commands" / "line.py")):
         if isinstance(node, ast.Call) and node.args and isinstance(function := node.args[0], ast.Attribute):
             own = [each.value for each in node.keywords if each.arg == "name"]
             given = own or (node.func.args if isinstance(node.func, ast.Call) else [])

@@ -49,7 +49,7 @@ NAN = float("nan")
         (TrainingSpec, {"optimisers": ()}, "optimisers"),
         (TrainingSpec, {"ridge": -1.0}, "ridge"),
         (TrainingSpec, {"ridge": "none"}, "ridge"),
-        (EvaluationSpec, {"samples": 15}, "samples"),
+        (EvaluationSpec, {"samples": 3}, "samples"),
         (EvaluationSpec, {"tolerance": 2.0}, "tolerance"),
     ],
 )
