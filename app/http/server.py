@@ -50,6 +50,7 @@ class Server(uvicorn.Server):
                 ws="none",
                 log_config=None,
                 log_level="error",
+                access_log=False,
                 timeout_keep_alive=settings.idle_seconds,
                 backlog=4096,
                 server_header=False,
