@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -120,3 +121,13 @@ async def service(settings: Settings) -> AsyncIterator[Service]:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8000") as client:
             yield Service(app, client)
+
+
+@pytest.fixture
+async def bundled(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of an application with default limits and the bundled model."""
+    app = create_app(Settings(registry=tmp_path / "registry", drain_seconds=0.0, least_free_disk=0))
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as asking:
+            yield asking

@@ -9,7 +9,6 @@ import io
 import json
 import time
 import tomllib
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,6 @@ import httpx
 import numpy as np
 import pytest
 
-from app.main import create_app
-from app.settings import Settings
 from tests.abuse.costly import DATASET, PRUNE, RETRAIN, TRAIN
 from tests.app.conftest import TINY
 
@@ -26,21 +23,6 @@ pytestmark = pytest.mark.anyio
 # Refusals take milliseconds; this is for a machine with many other things to do.
 PATIENCE_SECONDS = 2.0
 MODEL = "bachelier-basket-7"
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
-async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of an application with default limits and the bundled model."""
-    app = create_app(Settings(registry=tmp_path / "registry", drain_seconds=0.0, least_free_disk=0))
-    async with app.router.lifespan_context(app):
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-            yield client
 
 
 def changed(spec: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
@@ -55,10 +37,10 @@ def changed(spec: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-async def refused(client: httpx.AsyncClient, kind: str, spec: dict[str, Any], limit: str) -> None:
+async def refused(bundled: httpx.AsyncClient, kind: str, spec: dict[str, Any], limit: str) -> None:
     """The submission is refused at once for its cost, and nothing is queued."""
     began = time.monotonic()
-    answer = await client.post("/v1/jobs", json={"kind": kind, "spec": spec})
+    answer = await bundled.post("/v1/jobs", json={"kind": kind, "spec": spec})
     seconds = time.monotonic() - began
     problem = answer.json()
     assert (answer.status_code, problem["type"]) == (422, "urn:sobolite:problem:too-costly"), answer.text
@@ -70,54 +52,54 @@ async def refused(client: httpx.AsyncClient, kind: str, spec: dict[str, Any], li
     assert all(np.isfinite(list(estimate.values())))
     assert len(answer.content) < 2000
     assert seconds < PATIENCE_SECONDS
-    assert (await client.get("/v1/jobs")).json() == {"jobs": []}
+    assert (await bundled.get("/v1/jobs")).json() == {"jobs": []}
 
 
 @pytest.mark.parametrize("name", TRAIN)
-async def test_a_costly_build_is_refused(client: httpx.AsyncClient, name: str) -> None:
+async def test_a_costly_build_is_refused(bundled: httpx.AsyncClient, name: str) -> None:
     changes, limit = TRAIN[name]
-    await refused(client, "train", changed(tomllib.loads(TINY), changes), limit)
+    await refused(bundled, "train", changed(tomllib.loads(TINY), changes), limit)
 
 
 @pytest.mark.parametrize("name", PRUNE)
-async def test_a_costly_prune_job_is_refused(client: httpx.AsyncClient, name: str) -> None:
+async def test_a_costly_prune_job_is_refused(bundled: httpx.AsyncClient, name: str) -> None:
     changes, limit = PRUNE[name]
     spec = {"model": MODEL, "pruning": {"method": "magnitude", "sparsity": 0.3}}
-    await refused(client, "prune", changed(spec, changes), limit)
+    await refused(bundled, "prune", changed(spec, changes), limit)
 
 
 @pytest.mark.parametrize("name", RETRAIN)
-async def test_a_costly_retrain_job_is_refused(client: httpx.AsyncClient, name: str) -> None:
+async def test_a_costly_retrain_job_is_refused(bundled: httpx.AsyncClient, name: str) -> None:
     changes, limit = RETRAIN[name]
-    await refused(client, "retrain", {"model": MODEL} | changes, limit)
+    await refused(bundled, "retrain", {"model": MODEL} | changes, limit)
 
 
 @pytest.mark.parametrize("name", DATASET)
-async def test_a_costly_build_from_a_dataset_is_refused(client: httpx.AsyncClient, name: str) -> None:
+async def test_a_costly_build_from_a_dataset_is_refused(bundled: httpx.AsyncClient, name: str) -> None:
     changes, limit = DATASET[name]
     file, draws = io.BytesIO(), np.random.default_rng(1).uniform(size=(4096, 2))
     np.savez(file, x=draws, y=draws.sum(axis=1), dydx=np.ones_like(draws))
-    answer = await client.post("/v1/datasets", files={"file": ("labels.npz", file.getvalue())})
+    answer = await bundled.post("/v1/datasets", files={"file": ("labels.npz", file.getvalue())})
     spec = {"name": "given", "seed": 1, "dataset": {"id": answer.json()["dataset"]}}
-    await refused(client, "train", spec | changes, limit)
+    await refused(bundled, "train", spec | changes, limit)
 
 
 @pytest.mark.parametrize("kind", ["train", "prune", "retrain"])
-async def test_small_jobs_are_taken_with_their_estimate(client: httpx.AsyncClient, kind: str) -> None:
+async def test_small_jobs_are_taken_with_their_estimate(bundled: httpx.AsyncClient, kind: str) -> None:
     small = {
         "train": tomllib.loads(TINY),
         "prune": {"model": MODEL, "pruning": {"method": "magnitude", "sparsity": 0.3}},
         "retrain": {"model": MODEL, "changes": {"problem.payoff.strike": 1.05}},
     }
-    answer = await client.post("/v1/jobs", json={"kind": kind, "spec": small[kind]})
+    answer = await bundled.post("/v1/jobs", json={"kind": kind, "spec": small[kind]})
     assert answer.status_code == 202, answer.text
     estimate = answer.json()["estimate"]
     assert 1.0 < estimate["seconds"] < 300.0
     assert 1 << 28 < estimate["memory_bytes"] < 1 << 31
-    assert (await client.get(answer.headers["location"])).json()["estimate"] == estimate
+    assert (await bundled.get(answer.headers["location"])).json()["estimate"] == estimate
 
 
-async def test_every_example_is_taken(client: httpx.AsyncClient) -> None:
+async def test_every_example_is_taken(bundled: httpx.AsyncClient) -> None:
     for path in sorted((Path(__file__).parents[2] / "examples").glob("*.toml")):
-        answer = await client.post("/v1/jobs", json={"kind": "train", "spec": tomllib.loads(path.read_text())})
+        answer = await bundled.post("/v1/jobs", json={"kind": "train", "spec": tomllib.loads(path.read_text())})
         assert answer.status_code == 202, (path.stem, answer.text)

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from app.main import create_app
-from app.settings import Settings
 from tests.app.conftest import TINY
 
 pytestmark = pytest.mark.anyio
@@ -40,47 +36,32 @@ BUILDS: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
-async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of an application with the bundled model."""
-    app = create_app(Settings(registry=tmp_path / "registry", drain_seconds=0.0, least_free_disk=0))
-    async with app.router.lifespan_context(app):
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-            yield client
-
-
-async def refused(client: httpx.AsyncClient, kind: str, spec: dict[str, Any], path: str) -> None:
+async def refused(bundled: httpx.AsyncClient, kind: str, spec: dict[str, Any], path: str) -> None:
     """The submission is refused for the field, and nothing is queued."""
-    answer = await client.post("/v1/jobs", json={"kind": kind, "spec": spec})
+    answer = await bundled.post("/v1/jobs", json={"kind": kind, "spec": spec})
     assert answer.status_code == 422, answer.text
     problem = answer.json()
     assert problem["path"].endswith(path), problem
     assert path.rpartition(".")[2] in problem["detail"]
-    assert (await client.get("/v1/jobs")).json() == {"jobs": []}
+    assert (await bundled.get("/v1/jobs")).json() == {"jobs": []}
 
 
 @pytest.mark.parametrize("name", PRUNINGS)
-async def test_a_pruning_that_cannot_be_is_refused(client: httpx.AsyncClient, name: str) -> None:
+async def test_a_pruning_that_cannot_be_is_refused(bundled: httpx.AsyncClient, name: str) -> None:
     pruning, field = PRUNINGS[name]
-    await refused(client, "train", tomllib.loads(TINY) | {"pruning": pruning}, f"spec.pruning.{field}")
-    await refused(client, "prune", {"model": MODEL, "pruning": pruning}, f"spec.pruning.{field}")
-    await refused(client, "retrain", {"model": MODEL, "changes": {"pruning": pruning}}, f"changes.pruning.{field}")
+    await refused(bundled, "train", tomllib.loads(TINY) | {"pruning": pruning}, f"spec.pruning.{field}")
+    await refused(bundled, "prune", {"model": MODEL, "pruning": pruning}, f"spec.pruning.{field}")
+    await refused(bundled, "retrain", {"model": MODEL, "changes": {"pruning": pruning}}, f"changes.pruning.{field}")
 
 
 @pytest.mark.parametrize("name", BUILDS)
-async def test_a_build_that_cannot_be_is_refused(client: httpx.AsyncClient, name: str) -> None:
+async def test_a_build_that_cannot_be_is_refused(bundled: httpx.AsyncClient, name: str) -> None:
     changes, field = BUILDS[name]
-    await refused(client, "train", tomllib.loads(TINY) | changes, f"spec.{field}")
-    await refused(client, "retrain", {"model": MODEL, "changes": changes}, field)
+    await refused(bundled, "train", tomllib.loads(TINY) | changes, f"spec.{field}")
+    await refused(bundled, "retrain", {"model": MODEL, "changes": changes}, field)
 
 
 @pytest.mark.parametrize("seed", [0, (1 << 63) - 1])
-async def test_the_ends_of_a_range_are_taken(client: httpx.AsyncClient, seed: int) -> None:
-    answer = await client.post("/v1/jobs", json={"kind": "train", "spec": tomllib.loads(TINY) | {"seed": seed}})
+async def test_the_ends_of_a_range_are_taken(bundled: httpx.AsyncClient, seed: int) -> None:
+    answer = await bundled.post("/v1/jobs", json={"kind": "train", "spec": tomllib.loads(TINY) | {"seed": seed}})
     assert answer.status_code == 202, answer.text
