@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from platformdirs import user_data_path
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.processors import processors
@@ -22,6 +22,11 @@ OF_KUBERNETES = re.compile(r"SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_(TCP|UDP|
 # A name or address without a port, in brackets where it has colons, and what stands for any; a page's scheme and host.
 HOST = re.compile(r"\*|\[[0-9a-f:.]+\]|[a-z0-9._-]+")
 ORIGIN = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d{1,5})?")
+# How the settings of that name are spelt.
+SPELT = {
+    "hosts": (HOST, "names such as prices.example, without scheme or port"),
+    "origins": (ORIGIN, "as a browser says them, https://desk.example or http://10.0.0.7:3000, without a path"),
+}
 # A prefix that a proxy takes off, with or without the slashes around it.
 ROOT_PATH = re.compile(r"/?(?:(?!\.{1,2}(?:/|$))[A-Za-z0-9_.~-]+(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9_.~-]+)*/?)?")
 # The most that each kind of number may be: far beyond any use, and nothing that counts with it overflows.
@@ -230,26 +235,14 @@ class Settings(BaseSettings):
             return given
         return tuple(name.strip().lower() for name in given.split(",") if name.strip())
 
-    @field_validator("hosts")
+    @field_validator("hosts", "origins")
     @classmethod
-    def _names_without_ports(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
-        for name in hosts:
-            if not HOST.fullmatch(name):
-                raise ValueError(
-                    f"hosts must be names such as prices.example, without scheme or port; got {name[:80]!r}"
-                )
-        return hosts
-
-    @field_validator("origins")
-    @classmethod
-    def _schemes_and_hosts(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
-        for origin in origins:
-            if not ORIGIN.fullmatch(origin):
-                raise ValueError(
-                    f"origins must be as a browser says them, https://desk.example or http://10.0.0.7:3000, without a "
-                    f"path; got {origin[:80]!r}"
-                )
-        return origins
+    def _as_requests_say_them(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        pattern, form = SPELT[str(info.field_name)]
+        for name in names:
+            if not pattern.fullmatch(name):
+                raise ValueError(f"{info.field_name} must be {form}; got {name[:80]!r}")
+        return names
 
     @field_validator("token")
     @classmethod

@@ -64,7 +64,7 @@ def options(
 
 
 def main() -> None:
-    """Entry point of the console script."""
+    """Run the command that the arguments name."""
     # Leaving the blocks removes temporary folders; the long-running processes replace this by stops of their own.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     try:
@@ -88,7 +88,3 @@ def fail(sentence: str, code: int) -> None:
     """Say why on stderr and exit."""
     typer.echo(f"error: {printable(sentence)}", err=True)
     sys.exit(code)
-
-
-if __name__ == "__main__":
-    main()

@@ -98,10 +98,6 @@ class Jobs:
             )
         return view(status)
 
-    async def list(self) -> list[Job]:
-        """The newest jobs first, without their steps' times."""
-        return (await self.page()).jobs
-
     async def page(
         self,
         *,

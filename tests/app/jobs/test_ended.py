@@ -58,7 +58,7 @@ async def test_a_deleted_job_leaves_nothing(jobs: Jobs, job_settings: Settings, 
         await jobs.get(job)
     assert not job_folder(root, job).exists()
     assert job_folder(root, kept).exists()
-    assert [left.id for left in await jobs.list()] == [kept]
+    assert [left.id for left in (await jobs.page()).jobs] == [kept]
     await delete_job(jobs, root, kept)
     assert set(rows(root).values()) == {0}
 
@@ -122,7 +122,7 @@ async def test_age_deletes_jobs_then_their_datasets_and_what_died_halfway(
     assert await delete_old(jobs, root, job_days=0.0, dataset_days=1.0) == NOTHING  # the job refers to it
     removed = await delete_old(jobs, root, job_days=1e-9, dataset_days=1.0)
     assert removed == NOTHING | {"jobs": [job], "datasets": [stored]}
-    assert [left.id for left in await jobs.list()] == [running]
+    assert [left.id for left in (await jobs.page()).jobs] == [running]
     assert not path.exists()
 
 

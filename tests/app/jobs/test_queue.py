@@ -23,7 +23,7 @@ async def test_a_key_names_one_job(jobs: Jobs, tiny: dict[str, Any]) -> None:
     assert await jobs.submit(spec, key="k-1") == first
     assert (first.id, first.kind, first.state, first.model, first.progress) == ("k-1", "train", "queued", "tiny", 0.0)
     other = await jobs.submit(spec)
-    assert [job.id for job in await jobs.list()] == [other.id, "k-1"]
+    assert [job.id for job in (await jobs.page()).jobs] == [other.id, "k-1"]
     with pytest.raises(InvalidRequest, match="another specification"):
         await jobs.submit(load_spec("train", tiny | {"seed": 2}), key="k-1")
 
@@ -32,7 +32,7 @@ async def test_a_key_names_one_job(jobs: Jobs, tiny: dict[str, Any]) -> None:
 async def test_a_key_must_be_a_safe_name(jobs: Jobs, tiny: dict[str, Any], key: str) -> None:
     with pytest.raises(InvalidRequest):
         await jobs.submit(load_spec("train", tiny), key=key)
-    assert await jobs.list() == []
+    assert (await jobs.page()).jobs == []
 
 
 async def test_a_queued_job_can_be_cancelled_and_resumed(jobs: Jobs, tiny: dict[str, Any]) -> None:
@@ -68,7 +68,7 @@ async def test_only_so_many_jobs_wait(job_settings: Settings, tiny: dict[str, An
     refused = [answer for answer in answers if isinstance(answer, Overloaded)]
     assert len(refused) == 4
     assert "2 jobs wait, the limit (SOBOLITE_QUEUED_JOBS)" in str(refused[0])
-    waiting = [job.id for job in await jobs.list()]
+    waiting = [job.id for job in (await jobs.page()).jobs]
     assert len(waiting) == 2
     assert (await jobs.submit(spec, key=waiting[0])).id == waiting[0]  # a repeat takes no place
     await jobs.cancel(waiting[0])
@@ -83,4 +83,4 @@ async def test_a_job_keeps_its_estimate(jobs: Jobs, tiny: dict[str, Any]) -> Non
     estimate = Estimate(seconds=1.5, memory_bytes=1 << 40, disk_bytes=7)
     job = (await jobs.submit(load_spec("train", tiny), estimate=estimate)).id
     assert (await jobs.get(job)).estimate == estimate
-    assert [job.estimate for job in await jobs.list()] == [estimate]
+    assert [job.estimate for job in (await jobs.page()).jobs] == [estimate]
