@@ -43,7 +43,8 @@ class Spread:
 class Ways:
     """Where the spots of every point may go: straight to the corner with the highest event, or the lowest.
 
-    Shape: features, top, bottom batch feature; signs (of the event's slopes) batch asset; start (its event) batch.
+    Shape: features, top, bottom batch feature; signs (of the event's slopes) batch asset; start and deviation (of the
+    event at the points) batch.
     """
 
     features: Tensor
@@ -51,6 +52,7 @@ class Ways:
     bottom: Tensor
     signs: Tensor
     start: Tensor
+    deviation: Tensor
 
 
 def spread_moneyness(problem: PricingProblem, features: Tensor, levels: Tensor, *, bound: float) -> Spread:
@@ -131,10 +133,10 @@ def ways_of(problem: PricingProblem, features: Tensor) -> Ways:
     # All but the worst of several do not move the moneyness where the point is, but may do so later; others never do.
     if problem.payoff.facts.ranked:
         slope = slope.where(slope != 0.0, slope.sum(dim=1, keepdim=True))
-    top, bottom = features.clone(), features.clone()
+    top, bottom, (_, here) = features.clone(), features.clone(), forward_moneyness(problem, features)
     top[:, spots] = upper[:, spots].where(slope > 0.0, lower[:, spots].where(slope < 0.0, features[:, spots]))
     bottom[:, spots] = lower[:, spots].where(slope > 0.0, upper[:, spots].where(slope < 0.0, features[:, spots]))
-    return Ways(features=features, top=top, bottom=bottom, signs=slope.sign(), start=start)
+    return Ways(features=features, top=top, bottom=bottom, signs=slope.sign(), start=start, deviation=here)
 
 
 def slopes(problem: PricingProblem, features: Tensor) -> tuple[Tensor, Tensor]:
@@ -155,10 +157,10 @@ def deviation(problem: PricingProblem, ways: Ways, kink: Tensor) -> Tensor:
 
     Shape: kink batch -> batch.
     """
-    facts, (_, here) = problem.payoff.facts, forward_moneyness(problem, ways.features)
+    facts = problem.payoff.facts
     shares_of_a_basket = facts.weights is not None and facts.strike_unit == "1"  # such a strike moves with the spots
-    if shares_of_a_basket or (not facts.ranked and bool((here > 0.0).all())):
-        return here
+    if shares_of_a_basket or (not facts.ranked and bool((ways.deviation > 0.0).all())):
+        return ways.deviation
     spots = problem.box.columns("spot")
     rising = kink > ways.start
     corner = ways.top.where(rising[:, None], ways.bottom)
