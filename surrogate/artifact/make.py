@@ -7,6 +7,7 @@ from typing import assert_never
 
 import onnx
 import torch
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from pricing.domain import Box
@@ -32,7 +33,9 @@ from surrogate.greeks import greeks
 from surrogate.reductions.choice import reason
 from surrogate.reductions.reduction import Reduction
 from surrogate.report.curves import TrainingCurves
+from surrogate.report.gate import judge
 from surrogate.report.report import AnyReport
+from surrogate.requirement import Requirement
 
 
 def make_artifact(
@@ -46,6 +49,7 @@ def make_artifact(
     float32: bool = False,
     reduction: Reduction | None = None,
     training: TrainingCurves | None = None,
+    requirement: Requirement | None = None,
 ) -> Artifact:
     """Export the network and describe it; nothing here depends on the clock, so the same inputs give the same bytes.
 
@@ -55,6 +59,7 @@ def make_artifact(
         certificate: what is proven of the network (`pruning.certificates`).
         float32: also export in single precision and measure its loss.
         training: the losses on the way, where something was trained.
+        requirement: what the report is held to.
 
     Raises:
         ParityFailure: a graph does not reproduce the network.
@@ -76,6 +81,7 @@ def make_artifact(
         no_reduction=why_not_reduced(problem) if reduction is None else None,
         accuracy=report.accuracy,
         certificate=certificate,
+        gate=UNSET if requirement is None else judge(report, requirement),
         parity=parity,
         provenance=provenance,
         hashes={file: hashlib.sha256(graph).hexdigest() for file, graph in graphs.items()} | {"spec": spec_hash},
