@@ -24,7 +24,7 @@ from app.commands.terminal import (
 from app.files import read_json
 from surrogate.artifact.files import MANIFEST, load_manifest, load_report, verify
 from surrogate.artifact.manifest import Certificate
-from surrogate.artifact.sentences import show_lineage, show_network, show_r2
+from surrogate.artifact.sentences import show_gate, show_lineage, show_network, show_r2
 from surrogate.report.record import known
 from surrogate.report.report import AnyReport
 from surrogate.report.scores import SampleScores
@@ -74,6 +74,7 @@ def show(model: ModelArgument, registry: RegistryOption = None, as_json: JsonOpt
     typer.echo(show_lineage(manifest.provenance), nl=False)
     show_accuracy(load_report(folder))
     show_certificate(known(manifest.certificate))
+    typer.echo(show_gate(known(manifest.gate)), nl=False)
 
 
 def show_certificate(certificate: Certificate | None) -> None:

@@ -5,15 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import assert_never
 
+from msgspec.structs import replace
+
 from app.cost import labels, pruning, training
 from app.cost.judging import judge, sweep_seconds
 from app.cost.training import Task, task_of
 from app.cost.work import FLOAT, Estimate, Work, size, total
 from app.specification.build import BuildSpec
+from app.specification.choices import SECONDS, first_choice
 from app.specification.jobs import JobSpec
 from app.specification.prune_job import PruneJobSpec
 from app.specification.retrain_job import RetrainJobSpec
 
+# What a later round takes of memory and disk, over the first one's.
+LATER = 4.0
 # Processes of a job beside those that label, train and prune: certify, evaluate, export, publish.
 AFTER = 4
 
@@ -59,6 +64,8 @@ def cost_of(spec: JobSpec, build: BuildSpec, named: Named) -> Cost:
 
 def parts(spec: JobSpec, build: BuildSpec, named: Named) -> list[Work]:
     """Every part of a job, as `cost_of`."""
+    if build.chooses:
+        return choose(build)
     task = what_is_learnt(build, named)
     works = [*make_labels(build, named, task), *judge(build, task)]
     match spec:
@@ -68,6 +75,17 @@ def parts(spec: JobSpec, build: BuildSpec, named: Named) -> list[Work]:
             return works + prune(build, task)
         case _:
             assert_never(spec)
+
+
+def choose(build: BuildSpec) -> list[Work]:
+    """A build that chooses by itself: the seconds that all rounds may take, or the first one, and what follows."""
+    first = first_choice(build.pricing).choice
+    begun = replace(build, labels=first.labels, network=first.network, training=first.training)
+    task = what_is_learnt(begun, Named())
+    works = [*make_labels(begun, Named(), task), *learn(replace(begun, pruning=None), task)]
+    rounds = max(SECONDS[build.level], sum(work.seconds for work in works))
+    most = {part: LATER * max(getattr(work, part) for work in works) for part in ("memory", "disk")}
+    return [Work(seconds=rounds, **most), *prune(begun, task), *judge(begun, task)]
 
 
 def what_is_learnt(build: BuildSpec, named: Named) -> Task:

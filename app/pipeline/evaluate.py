@@ -22,7 +22,7 @@ def evaluate(folder: JobFolder, _: Progress) -> None:
     """Measure the errors and put beside them what the earlier steps found out."""
     build, labels = folder.build(), folder.label_facts.read()
     measured, exercised = measure(folder, build, labels), None
-    simulated = isinstance(labels, SimulatedLabels)
+    simulated, chosen = isinstance(labels, SimulatedLabels), folder.chosen.read_if_there()
     if simulated and build.problem is not None and build.problem.payoff.facts.decided == "holder":
         exercised = bounds.report(build.problem, build.labels.estimator, seed=build.seed)
     folder.report.write(
@@ -32,6 +32,7 @@ def evaluate(folder: JobFolder, _: Progress) -> None:
             pruning=folder.pruning.read_if_there(),
             axes=folder.axes.read_if_there(),
             ridge=folder.ridge.read_if_there(),
+            choices=None if chosen is None else chosen.choices,
             bounds=None if exercised is None else tuple(load(ExerciseBounds, point) for point in exercised),
         )
     )

@@ -12,13 +12,13 @@ from typing import Any, assert_never
 import msgspec
 
 from app.specification.build import BuildSpec
-from app.specification.choices import Round
 from app.specification.jobs import JobSpec
 from app.specification.prune_job import PruneJobSpec
 from app.specification.retrain_job import RetrainJobSpec
 from pricing.domain import Box
 from pricing.specs.base import load
 from surrogate.artifact.manifest import Retraining, Version
+from surrogate.report.choices import Choices
 
 
 class _Order(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
@@ -98,15 +98,11 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         build: the specification that its steps follow, with the choices in it.
-        rounds: on the way, the first one first.
-        taken: the number of the round whose network is the build's, from 0.
-        ended: why nothing grew any more.
+        choices: what the report says of them.
     """
 
     build: BuildSpec
-    rounds: tuple[Round, ...]
-    taken: int
-    ended: str
+    choices: Choices
 
 
 class StartSeconds(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from app.pipeline.label import label
 from app.pipeline.tensors import read_trained
 from app.pipeline.train import train
 from app.specification.build import BuildSpec
-from app.specification.choices import AIMS, GAIN, PATIENCE, SECONDS, Choice, Next, Round, first_choice, grown, worst
+from app.specification.choices import AIMS, GAIN, PATIENCE, SECONDS, Choice, Next, first_choice, grown, worst
 from pricing.labels import Labels
 from pricing.labels import load as load_labels
 from pricing.specs.problem import PricingProblem
@@ -27,7 +27,7 @@ from surrogate.evaluation.buckets import BUCKETS, barrier_distance, event_distan
 from surrogate.evaluation.fresh import fresh_errors
 from surrogate.learning.watching import Heard, unheard
 from surrogate.reductions.reduction import to_network
-from surrogate.requirement import AccuracyLevel
+from surrogate.report.choices import Choices, Round
 from surrogate.spec import LevenbergMarquardt
 
 
@@ -42,7 +42,7 @@ def grow(folder: JobFolder, progress: Progress, heard: Heard = unheard) -> None:
     order = folder.order.read()
     assert isinstance(order, TrainOrder)
     build = order.spec
-    level: AccuracyLevel = "high" if build.accuracy == "high" else "normal"
+    level = build.level
     aims, inputs = AIMS[level], input_box(build).dimension
     step: Next | None = first_choice(build.pricing, inputs=inputs)
     rounds, folders, spent, ended = list[Round](), list[JobFolder](), 0.0, "nothing may grow any more"
@@ -69,7 +69,8 @@ def grow(folder: JobFolder, progress: Progress, heard: Heard = unheard) -> None:
         step = grown(step.choice, rounds[-1], inputs=inputs, aims=aims)
     taken = min(range(len(rounds)), key=lambda place: worst(rounds[place].errors, aims)[1])
     folder.take_learnt(folders[taken])
-    folder.chosen.write(Chosen(build=folders[taken].build(), rounds=tuple(rounds), taken=taken, ended=ended))
+    choices = Choices(rounds=tuple(rounds), taken=taken, ended=ended)
+    folder.chosen.write(Chosen(build=folders[taken].build(), choices=choices))
     for done in folders:
         shutil.rmtree(done.path, ignore_errors=True)
 
@@ -111,6 +112,7 @@ def judge(folder: JobFolder, build: BuildSpec, reason: str) -> Round:
         paths=build.labels.paths,
         hidden=build.network.hidden,
         iterations=optimiser.long,
+        order=build.training.loss.order,
         errors=fresh.errors,
         learnt=known.errors,
         noise=fresh.noise,

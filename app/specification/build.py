@@ -98,6 +98,11 @@ class BuildSpec(Spec, frozen=True, kw_only=True):
         return not given and self.problem is not None and self.dataset is None and self.polynomial is None
 
     @property
+    def level(self) -> AccuracyLevel:
+        """How far a build goes that chooses by itself."""
+        return self.accuracy if isinstance(self.accuracy, str) else "normal"
+
+    @property
     def requirement(self) -> Requirement | None:
         """What a version must reach; None where nothing is required."""
         if self.problem is None and self.accuracy is UNSET:

@@ -12,7 +12,6 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-import msgspec
 from msgspec import UNSET
 from msgspec.structs import replace
 
@@ -22,6 +21,7 @@ from pricing.specs.labels import LabelSpec
 from pricing.specs.problem import PricingProblem
 from pricing.specs.refusals import require_fit
 from pricing.specs.sampler import MoneynessSampler, Sampler, UniformSampler
+from surrogate.report.choices import Round
 from surrogate.requirement import AccuracyLevel
 from surrogate.spec import MAXIMUM_SECOND_ORDER, LevenbergMarquardt, NetworkSpec, SobolevLoss, TrainingSpec
 
@@ -51,7 +51,7 @@ RESIDUALS = 8
 MOST_ITERATIONS = 1200
 # Noise is what limits where it is this share of the error; samples are where the error on what was learnt is less than
 # this share of that on fresh labels.
-NOISY, LEARNT = 0.3, 0.4
+NOISY, LEARNT = 0.1, 0.4
 # A round helps if the worst error is this much of the best before it, and after so many that do not nothing grows.
 GAIN, PATIENCE = 0.8, 2
 
@@ -62,26 +62,6 @@ class Choice(Spec, frozen=True, kw_only=True):
     labels: LabelSpec
     network: NetworkSpec
     training: TrainingSpec
-
-
-class Round(msgspec.Struct, frozen=True, kw_only=True):
-    """A round and how it went.
-
-    Args:
-        errors: 1 - R2 on fresh labels, without their noise.
-        learnt: the same on labels that were learnt from.
-        noise: of the labels, as shares of their variances.
-        reason: why it took what it took.
-    """
-
-    samples: int
-    paths: int
-    hidden: tuple[int, ...]
-    iterations: int
-    errors: dict[str, float]
-    learnt: dict[str, float]
-    noise: dict[str, float]
-    reason: str
 
 
 class Next(NamedTuple):

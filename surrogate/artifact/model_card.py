@@ -12,6 +12,8 @@ from pricing.specs.problem import PricingProblem
 from surrogate.artifact.manifest import Certificate, DifferenceProof, Manifest
 from surrogate.artifact.sentences import (
     show_bounds,
+    show_choices,
+    show_gate,
     show_lineage,
     show_network,
     show_outputs,
@@ -54,6 +56,7 @@ Buckets, the stated bias of the labels and shape checks are in `report.json`.
 
 """
     certificate = known(manifest.certificate)
+    text += show_gate(known(manifest.gate)) + show_choices(report.choices)
     text += show_pruning(known(report.pruning)) + bounds(report.bounds or ()) + proven(certificate)
     if manifest.reduction is not None:
         text += scaled_proof(certificate)

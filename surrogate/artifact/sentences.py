@@ -10,6 +10,8 @@ from msgspec import UNSET, UnsetType
 
 from pricing.domain import Feature
 from surrogate.artifact.manifest import NetworkFacts, Provenance
+from surrogate.report.choices import Choices
+from surrogate.report.gate import Gate
 from surrogate.report.record import known
 from surrogate.report.scores import OUTPUTS
 from surrogate.report.sources import PruningFacts, PruningMilestone, TaughtLabels
@@ -142,3 +144,38 @@ def _size(number: float | UnsetType | None) -> str:
     if number is UNSET:
         return "-"
     return "not finite" if number is None else f"{number:.2e}"
+
+
+def show_gate(gate: Gate | None) -> str:
+    r"""A paragraph on what was required before it was published; nothing of versions without a requirement.
+
+    >>> show_gate(Gate(required={"gamma": 0.99, "points": 64}, missed=()))
+    'It meets what was required of it: gamma 0.99, points 64.\n\n'
+    """
+    if gate is None:
+        return ""
+    if gate.missed:
+        return f"**It misses what was required of it**: {'; '.join(gate.missed)}.\n\n"
+    numbers = ", ".join(f"{name} {least:g}" for name, least in gate.required.items())
+    unknown = f" No reference judges its {' and '.join(gate.unjudged)}." if gate.unjudged else ""
+    return f"It meets what was required of it: {numbers}.{unknown}\n\n"
+
+
+def show_choices(choices: Choices | None) -> str:
+    """A table of the rounds of a build that has chosen by itself, worst errors of each; nothing of others."""
+    if choices is None:
+        return ""
+    rows = []
+    for place, each in enumerate(choices.rounds):
+        mark = "**" if place == choices.taken else ""
+        errors = ", ".join(f"{name} {error:.0e}" for name, error in each.errors.items())
+        widths = "-".join(map(str, each.hidden))
+        cells = (f"{mark}{place + 1}{mark}", str(each.samples), str(each.paths), widths, errors, each.reason)
+        rows.append(f"| {' | '.join(cells)} |")
+    head = "| round | samples | paths | network | 1 - R2 on fresh labels | why |\n|---|---|---|---|---|---|\n"
+    return (
+        "Labels, network and training were chosen by the build, round after round:\n\n"
+        + head
+        + "\n".join(rows)
+        + f"\n\nIt ended because {choices.ended}.\n\n"
+    )

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from surrogate.errors import CorruptArtifact
+from surrogate.report.choices import Choices
 from surrogate.report.record import Record, RecordType
 from surrogate.report.scores import Accuracy, GammaSize, ReferenceQuality, SampleScores, ShapeCheck
 from surrogate.report.sources import (
@@ -56,6 +57,7 @@ class Report(Record, Generic[Labels], frozen=True, kw_only=True):
         axes: None where the surrogate sees all features.
         ridge: where one was chosen.
         bounds: of a Bermudan.
+        choices: of a build that chose labels, network and training by itself.
     """
 
     accuracy: Accuracy
@@ -69,6 +71,7 @@ class Report(Record, Generic[Labels], frozen=True, kw_only=True):
     axes: AxesFacts | UnsetType | None = UNSET
     ridge: RidgeFacts | None = None
     bounds: tuple[ExerciseBounds, ...] | None = None
+    choices: Choices | None = None
 
 
 AnyReport = Report[SimulatedLabels] | Report[TaughtLabels] | Report[ImportedLabels]

@@ -11,9 +11,10 @@ from app.pipeline.facts import TrainOrder
 from app.pipeline.folder import JobFolder
 from app.pipeline.grow import grow, stalled
 from app.specification.build import BuildSpec
-from app.specification.choices import GAIN, PATIENCE, Round
+from app.specification.choices import GAIN, PATIENCE
 from pricing.specs.base import load
 from surrogate.learning.training import silent
+from surrogate.report.choices import Round
 
 CALL = """
 name = "call"
@@ -45,16 +46,16 @@ def test_the_steps_after_it_find_what_was_chosen(done: JobFolder) -> None:
     chosen = done.chosen.read()
     assert done.build() == chosen.build
     assert not chosen.build.chooses
-    assert chosen.rounds[chosen.taken].samples == chosen.build.labels.samples
+    assert chosen.choices.rounds[chosen.choices.taken].samples == chosen.build.labels.samples
     assert all(file.path.exists() for file in (done.labels, done.label_facts, done.unseen, done.trained, done.training))
     assert not list(done.path.glob("round_*"))
 
 
 def test_every_round_says_why_and_how_good_it_was(done: JobFolder) -> None:
     chosen = done.chosen.read()
-    assert all(each.reason for each in chosen.rounds)
-    assert chosen.ended
-    best = chosen.rounds[chosen.taken]
+    assert all(each.reason for each in chosen.choices.rounds)
+    assert chosen.choices.ended
+    best = chosen.choices.rounds[chosen.choices.taken]
     assert set(best.errors) == {"value", "delta", "gamma", "worst_bucket"} == set(best.noise)
     assert best.errors["gamma"] < 1e-3
 
@@ -86,7 +87,15 @@ def test_rounds_that_do_not_help_end_it() -> None:
     def of(gamma: float) -> Round:
         errors = {"gamma": gamma}
         return Round(
-            samples=1, paths=1, hidden=(1,), iterations=1, errors=errors, learnt=errors, noise=errors, reason=""
+            samples=1,
+            paths=1,
+            hidden=(1,),
+            iterations=1,
+            order=1,
+            errors=errors,
+            learnt=errors,
+            noise=errors,
+            reason="",
         )
 
     aims = {"gamma": 1e-4}

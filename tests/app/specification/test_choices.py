@@ -12,13 +12,13 @@ from app.specification.choices import (
     MOST_SAMPLES,
     Choice,
     Next,
-    Round,
     first_choice,
     grown,
 )
 from pricing.errors import InvalidSpec
 from pricing.specs.base import load
 from pricing.specs.sampler import MoneynessSampler, UniformSampler
+from surrogate.report.choices import Round
 from surrogate.spec import MAXIMUM_SECOND_ORDER, LevenbergMarquardt
 
 AIM = AIMS["normal"]
@@ -49,6 +49,7 @@ def seen(choice: Choice, error: float, learnt: float, noise: float) -> Round:
         paths=choice.labels.paths,
         hidden=choice.network.hidden,
         iterations=150,
+        order=choice.training.loss.order,
         errors=small | {"gamma": error},
         learnt=small | {"gamma": learnt},
         noise=small | {"gamma": noise},
