@@ -28,7 +28,6 @@ from pricing.references.methods import Bent, Replicated
 from pricing.references.normal import quantile
 from pricing.simulation.scenario import Scenario, clock, correlation, dates, discount
 from pricing.specs.payoff import Autocall
-from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes
 
 # Paths of one replicate for value and gradient, and for the Hessian, whose passes cost ten times as much.
@@ -45,7 +44,7 @@ END = 8.0
 LEAST_VOLATILITY = 1e-5
 
 
-def method(problem: PricingProblem, process: BlackScholes, payoff: Autocall) -> Replicated:
+def method(process: BlackScholes, payoff: Autocall) -> Replicated:
     """How a note is referenced."""
     return Replicated(
         sampled=partial(value, process, payoff, width=0.0),
@@ -141,7 +140,8 @@ def _distances(across: Tensor) -> Tensor:
     count = across.shape[1]
     others = torch.cat([across, across.new_zeros(len(across), 1, count)], dim=1)
     follows = torch.arange(count + 1) > torch.arange(count)[:, None]
-    return (across[:, :, None] - others[:, None]).norm(dim=-1).where(follows, torch.inf).amin(dim=-1)
+    nearest: Tensor = (across[:, :, None] - others[:, None]).norm(dim=-1).where(follows, torch.inf).amin(dim=-1)
+    return nearest
 
 
 def _lowest(differences: Tensor, widths: Tensor) -> Tensor:

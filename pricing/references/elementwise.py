@@ -31,7 +31,7 @@ class _Valued(torch.autograd.Function):
 
 class _Sloped(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, first: Tensor, second: Tensor) -> Tensor:  # noqa: ARG004 (what is differentiated by)
         ctx.save_for_backward(second)
         return first.view_as(first)
 

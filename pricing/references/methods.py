@@ -73,7 +73,7 @@ class Solved:
 
 @dataclass(frozen=True, kw_only=True)
 class Bent:
-    """A smoothed value whose second derivatives count, on so many paths, and the share of the largest that it misses."""
+    """A smoothed value for the second derivatives, on so many paths, and the share of the largest that these miss."""
 
     sampled: Sampled
     paths: int

@@ -238,7 +238,7 @@ def _several_dates(problem: PricingProblem, process: BlackScholes, payoff: Autoc
     """Of several assets."""
     match payoff:
         case Autocall():
-            return autocall.method(problem, process, payoff)
+            return autocall.method(process, payoff)
         case Bermudan():
             if payoff.assets == 2 and pair.supported(problem, process, payoff):
                 return pair.method(problem, process, payoff)
