@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,11 @@ class Reporter:
         say(progress=share, **({} if losses is None else {"losses": msgspec.to_builtins(losses)}))
 
 
+def log_note(step: str, sentence: str) -> None:
+    """What a step takes, for the worker's log."""
+    structlog.get_logger().info("what a step takes", step=step, takes=sentence)
+
+
 def reason(step: str, error: Exception) -> str:
     """What is said of a failure that nobody foresaw.
 
@@ -104,7 +110,7 @@ def main() -> int:
             run_step,  # imports torch: a second in which the worker may already stop this process
         )
 
-        result = run_step(step, folder, reporter.report, reporter.hear)
+        result = run_step(step, folder, reporter.report, reporter.hear, partial(log_note, step))
         reporter.end()
         say(result=msgspec.to_builtins(result))
     except EXPECTED as error:

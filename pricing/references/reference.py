@@ -7,7 +7,7 @@ for what nothing independent covers: that is simulated again, and its kind says 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import assert_never
 
 import numpy as np
@@ -149,8 +149,11 @@ def kind(problem: PricingProblem) -> Kind:
     return method(problem).kind
 
 
+@lru_cache(maxsize=8)
 def method(problem: PricingProblem) -> Method:
     """How the problem is referenced; by the package's own simulation again where nothing independent is.
+
+    Of the last few problems it is kept, with what it has fitted.
 
     Raises:
         InvalidSpec: there is no reference for the problem.

@@ -7,6 +7,7 @@ from typing import assert_never
 
 import onnx
 import torch
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from pricing.domain import Box
@@ -23,6 +24,7 @@ from surrogate.artifact.manifest import (
     published,
 )
 from surrogate.artifact.model_card import model_card
+from surrogate.artifact.sentences import few_points
 from surrogate.export.onnx_writer import to_onnx
 from surrogate.export.parity import check_parity
 from surrogate.functions.network import Network
@@ -75,6 +77,7 @@ def make_artifact(
         reduction=None if reduction is None else describe_reduction(reduction),
         no_reduction=why_not_reduced(problem) if reduction is None else None,
         accuracy=report.accuracy,
+        accuracy_warning=few_points(report.evaluation) or UNSET,
         certificate=certificate,
         parity=parity,
         provenance=provenance,

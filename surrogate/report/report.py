@@ -29,13 +29,17 @@ class EvaluationFacts(Record, frozen=True, kw_only=True):
     """The samples that a surrogate is judged on.
 
     Args:
-        asked: how many the specification wants, where they are drawn.
+        asked: how many the specification wants, where they are drawn and it says so.
+        seconds: that the specification gives the reference.
+        reason: why so many, where the specification does not say.
         seed: of the draw.
         points: where they come from.
     """
 
     samples: int
     asked: int | None = None
+    seconds: float | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
     seed: int | None = None
     points: str
 

@@ -10,7 +10,8 @@ from pricing.references import reference as references
 from pricing.references.methods import Known
 from pricing.references.reference import Reference
 from pricing.specs.problem import PricingProblem
-from surrogate.evaluation.evaluate import UNJUDGED, as_prediction, evaluate, reference, reference_quality
+from surrogate.evaluation.evaluate import UNJUDGED, evaluate, reference, reference_quality
+from surrogate.evaluation.exact import as_prediction
 from surrogate.functions.network import Network
 from surrogate.report.record import known as stated
 from surrogate.report.scores import ReferenceQuality

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from app.errors import Unavailable
-from app.sweeps.executor import ONE_THREAD, open_executor
+from app.executor import ONE_THREAD, open_executor
 
 
 def test_workers_are_processes_that_compute_on_one_thread() -> None:

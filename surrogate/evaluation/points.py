@@ -1,0 +1,122 @@
+"""How many points a surrogate is judged on, and the reference at them, batch by batch, within a budget if there is one.
+
+Batches are the same whatever they take, so that the same points give the same bits; only a budget looks at the clock.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from msgspec import UNSET
+
+from pricing.references import reference as references
+from pricing.references.reference import Reference
+from pricing.specs.problem import PricingProblem
+from pricing.types import Array, Progress
+from surrogate.evaluation.exact import joined
+from surrogate.spec import EvaluationSpec
+
+# Points of a slow reference where nobody says how many: what it makes in so many minutes on one thread, but enough for
+# buckets of a tenth of the Box to have ten.
+MINUTES, LEAST = 4, 128
+# The most that a budget without a number buys.
+MOST = 1 << 16
+# The first batch, which foretells the rest; a batch after it; what one takes of a budget, seconds.
+FIRST, BATCH, WAVE_SECONDS = 32, 128, 10.0
+# What other processes are started for.
+WORTH_SECONDS = 20.0
+
+# One batch after the other, in this process or in others.
+Mapper = Callable[[Callable[[Array], Reference], Sequence[Array]], Iterable[Reference]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How many points, and why so many where nobody said."""
+
+    samples: int
+    reason: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ears:
+    """Who is told how far it is, and what the rest takes; and how many batches are made at a time, by what.
+
+    Args:
+        noted: told a sentence once, after the first batch.
+    """
+
+    progress: Progress = lambda _: None
+    noted: Callable[[str], None] = lambda _: None
+    mapper: Mapper = map
+    abreast: int = 1
+
+
+def planned(problem: PricingProblem, spec: EvaluationSpec) -> Plan:
+    """As many points as are asked for, or as the reference's cost suggests."""
+    if spec.samples is not UNSET:
+        return Plan(samples=spec.samples)
+    if spec.seconds is not UNSET:
+        return Plan(samples=MOST, reason=f"as many as {spec.seconds:g} s allow")
+    pace = references.affordable(problem)
+    if pace is None:
+        return Plan(samples=spec.usual, reason="the reference takes no time to speak of")
+    samples = min(max(MINUTES * pace, LEAST), spec.usual)
+    return Plan(samples=samples, reason=f"the reference judges about {pace} points a minute")
+
+
+def referenced(problem: PricingProblem, features: Array, *, seed: int, seconds: float | None, ears: Ears) -> Reference:
+    """The reference at the features, at fewer of them where the budget is over before; at the first batch always.
+
+    Shape: features batch feature.
+    """
+    begun, count, one = time.monotonic(), len(features), Once(problem, seed)
+    parts = [one(features[:FIRST])]
+    done, each = min(FIRST, count), (time.monotonic() - begun) / min(FIRST, count)
+    abreast = ears.abreast if each * (count - done) > WORTH_SECONDS else 1
+    if done < count:
+        ears.noted(foretold(count, each / abreast * (count - done), seconds))
+    for wave in _waves(features, each, seconds, abreast):
+        spent = time.monotonic() - begun
+        if seconds is not None and spent + each * len(wave[0]) > seconds:
+            break
+        parts += ears.mapper(one, wave) if abreast > 1 else map(one, wave)
+        done += sum(map(len, wave))
+        ears.progress(done / count if seconds is None else min(1.0, (time.monotonic() - begun) / seconds))
+    return joined(parts)
+
+
+@dataclass(frozen=True)
+class Once:
+    """The reference of one batch, as another process may be told it."""
+
+    problem: PricingProblem
+    seed: int
+
+    def __call__(self, x: Array) -> Reference:
+        """At these features. Shape: batch feature."""
+        return references.reference(self.problem, x, seed=self.seed)
+
+
+def _waves(features: Array, each: float, seconds: float | None, abreast: int) -> Iterator[list[Array]]:
+    """The batches after the first, so many at a time."""
+    size = BATCH
+    if seconds is not None:
+        size = max(1, min(BATCH, math.ceil(WAVE_SECONDS / max(each, 1e-9))))
+    starts = range(FIRST, len(features), size)
+    for i in range(0, len(starts), abreast):
+        yield [features[start : start + size] for start in starts[i : i + abreast]]
+
+
+def foretold(count: int, left: float, seconds: float | None) -> str:
+    """What is judged and what it takes.
+
+    >>> foretold(1024, 139.7, None), foretold(65536, 9000.0, 600.0)
+    ('1,024 points, about 140 s', 'up to 65,536 points in 600 s, about 4,369 of them')
+    """
+    if seconds is None or left <= seconds:
+        return f"{count:,} points, about {left:,.0f} s"
+    return f"up to {count:,} points in {seconds:,.0f} s, about {int(count * seconds / left):,} of them"
