@@ -16,12 +16,15 @@ HEADS = (
     *("where", "points", "output", "R2", "1 - R2", "RMSE", "largest error"),
     *("50 / 90 / 99 % quantiles", "95 % sure of", "noise of labels"),
 )
+NO_SHAPE = "No statement about the shape follows from what is priced; none was looked at or proven."
 
 
 def report_page(name: str, version: int, report: AnyReport) -> str:
     """Accuracy by output and bucket as one table, then everything else that the report says, by its sections."""
     sections: dict[str, Any] = msgspec.to_builtins(report, order="sorted")
     del sections["accuracy"]
+    if not report.shape:
+        sections["shape"] = NO_SHAPE
     accuracy = report.accuracy
     warning = few_points(report.evaluation)
     return render(

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from app.executor import open_map
 from app.pipeline.derived import reduction_of
 from app.pipeline.folder import JobFolder
+from app.pipeline.provenance import simulated_paths
 from app.pipeline.tensors import read_final, read_rows
 from app.settings import Settings
 from app.specification.build import BuildSpec
@@ -52,6 +53,7 @@ def evaluate(folder: JobFolder, progress: Progress, noted: Noted = unnoted) -> N
             pruning=folder.pruning.read_if_there(),
             axes=folder.axes.read_if_there(),
             ridge=folder.ridge.read_if_there(),
+            simulated_paths=simulated_paths(labels, folder.parent.read_if_there()),
             bounds=None if exercised is None else tuple(load(ExerciseBounds, point) for point in exercised),
         )
     )

@@ -147,20 +147,30 @@ def label_error(labels: Labels) -> dict[str, float]:
 
 
 def label_noise(labels: Labels, simulated: PricingProblem, spec: LabelSpec) -> dict[str, float]:
-    """Root mean square standard errors of the value, of the derivatives by each feature, and of gamma.
-
-    A random direction v of identity covariance has E[(E v)_i^2] = sum_j E_ij^2 of an error E of the Hessian, whose
-    entries have a d-th of that; where features other than spots are there too, gamma's own part is not known.
-    """
+    """Root mean square standard errors of the value, of the derivatives by each feature, and of gamma if known."""
     noise, box = dict[str, float](), simulated.box
     if labels.value_error is not None:
         noise["value"] = _rms(labels.value_error)
     if labels.gradient_error is not None:
         noise |= {part.name: _rms(labels.gradient_error[:, box.columns(part.name)]) for part in box.features}
-    alone = len(box.features) == 1 and spec.direction_law == "random"
-    if labels.curvature_error is not None and alone:
-        noise["gamma"] = _rms(labels.curvature_error) / math.sqrt(box.dimension)
-    return noise
+    gamma = gamma_noise(labels, spec) if len(box.features) == 1 else None
+    return noise if gamma is None else noise | {"gamma": gamma}
+
+
+def gamma_noise(labels: Labels, spec: LabelSpec) -> float | None:
+    """Root mean square standard error of the Hessian's entries, where the directions of the curvatures tell it.
+
+    A random direction v of identity covariance has E[(E v)_i^2] = sum_j E_ij^2 of an error E. Of as many axes V as
+    there are features the Hessian is V^-1 (V H), and its errors follow from those of V H where these are independent.
+    """
+    errors, along = labels.curvature_error, labels.directions
+    if errors is None or along is None:
+        return None
+    if spec.direction_law == "random":
+        return _rms(errors) / math.sqrt(along.shape[2])
+    if along.shape[1] < along.shape[2]:
+        return None
+    return _rms((torch.linalg.inv(along).square() @ errors.square()).sqrt())
 
 
 def _rms(errors: Tensor) -> float:

@@ -26,8 +26,8 @@ MINUTES, LEAST = 4, 128
 MOST = 1 << 16
 # The first batch, which foretells the rest; a batch after it; what one takes of a budget, seconds.
 FIRST, BATCH, WAVE_SECONDS = 32, 128, 10.0
-# What other processes are started for.
-WORTH_SECONDS = 20.0
+# What is foretold, and what other processes are started for.
+TOLD_SECONDS, WORTH_SECONDS = 5.0, 20.0
 
 # One batch after the other, in this process or in others.
 Mapper = Callable[[Callable[[Array], Reference], Sequence[Array]], Iterable[Reference]]
@@ -46,7 +46,7 @@ class Ears:
     """Who is told how far it is, and what the rest takes; and how many batches are made at a time, by what.
 
     Args:
-        noted: told a sentence once, after the first batch.
+        noted: told a sentence once, after the first batch, if more than a few seconds are to come.
     """
 
     progress: Progress = lambda _: None
@@ -77,8 +77,9 @@ def referenced(problem: PricingProblem, features: Array, *, seed: int, seconds: 
     parts = [one(features[:FIRST])]
     done, each = min(FIRST, count), (time.monotonic() - begun) / min(FIRST, count)
     abreast = ears.abreast if each * (count - done) > WORTH_SECONDS else 1
-    if done < count:
-        ears.noted(foretold(count, each / abreast * (count - done), seconds))
+    left = each / abreast * (count - done)
+    if left >= TOLD_SECONDS:
+        ears.noted(foretold(count, left, seconds))
     for wave in _waves(features, each, seconds, abreast):
         spent = time.monotonic() - begun
         if seconds is not None and spent + each * len(wave[0]) > seconds:

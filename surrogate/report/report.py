@@ -60,6 +60,7 @@ class Report(Record, Generic[Labels], frozen=True, kw_only=True):
         axes: None where the surrogate sees all features.
         ridge: where one was chosen.
         bounds: of a Bermudan.
+        simulated_paths: that it was learnt from, those of its parents and teachers too, as manifest and card count.
     """
 
     accuracy: Accuracy
@@ -73,6 +74,7 @@ class Report(Record, Generic[Labels], frozen=True, kw_only=True):
     axes: AxesFacts | UnsetType | None = UNSET
     ridge: RidgeFacts | None = None
     bounds: tuple[ExerciseBounds, ...] | None = None
+    simulated_paths: int | UnsetType = UNSET
 
 
 AnyReport = Report[SimulatedLabels] | Report[TaughtLabels] | Report[ImportedLabels]

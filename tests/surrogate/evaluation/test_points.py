@@ -48,7 +48,8 @@ def drawn(problem: PricingProblem, count: int) -> Array:
     return problem.box.from_uniforms(np.random.default_rng(0).random((count, problem.box.dimension)))
 
 
-def test_batches_are_the_whole_and_foretell_it(call: PricingProblem) -> None:
+def test_batches_are_the_whole_and_foretell_it(call: PricingProblem, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(points, "TOLD_SECONDS", 0.0)
     x, said, shares = drawn(call, FIRST + 2 * BATCH + 5), list[str](), list[float]()
     found = referenced(call, x, seed=1, seconds=None, ears=Ears(progress=shares.append, noted=said.append))
     np.testing.assert_allclose(found.hessian, references.reference(call, x).hessian, rtol=1e-12)
@@ -65,6 +66,7 @@ def test_a_budget_ends_it_and_the_first_batch_is_always_there(
     ticks = itertools.count()
     monkeypatch.setattr("surrogate.evaluation.points.time.monotonic", lambda: 0.1 * next(ticks))
     monkeypatch.setattr(points, "WAVE_SECONDS", 0.1)
+    monkeypatch.setattr(points, "TOLD_SECONDS", 1.0)
     x, said = drawn(call, 1000), list[str]()
     some = referenced(call, x, seed=1, seconds=0.6, ears=Ears(noted=said.append))
     assert FIRST < len(some.value) < 1000
