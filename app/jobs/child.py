@@ -37,9 +37,11 @@ ALLOCATION = "can't allocate memory"
 
 
 def die_with_parent() -> None:
-    """Exit when stdin ends. A plain read: a buffered one would abort the interpreter's own exit."""
+    """Exit when stdin ends, with all that the step has started. A plain read: a buffered one would abort the exit."""
     while os.read(0, 1):
         pass
+    if os.getpgrp() == os.getpid():  # as the worker starts it, in a session of its own
+        os.killpg(0, signal.SIGKILL)
     os._exit(PARENT_GONE)
 
 
