@@ -24,8 +24,9 @@ from surrogate.spec import EvaluationSpec
 MINUTES, LEAST = 4, 128
 # The most that a budget without a number buys.
 MOST = 1 << 16
-# The first batch, which foretells the rest; a batch after it; what one takes of a budget, seconds.
-FIRST, BATCH, WAVE_SECONDS = 32, 128, 10.0
+# The first batch, which foretells the rest; a batch after it; each of a reference that takes no time to speak of, whose
+# solutions all points of a batch share; what a batch takes of a budget, seconds.
+FIRST, BATCH, WHOLE, WAVE_SECONDS = 32, 128, 4096, 10.0
 # What is foretold, and what other processes are started for.
 TOLD_SECONDS, WORTH_SECONDS = 5.0, 20.0
 
@@ -74,13 +75,17 @@ def referenced(problem: PricingProblem, features: Array, *, seed: int, seconds: 
     Shape: features batch feature.
     """
     begun, count, one = time.monotonic(), len(features), Once(problem, seed)
-    parts = [one(features[:FIRST])]
-    done, each = min(FIRST, count), (time.monotonic() - begun) / min(FIRST, count)
+    first, size = (WHOLE, WHOLE) if references.affordable(problem) is None else (FIRST, BATCH)
+    parts = [one(features[:first])]
+    done = min(first, count)
+    each = (time.monotonic() - begun) / done
+    if seconds is not None:
+        size = max(1, min(size, math.ceil(WAVE_SECONDS / max(each, 1e-9))))
     abreast = ears.abreast if each * (count - done) > WORTH_SECONDS else 1
     left = each / abreast * (count - done)
     if left >= TOLD_SECONDS:
         ears.noted(foretold(count, left, seconds))
-    for wave in _waves(features, each, seconds, abreast):
+    for wave in _waves(features[done:], size, abreast):
         spent = time.monotonic() - begun
         if seconds is not None and spent + each * len(wave[0]) > seconds:
             break
@@ -102,14 +107,10 @@ class Once:
         return references.reference(self.problem, x, seed=self.seed)
 
 
-def _waves(features: Array, each: float, seconds: float | None, abreast: int) -> Iterator[list[Array]]:
-    """The batches after the first, so many at a time."""
-    size = BATCH
-    if seconds is not None:
-        size = max(1, min(BATCH, math.ceil(WAVE_SECONDS / max(each, 1e-9))))
-    starts = range(FIRST, len(features), size)
-    for i in range(0, len(starts), abreast):
-        yield [features[start : start + size] for start in starts[i : i + abreast]]
+def _waves(features: Array, size: int, abreast: int) -> Iterator[list[Array]]:
+    """Batches of a size, so many at a time."""
+    batches = [features[start : start + size] for start in range(0, len(features), size)]
+    return (batches[i : i + abreast] for i in range(0, len(batches), abreast))
 
 
 def foretold(count: int, left: float, seconds: float | None) -> str:

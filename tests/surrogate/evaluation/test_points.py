@@ -14,9 +14,11 @@ from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes
 from pricing.types import Array
 from surrogate.evaluation import points
-from surrogate.evaluation.points import BATCH, FIRST, LEAST, MINUTES, MOST, Ears, planned, referenced
+from surrogate.evaluation.points import LEAST, MINUTES, MOST, Ears, planned, referenced
 from surrogate.spec import USUAL_SAMPLES, EvaluationSpec
 
+# Points of a batch.
+SOME = 32
 RHO = tuple(tuple(1.0 if i == j else 0.5 for j in range(4)) for i in range(4))
 SLOW = PricingProblem(
     process=BlackScholes(
@@ -44,13 +46,18 @@ def test_without_a_number_the_pace_of_the_reference_decides_and_is_told(call: Pr
     assert planned(SLOW, EvaluationSpec(seconds=9.0)).samples == MOST
 
 
+@pytest.fixture(autouse=True)
+def _in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(points, "WHOLE", SOME)
+
+
 def drawn(problem: PricingProblem, count: int) -> Array:
     return problem.box.from_uniforms(np.random.default_rng(0).random((count, problem.box.dimension)))
 
 
 def test_batches_are_the_whole_and_foretell_it(call: PricingProblem, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(points, "TOLD_SECONDS", 0.0)
-    x, said, shares = drawn(call, FIRST + 2 * BATCH + 5), list[str](), list[float]()
+    x, said, shares = drawn(call, 3 * SOME + 5), list[str](), list[float]()
     found = referenced(call, x, seed=1, seconds=None, ears=Ears(progress=shares.append, noted=said.append))
     np.testing.assert_allclose(found.hessian, references.reference(call, x).hessian, rtol=1e-12)
     assert len(said) == 1
@@ -69,10 +76,10 @@ def test_a_budget_ends_it_and_the_first_batch_is_always_there(
     monkeypatch.setattr(points, "TOLD_SECONDS", 1.0)
     x, said = drawn(call, 1000), list[str]()
     some = referenced(call, x, seed=1, seconds=0.6, ears=Ears(noted=said.append))
-    assert FIRST < len(some.value) < 1000
+    assert SOME < len(some.value) < 1000
     np.testing.assert_allclose(some.value, references.reference(call, x[: len(some.value)]).value, rtol=1e-12)
     assert said[0].startswith("up to 1,000 points in 1 s, about ")
-    assert len(referenced(call, x, seed=1, seconds=1e-6, ears=Ears()).value) == FIRST
+    assert len(referenced(call, x, seed=1, seconds=1e-6, ears=Ears()).value) == SOME
 
 
 def test_other_processes_get_what_is_worth_it_and_give_the_same(
@@ -84,7 +91,7 @@ def test_other_processes_get_what_is_worth_it_and_give_the_same(
         waves.append(len(batches))
         return [function(batch) for batch in batches]
 
-    x, ears = drawn(call, FIRST + 3 * BATCH), Ears(mapper=apply, abreast=2)
+    x, ears = drawn(call, 4 * SOME), Ears(mapper=apply, abreast=2)
     alone = referenced(call, x, seed=1, seconds=None, ears=ears)
     assert waves == []
     monkeypatch.setattr(points, "WORTH_SECONDS", 0.0)
