@@ -48,6 +48,14 @@ class TooCostly(AppError, ValueError):
     """A job that would take more time or memory than this deployment gives one."""
 
 
+class NotPublished(AppError, ValueError):
+    """A surrogate that misses what is required of it."""
+
+
+class NotGated(AppError):
+    """A version that misses what was required of it, for an alias that clients price by."""
+
+
 class NotJson(AppError, ValueError):
     """A request body that is not JSON at all."""
 
@@ -114,6 +122,7 @@ STATUS: Mapping[type[Exception], int] = {
     UnknownDataset: 404,
     UnknownJob: 404,
     JobConflict: 409,
+    NotGated: 409,
     DatasetInUse: 409,
     TooLarge: 413,
     UnsupportedBody: 415,

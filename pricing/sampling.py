@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 import torch
+from msgspec import UNSET
 from msgspec.structs import replace
 from torch import Tensor
 
@@ -46,12 +47,14 @@ def sample_features(problem: PricingProblem, spec: LabelSpec, *, seed: int) -> T
             spots = problem.box.columns("spot")
             features[:, spots] = diffuse(problem, spec.sampler, torch.from_numpy(to_normals(points[:, spots])))
             return features
-        case MoneynessSampler(bound=bound):
+        case MoneynessSampler(bound=bound, share=share):
             features = torch.from_numpy(problem.box.from_uniforms(points[:, :dimension]))
-            levels, slices = torch.from_numpy(points[:, dimension]), batches(len(features), path_numbers(problem))
+            levels = torch.from_numpy(points[:, dimension])
+            moved = len(features) if share is UNSET else max(1, round(share * len(features)))
+            slices = batches(moved, path_numbers(problem))
             spread = [spread_moneyness(problem, features[rows], levels[rows], bound=bound) for rows in slices]
             require_reached(problem, spread, bound=bound)
-            return torch.cat([part.features for part in spread])
+            return torch.cat([*(part.features for part in spread), features[moved:]])
         case TableSampler():
             raise InvalidSpec(
                 "sampler: 'table' needs a flow that has learnt its states; give that one to sample_inside",

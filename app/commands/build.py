@@ -6,6 +6,7 @@ Torch is imported when a command runs, so that ``sobolite --help`` and the other
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import uuid
 from collections.abc import Iterator
@@ -31,9 +32,10 @@ from app.commands.terminal import (
 )
 from app.cost.limits import require_affordable
 from app.cost.work import in_words, total
-from app.errors import TooCostly
+from app.errors import NotPublished, TooCostly
 from app.files import read_json
 from app.pipeline.cost import job_cost
+from app.pipeline.publish import require_met
 from app.registry.registry import Registry
 from app.settings import Settings
 from app.specification.build import BuildSpec
@@ -55,6 +57,11 @@ SMOKE_HELP = (
 )
 SmokeOption = Annotated[bool, typer.Option("--smoke", help=SMOKE_HELP)]
 
+ANYWAY_HELP = "Publish, marked as such, what misses its requirement (`accuracy`) too."
+AnywayOption = Annotated[bool, typer.Option("--publish-anyway", help=ANYWAY_HELP)]
+
+# Under the registry: the last artifact of each name that missed its requirement.
+REFUSED = ".refused"
 NOTHING_KEPT = "no version was published and nothing is kept; a job (POST /v1/jobs) keeps its finished steps"
 
 
@@ -63,11 +70,14 @@ def build(
     registry: RegistryOption = None,
     output: OutputOption = None,
     smoke: SmokeOption = False,
+    publish_anyway: AnywayOption = False,
     progress: ProgressOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
-    """Label, train, prune, evaluate, export and publish a new version."""
+    """Label, train, prune, evaluate, export and publish a new version, if it is as good as required."""
     given = read_spec(spec, registry)
+    if publish_anyway:
+        given = replace(given, publish_anyway=True)
     if smoke:
         try_out(spec, given, registry, progress)
     else:
@@ -118,11 +128,15 @@ def train(
     spec: SpecArgument,
     registry: RegistryOption = None,
     output: OutputOption = None,
+    publish_anyway: AnywayOption = False,
     progress: ProgressOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Build, but leave out the pruning."""
-    run(replace(read_spec(spec, registry), pruning=None), registry, output, progress=progress, as_json=as_json)
+    given = replace(read_spec(spec, registry), pruning=None)
+    if publish_anyway:
+        given = replace(given, publish_anyway=True)
+    run(given, registry, output, progress=progress, as_json=as_json)
 
 
 def run(spec: JobSpec, registry: Path | None, output: Path | None, *, progress: ProgressMode, as_json: bool) -> None:
@@ -135,6 +149,15 @@ def run(spec: JobSpec, registry: Path | None, output: Path | None, *, progress: 
     with stopped_by_hand(NOTHING_KEPT), show_progress(progress) as shown, TemporaryDirectory() as folder:
         artifact = carry_out(spec, Path(folder), registry, shown)
     name = model_name(spec)
+    kept = output or opened.root / REFUSED / name
+    try:
+        require_met(spec, artifact.manifest, f"its files, with the report, are in {kept}")
+    except NotPublished:
+        shutil.rmtree(opened.root / REFUSED / name, ignore_errors=True)
+        kept.mkdir(parents=True)
+        write(artifact, kept)
+        show_accuracy(artifact.report)
+        raise
     with stopped_by_hand(f"'sobolite models show {name}' says whether the new version is there"):
         number = opened.publish(name, artifact, job_id=f"command-{uuid.uuid4().hex}")
     if output is not None:

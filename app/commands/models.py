@@ -169,9 +169,10 @@ def alias(
         str, typer.Argument(help="A number, or another alias such as latest.", autocompletion=offer_versions)
     ],
     registry: RegistryOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Also for a version that misses its requirement.")] = False,
 ) -> None:
     """Make an alias stand for a version from now on."""
     opened = open_registry(read_settings(registry))
     before = opened.aliases(model).get(name)
-    number = opened.set_alias(model, name, version)
+    number = opened.set_alias(model, name, version, force=force)
     typer.echo(f"{model}@{name} = {number}" + ("" if before in (None, number) else f", was {before}"))

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from app.commands.build import OutputOption, run
+from app.commands.build import AnywayOption, OutputOption, run
 from app.commands.progress import ProgressOption
 from app.commands.terminal import JsonOption, ModelArgument, RegistryOption, read_settings, read_tables
 from app.datasets.store import import_file, limits_of
@@ -44,6 +44,7 @@ def retrain(
     changes: SetOption = None,
     file: FileOption = None,
     from_scratch: ScratchOption = False,
+    publish_anyway: AnywayOption = False,
     registry: RegistryOption = None,
     output: OutputOption = None,
     progress: ProgressOption = "auto",
@@ -52,6 +53,8 @@ def retrain(
     """Train a published version again after changes, as the next version of its name."""
     name, version = split_reference(model)
     given = ({} if file is None else read_tables(file, registry)) | read_changes(changes or (), registry)
+    if publish_anyway:
+        given["publish_anyway"] = True
     start = "scratch" if from_scratch else "weights"
     data = {"model": name, "version": version, "changes": given, "start": start}
     run(load(RetrainJobSpec, data), registry, output, progress=progress, as_json=as_json)

@@ -140,9 +140,13 @@ class LimitedProtocol(HttpToolsProtocol):
         self._head = self._received = self._raw = 0
 
     def on_headers_complete(self) -> None:
-        """Refuse a header that came in one piece and is too large."""
+        """Refuse a header that came in one piece and is too large, or that others read in another way."""
         if self._too_large():
             self._refuse(431, f"the header has more than {self.limits.header_bytes} bytes or {MOST_HEADERS} fields")
+        elif self._coded():
+            self._refuse(400, "Transfer-Encoding must be 'chunked' alone, once, and of HTTP/1.1; send Content-Length")
+        elif self._elsewhere():
+            self._refuse(421, "the request's target names another server than its Host; send the path alone")
         super().on_headers_complete()
         if self._refused and self.pipeline and self.pipeline[0][0] is self.cycle:
             self.pipeline.popleft()
@@ -210,6 +214,17 @@ class LimitedProtocol(HttpToolsProtocol):
             return False  # all that there is
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         return size > self.limits.header_bytes
+
+    def _coded(self) -> bool:
+        codings = [value.strip(b" \t").lower() for name, value in self.headers if name == b"transfer-encoding"]
+        return bool(codings) and (codings != [b"chunked"] or self.parser.get_http_version() != "1.1")
+
+    def _elsewhere(self) -> bool:
+        """Whether the target has an authority, as a proxy is asked, that is not the Host."""
+        if self.url[:1] in (b"/", b"*"):
+            return False
+        authority = self.url.partition(b"://")[2].partition(b"/")[0].lower()
+        return any(name == b"host" and value.strip(b" \t").lower() != authority for name, value in self.headers)
 
     def _phase(self, pending: int) -> Phase:
         if pending:

@@ -127,6 +127,9 @@ class AliasTarget(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     version: Annotated[int, Field(strict=True, ge=1)]
+    force: Annotated[bool, Field(strict=True)] = Field(
+        default=False, description="also for a version that misses what was required of it"
+    )
 
 
 class AliasState(BaseModel):

@@ -29,6 +29,7 @@ def export(folder: JobFolder, _: Progress) -> None:
         float32=build.export.float32,
         reduction=reduction_of(build),
         training=seen(folder),
+        requirement=build.requirement,
     )
     unfinished = Path(mkdtemp(dir=folder.path))
     files.write(made, unfinished)

@@ -12,6 +12,7 @@ from typing import Any, assert_never
 import msgspec
 
 from app.specification.build import BuildSpec
+from app.specification.choices import Round
 from app.specification.jobs import JobSpec
 from app.specification.prune_job import PruneJobSpec
 from app.specification.retrain_job import RetrainJobSpec
@@ -90,6 +91,22 @@ class Parent(msgspec.Struct, frozen=True, kw_only=True):
     inputs: Box | None = None
     retraining: Retraining | None = None
     teacher: str | None = None
+
+
+class Chosen(msgspec.Struct, frozen=True, kw_only=True):
+    """What a build has chosen by itself.
+
+    Args:
+        build: the specification that its steps follow, with the choices in it.
+        rounds: on the way, the first one first.
+        taken: the number of the round whose network is the build's, from 0.
+        ended: why nothing grew any more.
+    """
+
+    build: BuildSpec
+    rounds: tuple[Round, ...]
+    taken: int
+    ended: str
 
 
 class StartSeconds(msgspec.Struct, frozen=True, kw_only=True):

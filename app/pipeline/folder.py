@@ -5,6 +5,7 @@ No other module knows the names of the files, so this is the whole protocol betw
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +15,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from app.files import read_json, replacing, write_json
-from app.pipeline.facts import Order, Parent, SpentSeconds, StartSeconds, TrainOrder, load_order
+from app.pipeline.facts import Chosen, Order, Parent, SpentSeconds, StartSeconds, TrainOrder, load_order
 from app.specification.build import BuildSpec
 from pricing.errors import InvalidSpec
 from pricing.specs.base import load
@@ -76,8 +77,10 @@ class JobFolder:
 
     def build(self) -> BuildSpec:
         """The specification that the steps follow: the order's own, or the parent's with what the order changes."""
-        order = self.order.read()
-        return order.spec if isinstance(order, TrainOrder) else self.parent.read().build
+        order, chosen = self.order.read(), self.chosen.read_if_there()
+        if not isinstance(order, TrainOrder):
+            return self.parent.read().build
+        return order.spec if chosen is None else chosen.build
 
     def registry(self, wanted: str) -> Path:
         """The root of the registry that holds what a field of the specification names.
@@ -108,6 +111,32 @@ class JobFolder:
     def parent(self) -> JsonFile[Parent]:
         """What a prune or retrain job takes over."""
         return self._json("parent.json", Parent)
+
+    def round(self, number: int) -> JobFolder:
+        """The folder of one round of a build that chooses by itself."""
+        return JobFolder(self.path / f"round_{number}")
+
+    def take_labels(self, other: JobFolder) -> None:
+        """Have the labels of another folder, without copying them."""
+        for name in ("labels", "label_facts", "unseen", "unseen_facts"):
+            self._take(other, name)
+
+    def take_learnt(self, other: JobFolder) -> None:
+        """Have the labels of another folder and what was learnt from them, without copying them."""
+        self.take_labels(other)
+        for name in ("trained", "axes", "training"):
+            self._take(other, name)
+
+    def _take(self, other: JobFolder, name: str) -> None:
+        theirs, ours = getattr(other, name).path, getattr(self, name).path
+        ours.unlink(missing_ok=True)
+        if theirs.exists():
+            os.link(theirs, ours)
+
+    @property
+    def chosen(self) -> JsonFile[Chosen]:
+        """What a build has chosen by itself, where it is told nothing of labels, network and training."""
+        return self._json("chosen.json", Chosen)
 
     @property
     def labels(self) -> BinaryFile:

@@ -13,7 +13,17 @@ from app.specification.retrain_job import RetrainJobSpec
 # Told the running step and the share of the whole job that is done, 0 to 1.
 JobProgress = Callable[[str, float], None]
 # Rough share of a job's time by step, from the seven-asset example; it only makes the progress bar move evenly.
-WEIGHTS = {"load": 1, "label": 10, "train": 50, "prune": 40, "certify": 4, "evaluate": 8, "export": 4, "publish": 1}
+WEIGHTS = {
+    "load": 1,
+    "label": 10,
+    "train": 50,
+    "grow": 60,
+    "prune": 40,
+    "certify": 4,
+    "evaluate": 8,
+    "export": 4,
+    "publish": 1,
+}
 # What every job ends with.
 AFTER = ("certify", "evaluate", "export", "publish")
 
@@ -21,10 +31,9 @@ AFTER = ("certify", "evaluate", "export", "publish")
 def plan(spec: JobSpec) -> tuple[str, ...]:
     """Names of the steps in order; each is a function in `app.pipeline.steps.STEPS`."""
     match spec:
-        case BuildSpec(pruning=None):
-            return ("label", "train", *AFTER)
         case BuildSpec():
-            return ("label", "train", "prune", *AFTER)
+            learnt = ("grow",) if spec.chooses else ("label", "train")
+            return (*learnt, *(() if spec.pruning is None else ("prune",)), *AFTER)
         case PruneJobSpec():
             return ("load", "label", "prune", *AFTER)
         case RetrainJobSpec():  # whether there is anything to prune is known when the version is

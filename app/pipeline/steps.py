@@ -1,5 +1,7 @@
 """The paper as a pipeline: label -> train -> prune and fine-tune -> certify -> evaluate -> export -> publish.
 
+A build that is told nothing of labels and network does the first two in rounds that grow.
+
 A step is a function of a job's folder: it reads the files of earlier steps and leaves its own, all or nothing, so that
 running it again after a crash does no harm. The same order in a folder gives the same bytes: every random number comes
 from the specification's seed, and nothing depends on the clock.
@@ -13,6 +15,7 @@ from app.pipeline.certify import certify
 from app.pipeline.evaluate import Noted, evaluate, unnoted
 from app.pipeline.export import export
 from app.pipeline.folder import JobFolder
+from app.pipeline.grow import grow
 from app.pipeline.label import label, load
 from app.pipeline.prune import prune
 from app.pipeline.publish import publish
@@ -24,6 +27,7 @@ from surrogate.learning.watching import Heard, unheard
 STEPS: Mapping[str, Callable[[JobFolder, Progress], Version | None]] = {
     "load": load,
     "label": label,
+    "grow": grow,
     "train": train,
     "prune": prune,
     "certify": certify,
@@ -34,7 +38,7 @@ STEPS: Mapping[str, Callable[[JobFolder, Progress], Version | None]] = {
 
 
 # Those that may tell how a training goes.
-TELLING: Mapping[str, Callable[[JobFolder, Progress, Heard], None]] = {"train": train, "prune": prune}
+TELLING: Mapping[str, Callable[[JobFolder, Progress, Heard], None]] = {"grow": grow, "train": train, "prune": prune}
 
 
 def run_step(

@@ -6,8 +6,8 @@ died between rename and commit, or the database was lost) gets its row from `app
 version is ever replaced or removed. The write lock makes publishers wait for each other: whatever lies in ``.staging``
 when a publisher holds it belongs to a dead one.
 
-``latest`` is derived. ``champion`` is set by the first version of a name and moves only by `Registry.set_alias`:
-publishing never changes what the champion's clients are answered.
+``latest`` is derived. ``champion`` is set by the first version of a name, if it meets what was required of it, and
+moves only by `Registry.set_alias`: publishing never changes what the champion's clients are answered.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
-from app.errors import InvalidRequest, UnknownModel, UnknownVersion
+from app.errors import InvalidRequest, NotGated, UnknownModel, UnknownVersion
 from app.registry import recovery
 from app.registry.database import (
     ALIASES,
@@ -47,7 +47,7 @@ from app.registry.database import (
 )
 from app.registry.recovery import ALIAS, LATEST, NUMBER, RECORD
 from app.specification.name import CHAMPION, require_name
-from surrogate.artifact.files import MODEL, SUMS, Artifact, files, verify
+from surrogate.artifact.files import MANIFEST, MODEL, SUMS, Artifact, files, verify
 
 STAGING = ".staging"
 
@@ -184,10 +184,14 @@ class Registry:
             elif known.partition("@")[0] != name:
                 recovery.tell(logging.WARNING, "folder passed over", folder=str(folder), copy_of=known)
 
-    def set_alias(self, name: str, alias: str, version: int | str) -> int:
+    def set_alias(self, name: str, alias: str, version: int | str, *, force: bool = False) -> int:
         """Make ``alias`` stand for a version from now on and return the number.
 
+        Args:
+            force: also for a version that misses what was required of it.
+
         Raises:
+            NotGated: it does.
             InvalidRequest: not an alias, or ``latest``, which always is the highest number.
             UnknownModel, UnknownVersion: list what there is.
             RegistryUnavailable, StorageFull: the alias stands where it stood.
@@ -199,6 +203,8 @@ class Registry:
             )
         self.require_present()
         number = self.resolve(name, version)
+        if not force:
+            require_gated(f"{name}@{number}", (self.folder(name, number) / MANIFEST).read_bytes())
         row = {"name": name, "alias": alias, "version": number}
         with self._writing(LOCK_SECONDS) as connection:
             connection.execute(
@@ -253,7 +259,7 @@ class Registry:
             record = json.dumps({"job_id": job_id, "published": row["published"]}).encode()
             self._place(self.root / name / str(version), {**content, RECORD: record})
             connection.execute(sa.insert(VERSIONS).values(row))
-            if highest is None:
+            if highest is None and not missed(content[MANIFEST]):
                 connection.execute(sa.insert(ALIASES).values(name=name, alias=CHAMPION, version=version))
                 recovery.keep_aliases(self.root, connection, name)
         recovery.tell_change(logging.INFO, f"job {job_id}", f"version {name}@{version}", None, "published")
@@ -283,6 +289,22 @@ class Registry:
         staging.rename(target)
         _flush(target.parent)
         _flush(self.root)
+
+
+def missed(manifest: bytes) -> list[str]:
+    """What a version misses of what was required of it, a sentence each."""
+    gate = json.loads(manifest).get("gate") or {}
+    return list(gate.get("missed", ()))
+
+
+def require_gated(reference: str, manifest: bytes) -> None:
+    """Raise NotGated for a version that misses what was required of it."""
+    if sentences := missed(manifest):
+        raise NotGated(
+            f"{reference} was published although it misses what was required: {'; '.join(sentences)}. Let the alias "
+            "stand for another version, or force it",
+            path="version",
+        )
 
 
 def _flush(folder: Path) -> None:

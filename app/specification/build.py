@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from msgspec import UNSET, UnsetType
+
+from app.specification.choices import first_choice
 from app.specification.dataset import DatasetSource
 from app.specification.name import require_name, split_reference
 from app.specification.requirements import pruning_orders, require_order, require_states
@@ -12,6 +15,7 @@ from pricing.specs.labels import LabelSpec
 from pricing.specs.problem import PricingProblem
 from pricing.specs.refusals import require_fit
 from pruning.spec import PruningSpec
+from surrogate.requirement import Accuracy, AccuracyLevel, Requirement, required
 from surrogate.spec import (
     MAXIMUM_SECOND_ORDER,
     EvaluationSpec,
@@ -30,6 +34,7 @@ class BuildSpec(Spec, frozen=True, kw_only=True):
         name: of the model: 1 to 64 of a-z, 0-9, "_", "-".
         seed: of every random number.
         problem: what is priced, simulated as ``labels`` say and judged by its reference; this or a dataset, or both.
+            Where labels, network and training are left out the build chooses all three, and the report says why.
         dataset: where labels of somebody else's pricer are. Without a problem some of its rows are held out to judge
             by; beside one all of them are learnt from in place of simulated labels.
         labels: how labels are simulated, or the model that they are taken from.
@@ -39,6 +44,9 @@ class BuildSpec(Spec, frozen=True, kw_only=True):
         pruning: how the trained network is pruned; none leaves it whole.
         evaluation: how it is judged.
         export: what is written beside the graph in double precision.
+        accuracy: what a version must reach before it is published: "normal" (the default), "high", or least R2 of your
+            own. Labels of a dataset have noise that nobody knows: without a problem nothing is required by default.
+        publish_anyway: whether what does not reach it is published all the same, marked as such.
     """
 
     name: str
@@ -52,6 +60,8 @@ class BuildSpec(Spec, frozen=True, kw_only=True):
     pruning: PruningSpec | None = None
     evaluation: EvaluationSpec = EvaluationSpec()
     export: ExportSpec = ExportSpec()
+    accuracy: AccuracyLevel | Accuracy | UnsetType = UNSET
+    publish_anyway: bool | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         require_name(self.name)
@@ -60,6 +70,9 @@ class BuildSpec(Spec, frozen=True, kw_only=True):
         require_learner(self)
         if self.problem is None and self.dataset is not None and not self.dataset.features:
             return  # its size is known when its Box is: `app.datasets.lookup.settle_dataset`
+        if self.chooses:
+            first_choice(self.pricing)
+            return
         if self.dataset is None and self.labels.teacher is None:
             require_fit(self.pricing, self.labels)
         if self.dataset is None or self.labels.teacher is not None:
@@ -77,6 +90,19 @@ class BuildSpec(Spec, frozen=True, kw_only=True):
         seen = 1 if self.network.inputs == "differential_pca" else 0
         pruned = () if self.pruning is None else pruning_orders(self.pruning)
         return (("training.loss", self.training.loss.order), ("network.inputs", seen), *pruned)
+
+    @property
+    def chooses(self) -> bool:
+        """Whether the build chooses labels, network and training by itself: where nothing is said of any of them."""
+        given = (self.labels, self.network, self.training) != (LabelSpec(), NetworkSpec(), TrainingSpec())
+        return not given and self.problem is not None and self.dataset is None and self.polynomial is None
+
+    @property
+    def requirement(self) -> Requirement | None:
+        """What a version must reach; None where nothing is required."""
+        if self.problem is None and self.accuracy is UNSET:
+            return None
+        return required(self.accuracy, features=self.box.dimension)
 
     @property
     def box(self) -> Box:

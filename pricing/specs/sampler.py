@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import UNSET, UnsetType
+
 from pricing.errors import InvalidSpec
 from pricing.specs.base import MAXIMUM_ASSETS, Spec, require_at_most, require_finite, require_range
 from pricing.specs.states import require_states
@@ -47,12 +49,16 @@ class MoneynessSampler(Spec, frozen=True, kw_only=True, tag_field="kind", tag="m
 
     Args:
         bound: largest |d|, in terminal standard deviations, > 0.
+        share: of the samples that move; the others stay where they are, uniform in the Box. By default all move.
     """
 
     bound: float = 5.0
+    share: float | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         require_range("bound", self.bound, LEAST_SPREAD, MOST_SPREAD)
+        if self.share is not UNSET:
+            require_range("share", self.share, 0.0, 1.0)
 
 
 class FlowSpec(Spec, frozen=True, kw_only=True):

@@ -34,7 +34,9 @@ from surrogate.greeks import greeks
 from surrogate.reductions.choice import reason
 from surrogate.reductions.reduction import Reduction
 from surrogate.report.curves import TrainingCurves
+from surrogate.report.gate import judge
 from surrogate.report.report import AnyReport
+from surrogate.requirement import Requirement
 
 
 def make_artifact(
@@ -48,6 +50,7 @@ def make_artifact(
     float32: bool = False,
     reduction: Reduction | None = None,
     training: TrainingCurves | None = None,
+    requirement: Requirement | None = None,
 ) -> Artifact:
     """Export the network and describe it; nothing here depends on the clock, so the same inputs give the same bytes.
 
@@ -57,6 +60,7 @@ def make_artifact(
         certificate: what is proven of the network (`pruning.certificates`).
         float32: also export in single precision and measure its loss.
         training: the losses on the way, where something was trained.
+        requirement: what the report is held to.
 
     Raises:
         ParityFailure: a graph does not reproduce the network.
@@ -79,6 +83,7 @@ def make_artifact(
         accuracy=report.accuracy,
         accuracy_warning=few_points(report.evaluation) or UNSET,
         certificate=certificate,
+        gate=UNSET if requirement is None else judge(report, requirement),
         parity=parity,
         provenance=provenance,
         hashes={file: hashlib.sha256(graph).hexdigest() for file, graph in graphs.items()} | {"spec": spec_hash},

@@ -14,6 +14,7 @@ from msgspec.structs import asdict
 
 from pricing.domain import Box, Feature
 from surrogate.errors import CorruptArtifact
+from surrogate.report.gate import Gate
 from surrogate.report.record import Record
 from surrogate.report.report import plain_accuracy, read
 from surrogate.report.scores import Accuracy
@@ -157,6 +158,7 @@ class Manifest(Record, frozen=True, kw_only=True):
         reduction: where exact scaling leaves less to learn.
         no_reduction: why it does not, where more than the spots vary.
         certificate: None where nothing was tried.
+        gate: what was required of it; none of versions from before there were requirements.
         parity: by file and output, the largest difference between graph and network as a share of the output's size.
         hashes: sha256 of the model bytes by file, and of the specification.
     """
@@ -171,6 +173,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     accuracy: Accuracy
     accuracy_warning: str | UnsetType = UNSET
     certificate: Certificate | UnsetType | None = UNSET
+    gate: Gate | UnsetType = UNSET
     parity: dict[str, dict[str, float]] | UnsetType = UNSET
     provenance: Provenance
     hashes: dict[str, str] | UnsetType = UNSET

@@ -61,6 +61,7 @@ EXAMPLES: dict[tuple[str, str], Example] = {
     ("POST", "/v1/jobs"): Example("/v1/jobs", 422, body=RETRAIN),  # whose model was made without a build
     ("GET", "/v1/jobs"): Example("/v1/jobs"),
     ("GET", "/v1/jobs/{job}"): Example("/v1/jobs/none", 404),
+    ("GET", "/v1/jobs/{job}/report"): Example("/v1/jobs/none/report", 404),
     ("GET", "/v1/jobs/{job}/events"): Example("/v1/jobs/none/events", 404),
     ("POST", "/v1/jobs/{job}/cancel"): Example("/v1/jobs/none/cancel", 404),
     ("POST", "/v1/jobs/{job}/resume"): Example("/v1/jobs/none/resume", 404),

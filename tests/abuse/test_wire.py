@@ -56,6 +56,14 @@ WIRE = {
     "a negative length": Sent(data=posted("content-length: -1\r\n"), statuses=(400,)),
     "a folded field": Sent(data=posted(f"a: b\r\n c\r\n{LENGTH}"), statuses=(400,)),
     "a NUL": Sent(data=posted(f"a: \0\r\n{LENGTH}"), statuses=(400,)),
+    "a body that is packed on its way": Sent(
+        data=chunked(HOST + JSON + LOGGED + "transfer-encoding: gzip\r\n"), statuses=(400,)
+    ),
+    "chunks of an old client": Sent(
+        data=chunked(HOST + JSON + LOGGED).replace(b"HTTP/1.1", b"HTTP/1.0"), statuses=(400,)
+    ),
+    "another server's target": Sent(data=SMALL.replace(b"/v1", b"http://evil.example/v1", 1), statuses=(421,)),
+    "a target as a proxy is asked": Sent(data=SMALL.replace(b"/v1", b"http://localhost/v1", 1), statuses=(200,)),
     "a size that is none": Sent(data=chunked(HOST + JSON + LOGGED, chunks="zz\r\n"), statuses=(400,)),
     "a good chunk and a bad one": Sent(data=chunked(HOST + JSON + LOGGED, chunks="1\r\n{\r\nzz\r\n"), statuses=(400,)),
     "an endless extension": Sent(data=chunked(HOST + JSON + LOGGED, chunks="1;" + "x" * 150_000), statuses=(413,)),

@@ -72,6 +72,14 @@ optimisers = [{ kind = "levenberg_marquardt", starts = 1, short = 3, finalists =
 
 [evaluation]
 samples = 64
+
+# Three neurons, three steps: good for nothing.
+[accuracy]
+value = -1e6
+delta = -1e6
+gamma = -1e6
+worst_bucket = -1e6
+points = 1
 """
 
 

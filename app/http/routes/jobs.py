@@ -17,14 +17,15 @@ from sse_starlette.sse import AppStatus
 
 from app.cost.limits import require_affordable, require_room
 from app.cost.work import Estimate
-from app.errors import InvalidRequest, TooCostly
+from app.errors import InvalidRequest, TooCostly, UnknownJob
 from app.http.control import ControlRoute
 from app.http.dependencies import PROBLEMS, mounted
 from app.http.schemas import Problem
 from app.jobs.ended import delete_job
-from app.jobs.job import Event, Job, JobPage, State
+from app.jobs.job import Event, Job, JobPage, State, job_folder
 from app.jobs.queue import LIST_LIMIT, Jobs
 from app.pipeline.cost import job_cost
+from app.pipeline.folder import JobFolder
 from app.pipeline.settle import settle
 from app.registry.registry import Registry
 from app.settings import Settings
@@ -161,6 +162,20 @@ async def list_jobs(
 async def get(request: Request, job: str) -> Job:
     """State, step, progress, times, and the published version or the error."""
     return await jobs_of(request).get(job)
+
+
+@router.get("/{job}/report")
+async def report(request: Request, job: str) -> Response:
+    """The report of a job that has judged its result and not published it, or not yet."""
+    state = (await jobs_of(request).get(job)).state
+    path = JobFolder(job_folder(request.app.state.settings.registry, job)).report.path
+    try:
+        plain = await asyncio.to_thread(path.read_bytes)
+    except FileNotFoundError as error:
+        if state == "succeeded":
+            raise UnknownJob(f"job {job} has published its report with its version; ask that for it") from error
+        raise UnknownJob(f"job {job} is {state} and has no report: it did not come to judge its result") from error
+    return Response(plain, media_type="application/json")
 
 
 @router.delete("/{job}", status_code=204, responses=DELETION)

@@ -122,7 +122,7 @@ def training(name: str, version: Version, registry: RegistryPart) -> JSONRespons
 def set_alias(name: str, alias: str, target: AliasTarget, registry: RegistryPart) -> AliasState:
     """Move an alias; clients that price by it get the new version from their next request on."""
     before = registry.aliases(name).get(alias)
-    version = registry.set_alias(name, alias, target.version)
+    version = registry.set_alias(name, alias, target.version, force=target.force)
     if version != before:
         change = {"from": before, "to": version}
         structlog.get_logger().info("state changed", what=f"alias {alias} of {name}", **change)

@@ -34,6 +34,21 @@ def test_a_build_publishes_and_writes_the_same_files(run: Run, tiny_file: Path, 
     assert (again.code, "exists" in again.err) == (2, True)
 
 
+def test_what_misses_its_requirement_is_kept_and_published_only_on_demand(run: Run, tiny_file: Path) -> None:
+    text = tiny_file.read_text()
+    tiny_file.write_text('accuracy = "high"\n' + text[: text.index("# Three neurons")])
+    refused = run("build", tiny_file)
+    assert refused.code == 1
+    assert "not published: " in refused.err
+    assert "try " in refused.err
+    assert "whole Box" in refused.out
+    assert verify(tiny_file.parent / "registry" / ".refused" / "tiny")
+    forced = run("build", tiny_file, "--publish-anyway", "--json")
+    assert (forced.code, json.loads(forced.out)["version"]) == (0, 1)
+    assert run("models", "alias", "tiny", "champion", "1").code == 2
+    assert run("models", "alias", "tiny", "champion", "1", "--force").code == 0
+
+
 def test_train_leaves_the_pruning_out(run: Run, tiny_file: Path) -> None:
     tiny_file.write_text(tiny_file.read_text() + '\n[pruning]\nmethod = "magnitude"\nsparsity = 0.5\n')
     pruned, whole = (json.loads(run(command, tiny_file, "--json").out) for command in ("build", "train"))

@@ -1,0 +1,146 @@
+"""The step of a build that chooses by itself: rounds of labels and training, each judged on fresh labels."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Mapping, Sequence
+
+from msgspec.structs import replace
+from torch import Tensor, from_numpy
+
+from app.cost.job import Named, learn, make_labels, what_is_learnt
+from app.pipeline.derived import canonical, input_box, reduction_of
+from app.pipeline.facts import Chosen, TrainOrder
+from app.pipeline.folder import JobFolder
+from app.pipeline.label import label
+from app.pipeline.tensors import read_trained
+from app.pipeline.train import train
+from app.specification.build import BuildSpec
+from app.specification.choices import AIMS, GAIN, PATIENCE, SECONDS, Choice, Next, Round, first_choice, grown, worst
+from pricing.labels import Labels
+from pricing.labels import load as load_labels
+from pricing.specs.problem import PricingProblem
+from pricing.types import Progress
+from surrogate.dataset import Dataset, from_labels
+from surrogate.evaluation.buckets import BUCKETS, barrier_distance, event_distance
+from surrogate.evaluation.fresh import fresh_errors
+from surrogate.learning.watching import Heard, unheard
+from surrogate.reductions.reduction import to_network
+from surrogate.requirement import AccuracyLevel
+from surrogate.spec import LevenbergMarquardt
+
+
+def grow(folder: JobFolder, progress: Progress, heard: Heard = unheard) -> None:
+    """Label and train in rounds that grow, and leave the files of the best one.
+
+    A round that a crash has cut short is begun again, from the rounds before it.
+
+    Raises:
+        InvalidSpec, NonFiniteLabels, TrainingDiverged: of the first round, as of `label` and `train`.
+    """
+    order = folder.order.read()
+    assert isinstance(order, TrainOrder)
+    build = order.spec
+    level: AccuracyLevel = "high" if build.accuracy == "high" else "normal"
+    aims, inputs = AIMS[level], input_box(build).dimension
+    step: Next | None = first_choice(build.pricing, inputs=inputs)
+    rounds, folders, spent, ended = list[Round](), list[JobFolder](), 0.0, "nothing may grow any more"
+    while step is not None:
+        cost = seconds(with_choice(build, step.choice))
+        if rounds and spent + cost > SECONDS[level]:
+            ended = f"the next round would take about {cost:.0f} s, and {SECONDS[level]:.0f} s are for all of them"
+            break
+        begun = spent / SECONDS[level]
+
+        def report(done: float, begun: float = begun, part: float = cost / SECONDS[level]) -> None:
+            progress(min(1.0, begun + done * part))
+
+        folders.append(folder.round(len(rounds)))
+        rounds.append(run(folders, with_choice(build, step.choice), step, report, heard))
+        spent += cost
+        _, multiple = worst(rounds[-1].errors, aims)
+        if multiple <= 1.0:
+            ended = "every error on fresh labels is small enough"
+            break
+        if stalled(rounds, aims):
+            ended = f"{PATIENCE} rounds did not help"
+            break
+        step = grown(step.choice, rounds[-1], inputs=inputs, aims=aims)
+    taken = min(range(len(rounds)), key=lambda place: worst(rounds[place].errors, aims)[1])
+    folder.take_learnt(folders[taken])
+    folder.chosen.write(Chosen(build=folders[taken].build(), rounds=tuple(rounds), taken=taken, ended=ended))
+    for done in folders:
+        shutil.rmtree(done.path, ignore_errors=True)
+
+
+def with_choice(build: BuildSpec, choice: Choice) -> BuildSpec:
+    """The build with a round's choice in it."""
+    return replace(build, labels=choice.labels, network=choice.network, training=choice.training)
+
+
+def seconds(build: BuildSpec) -> float:
+    """What labels and training of a round take, by their estimate."""
+    task = what_is_learnt(build, Named())
+    dense = replace(build, pruning=None)
+    return sum(work.seconds for work in (*make_labels(dense, Named(), task), *learn(dense, task)))
+
+
+def run(folders: Sequence[JobFolder], build: BuildSpec, step: Next, progress: Progress, heard: Heard) -> Round:
+    """One round, in the last of the folders, and how it went."""
+    folder, before = folders[-1], folders[-2] if len(folders) > 1 else None
+    folder.begin(TrainOrder(spec=build))
+    if before is not None and before.build().labels == build.labels:
+        folder.take_labels(before)
+    else:
+        label(folder, lambda done: progress(0.5 * done))
+    train(folder, lambda done: progress(0.5 + 0.5 * done), heard)
+    return judge(folder, build, step.reason)
+
+
+def judge(folder: JobFolder, build: BuildSpec, reason: str) -> Round:
+    """How good the network of a round is, on fresh labels and on those that it has learnt."""
+    network, problem = read_trained(folder), canonical(build)
+    unseen, learnt = load_labels(folder.unseen.path), load_labels(folder.labels.path)
+    fresh = fresh_errors(network, seen(unseen, build), off_by_one(unseen, build), places(problem, unseen))
+    known = fresh_errors(network, seen(learnt, build), None, places(problem, learnt))
+    (optimiser,) = build.training.optimisers
+    assert isinstance(optimiser, LevenbergMarquardt)
+    return Round(
+        samples=build.labels.samples,
+        paths=build.labels.paths,
+        hidden=build.network.hidden,
+        iterations=optimiser.long,
+        errors=fresh.errors,
+        learnt=known.errors,
+        noise=fresh.noise,
+        reason=reason,
+    )
+
+
+def seen(labels: Labels, build: BuildSpec) -> Dataset:
+    """Labels as the network sees them. Shape: -> x (batch, input)."""
+    data, reduction = from_labels(labels), reduction_of(build)
+    return data if reduction is None else to_network(reduction, data)
+
+
+def off_by_one(labels: Labels, build: BuildSpec) -> Dataset:
+    """The same, each label off by one standard error."""
+    pairs = {"value": labels.value_error, "gradient": labels.gradient_error, "curvature": labels.curvature_error}
+    moved = {name: getattr(labels, name) + error for name, error in pairs.items() if error is not None}
+    return seen(dataclasses.replace(labels, **moved), build)
+
+
+def places(problem: PricingProblem, labels: Labels) -> list[Tensor]:
+    """Samples by their distance to the deciding event, and to a barrier. Shape: -> batch of bool each."""
+    features = labels.features.numpy()
+    distances = [event_distance(problem, features)]
+    if "barrier" in problem.payoff.parameters:
+        distances.append(barrier_distance(problem, features))
+    return [from_numpy((low <= where) & (where < high)) for where in distances for low, high in BUCKETS]
+
+
+def stalled(rounds: Sequence[Round], aims: Mapping[str, float]) -> bool:
+    """Whether the last rounds did not help."""
+    multiples = [worst(each.errors, aims)[1] for each in rounds]
+    return len(rounds) > PATIENCE and min(multiples[-PATIENCE:]) > GAIN * min(multiples[:-PATIENCE])

@@ -1,0 +1,202 @@
+"""What a build takes that is told nothing of labels, network and training: where it begins, and how it goes on.
+
+It begins small. After each round the network is judged on fresh labels, by `surrogate.evaluation.fresh`, and what
+limits it grows: paths where the labels' noise does, samples where the network is better on what it has learnt than on
+what it has not, else the network. Nothing here depends on the clock, so the same specification makes the same choices.
+Torch-free.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from pricing.errors import InvalidSpec
+from pricing.specs.base import Spec
+from pricing.specs.labels import LabelSpec
+from pricing.specs.problem import PricingProblem
+from pricing.specs.refusals import require_fit
+from pricing.specs.sampler import MoneynessSampler, Sampler, UniformSampler
+from surrogate.requirement import AccuracyLevel
+from surrogate.spec import MAXIMUM_SECOND_ORDER, LevenbergMarquardt, NetworkSpec, SobolevLoss, TrainingSpec
+
+# 1 - R2 on fresh labels at which nothing grows any more, and processor seconds that labels and training of all rounds
+# may take by their estimate, by level.
+AIMS: Mapping[AccuracyLevel, Mapping[str, float]] = {
+    "normal": {"value": 1e-6, "delta": 1e-5, "gamma": 1e-4, "worst_bucket": 1e-3},
+    "high": {"value": 1e-7, "delta": 1e-6, "gamma": 1e-5, "worst_bucket": 1e-4},
+}
+SECONDS: Mapping[AccuracyLevel, float] = {"normal": 240.0, "high": 1200.0}
+# Where it begins: samples and width by the number of inputs, up to which.
+BEGINNINGS = ((1, 256, 12), (3, 512, 14), (7, 512, 14), (math.inf, 1024, 16))
+# Up to so many inputs curvatures are learnt from the first round on; beyond, they only judge until they limit.
+FEW_INPUTS = 3
+PATHS, REPLICATES = 256, 4
+# Fresh labels beside them.
+LEAST_FRESH, MOST_FRESH = 128, 1024
+# Inputs from which on the network sees principal axes of the deltas, and so many of them at first.
+MANY_INPUTS, AXES = 12, 12
+# Share of the samples that move to the kinks; the others stay all over the Box, so that nothing of it is extrapolated.
+MOVED = 0.75
+# Most of each, and by what they grow.
+MOST_SAMPLES, MOST_PATHS = 1 << 15, 1 << 15
+PATHS_GROW, WIDTH_GROWS, ITERATIONS_GROW = 4, 1.4, 2
+# Residuals a parameter, at least: fewer samples than that grow with the network.
+RESIDUALS = 8
+MOST_ITERATIONS = 1200
+# Noise is what limits where it is this share of the error; samples are where the error on what was learnt is less than
+# this share of that on fresh labels.
+NOISY, LEARNT = 0.3, 0.4
+# A round helps if the worst error is this much of the best before it, and after so many that do not nothing grows.
+GAIN, PATIENCE = 0.8, 2
+
+
+class Choice(Spec, frozen=True, kw_only=True):
+    """What a round takes."""
+
+    labels: LabelSpec
+    network: NetworkSpec
+    training: TrainingSpec
+
+
+class Round(msgspec.Struct, frozen=True, kw_only=True):
+    """A round and how it went.
+
+    Args:
+        errors: 1 - R2 on fresh labels, without their noise.
+        learnt: the same on labels that were learnt from.
+        noise: of the labels, as shares of their variances.
+        reason: why it took what it took.
+    """
+
+    samples: int
+    paths: int
+    hidden: tuple[int, ...]
+    iterations: int
+    errors: dict[str, float]
+    learnt: dict[str, float]
+    noise: dict[str, float]
+    reason: str
+
+
+class Next(NamedTuple):
+    """What the next round takes, and why."""
+
+    choice: Choice
+    reason: str
+
+
+def first_choice(problem: PricingProblem, *, inputs: int | None = None) -> Next:
+    """Where a build begins.
+
+    Args:
+        inputs: of the network; by default the features of the problem.
+
+    Raises:
+        InvalidSpec: the problem has no labels.
+    """
+    count = inputs or problem.box.dimension
+    _, samples, width = next(row for row in BEGINNINGS if count <= row[0])
+    sampler, why = sampler_of(problem)
+    few = count <= FEW_INPUTS
+    labels, note = labels_of(problem, samples=samples, directions=min(2, count) if few else 1, sampler=sampler)
+    order: Literal[1, 2] = 2 if few and labels.order == 2 else 1
+    network = NetworkSpec(hidden=(width, width))
+    if count > MANY_INPUTS:
+        network = NetworkSpec(hidden=(width, width), inputs="differential_pca", axes=AXES)
+    choice = Choice(labels=with_fresh(labels), network=network, training=training_of(order))
+    return Next(choice, f"{count} inputs; samples {why}{note}")
+
+
+def sampler_of(problem: PricingProblem) -> tuple[Sampler, str]:
+    """Where labels are made, and why there."""
+    payoff = problem.payoff.facts
+    if payoff.ranked or payoff.decided in ("dates", "always"):
+        return UniformSampler(), "uniform, for barriers, dates or several assets make the shape"
+    return MoneynessSampler(share=MOVED), f"{MOVED:.0%} around the kinks and the others all over the Box"
+
+
+def labels_of(problem: PricingProblem, *, samples: int, directions: int, sampler: Sampler) -> tuple[LabelSpec, str]:
+    """Labels with curvatures, or without where the problem has none that are right.
+
+    Raises:
+        InvalidSpec: there are none of either kind.
+    """
+    labels = LabelSpec(
+        samples=samples, paths=PATHS, replicates=REPLICATES, order=2, directions=directions, sampler=sampler
+    )
+    try:
+        require_fit(problem, labels)
+    except InvalidSpec as error:
+        if error.fields.get("path") != "labels.order":
+            raise
+        labels = replace(labels, order=1)
+        require_fit(problem, labels)
+        return labels, f"; without curvatures: {str(error).partition(';')[0]}"
+    return labels, ""
+
+
+def training_of(order: Literal[0, 1, 2], *, long: int = 150) -> TrainingSpec:
+    """How a network is trained on labels up to an order."""
+    optimiser = LevenbergMarquardt(starts=4, short=30, finalists=1, long=long)
+    return TrainingSpec(loss=SobolevLoss(order=order), optimisers=(optimiser,))
+
+
+def worst(errors: Mapping[str, float], aims: Mapping[str, float]) -> tuple[str, float]:
+    """The error that is the largest multiple of its aim, and that multiple."""
+    name = max(errors, key=lambda name: errors[name] / aims[name])
+    return name, errors[name] / aims[name]
+
+
+def grown(choice: Choice, seen: Round, *, inputs: int, aims: Mapping[str, float]) -> Next | None:
+    """What the next round takes, None where nothing may grow any more."""
+    name, _ = worst(seen.errors, aims)
+    error, noise = seen.errors[name], seen.noise[name]
+    labels = choice.labels
+    if noise > NOISY * error and labels.paths < MOST_PATHS:
+        paths = min(MOST_PATHS, PATHS_GROW * labels.paths)
+        return changed(choice, f"the labels' noise is {noise / error:.0%} of the {name} error", labels={"paths": paths})
+    if seen.learnt[name] < LEARNT * error and labels.samples < MOST_SAMPLES:
+        factor = 4 if seen.learnt[name] < LEARNT**2 * error else 2
+        samples = min(MOST_SAMPLES, factor * labels.samples)
+        reason = f"the {name} error is {seen.learnt[name]:.0e} on what was learnt and {error:.0e} on fresh labels"
+        return changed(choice, reason, labels={"samples": samples})
+    reason = f"the {name} error is {error:.0e} on fresh labels and on those that were learnt"
+    if name in ("gamma", "worst_bucket") and choice.training.loss.order < labels.order:
+        bent = replace(choice.training, loss=SobolevLoss(order=labels.order))
+        return Next(replace(choice, training=bent), f"{reason}, so curvatures are learnt too")
+    return larger(choice, reason, inputs)
+
+
+def larger(choice: Choice, reason: str, inputs: int) -> Next | None:
+    """A wider network, with samples enough for it; more iterations where it is as wide as its optimiser takes."""
+    width = math.ceil(WIDTH_GROWS * choice.network.hidden[0])
+    network = replace(choice.network, hidden=(width, width))
+    if network.parameters(inputs) > MAXIMUM_SECOND_ORDER:
+        (optimiser,) = choice.training.optimisers
+        assert isinstance(optimiser, LevenbergMarquardt)
+        if optimiser.long >= MOST_ITERATIONS:
+            return None
+        longer = training_of(choice.training.loss.order, long=ITERATIONS_GROW * optimiser.long)
+        return Next(replace(choice, training=longer), reason)
+    samples, labels = choice.labels.samples, choice.labels
+    residuals = 1 + inputs * (1 + (labels.directions if choice.training.loss.order == 2 else 0))
+    while samples * residuals < RESIDUALS * network.parameters(inputs) and samples < MOST_SAMPLES:
+        samples *= 2
+    labels = with_fresh(replace(labels, held_out=UNSET, samples=samples))
+    return Next(replace(choice, network=network, labels=labels), reason)
+
+
+def changed(choice: Choice, reason: str, *, labels: dict[str, Any]) -> Next:
+    """The choice with other labels."""
+    return Next(replace(choice, labels=with_fresh(replace(choice.labels, held_out=UNSET, **labels))), reason)
+
+
+def with_fresh(labels: LabelSpec) -> LabelSpec:
+    """The labels with so many fresh ones beside them."""
+    return replace(labels, held_out=min(labels.samples, MOST_FRESH, max(LEAST_FRESH, labels.samples // 4)))

@@ -1,0 +1,115 @@
+"""How good is a surrogate while it is made? Errors against fresh labels of its own inputs, their noise told apart.
+
+Of each kind of label the error is a share of its variance, 1 - R2: of the values, of the slopes by every input (the
+mean), of the curvatures H v along the labels' directions, and of the curvatures in the worst bucket. What the standard
+errors of the labels explain is taken off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from surrogate.dataset import Dataset
+from surrogate.evaluation.accuracy import ROWS
+from surrogate.functions.surrogate import Surrogate, value_gradient_hessian
+
+# Least share of the variance of all curvatures that a bucket's count as: in a wing there is nothing to be good at.
+QUIET = 1e-4
+# A bucket of fewer samples says nothing of a variance.
+LEAST_SAMPLES = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fresh:
+    """Shares of variances by kind of label, those that the labels have: "value", "delta", "gamma", "worst_bucket".
+
+    Args:
+        errors: 1 - R2, and no less than the noise: labels as noisy were learnt from, and nothing tells it from truth.
+        noise: mean square standard errors.
+    """
+
+    errors: dict[str, float]
+    noise: dict[str, float]
+
+
+def fresh_errors(surrogate: Surrogate, data: Dataset, noisy: Dataset | None, buckets: Sequence[Tensor]) -> Fresh:
+    """What the surrogate misses of labels, by their kind.
+
+    Args:
+        data: fresh labels in the inputs of the surrogate.
+        noisy: the same, each off by one standard error; None of labels that are exact.
+        buckets: samples of each, as masks. Shape: batch of bool.
+    """
+    value, gradient, along = predicted(surrogate, data)
+    said = {"value": value[:, None], "delta": gradient, "gamma": along}
+    errors, noise = dict[str, float](), dict[str, float]()
+    for name, label in labels_of(data).items():
+        guess, off = said[name], None if noisy is None else labels_of(noisy)[name]
+        assert guess is not None
+        compare = by_column if name == "delta" else together
+        errors[name], noise[name] = net(compare(guess, label), 0.0 if off is None else compare(off, label))
+        if name == "gamma":
+            parts = [of_bucket(guess, label, off, mask) for mask in buckets if int(mask.sum()) >= LEAST_SAMPLES]
+            errors["worst_bucket"], noise["worst_bucket"] = max([(errors[name], noise[name]), *parts])
+    return Fresh(errors=errors, noise=noise)
+
+
+def net(missed: float, noise: float) -> tuple[float, float]:
+    """What is missed beside the noise, or the noise if that is more; and the noise."""
+    return max(missed - noise, noise), noise
+
+
+def of_bucket(guess: Tensor, label: Tensor, off: Tensor | None, mask: Tensor) -> tuple[float, float]:
+    """`net` of the curvatures of a bucket. Shape: guess, label, off batch direction input; mask batch of bool."""
+    here = max(variance(label[mask]), QUIET * variance(label))
+    missed, noise = (0.0 if of is None else square(of[mask] - label[mask]) for of in (guess, off))
+    return net(ratio(missed, here), ratio(noise, here))
+
+
+def labels_of(data: Dataset) -> dict[str, Tensor]:
+    """The labels that there are by their kind. Shape: batch ... each."""
+    kinds = {"value": data.y[:, None], "delta": data.gradient, "gamma": data.curvature}
+    return {name: label for name, label in kinds.items() if label is not None}
+
+
+def predicted(surrogate: Surrogate, data: Dataset) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Values, gradients and H v of the surrogate. Shape: -> batch; batch input; batch direction input."""
+    parts = []
+    for start in range(0, len(data), ROWS):
+        with torch.no_grad():
+            parts.append(value_gradient_hessian(surrogate, data.x[start : start + ROWS]))
+    value, gradient, hessian = (torch.cat(column) for column in zip(*parts, strict=True))
+    along = None if data.directions is None else torch.einsum("nij,nkj->nki", hessian, data.directions)
+    return value, gradient, along
+
+
+def together(guess: Tensor, label: Tensor) -> float:
+    """Mean square distance as a share of the variance of whole labels. Shape: batch ... ->."""
+    return ratio(square(guess - label), variance(label))
+
+
+def by_column(guess: Tensor, label: Tensor) -> float:
+    """The same of each column that varies, their mean. Shape: batch column ->."""
+    variances = label.var(dim=0, correction=0)
+    varies = variances > 0.0
+    shares = (guess - label).square().mean(dim=0)[varies] / variances[varies]
+    return float(shares.mean()) if varies.any() else 0.0
+
+
+def variance(label: Tensor) -> float:
+    """Mean square distance from the mean label. Shape: batch ... ->."""
+    return square(label - label.mean(dim=0))
+
+
+def square(difference: Tensor) -> float:
+    """Mean over the samples of the sum of squares. Shape: batch ... ->."""
+    return float(difference.square().flatten(start_dim=1).sum(dim=1).mean())
+
+
+def ratio(error: float, whole: float) -> float:
+    """A share, 0 of nothing."""
+    return error / whole if whole > 0.0 else 0.0

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from surrogate.dataset import Dataset
+from surrogate.evaluation.fresh import by_column, fresh_errors, predicted
+from surrogate.functions.network import initialise
+
+GENERATOR = torch.Generator().manual_seed(3)
+NETWORK = initialise((2, 5, 1), "silu", generator=GENERATOR, dtype=torch.float64)
+X = torch.rand(64, 2, generator=GENERATOR, dtype=torch.float64)
+
+
+def labels() -> Dataset:
+    """What the network itself says."""
+    directions = torch.eye(2, dtype=torch.float64).expand(64, 2, 2)
+    bare = Dataset(x=X, y=torch.zeros(64, dtype=torch.float64), directions=directions)
+    value, gradient, along = predicted(NETWORK, bare)
+    assert along is not None
+    return replace(bare, y=value, gradient=gradient, curvature=along)
+
+
+def test_a_network_has_no_error_against_itself() -> None:
+    found = fresh_errors(NETWORK, labels(), None, [torch.ones(64, dtype=torch.bool)])
+    assert set(found.errors) == {"value", "delta", "gamma", "worst_bucket"}
+    assert max(found.errors.values()) < 1e-20
+    assert max(found.noise.values()) == 0.0
+
+
+def test_noise_is_taken_off_but_no_error_is_less_than_it() -> None:
+    exact = labels()
+    assert exact.gradient is not None
+    assert exact.curvature is not None
+    error = 0.3 * exact.y.std(correction=0)
+    off = replace(exact, y=exact.y + error)
+    found = fresh_errors(NETWORK, exact, off, [])
+    assert found.noise["value"] == pytest.approx(0.09)
+    assert found.errors["value"] == pytest.approx(0.09)
+    alternating = torch.where(torch.arange(64) % 2 == 0, 3.0 * error, -3.0 * error)
+    wrong = replace(exact, y=exact.y + alternating)
+    against = fresh_errors(NETWORK, wrong, replace(wrong, y=wrong.y + error), [])
+    blind = fresh_errors(NETWORK, wrong, None, [])
+    assert against.errors["value"] == pytest.approx(blind.errors["value"] - against.noise["value"])
+
+
+def test_the_worst_bucket_is_found() -> None:
+    data, low = labels(), X[:, 0] < 0.5
+    assert data.curvature is not None
+    moved = torch.where(low[:, None, None], data.curvature + 1.0, data.curvature)
+    found = fresh_errors(NETWORK, replace(data, curvature=moved), None, [low, ~low])
+    assert found.errors["worst_bucket"] > found.errors["gamma"] > 0.0
+
+
+def test_noise_counts_in_the_bucket_where_it_is() -> None:
+    data, low = labels(), X[:, 0] < 0.5
+    assert data.curvature is not None
+    noisy = replace(data, curvature=torch.where(low[:, None, None], data.curvature + 0.1, data.curvature))
+    found = fresh_errors(NETWORK, data, noisy, [low, ~low])
+    assert found.errors["worst_bucket"] == found.noise["worst_bucket"] > found.noise["gamma"]
+
+
+def test_labels_without_derivatives_judge_values_alone() -> None:
+    data = labels()
+    assert set(fresh_errors(NETWORK, Dataset(x=data.x, y=data.y), None, []).errors) == {"value"}
+
+
+def test_a_column_that_does_not_vary_has_no_share() -> None:
+    flat = torch.ones(4, 1, dtype=torch.float64)
+    assert by_column(flat + 1.0, flat) == 0.0
