@@ -42,7 +42,7 @@ def sweep_seconds(task: Task, points: float) -> float:
 
 def judge(build: BuildSpec, task: Task) -> list[Work]:
     """Certificates, evaluation and export."""
-    points, d = size(build.evaluation.usual), size(build.box.dimension)
+    points, d = size(build.evaluation.most(build.box.dimension)), size(build.box.dimension)
     formula = 1e-9 * points * (FORMULA_NS + FORMULA_PAIR_NS * d * d) if build.problem is not None else 0.0
     reference = 0.0 if build.problem is None else reference_seconds(build.problem, build.evaluation)
     network = FLOAT * task.parameters

@@ -21,9 +21,7 @@ from surrogate.spec import EvaluationSpec
 
 # Points of a slow reference where nobody says how many: what it makes in so many minutes on one thread, but enough for
 # buckets of a tenth of the Box to have ten.
-MINUTES, LEAST = 4, 128
-# The most that a budget without a number buys.
-MOST = 1 << 16
+MINUTES, LEAST = 2, 128
 # The first batch, which foretells the rest; a batch after it; each of a reference that takes no time to speak of, whose
 # solutions all points of a batch share; what a batch takes of a budget, seconds.
 FIRST, BATCH, WHOLE, WAVE_SECONDS = 32, 128, 4096, 10.0
@@ -61,7 +59,7 @@ def planned(problem: PricingProblem, spec: EvaluationSpec) -> Plan:
     if spec.samples is not UNSET:
         return Plan(samples=spec.samples)
     if spec.seconds is not UNSET:
-        return Plan(samples=MOST, reason=f"as many as {spec.seconds:g} s allow")
+        return Plan(samples=spec.most(problem.box.dimension), reason=f"as many as {spec.seconds:g} s allow")
     pace = references.affordable(problem)
     if pace is None:
         return Plan(samples=spec.usual, reason="the reference takes no time to speak of")

@@ -14,8 +14,8 @@ from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes
 from pricing.types import Array
 from surrogate.evaluation import points
-from surrogate.evaluation.points import LEAST, MINUTES, MOST, Ears, planned, referenced
-from surrogate.spec import USUAL_SAMPLES, EvaluationSpec
+from surrogate.evaluation.points import LEAST, MINUTES, Ears, planned, referenced
+from surrogate.spec import MOST_SAMPLES, USUAL_SAMPLES, EvaluationSpec
 
 # Points of a batch.
 SOME = 32
@@ -43,7 +43,8 @@ def test_without_a_number_the_pace_of_the_reference_decides_and_is_told(call: Pr
     plan = planned(SLOW, EvaluationSpec())
     assert plan.samples == min(max(MINUTES * pace, LEAST), USUAL_SAMPLES)
     assert plan.reason == f"the reference judges about {pace} points a minute"
-    assert planned(SLOW, EvaluationSpec(seconds=9.0)).samples == MOST
+    assert planned(SLOW, EvaluationSpec(seconds=9.0)).samples == MOST_SAMPLES
+    assert EvaluationSpec(seconds=9.0).most(1000) == 33  # Hessians of a million entries each
 
 
 @pytest.fixture(autouse=True)
