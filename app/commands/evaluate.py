@@ -22,8 +22,8 @@ from app.commands.terminal import (
     show_json,
 )
 from app.errors import InvalidRequest
-from app.executor import ONE_THREAD, open_map
 from app.files import write_json
+from app.pipeline.executor import ONE_THREAD, open_map
 from app.pipeline.provenance import read_origin
 from app.processors import processors
 from app.specification.build import BuildSpec

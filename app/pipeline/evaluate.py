@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from app.executor import open_map
 from app.pipeline.derived import reduction_of
+from app.pipeline.executor import open_map
 from app.pipeline.folder import JobFolder
 from app.pipeline.provenance import simulated_paths
 from app.pipeline.tensors import read_final, read_rows

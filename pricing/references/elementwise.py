@@ -20,11 +20,13 @@ def known(x: Tensor, value: Tensor, first: Tensor, second: Tensor) -> Tensor:
 class _Valued(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, value: Tensor, first: Tensor, second: Tensor) -> Tensor:
+        """Shape: all batch -> batch."""
         ctx.save_for_backward(x, first, second)
         return value.view_as(value)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """Shape: batch -> batch."""
         x, first, second = ctx.saved_tensors
         return gradients[0] * _Sloped.apply(x, first, second), None, None, None  # type: ignore[no-untyped-call]
 
@@ -32,10 +34,12 @@ class _Valued(torch.autograd.Function):
 class _Sloped(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, first: Tensor, second: Tensor) -> Tensor:  # noqa: ARG004 (what is differentiated by)
+        """Shape: all batch -> batch."""
         ctx.save_for_backward(second)
         return first.view_as(first)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """Shape: batch -> batch."""
         (second,) = ctx.saved_tensors
         return gradients[0] * second, None, None

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from app.errors import Unavailable
-from app.executor import open_executor
+from app.pipeline.executor import open_executor
 from app.sweeps.case import record_path, start_path
 from app.sweeps.findings import MeasuredCase
 from app.sweeps.record import Failed, Measured, Skipped

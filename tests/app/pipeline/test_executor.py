@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from app.errors import Unavailable
-from app.executor import ONE_THREAD, open_executor, open_map
+from app.pipeline.executor import ONE_THREAD, open_executor, open_map
 
 
 def test_workers_are_processes_that_compute_on_one_thread() -> None:
