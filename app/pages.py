@@ -7,10 +7,10 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader
 
-from surrogate.artifact.sentences import show_r2
+from surrogate.artifact.sentences import show_bound, show_r2
 
 TEMPLATES = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
-TEMPLATES.filters["r2"] = show_r2
+TEMPLATES.filters |= {"r2": show_r2, "bound": show_bound, "capitalise": lambda text: text[:1].upper() + text[1:]}
 
 
 def render(template: str, **content: Any) -> str:

@@ -175,6 +175,12 @@ class Settings(BaseSettings):
     sweep_workers: int = Field(
         default_factory=processors, ge=1, le=THREADS, description="cases of a sweep that run at the same time"
     )
+    evaluation_workers: int = Field(
+        default_factory=lambda: min(2, processors()),
+        ge=1,
+        le=THREADS,
+        description="processes that make the reference of an evaluation that takes long; the same bits for any number",
+    )
     dask: str | None = Field(
         default=None,
         description="scheduler of a Dask cluster for sweeps, tcp://host:port; its workers see the sweep's folder",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Literal
 
+from msgspec import UNSET, UnsetType
+
 from pricing.errors import InvalidSpec
 from pricing.specs.base import MAXIMUM_ASSETS, Spec, require_at_most, require_range, require_terms
 
@@ -226,22 +228,45 @@ class TrainingSpec(Spec, frozen=True, kw_only=True):
             require_range("ridge", self.ridge, 0.0, 1e3)
 
 
+# Points where nobody says how many and the reference takes no time to speak of.
+USUAL_SAMPLES = 4096
+# The most that a budget buys where nobody says how many, and the entries of their Hessians, 256 MB.
+MOST_SAMPLES, HESSIAN_ENTRIES = 1 << 16, 1 << 25
+
+
 class EvaluationSpec(Spec, frozen=True, kw_only=True):
     """How a surrogate is judged: samples in the Box against an independent reference.
 
     Args:
-        samples: points of the Box; fewer where their reference would take more than a minute or two, which the report
-            then says.
+        samples: points of the Box; if not given, 4,096, or what a reference that simulates makes in two minutes, but
+            128 at least; with a budget as many as it buys.
+        seconds: that the reference may take, of the clock; where they are over before all samples are judged, report,
+            card and commands warn, and the report is the same again only if as many were made.
         tolerance: accepted violation of a shape statement, as a share of the largest value, of 1 (delta) or of the
             largest gamma.
     """
 
-    samples: int = 4096
+    samples: int | UnsetType = UNSET
     tolerance: float = 1e-4
+    seconds: float | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        require_range("samples", self.samples, 4, 1 << 20)
+        if self.samples is not UNSET:
+            require_range("samples", self.samples, 4, 1 << 20)
+        if self.seconds is not UNSET:
+            require_range("seconds", self.seconds, 1.0, 1e6)
         require_range("tolerance", self.tolerance, 0.0, 1.0)
+
+    @property
+    def usual(self) -> int:
+        """As many samples as it says, or as are usual."""
+        return USUAL_SAMPLES if self.samples is UNSET else self.samples
+
+    def most(self, dimension: int) -> int:
+        """As many samples as may be judged, of so many features; memory limits those that a budget alone buys."""
+        if self.seconds is UNSET or self.samples is not UNSET:
+            return self.usual
+        return max(4, min(MOST_SAMPLES, HESSIAN_ENTRIES // dimension**2))
 
 
 class ExportSpec(Spec, frozen=True, kw_only=True):

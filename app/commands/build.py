@@ -1,4 +1,4 @@
-"""``sobolite build``, ``train``, ``evaluate``, ``methods``: the work that needs torch, in this process.
+"""``sobolite build``, ``train``, ``methods``: the work that needs torch, in this process.
 
 Torch is imported when a command runs, so that ``sobolite --help`` and the other commands do not wait for it.
 """
@@ -22,9 +22,7 @@ from app.commands.models import show_accuracy
 from app.commands.progress import ProgressMode, ProgressOption, Standing, show_progress, stopped_by_hand
 from app.commands.terminal import (
     JsonOption,
-    ModelArgument,
     RegistryOption,
-    find_version,
     open_registry,
     read_settings,
     read_tables,
@@ -37,7 +35,6 @@ from app.cost.work import in_words, total
 from app.errors import NotPublished, TooCostly
 from app.files import read_json
 from app.pipeline.cost import job_cost
-from app.pipeline.provenance import read_origin
 from app.pipeline.publish import require_met
 from app.registry.registry import Registry
 from app.settings import Settings
@@ -46,12 +43,10 @@ from app.specification.jobs import JobSpec, model_name
 from app.specification.smoke import smoke as cut_short
 from app.specification.state_files import with_states
 from pricing.specs.base import load
-from surrogate.artifact.files import MANIFEST, MODEL, Artifact, load_report, write
-from surrogate.report.report import plain_report
+from surrogate.artifact.files import MANIFEST, Artifact, write
 
 SpecArgument = Annotated[Path, typer.Argument(metavar="SPEC.toml", help="See examples/ for one per product.")]
 OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="Also write the files to this new folder.")]
-SeedOption = Annotated[int, typer.Option(help="Seed of every random number.")]
 
 
 # Of processor time; on an idle machine start, imports and the operation that runs at the end make 20 seconds of it.
@@ -188,7 +183,7 @@ def carry_out(spec: JobSpec, folder: Path, registry: Path | None, shown: Standin
     os.environ["OMP_NUM_THREADS"] = str(settings.job_threads)  # read when torch is imported
     from app.pipeline.build import build as build_here
 
-    return build_here(spec, folder, shown, heard=shown.hear, registry=settings.registry)
+    return build_here(spec, folder, shown, heard=shown.hear, noted=shown.take_note, registry=settings.registry)
 
 
 def show_published(name: str, number: int, artifact: Artifact, folder: Path, as_json: bool) -> None:
@@ -200,34 +195,6 @@ def show_published(name: str, number: int, artifact: Artifact, folder: Path, as_
         return
     typer.echo(f"published {name}@{number} ({artifact.manifest.network.parameters} parameters) in {folder}")
     show_accuracy(artifact.report)
-
-
-def evaluate(
-    model: ModelArgument,
-    samples: Annotated[int | None, typer.Option(help="Points; default as in the model's specification.")] = None,
-    seed: SeedOption = 0,
-    registry: RegistryOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Measure a published version against an independent reference, on fresh points."""
-    from surrogate.evaluation.evaluate import evaluate as evaluate_network
-    from surrogate.export.onnx_reader import read_surrogate
-    from surrogate.reductions.choice import reduce
-
-    folder = find_version(open_registry(read_settings(registry)), model)
-    origin = read_origin(folder).build
-    spec = origin.evaluation if samples is None else replace(origin.evaluation, samples=samples)
-    network = read_surrogate((folder / MODEL).read_bytes())
-    problem, label_error = origin.pricing, load_report(folder).noise_floor
-    report = evaluate_network(network, problem, spec, seed=seed, label_error=label_error, reduction=reduce(problem))
-    if as_json:
-        show_json(plain_report(report))
-        return
-    show_accuracy(report)
-    show_table(
-        ("shape statement", "holds", "worst violation"),
-        [(check.statement, "yes" if check.holds else "no", f"{check.worst_violation:.2e}") for check in report.shape],
-    )
 
 
 def methods(as_json: JsonOption = False) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from app.commands import build, dataset, flow, jobs, models, price, prune, retrain, schema, serve, sweep
+from app.commands import build, dataset, evaluate, flow, jobs, models, price, prune, retrain, schema, serve, sweep
 from app.commands.completion import whole_words
 from app.commands.terminal import log_for_people
 from app.errors import EXPECTED, INSTALL_TRAINING, STATUS, InvalidRequest
@@ -33,7 +33,7 @@ app.command()(prune.prune)
 app.command()(retrain.retrain)
 app.command()(sweep.sweep)
 app.command()(price.price)
-app.command()(build.evaluate)
+app.command()(evaluate.evaluate)
 app.command()(build.methods)
 app.command()(schema.schema)
 app.add_typer(models.app, name="models")

@@ -24,10 +24,19 @@ from app.commands.terminal import (
 from app.files import read_json
 from surrogate.artifact.files import MANIFEST, load_manifest, load_report, verify
 from surrogate.artifact.manifest import Certificate
-from surrogate.artifact.sentences import show_gate, show_lineage, show_network, show_r2
+from surrogate.artifact.sentences import (
+    few_points,
+    nothing_proven,
+    show_bound,
+    show_gate,
+    show_lineage,
+    show_network,
+    show_offsets,
+    show_r2,
+)
 from surrogate.report.record import known
 from surrogate.report.report import AnyReport
-from surrogate.report.scores import SampleScores
+from surrogate.report.scores import Accuracy, Bucket, OutputScore, PairScore, SampleScores
 
 app = typer.Typer(help="Published models.", no_args_is_help=True)
 
@@ -78,8 +87,9 @@ def show(model: ModelArgument, registry: RegistryOption = None, as_json: JsonOpt
 
 
 def show_certificate(certificate: Certificate | None) -> None:
-    """What is proven of a version; one from before there were certificates, or of unknown payoff, has nothing."""
-    if certificate is None or certificate.shape is None:
+    """What is proven of a version, or that nothing is."""
+    if certificate is None or not certificate.shape:
+        typer.echo(nothing_proven(certificate))
         return
     show_table(
         ("proven", "smallest eps on the whole Box", "share of the Box", "at eps"),
@@ -88,11 +98,17 @@ def show_certificate(certificate: Certificate | None) -> None:
 
 
 def show_accuracy(report: AnyReport) -> None:
-    """R2, RMSE and largest error of each output, overall and by bucket; of delta and gamma by the spots."""
+    """Errors of each output, overall and by bucket, delta and gamma by the spots, and how surely that is right."""
     accuracy, reference = report.accuracy, report.reference
     rows = score_rows("whole Box", accuracy)
     rows += [row for bucket in accuracy.parts() for row in score_rows(bucket.bucket, bucket)]
-    show_table(("where", "output", "R2", "RMSE", "largest error"), rows)
+    show_table(("where", "points", "output", "R2", "1 - R2", "RMSE", "largest error", "95 % sure of"), rows)
+    for sentence in (few_points(report.evaluation), *show_offsets(accuracy)):
+        if sentence is not None:
+            typer.echo(sentence)
+    if report.noise_floor:
+        sizes = ", ".join(f"{noise:.1e} in {output}" for output, noise in report.noise_floor.items())
+        typer.echo(f"noise of the labels (root mean square): {sizes}")
     error = reference.relative_error
     typer.echo(f"reference: {reference.kind}" + ("" if error is None else f", relative error {error:.0e}"))
     if reference.unjudged is not None:
@@ -100,13 +116,33 @@ def show_accuracy(report: AnyReport) -> None:
 
 
 def score_rows(where: str, scores: SampleScores) -> list[tuple[object, ...]]:
-    """A row for each output that has errors; R2 is left blank where there is none."""
+    """A row for each output that has errors, for gamma the other second derivatives after it; blank where unknown."""
     rows: list[tuple[object, ...]] = []
     for output, score in scores.shown():
         if score.rmse is not None:
-            r2 = None if score.r2 is None else show_r2(score.r2)
-            rows.append(("" if rows else where, output, r2, f"{score.rmse:.2e}", f"{score.max_error:.2e}"))
-    return rows
+            rows.append(score_row("" if rows else where, "" if rows else scores.samples, output, score))
+    pairs = known(scores.second_order) if isinstance(scores, Accuracy | Bucket) else None
+    return [*rows, *(score_row("", "", pair.pair, pair) for pair in pairs or ())]
+
+
+def score_row(where: str, points: object, output: str, score: OutputScore | PairScore) -> tuple[object, ...]:
+    """What is said of one output."""
+    share = known(score.unexplained)
+    return (
+        *(where, points, output),
+        None if score.r2 is None else show_r2(score.r2),
+        None if share is None else f"{share:.1e}",
+        *(f"{score.rmse:.2e}", f"{score.max_error:.2e}"),
+        show_bound(known(score.bounds) or ()),
+    )
+
+
+def show_shape(report: AnyReport) -> None:
+    """What was looked at of the shape at the points."""
+    show_table(
+        ("shape statement", "holds", "worst violation"),
+        [(check.statement, "yes" if check.holds else "no", f"{check.worst_violation:.2e}") for check in report.shape],
+    )
 
 
 @app.command()

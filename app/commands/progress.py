@@ -45,6 +45,7 @@ class Standing:
     step: str = "starting"
     share: float = 0.0
     losses: LossPoint | None = None
+    note: str = ""
     _begun: float = field(init=False)
     _before: tuple[float, float] | None = None
 
@@ -56,12 +57,17 @@ class Standing:
         self._before = self._before or (self.clock(), share)
         self.share = share
         if step != self.step:
-            self.step, self.losses = step, None
+            self.step, self.losses, self.note = step, None, ""
             self.moved()
 
     def hear(self, losses: LossPoint) -> None:
         """A training stands here."""
         self.losses = losses
+
+    def take_note(self, sentence: str) -> None:
+        """What the step takes."""
+        self.note = sentence
+        self.moved()
 
     @property
     def gone(self) -> float:
@@ -84,7 +90,7 @@ class Standing:
 
     def line(self) -> str:
         """All of it in a line."""
-        parts = (f"{self.step}: {self.share:.0%} of the whole", self.times(), show_losses(self.losses))
+        parts = (f"{self.step}: {self.share:.0%} of the whole", self.note, self.times(), show_losses(self.losses))
         return ", ".join(part for part in parts if part)
 
 
@@ -155,7 +161,7 @@ def _bar() -> Iterator[Standing]:
         def draw() -> None:
             left = standing.left
             shown = "" if left is None else f"{show_seconds(left)} left"
-            notes = "  ".join(part for part in (shown, show_losses(standing.losses)) if part)
+            notes = "  ".join(part for part in (shown, standing.note, show_losses(standing.losses)) if part)
             bar.update(task, description=standing.step, completed=standing.share, left=notes)
 
         standing.moved = draw

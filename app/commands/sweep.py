@@ -14,7 +14,7 @@ from msgspec import to_builtins
 from app.commands.progress import ProgressOption, show_progress, stopped_by_hand
 from app.commands.terminal import JsonOption, read_settings, show_json, show_table
 from app.files import replacing, write_json
-from app.sweeps.executor import ONE_THREAD, open_executor
+from app.pipeline.executor import ONE_THREAD, open_executor
 from app.sweeps.findings import SIZES, MissingCase, SweepReport
 from app.sweeps.spec import read_sweep_spec
 from surrogate.artifact.sentences import show_r2

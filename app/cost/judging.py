@@ -9,14 +9,17 @@ from app.cost.training import Task
 from app.cost.work import FLOAT, Work, size
 from app.specification.build import BuildSpec
 from pricing.specs.problem import PricingProblem
+from surrogate.report.record import known
+from surrogate.spec import EvaluationSpec
 
 # Value, gradient and Hessian at one point: by parameter and input, and by node and pair of inputs.
 SWEEP_NS, PAIR_NS = 0.3, 2.0
 # An independent value with its derivatives by a formula, and by pair of features.
 FORMULA_NS, FORMULA_PAIR_NS = 25e3, 1000.0
-# By replicates of a law that is exact; by time steps, grids and exercise rules. Where points take longer there are
-# fewer of them (`pricing.references`), so that it is a matter of a minute whatever is asked for.
-REPLICATES_SECONDS, STEPS_SECONDS = 10.0, 30.0
+# A point by replicates of a law that is exact; by time steps, grids and exercise rules.
+REPLICATES_SECONDS, STEPS_SECONDS = 0.3, 1.0
+# What such a reference takes at least, and where nobody says how many points (`surrogate.evaluation.points`).
+SETTING_UP, UNASKED_SECONDS = 5.0, 240.0
 # Enclosures of shapes, and of the distance from a dense network, have a budget of their own each.
 PROOF_SECONDS = 1.5
 # Points that a graph is compared with its network at (`surrogate.export.parity`), by torch and by the runtime.
@@ -39,9 +42,9 @@ def sweep_seconds(task: Task, points: float) -> float:
 
 def judge(build: BuildSpec, task: Task) -> list[Work]:
     """Certificates, evaluation and export."""
-    points, d = size(build.evaluation.samples), size(build.box.dimension)
+    points, d = size(build.evaluation.most(build.box.dimension)), size(build.box.dimension)
     formula = 1e-9 * points * (FORMULA_NS + FORMULA_PAIR_NS * d * d) if build.problem is not None else 0.0
-    reference = 0.0 if build.problem is None else reference_seconds(build.problem)
+    reference = 0.0 if build.problem is None else reference_seconds(build.problem, build.evaluation)
     network = FLOAT * task.parameters
     compared = min(PARITY_POINTS, max(1.0, PARITY_ENTRIES / (d * d)))
     proofs = PROOF_SECONDS * (1.0 if build.pruning is None else 2.0)
@@ -62,8 +65,20 @@ def judge(build: BuildSpec, task: Task) -> list[Work]:
     ]
 
 
-def reference_seconds(problem: PricingProblem) -> float:
+def reference_seconds(problem: PricingProblem, evaluation: EvaluationSpec) -> float:
     """What the reference takes beside formulas: `pricing.references` chooses it when torch is there."""
+    each = point_seconds(problem)
+    if not each:
+        return 0.0
+    asked, budget = known(evaluation.samples), known(evaluation.seconds)
+    wanted = UNASKED_SECONDS if asked is None else SETTING_UP + each * size(asked)
+    if budget is None:
+        return wanted
+    return budget if asked is None else min(wanted, budget)
+
+
+def point_seconds(problem: PricingProblem) -> float:
+    """What the reference takes at a point, 0 where a formula gives it."""
     process, payoff = problem.process.facts, problem.payoff.facts
     if process.grid is not None or payoff.decided == "holder":
         return STEPS_SECONDS

@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +37,11 @@ ALLOCATION = "can't allocate memory"
 
 
 def die_with_parent() -> None:
-    """Exit when stdin ends. A plain read: a buffered one would abort the interpreter's own exit."""
+    """Exit when stdin ends, with all that the step has started. A plain read: a buffered one would abort the exit."""
     while os.read(0, 1):
         pass
+    if os.getpgrp() == os.getpid():  # as the worker starts it, in a session of its own
+        os.killpg(0, signal.SIGKILL)
     os._exit(PARENT_GONE)
 
 
@@ -77,6 +80,11 @@ class Reporter:
         say(progress=share, **({} if losses is None else {"losses": msgspec.to_builtins(losses)}))
 
 
+def log_note(step: str, sentence: str) -> None:
+    """What a step takes, for the worker's log."""
+    structlog.get_logger().info("what a step takes", step=step, takes=sentence)
+
+
 def reason(step: str, error: Exception) -> str:
     """What is said of a failure that nobody foresaw.
 
@@ -104,7 +112,7 @@ def main() -> int:
             run_step,  # imports torch: a second in which the worker may already stop this process
         )
 
-        result = run_step(step, folder, reporter.report, reporter.hear)
+        result = run_step(step, folder, reporter.report, reporter.hear, partial(log_note, step))
         reporter.end()
         say(result=msgspec.to_builtins(result))
     except EXPECTED as error:

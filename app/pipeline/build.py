@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from app.pipeline.evaluate import Noted, unnoted
 from app.pipeline.facts import order_of
 from app.pipeline.folder import JobFolder
 from app.pipeline.plan import JobProgress, done, plan
@@ -22,6 +23,7 @@ def build(
     progress: JobProgress | None = None,
     *,
     heard: Heard = unheard,
+    noted: Noted = unnoted,
     registry: Path | None = None,
 ) -> Artifact:
     """Every step but publishing.
@@ -31,6 +33,7 @@ def build(
         folder: where the steps leave their files; created if missing.
         progress: told the running step and the share of the whole that is done.
         heard: told the losses of a training.
+        noted: told what the evaluation takes.
         registry: where a PruneJobSpec finds its parent version, and a BuildSpec its dataset.
 
     Raises:
@@ -48,6 +51,6 @@ def build(
                 progress(step, done(steps, step, share))
 
         report(0.0)
-        run_step(step, job, report, heard)
+        run_step(step, job, report, heard, noted)
         report(1.0)
     return files.read(job.artifact)

@@ -21,6 +21,7 @@ from surrogate.functions.surrogate import Surrogate
 
 # What a certificate says instead of statements about the shape.
 NO_SHAPE = "the payoff behind imported labels is not known, so there is no shape to prove"
+NO_STATEMENT = "shapes are proven of calls and puts on a basket as functions of their spots alone"
 NO_NETWORK = "shapes are proven of networks by bounds on their activations; a polynomial is judged at points alone"
 
 
@@ -40,7 +41,8 @@ def shape_of(surrogate: Surrogate, build: BuildSpec) -> tuple[list[dict[str, Any
         return None, NO_NETWORK
     if build.problem is None:
         return None, NO_SHAPE
-    return prove_shape(surrogate, canonical(build), tolerance=build.evaluation.tolerance, seed=build.seed), None
+    proofs = prove_shape(surrogate, canonical(build), tolerance=build.evaluation.tolerance, seed=build.seed)
+    return proofs, None if proofs else NO_STATEMENT
 
 
 def difference(folder: JobFolder, build: BuildSpec, pruned: Surrogate) -> dict[str, Any] | None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
+from msgspec import UNSET
 from msgspec.structs import replace
 from torch import Tensor
 
@@ -19,6 +22,7 @@ from pricing.sampling import sample_features, sample_inside, sample_uniform
 from pricing.specs.base import dump
 from pricing.specs.choice import settle
 from pricing.specs.estimator import Frozen
+from pricing.specs.labels import LabelSpec
 from pricing.specs.problem import PricingProblem
 from pricing.specs.sampler import MoneynessSampler, TableSampler
 from pricing.specs.states import states_sha256
@@ -62,6 +66,7 @@ def simulate_labels(folder: JobFolder, progress: Progress) -> None:
             simulated_paths=labels.paths,
             payoff_evaluations=labels.payoffs,
             standard_error=label_error(labels),
+            noise=label_noise(labels, simulated, wanted) or UNSET,
             estimator=dump(estimator),
             bias=bias(simulated, estimator),
             table=states,
@@ -138,4 +143,35 @@ def require_variation(problem: PricingProblem, values: Tensor) -> None:
 def label_error(labels: Labels) -> dict[str, float]:
     """Root mean square standard error of each kind of label: the noise floor of everything learnt from them."""
     errors = {"value": labels.value_error, "delta": labels.gradient_error, "curvature": labels.curvature_error}
-    return {name: float(error.square().mean().sqrt()) for name, error in errors.items() if error is not None}
+    return {name: _rms(error) for name, error in errors.items() if error is not None}
+
+
+def label_noise(labels: Labels, simulated: PricingProblem, spec: LabelSpec) -> dict[str, float]:
+    """Root mean square standard errors of the value, of the derivatives by each feature, and of gamma if known."""
+    noise, box = dict[str, float](), simulated.box
+    if labels.value_error is not None:
+        noise["value"] = _rms(labels.value_error)
+    if labels.gradient_error is not None:
+        noise |= {part.name: _rms(labels.gradient_error[:, box.columns(part.name)]) for part in box.features}
+    gamma = gamma_noise(labels, spec) if len(box.features) == 1 else None
+    return noise if gamma is None else noise | {"gamma": gamma}
+
+
+def gamma_noise(labels: Labels, spec: LabelSpec) -> float | None:
+    """Root mean square standard error of the Hessian's entries, where the directions of the curvatures tell it.
+
+    A random direction v of identity covariance has E[(E v)_i^2] = sum_j E_ij^2 of an error E. Of as many axes V as
+    there are features the Hessian is V^-1 (V H), and its errors follow from those of V H where these are independent.
+    """
+    errors, along = labels.curvature_error, labels.directions
+    if errors is None or along is None:
+        return None
+    if spec.direction_law == "random":
+        return _rms(errors) / math.sqrt(along.shape[2])
+    if along.shape[1] < along.shape[2]:
+        return None
+    return _rms((torch.linalg.inv(along).square() @ errors.square()).sqrt())
+
+
+def _rms(errors: Tensor) -> float:
+    return float(errors.square().mean().sqrt())

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from app.pipeline.certify import certify
-from app.pipeline.evaluate import evaluate
+from app.pipeline.evaluate import Noted, evaluate, unnoted
 from app.pipeline.export import export
 from app.pipeline.folder import JobFolder
 from app.pipeline.grow import grow
@@ -41,12 +41,18 @@ STEPS: Mapping[str, Callable[[JobFolder, Progress], Version | None]] = {
 TELLING: Mapping[str, Callable[[JobFolder, Progress, Heard], None]] = {"grow": grow, "train": train, "prune": prune}
 
 
-def run_step(step: str, folder: JobFolder, progress: Progress, heard: Heard = unheard) -> Version | None:
+def run_step(
+    step: str, folder: JobFolder, progress: Progress, heard: Heard = unheard, noted: Noted = unnoted
+) -> Version | None:
     """Run one step in a folder that holds an order and the files of the earlier steps; only the last has a result.
 
     Args:
         heard: is told the losses of a training.
+        noted: is told what an evaluation takes.
     """
+    if step == "evaluate":
+        evaluate(folder, progress, noted)
+        return None
     if step not in TELLING:
         return STEPS[step](folder, progress)
     TELLING[step](folder, progress, heard)

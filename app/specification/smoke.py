@@ -60,7 +60,7 @@ def smoke(spec: BuildSpec) -> BuildSpec:
         training=quick(spec.training) if learnt else spec.training,
         polynomial=None if spec.polynomial is None else cut(spec.polynomial, {"degree": DEGREE}),
         pruning=pruning,
-        evaluation=cut(spec.evaluation, {"samples": POINTS}),
+        evaluation=replace(spec.evaluation, samples=POINTS, seconds=UNSET),
     )
 
 

@@ -205,7 +205,7 @@ class _Clock:
 def _places(case: Case) -> tuple[Domain, ...]:
     """Where the case is judged; all cases of a seed at the same points."""
     problem, seed = case.build.pricing, case.build.seed
-    shape = (case.build.evaluation.samples, problem.box.dimension)
+    shape = (case.build.evaluation.usual, problem.box.dimension)
     return domains(
         problem,
         case.shifts,

@@ -77,7 +77,7 @@ def make_report(
 
 def _judgement(spec: SweepSpec, *, judged: bool) -> Judgement:
     """How many points of every domain are judged, and by which kind of reference; a shifted market may have its own."""
-    samples, problem = spec.build.evaluation.samples, spec.build.pricing
+    samples, problem = spec.build.evaluation.usual, spec.build.pricing
     if not judged:
         return Judgement(samples=samples, reference=None)
     none = np.empty((0, problem.box.dimension))

@@ -72,10 +72,24 @@ class Solved:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Replicated:
-    """A value given uniforms of so many paths and coordinates, on replicates that are differentiated."""
+class Bent:
+    """A smoothed value for the second derivatives, on so many paths, and the share of the largest that these miss."""
 
     sampled: Sampled
+    paths: int
+    bias: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replicated:
+    """A value given uniforms of so many paths and coordinates, on replicates that are differentiated.
+
+    Args:
+        bent: what the Hessian is taken from where the value has kinks.
+    """
+
+    sampled: Sampled
+    bent: Bent | None = None
     dimension: int
     paths: int
     points: int

@@ -7,7 +7,7 @@ for what nothing independent covers: that is simulated again, and its kind says 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import assert_never
 
 import numpy as np
@@ -149,8 +149,11 @@ def kind(problem: PricingProblem) -> Kind:
     return method(problem).kind
 
 
+@lru_cache(maxsize=8)
 def method(problem: PricingProblem) -> Method:
     """How the problem is referenced; by the package's own simulation again where nothing independent is.
+
+    Of the last few problems it is kept, with what it has fitted.
 
     Raises:
         InvalidSpec: there is no reference for the problem.
@@ -238,9 +241,7 @@ def _several_dates(problem: PricingProblem, process: BlackScholes, payoff: Autoc
     """Of several assets."""
     match payoff:
         case Autocall():
-            if autocall.supported(problem):
-                return autocall.method(problem, process, payoff)
-            return resimulated.method(problem)
+            return autocall.method(process, payoff)
         case Bermudan():
             if payoff.assets == 2 and pair.supported(problem, process, payoff):
                 return pair.method(problem, process, payoff)

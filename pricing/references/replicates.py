@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from scipy.stats import qmc
 from torch import Tensor
 
 from pricing.references.derivatives import Derivatives, Order, differentiate
-from pricing.references.methods import Replicated
+from pricing.references.methods import Replicated, Sampled
 from pricing.simulation.scenario import scenario
 from pricing.specs.problem import PricingProblem
 from pricing.types import Array
@@ -30,13 +32,30 @@ def replicated(
     problem: PricingProblem, how: Replicated, features: Array, *, order: Order, seed: int
 ) -> tuple[Derivatives, Derivatives]:
     """Means over the replicates and their standard errors. Shape: features batch feature."""
+    if how.bent is None or order < 2:
+        return _averaged(_runs(problem, how.sampled, how, features, order=order, seed=seed))
+    plain = _averaged(_runs(problem, how.sampled, how, features, order=1, seed=seed))
+    curved = replace(how, paths=how.bent.paths)
+    means, errors = _averaged(_runs(problem, how.bent.sampled, curved, features, order=2, seed=seed))
+    missed = how.bent.bias * np.abs(means.hessian).max(axis=0)
+    return plain[0]._replace(hessian=means.hessian), plain[1]._replace(hessian=np.hypot(errors.hessian, missed))
+
+
+def _runs(
+    problem: PricingProblem, sampled: Sampled, how: Replicated, features: Array, *, order: Order, seed: int
+) -> list[Derivatives]:
+    """Value and derivatives on every replicate."""
     rows = max(LEAST_ROWS, BLOCK // (how.paths * (how.dimension + 1)))
 
     def run(replicate: int) -> Derivatives:
         points = uniforms(how.paths, how.dimension, seed=seed, replicate=replicate)
-        return differentiate(lambda x: how.sampled(scenario(problem, x), points), features, order=order, rows=rows)
+        return differentiate(lambda x: sampled(scenario(problem, x), points), features, order=order, rows=rows)
 
-    runs = [run(replicate) for replicate in range(REPLICATES)]
+    return [run(replicate) for replicate in range(REPLICATES)]
+
+
+def _averaged(runs: list[Derivatives]) -> tuple[Derivatives, Derivatives]:
+    """Means and their standard errors."""
     stacked = [np.stack(column) for column in zip(*runs, strict=True)]
     means = Derivatives(*(column.mean(axis=0) for column in stacked))
     return means, Derivatives(*(column.std(axis=0, ddof=1) / np.sqrt(REPLICATES) for column in stacked))

@@ -24,6 +24,7 @@ from surrogate.artifact.manifest import (
     published,
 )
 from surrogate.artifact.model_card import model_card
+from surrogate.artifact.sentences import few_points
 from surrogate.export.onnx_writer import to_onnx
 from surrogate.export.parity import check_parity
 from surrogate.functions.network import Network
@@ -80,6 +81,7 @@ def make_artifact(
         reduction=None if reduction is None else describe_reduction(reduction),
         no_reduction=why_not_reduced(problem) if reduction is None else None,
         accuracy=report.accuracy,
+        accuracy_warning=few_points(report.evaluation) or UNSET,
         certificate=certificate,
         gate=UNSET if requirement is None else judge(report, requirement),
         parity=parity,

@@ -154,6 +154,7 @@ class Manifest(Record, frozen=True, kw_only=True):
         problem: what is priced, as plain data; None where labels were imported.
         features: the Box with units.
         outputs: the unit of each.
+        accuracy_warning: where accuracy is of fewer points than were asked for.
         reduction: where exact scaling leaves less to learn.
         no_reduction: why it does not, where more than the spots vary.
         certificate: None where nothing was tried.
@@ -170,6 +171,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     reduction: ReductionFacts | None = None
     no_reduction: str | None = None
     accuracy: Accuracy
+    accuracy_warning: str | UnsetType = UNSET
     certificate: Certificate | UnsetType | None = UNSET
     gate: Gate | UnsetType = UNSET
     parity: dict[str, dict[str, float]] | UnsetType = UNSET

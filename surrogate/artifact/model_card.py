@@ -5,17 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from msgspec import UNSET
+
 from pricing.specs.base import load
 from pricing.specs.labels import LabelSpec
 from pricing.specs.payoff import Payoff
 from pricing.specs.problem import PricingProblem
 from surrogate.artifact.manifest import Certificate, DifferenceProof, Manifest
 from surrogate.artifact.sentences import (
+    few_points,
+    nothing_proven,
+    show_bound,
     show_bounds,
     show_choices,
     show_gate,
     show_lineage,
     show_network,
+    show_offsets,
     show_outputs,
     show_pruning,
     show_r2,
@@ -24,12 +30,16 @@ from surrogate.artifact.sentences import (
 from surrogate.reductions.reduction import BLEND
 from surrogate.report.record import known
 from surrogate.report.report import AnyReport, EvaluationFacts
-from surrogate.report.scores import Accuracy, ReferenceQuality
+from surrogate.report.scores import Accuracy, OutputScore, ReferenceQuality
 from surrogate.report.sources import ExerciseBounds, ImportedLabels, TaughtLabels
 
 # A standard error from fewer replicates is off by half of itself or more: 1 / sqrt(2 (R - 1)).
 FEW_REPLICATES = 4
 LABELS = ("value", "delta", "curvature")
+HEADS = "| output | R2 | 1 - R2 | RMSE | largest error | 95 % sure of | noise of labels | unit"
+SURE = """Errors, and the noise of the labels (root mean square), are in the unit of the output. "95 % sure of": with
+that confidence the error is below the figure in so large a part of the Box at least, whatever its law, twice the
+standard error of the reference added."""
 
 
 def model_card(manifest: Manifest, report: AnyReport, problem: PricingProblem) -> str:
@@ -47,7 +57,7 @@ A {problem.payoff.__struct_config__.tag} under the {problem.process.__struct_con
 It needs a runtime that computes in float64; one that computes in less without a word (OpenVINO: in bfloat16) is wrong
 by percents in gamma.
 
-{scores(manifest)}
+{scores(manifest, report)}
 
 {unjudged(report.reference) if accuracy["gamma"].r2 is None else gammas(accuracy, problem.payoff)}
 {judged(report.reference, report.evaluation)}
@@ -74,15 +84,27 @@ def scaling(manifest: Manifest) -> str:
     return "" if manifest.no_reduction is None else f"No exact scaling: {manifest.no_reduction}.\n"
 
 
-def scores(manifest: Manifest) -> str:
+def scores(manifest: Manifest, report: AnyReport) -> str:
     """How far every output is from the reference."""
-    rows = (
-        f"| {name} | unjudged | - | - |"
-        if score.r2 is None
-        else f"| {name} | {show_r2(score.r2)} | {score.rmse:.2e} | {score.max_error:.2e} |"
-        for name, score in ((name, manifest.accuracy[name]) for name in manifest.outputs)
-    )
-    return "\n".join(("| output | R2 | RMSE | largest error |\n|---|---|---|---|", *rows))
+    floor = report.noise_floor or {}
+    rows = (_score(name, manifest.outputs[name], manifest.accuracy[name], floor.get(name)) for name in manifest.outputs)
+    told = [few_points(report.evaluation), *show_offsets(manifest.accuracy)]
+    said = "".join(f"\n\n{sentence[0].upper()}{sentence[1:]}." for sentence in told if sentence is not None)
+    return "\n".join((f"{HEADS}\n{'|---' * HEADS.count(' | ')}|---|", *rows)) + f"{said}\n\n{SURE}"
+
+
+def _score(name: str, unit: str, score: OutputScore, noise: float | None) -> str:
+    cells = ["unjudged", *("-",) * 5]
+    if score.rmse is not None:
+        share = known(score.unexplained)
+        cells = [
+            "too few points" if score.r2 is None else show_r2(score.r2),
+            "-" if share is None else f"{share:.1e}",
+            *(f"{score.rmse:.2e}", f"{score.max_error:.2e}"),
+            show_bound(known(score.bounds) or ()),
+            "-" if noise is None else f"{noise:.2e}",
+        ]
+    return f"| {' | '.join((name, *cells, unit))} |"
 
 
 def unjudged(reference: ReferenceQuality) -> str:
@@ -131,9 +153,9 @@ def judged(reference: ReferenceQuality, evaluation: EvaluationFacts) -> str:
         if kind.startswith("resimulated")
         else f"an independent reference: {kind}"
     )
-    asked = evaluation.asked or evaluation.samples
-    points = f"{evaluation.samples} points" + (f" ({asked} asked for)" if asked > evaluation.samples else "")
-    text = f"Measured on {points} of the Box against {how}, relative error {reference.relative_error:.0e}."
+    reason = known(evaluation.reason)
+    points = f"{evaluation.samples} points of the Box" + ("" if reason is None else f" ({reason})")
+    text = f"Measured on {points} against {how}, relative error {reference.relative_error:.0e}."
     if not errors:
         return text
     sizes = ", ".join(f"{error:.1e} in {output}" for output, error in errors.items())
@@ -153,11 +175,12 @@ def labels(manifest: Manifest, report: AnyReport) -> str:
             )
             return f"The labels are {rows} rows of dataset `{dataset}`; {noisy}."
         case _:
-            return label_errors(manifest, report.noise_floor)
+            made = report.labels
+            return label_errors(manifest, made.standard_error if made is not UNSET else report.noise_floor)
 
 
 def label_errors(manifest: Manifest, floor: Mapping[str, float] | None) -> str:
-    """How noisy the labels were; of the simulated problem, which exact scaling makes another one."""
+    """How noisy the labels were, all features together; of the simulated problem, which scaling makes another one."""
     if not floor:
         return "How noisy the labels were was not measured, which takes two replicates."
     whose = "" if manifest.reduction is None else " of the simulated problem h"
@@ -199,9 +222,11 @@ def _plus_minus(bound: float | None, error: float | None) -> str:
 
 
 def proven(certificate: Certificate | None) -> str:
-    """The card's table of what is proven, empty where nothing was tried or there is no shape to prove."""
+    """The card's table of what is proven, or that nothing is."""
     if certificate is None or not certificate.shape:
-        return ""
+        told = nothing_proven(certificate)
+        moving = "" if certificate is None else moved(certificate.pruning)
+        return f"{told[0].upper()}{told[1:]}.\n{moving}\n"
     tolerance = certificate.shape[0].tolerance
     rows = "\n".join(
         f"| {proof.statement} | {_number(proof.smallest_tolerance)} | "

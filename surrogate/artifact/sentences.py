@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from msgspec import UNSET, UnsetType
 
 from pricing.domain import Feature
-from surrogate.artifact.manifest import NetworkFacts, Provenance
+from surrogate.artifact.manifest import Certificate, NetworkFacts, Provenance
 from surrogate.report.choices import Choices
 from surrogate.report.gate import Gate
 from surrogate.report.record import known
-from surrogate.report.scores import OUTPUTS
+from surrogate.report.report import EvaluationFacts
+from surrogate.report.scores import OUTPUTS, ErrorBound, SampleScores
 from surrogate.report.sources import PruningFacts, PruningMilestone, TaughtLabels
 
 # Below it the decimals of an R2 say nothing.
 LEAST_R2 = -1000.0
+# The largest share of the Box whose bound is shown; of more, the largest error alone tells.
+BOUNDED = 0.99
 # Rows and columns of the table of a pruning run.
 MILESTONES = {"init": "initial", "pre_prune": "before pruning", "post_prune": "after pruning", "final": "final"}
 MEASURES = tuple(name for name in PruningMilestone.__struct_fields__ if name not in ("network", "parameters"))
@@ -32,6 +35,62 @@ def show_r2(r2: float) -> str:
     if r2 < LEAST_R2:
         return f"{r2:.1e}"
     return f"{math.floor(r2 * 1e7) / 1e7:.7f}"
+
+
+def show_bound(bounds: Sequence[ErrorBound]) -> str:
+    """Of what share of the Box an error is sure to be below what, the share the largest up to 99 %.
+
+    >>> show_bound([ErrorBound(share=share, error=1e-3 * share) for share in (0.9, 0.99, 0.9993)])
+    '99.0 % < 9.9e-04'
+    """
+    if not bounds:
+        return "-"
+    told = [bound for bound in bounds if bound.share <= BOUNDED] or bounds[-1:]
+    return f"{math.floor(1e3 * told[-1].share) / 10:.1f} % < {told[-1].error:.1e}"
+
+
+def show_offsets(scores: SampleScores) -> list[str]:
+    """A sentence for each output whose error is for a good part the same everywhere.
+
+    >>> from surrogate.report.scores import Offset, OutputScore
+    >>> offset = Offset(mean=-1.9e-3, standard_error=2e-5, share=0.9)
+    >>> score = OutputScore(r2=1.0, rmse=2e-3, max_error=3e-3, offset=offset)
+    >>> print(*show_offsets(SampleScores(samples=64, outputs={"value": score})))
+    value has a constant offset of -1.9e-03 ± 2e-05, 90 % of its mean square error: such is the bias of smoothed labels
+    """
+    return [
+        f"{output} has a constant offset of {score.offset.mean:.1e} ± {score.offset.standard_error:.0e}, "
+        f"{100.0 * score.offset.share:.0f} % of its mean square error: such is the bias of smoothed labels"
+        for output, score in scores.shown()
+        if score.offset is not UNSET
+    ]
+
+
+def few_points(evaluation: EvaluationFacts) -> str | None:
+    """A warning where fewer points were judged than were asked for.
+
+    >>> few_points(EvaluationFacts(samples=96, asked=256, seconds=60.0, points="in the Box"))
+    'warning: judged on 96 of the 256 points asked for, as the budget of 60 s was over'
+    >>> few_points(EvaluationFacts(samples=256, asked=256, points="in the Box"))
+    """
+    asked, seconds = evaluation.asked or 0, known(evaluation.seconds)
+    if asked <= evaluation.samples:
+        return None
+    why = "their reference would have taken more than a minute" if seconds is None else None
+    why = why or f"the budget of {seconds:g} s was over"
+    return f"warning: judged on {evaluation.samples} of the {asked} points asked for, as {why}"
+
+
+def nothing_proven(certificate: Certificate | None) -> str:
+    """That nothing is proven of the shape, and why.
+
+    >>> nothing_proven(None)
+    'nothing was proven of the shape'
+    >>> nothing_proven(Certificate(shape=None, pruning=None, arithmetic="exact", no_shape="the payoff is not known"))
+    'nothing was proven of the shape: the payoff is not known'
+    """
+    reason = None if certificate is None else certificate.no_shape
+    return "nothing was proven of the shape" + ("" if reason is None else f": {reason}")
 
 
 def show_network(network: NetworkFacts) -> str:

@@ -14,6 +14,7 @@ import torch
 
 from pricing.domain import Box
 from pricing.types import Array, BoolArray
+from surrogate.evaluation.errors import told
 from surrogate.functions.surrogate import Surrogate, value_gradient_hessian
 from surrogate.greeks import greeks
 from surrogate.reductions.reduction import Reduction, derivatives
@@ -33,6 +34,7 @@ class Prediction:
 
     Args:
         judges: whether gamma may judge another; not where a reference does not know it.
+        margin: what each may be off, of a reference at independent points; bounds are drawn from it.
 
     Shape: value (batch,), delta (batch, d), gamma (batch, d, d).
     """
@@ -41,10 +43,12 @@ class Prediction:
     delta: Array
     gamma: Array
     judges: bool = True
+    margin: Prediction | None = None
 
     def rows(self, index: BoolArray) -> Prediction:
         """The samples that ``index`` selects. Shape: index batch of bool."""
-        return replace(self, value=self.value[index], delta=self.delta[index], gamma=self.gamma[index])
+        margin = None if self.margin is None else self.margin.rows(index)
+        return replace(self, value=self.value[index], delta=self.delta[index], gamma=self.gamma[index], margin=margin)
 
 
 def predict(network: Surrogate, features: Array, reduction: Reduction | None = None) -> Prediction:
@@ -74,27 +78,42 @@ def accuracy(predicted: Prediction, reference: Prediction, box: Box | None = Non
     Shape: predicted, reference as `Prediction` ->.
     """
     spots = slice(None) if box is None else box.columns("spot")
+    places = {"delta": spots} | {greek.name: greek.columns for greek in (() if box is None else greeks(box))}
+    margin = reference.margin
+
+    def first(columns: slice) -> OutputScore:
+        off = None if margin is None else margin.delta[:, columns]
+        return score(predicted.delta[:, columns], reference.delta[:, columns], off)
+
     outputs = {
-        "value": score(predicted.value[:, None], reference.value[:, None]),
-        "delta": score(predicted.delta[:, spots], reference.delta[:, spots]),
-        "gamma": gamma_score(predicted.gamma[:, spots, spots], reference.gamma[:, spots, spots]),
-    }
-    for greek in () if box is None else greeks(box):
-        outputs[greek.name] = score(predicted.delta[:, greek.columns], reference.delta[:, greek.columns])
+        "value": score(
+            predicted.value[:, None], reference.value[:, None], None if margin is None else margin.value[:, None]
+        ),
+        "delta": first(places.pop("delta")),
+        "gamma": gamma_score(
+            predicted.gamma[:, spots, spots],
+            reference.gamma[:, spots, spots],
+            None if margin is None else margin.gamma[:, spots, spots],
+        ),
+    } | {name: first(columns) for name, columns in places.items()}
     if not reference.judges:
         outputs["gamma"] = UNKNOWN_GAMMA
     return SampleScores(samples=len(reference.value), outputs=outputs)
 
 
-def score(predicted: Array, reference: Array) -> OutputScore:
+def score(predicted: Array, reference: Array, margin: Array | None = None) -> OutputScore:
     """Errors of one output. Shape: batch column ->."""
     error = predicted - reference
     return OutputScore(
-        rmse=float(np.sqrt(np.mean(error**2))), max_error=float(np.abs(error).max()), r2=r2(predicted, reference)
+        rmse=float(np.sqrt(np.mean(error**2))),
+        max_error=float(np.abs(error).max()),
+        r2=r2(predicted, reference),
+        unexplained=missed_share(error, reference),
+        **told(error, margin),
     )
 
 
-def gamma_score(predicted: Array, reference: Array) -> OutputScore:
+def gamma_score(predicted: Array, reference: Array, margin: Array | None = None) -> OutputScore:
     """Errors of whole Hessians, and R2 of their sums. Shape: batch spot spot ->."""
     error = predicted - reference
     residual = (error**2).sum()
@@ -105,21 +124,36 @@ def gamma_score(predicted: Array, reference: Array) -> OutputScore:
         rmse=float(np.sqrt(np.mean(error**2))),
         max_error=float(np.abs(error).max()),
         r2=hessian_r2(predicted, reference),
+        unexplained=missed_whole(error, reference),
         frobenius_error=float(np.sqrt(residual / size)) if size > 0.0 else float(np.sqrt(residual)),
         parallel_r2=None if vanishes else r2(parallel[0][:, None], parallel[1][:, None]),
+        **told(error, margin),
     )
 
 
 def r2(predicted: Array, reference: Array) -> float:
     """1 - residual / total sum of squares per column, averaged over columns that vary. Shape: batch column ->."""
-    residual = ((predicted - reference) ** 2).sum(axis=0)
-    total = ((reference - reference.mean(axis=0)) ** 2).sum(axis=0)
-    varies = total > 0.0
-    return float(np.mean(1.0 - residual[varies] / total[varies])) if varies.any() else float(not residual.any())
+    return 1.0 - missed_share(predicted - reference, reference)
 
 
 def hessian_r2(predicted: Array, reference: Array) -> float:
     """1 - residual / total sum of squares over all entries. Shape: batch spot spot ->."""
-    residual = ((predicted - reference) ** 2).sum()
-    total = ((reference - reference.mean(axis=0)) ** 2).sum()
-    return float(1.0 - residual / total) if total > 0.0 else float(residual == 0.0)
+    return 1.0 - missed_whole(predicted - reference, reference)
+
+
+def missed_share(error: Array, reference: Array) -> float:
+    """Residual over total sum of squares per column, averaged over columns that vary; 1 where none does and any is off.
+
+    Shape: batch column ->.
+    """
+    residual = (error**2).sum(axis=0)
+    total = ((reference - reference.mean(axis=0)) ** 2).sum(axis=0)
+    varies = total > 0.0
+    return float(np.mean(residual[varies] / total[varies])) if varies.any() else float(residual.any())
+
+
+def missed_whole(error: Array, reference: Array) -> float:
+    """Residual over total sum of squares of all entries together. Shape: batch spot spot ->."""
+    residual = float((error**2).sum())
+    total = float(((reference - reference.mean(axis=0)) ** 2).sum())
+    return residual / total if total > 0.0 else float(residual > 0.0)

@@ -8,13 +8,16 @@ from msgspec import UNSET
 from msgspec.structs import asdict, replace
 
 from pricing.domain import Box
+from pricing.references.reference import Reference
 from pricing.simulation.payoffs import kinks
 from pricing.simulation.scenario import scenario
 from pricing.specs.problem import PricingProblem
 from pricing.spread import forward_moneyness
-from pricing.types import Array
+from pricing.types import Array, BoolArray
 from surrogate.evaluation.accuracy import Prediction, accuracy
-from surrogate.report.scores import Accuracy, Bucket, OutputScore
+from surrogate.evaluation.exact import rows_of
+from surrogate.evaluation.second_order import second_order
+from surrogate.report.scores import FEWEST_POINTS, Accuracy, Bucket, OutputScore, PairScore
 
 # Bounds of buckets, the upper one not in it.
 BucketEdges = tuple[tuple[float, float], ...]
@@ -22,26 +25,42 @@ BucketEdges = tuple[tuple[float, float], ...]
 BUCKETS: BucketEdges = ((0.0, 0.5), (0.5, 1.5), (1.5, np.inf))
 # Buckets of the maturity where it is a feature, years: within a quarter, within a year, beyond.
 MATURITIES: BucketEdges = ((0.0, 0.25), (0.25, 1.0), (1.0, np.inf))
-# A bucket of fewer points says nothing of a variance: it has errors, and no R2.
-LEAST_POINTS = 8
 
 
-def scores_by_place(predicted: Prediction, exact: Prediction, *, problem: PricingProblem, features: Array) -> Accuracy:
-    """The scores of all samples, and of those of each bucket that the problem has. Shape: features batch feature ->."""
-    box = problem.box
+def scores_by_place(
+    predicted: Prediction, exact: Reference, right: Prediction, *, problem: PricingProblem, features: Array
+) -> Accuracy:
+    """The scores of all samples, and of those of each bucket that the problem has.
+
+    Args:
+        right: the reference as a prediction.
+
+    Shape: features batch feature ->.
+    """
+    box, several = problem.box, len(problem.features) > 1
     triggers = maturities = None
+
+    def by(name: str, where: Array, edges: BucketEdges = BUCKETS) -> tuple[Bucket, ...]:
+        parts = buckets(predicted, right, box=box, name=name, where=where, edges=edges)
+        if not several:
+            return parts
+        inside = [index for low, high in edges if (index := (where >= low) & (where < high)).any()]
+        return tuple(replace(part, second_order=pairs(index)) for part, index in zip(parts, inside, strict=True))
+
+    def pairs(index: BoolArray) -> tuple[PairScore, ...]:
+        there, chosen = rows_of(exact, index), right.rows(index)
+        return second_order(predicted.gamma[index], there, box, None if chosen.margin is None else chosen.margin.gamma)
+
     if "barrier" in problem.payoff.parameters:
-        distance = barrier_distance(problem, features)
-        triggers = buckets(predicted, exact, box=box, name="|b|", where=distance, edges=BUCKETS)
+        triggers = by("|b|", barrier_distance(problem, features))
     if "maturity" in (feature.name for feature in problem.features):
-        years = features[:, box.columns("maturity")][:, 0]
-        maturities = buckets(predicted, exact, box=box, name="maturity", where=years, edges=MATURITIES)
-    distance = event_distance(problem, features)
+        maturities = by("maturity", features[:, box.columns("maturity")][:, 0], MATURITIES)
     return Accuracy(
-        **asdict(accuracy(predicted, exact, box)),
-        buckets=buckets(predicted, exact, box=box, name="|d|", where=distance, edges=BUCKETS),
+        **asdict(accuracy(predicted, right, box)),
+        buckets=by("|d|", event_distance(problem, features)),
         triggers=triggers,
         maturities=maturities,
+        second_order=pairs(np.ones(len(features), dtype=bool)) if several else None,
     )
 
 
@@ -59,14 +78,15 @@ def buckets(
             text = f"{low:g} <= {name}" + (f" < {high:g}" if np.isfinite(high) else "")
             scores = accuracy(predicted.rows(index), exact.rows(index), box)
             outputs = scores.outputs
-            if scores.samples < LEAST_POINTS:
+            if scores.samples < FEWEST_POINTS:
                 outputs = {output: _without_r2(each) for output, each in outputs.items()}
             filled.append(Bucket(bucket=text, samples=scores.samples, outputs=outputs))
     return tuple(filled)
 
 
 def _without_r2(given: OutputScore) -> OutputScore:
-    return replace(given, r2=None, parallel_r2=UNSET if given.parallel_r2 is UNSET else None)
+    parallel = UNSET if given.parallel_r2 is UNSET else None
+    return replace(given, r2=None, unexplained=UNSET, parallel_r2=parallel)
 
 
 def event_distance(problem: PricingProblem, features: Array) -> Array:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from msgspec.structs import replace
+from msgspec import UNSET
 
 from pricing.domain import Box
-from pricing.draws import stream, uniforms
+from pricing.draws import stream
 from pricing.errors import InvalidSpec
 from pricing.references import reference as references
 from pricing.references.methods import Known
@@ -16,15 +16,19 @@ from pricing.specs.problem import PricingProblem
 from pricing.types import Array
 from surrogate.evaluation.accuracy import Prediction, hessian_r2, predict, r2
 from surrogate.evaluation.buckets import scores_by_place
-from surrogate.evaluation.second_order import second_order
+from surrogate.evaluation.exact import as_prediction
+from surrogate.evaluation.points import Ears, planned, referenced
 from surrogate.evaluation.shape import shape_checks
 from surrogate.functions.surrogate import Surrogate
 from surrogate.reductions.reduction import Reduction
+from surrogate.report.record import known
 from surrogate.report.report import EvaluationFacts, Report
 from surrogate.report.scores import ReferenceQuality
 from surrogate.report.sources import SimulatedLabels
 from surrogate.spec import EvaluationSpec
 
+# Where evaluation points come from.
+INDEPENDENT = "independent and uniform in the Box"
 # Which second derivatives are unjudged, and why, by what the reference knows.
 UNJUDGED: Mapping[Known, str] = {
     "spots": "second derivatives by features other than spots, which replicates of an exercise rule do not estimate",
@@ -41,33 +45,39 @@ def evaluate(
     seed: int,
     label_error: Mapping[str, float] | None = None,
     reduction: Reduction | None = None,
+    ears: Ears | None = None,
 ) -> Report[SimulatedLabels]:
     """The report, without what is known of labels and learning.
 
-    Fewer points than the spec asks for where their reference would take more than about a minute.
-
     Args:
         network: raw units, of the inputs of the reduction where there is one.
-        seed: draws the evaluation points; a stream of its own, so they are not the training points.
-        label_error: root mean square standard error of the training labels per Greek: the noise floor.
+        seed: draws the evaluation points, independently of each other and of the training points.
+        label_error: root mean square standard error of the training labels per output: the noise floor.
+        ears: who is told what it takes; nobody if not given.
 
     Raises:
         InvalidSpec: there is no reference for the problem.
     """
-    generator, box = stream("evaluation", seed=seed), problem.box
-    samples = min(spec.samples, references.affordable(problem) or spec.samples)
-    features = box.from_uniforms(uniforms("sobol", samples, box.dimension, generator=generator))
-    known, predicted = references.reference(problem, features, seed=seed), predict(network, features, reduction)
-    exact = as_prediction(known)
-    accuracy = scores_by_place(predicted, exact, problem=problem, features=features)
-    if len(problem.features) > 1:
-        accuracy = replace(accuracy, second_order=second_order(predicted.gamma, known, box))
+    box, plan = problem.box, planned(problem, spec)
+    drawn = box.from_uniforms(stream("evaluation", seed=seed).random((plan.samples, box.dimension)))
+    seconds = known(spec.seconds)
+    exact = referenced(problem, drawn, seed=seed, seconds=seconds, ears=ears or Ears())
+    features = drawn[: len(exact.value)]
+    predicted = predict(network, features, reduction)
+    right = as_prediction(exact, independent=True)
     return Report(
-        accuracy=accuracy,
-        reference=reference_quality(known, box),
+        accuracy=scores_by_place(predicted, exact, right, problem=problem, features=features),
+        reference=reference_quality(exact, box),
         noise_floor=None if label_error is None else dict(label_error),
-        shape=shape_checks(predicted, exact, problem=problem, features=features, tolerance=spec.tolerance),
-        evaluation=EvaluationFacts(samples=samples, asked=spec.samples, seed=seed, points="scrambled Sobol in the Box"),
+        shape=shape_checks(predicted, right, problem=problem, features=features, tolerance=spec.tolerance),
+        evaluation=EvaluationFacts(
+            samples=len(features),
+            asked=known(spec.samples),
+            seconds=UNSET if seconds is None else seconds,
+            reason=UNSET if plan.reason is None else plan.reason,
+            seed=seed,
+            points=INDEPENDENT,
+        ),
     )
 
 
@@ -85,11 +95,6 @@ def reference(problem: PricingProblem, features: Array) -> Prediction:
             path="problem.payoff",
         )
     return exact
-
-
-def as_prediction(exact: references.Reference) -> Prediction:
-    """A reference as what a surrogate predicts. Shape: as `Prediction`."""
-    return Prediction(value=exact.value, delta=exact.gradient, gamma=exact.hessian, judges=exact.known != "nothing")
 
 
 def reference_quality(exact: references.Reference, box: Box) -> ReferenceQuality:

@@ -22,6 +22,7 @@ from torch import Tensor
 from pricing.types import Array
 from surrogate.dataset import Dataset
 from surrogate.evaluation.accuracy import predict
+from surrogate.evaluation.errors import told
 from surrogate.evaluation.replicates import FEWEST, Places, averaged, numbered
 from surrogate.functions.surrogate import Surrogate
 from surrogate.report.report import EvaluationFacts, Report
@@ -72,6 +73,8 @@ def _score(predicted: Tensor, labels: Tensor, noise: LabelNoise | None, points: 
         r2=float(1.0 - ratio.mean()) if varies.any() else float(not error.any()),
         rmse=float(error.mean().sqrt()),
         max_error=float(error.max().sqrt()),
+        unexplained=float(ratio.mean()) if varies.any() else float(error.any()),
+        **told((predicted - labels).numpy()),
         explained=None if share is None else share[0],
         explained_error=None if share is None else share[1],
     )

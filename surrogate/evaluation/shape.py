@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from pricing.references.discounted_forward import payments
 from pricing.specs.problem import PricingProblem
 from pricing.types import Array
 from surrogate.evaluation.accuracy import Prediction
+from surrogate.evaluation.payoff_bounds import follows
 from surrogate.report.scores import ShapeCheck
 
 
@@ -20,14 +23,14 @@ def shape_checks(
     D F by 1 (the put mirrored): V >= max(D (F - K), 0); 0 <= delta u <= 1; u'Hu >= 0; and parity, V minus the exact
     value of the opposite option, equals D (F - K). One network prices one side, so parity is its largest error.
 
-    Each violation is a share of its statement's own scale: the largest value, 1 for delta, the largest gamma. Other
-    payoffs have no such statements.
+    Each violation is a share of its statement's own scale: the largest value, 1 for delta, the largest gamma. Of other
+    payoffs: what `surrogate.evaluation.payoff_bounds` says, a derivative in units of its largest.
 
     Shape: batch feature ->.
     """
     due = payments(problem, features)
     if due is None:
-        return ()
+        return _followed(predicted, exact, problem=problem, features=features, tolerance=tolerance)
     amount, slope = due
     spots = problem.box.columns("spot")
     along = slope / (slope**2).sum(axis=1, keepdims=True)
@@ -41,6 +44,39 @@ def shape_checks(
         "gamma along the basket >= 0 (convex)": (-bends[0]).max() / largest_gamma,
         "put-call parity": np.abs(predicted.value - exact.value).max() / largest_value,
     }
+    return _checks(statements, tolerance)
+
+
+def _followed(
+    predicted: Prediction, exact: Prediction, *, problem: PricingProblem, features: Array, tolerance: float
+) -> tuple[ShapeCheck, ...]:
+    """What follows from the payoff alone."""
+    known, box = follows(problem, features), problem.box
+    if known is None:
+        return ()
+    statements, largest = dict[str, float](), float(np.abs(exact.value).max()) or 1.0
+    if known.low is not None:
+        statements["value >= 0"] = float((known.low - predicted.value).max()) / largest
+    if known.high is not None:
+        statements["value <= the most that is paid, discounted"] = float((predicted.value - known.high).max()) / largest
+    for name, signs in known.signs.items():
+        if name not in (feature.name for feature in box.features) or not signs.any():
+            continue
+        columns = box.columns(name)
+        scale = float(np.abs(exact.delta[:, columns]).max()) or 1.0
+        statements[_direction(name, signs)] = float((-predicted.delta[:, columns] * signs).max()) / scale
+    return _checks(statements, tolerance)
+
+
+def _direction(name: str, signs: Array) -> str:
+    """A statement about the derivatives by a feature."""
+    what = "delta" if name == "spot" else f"derivative by {name}"
+    if len(set(signs)) > 1:
+        return f"every {what} has the sign of its weight in what is paid"
+    return f"{what} {'>=' if signs[0] > 0.0 else '<='} 0"
+
+
+def _checks(statements: Mapping[str, float], tolerance: float) -> tuple[ShapeCheck, ...]:
     return tuple(
         ShapeCheck(statement=name, worst_violation=max(float(worst), 0.0), holds=bool(worst <= tolerance))
         for name, worst in statements.items()

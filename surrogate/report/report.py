@@ -30,13 +30,17 @@ class EvaluationFacts(Record, frozen=True, kw_only=True):
     """The samples that a surrogate is judged on.
 
     Args:
-        asked: how many the specification wants, where they are drawn.
+        asked: how many the specification wants, where they are drawn and it says so.
+        seconds: that the specification gives the reference.
+        reason: why so many, where the specification does not say.
         seed: of the draw.
         points: where they come from.
     """
 
     samples: int
     asked: int | None = None
+    seconds: float | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
     seed: int | None = None
     points: str
 
@@ -58,6 +62,7 @@ class Report(Record, Generic[Labels], frozen=True, kw_only=True):
         ridge: where one was chosen.
         bounds: of a Bermudan.
         choices: of a build that chose labels, network and training by itself.
+        simulated_paths: that it was learnt from, those of its parents and teachers too, as manifest and card count.
     """
 
     accuracy: Accuracy
@@ -72,6 +77,7 @@ class Report(Record, Generic[Labels], frozen=True, kw_only=True):
     ridge: RidgeFacts | None = None
     bounds: tuple[ExerciseBounds, ...] | None = None
     choices: Choices | None = None
+    simulated_paths: int | UnsetType = UNSET
 
 
 AnyReport = Report[SimulatedLabels] | Report[TaughtLabels] | Report[ImportedLabels]

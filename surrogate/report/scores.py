@@ -6,12 +6,38 @@ from msgspec import UNSET, UnsetType
 
 from surrogate.report.record import Record
 
+# Fewer points than this say nothing of a variance: they have errors, and no R2 nor quantiles.
+FEWEST_POINTS = 8
+# The shares whose quantiles are told, and the chance that a bound is right.
+SHARES, CONFIDENCE = (0.5, 0.9, 0.99), 0.95
+# An error that is the same everywhere has a name from this share of the mean square error on.
+LEAST_OFFSET = 0.25
 # What every surrogate answers, in the order in which it is shown.
 OUTPUTS = ("value", "delta", "gamma")
 
 
+class ErrorBound(Record, frozen=True, kw_only=True):
+    """With a confidence of 95 %, at least this share of the samples' part of the Box has an error below ``error``.
+
+    Whatever the law of the errors: an order statistic of independent points, with what the reference may miss added.
+    """
+
+    share: float
+    error: float
+
+
+class Offset(Record, frozen=True, kw_only=True):
+    """An error that is the same everywhere: its mean and standard error, and its share of the mean square error."""
+
+    mean: float
+    standard_error: float
+    share: float
+
+
 class OutputScore(Record, frozen=True, kw_only=True):
     """Errors of one output over some samples; None where nothing is known to judge it by.
+
+    The error of a point is that of its worst coordinate in quantiles and bounds.
 
     Args:
         rmse: root mean square error, in the output's unit.
@@ -21,11 +47,19 @@ class OutputScore(Record, frozen=True, kw_only=True):
         parallel_r2: of gamma, R2 of the parallel gamma 1'H1; None also where it vanishes.
         explained: against noisy labels, R2 without their noise.
         explained_error: its standard error.
+        unexplained: 1 - R2, with the digits that R2 has not.
+        quantiles: of the absolute error, by share; of `FEWEST_POINTS` points or more.
+        bounds: of independent points alone.
+        offset: where a constant part of the error is beyond chance and beyond `LEAST_OFFSET` of its mean square.
     """
 
     rmse: float | None
     max_error: float | None
     r2: float | None
+    unexplained: float | UnsetType | None = UNSET
+    quantiles: dict[str, float] | UnsetType = UNSET
+    bounds: tuple[ErrorBound, ...] | UnsetType = UNSET
+    offset: Offset | UnsetType = UNSET
     frobenius_error: float | UnsetType | None = UNSET
     parallel_r2: float | UnsetType | None = UNSET
     explained: float | UnsetType | None = UNSET
@@ -47,12 +81,6 @@ class SampleScores(Record, frozen=True, kw_only=True):
         return [(output, self[output]) for output in (*OUTPUTS, *others) if output in self.outputs]
 
 
-class Bucket(SampleScores, frozen=True, kw_only=True):
-    """The samples of one part of the Box, which ``bucket`` names."""
-
-    bucket: str
-
-
 class PairScore(Record, frozen=True, kw_only=True):
     """Errors of the second derivatives by a pair of features.
 
@@ -60,6 +88,7 @@ class PairScore(Record, frozen=True, kw_only=True):
         pair: their names.
         r2: None where the derivatives vanish or do not vary.
         perfect_r2: what the truth would score where the reference has errors.
+        unexplained, quantiles, bounds, offset: as of `OutputScore`.
     """
 
     pair: str
@@ -67,6 +96,21 @@ class PairScore(Record, frozen=True, kw_only=True):
     perfect_r2: float | None
     rmse: float
     max_error: float
+    unexplained: float | UnsetType | None = UNSET
+    quantiles: dict[str, float] | UnsetType = UNSET
+    bounds: tuple[ErrorBound, ...] | UnsetType = UNSET
+    offset: Offset | UnsetType = UNSET
+
+
+class Bucket(SampleScores, frozen=True, kw_only=True):
+    """The samples of one part of the Box, which ``bucket`` names.
+
+    Args:
+        second_order: as of `Accuracy`.
+    """
+
+    bucket: str
+    second_order: tuple[PairScore, ...] | UnsetType = UNSET
 
 
 class Accuracy(SampleScores, frozen=True, kw_only=True):

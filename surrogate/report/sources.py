@@ -22,6 +22,8 @@ class SimulatedLabels(Record, frozen=True, kw_only=True):
 
     Args:
         standard_error: root mean square by kind of label.
+        noise: the same of the value, of the derivatives by each feature of what is simulated, and of its gamma where
+            the directions tell it; currency per unit of the feature.
         estimator: its specification as plain data.
         bias: what the estimator states of it (`pricing.estimators.contribute.bias`).
         table: where there is one.
@@ -30,6 +32,7 @@ class SimulatedLabels(Record, frozen=True, kw_only=True):
     simulated_paths: int
     payoff_evaluations: int
     standard_error: dict[str, float]
+    noise: dict[str, float] | UnsetType = UNSET
     estimator: dict[str, Any] | UnsetType = UNSET
     bias: dict[str, Any]
     table: StatesFacts | None = None

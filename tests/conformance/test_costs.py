@@ -58,7 +58,7 @@ def test_every_product_costs_something_under_every_estimator(process: Process, p
             assert min(seconds) >= 0.0
             assert 10.0 < large[0].seconds / small[0].seconds < 20.0
             assert all(math.isfinite(work.seconds) and math.isfinite(work.memory) for work in large)
-            assert judging.reference_seconds(asked) >= 0.0
+            assert judging.point_seconds(asked) >= 0.0
     assert taken or payoff.facts.decided in ("always", "holder")  # which not every process has labels for
 
 

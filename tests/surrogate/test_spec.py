@@ -51,6 +51,9 @@ NAN = float("nan")
         (TrainingSpec, {"ridge": "none"}, "ridge"),
         (EvaluationSpec, {"samples": 3}, "samples"),
         (EvaluationSpec, {"tolerance": 2.0}, "tolerance"),
+        (EvaluationSpec, {"seconds": 0.0}, "seconds"),
+        (EvaluationSpec, {"seconds": NAN}, "seconds"),
+        (EvaluationSpec, {"seconds": float("inf")}, "seconds"),
     ],
 )
 def test_what_is_wrong_with_a_specification_is_told(kind: type[Spec], change: dict[str, Any], path: str) -> None:

@@ -125,14 +125,6 @@ def test_work_within_its_time_is_left_alone() -> None:
     assert signal.getitimer(signal.ITIMER_PROF) == (0.0, 0.0)
 
 
-def test_evaluate_measures_on_points_of_its_own(run: Run, built: Any) -> None:
-    first, second = (
-        json.loads(run("evaluate", "tiny", "--samples", 128, "--seed", seed, "--json").out) for seed in (1, 2)
-    )
-    assert first["accuracy"]["samples"] == 128
-    assert first["accuracy"]["value"] != second["accuracy"]["value"]
-
-
 def test_methods_have_papers_and_a_phase(run: Run) -> None:
     found = {row["method"]: row for row in json.loads(run("methods", "--json").out)}
     assert {"magnitude", "significance", "chita"} <= set(found)

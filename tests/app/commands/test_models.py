@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ def test_a_corrupt_version_is_not_pulled(run: Run, built: Any, tmp_path: Path) -
 
 
 def test_a_table_of_scores_has_every_output_that_has_errors(capsys: pytest.CaptureFixture[str]) -> None:
-    score = {"r2": 0.5, "rmse": 1.0, "max_error": 2.0}
+    score = {"r2": 0.5, "rmse": 1.0, "max_error": 2.0, "unexplained": 4e-10}
     part = {"delta": score, "gamma": dict.fromkeys(score), "samples": 3, "theta": score, "value": score, "vega": score}
     few = {**part, "bucket": "1.5 <= |d|", "value": score | {"r2": None, "rmse": 3.0}}
     report = {
@@ -48,17 +49,21 @@ def test_a_table_of_scores_has_every_output_that_has_errors(capsys: pytest.Captu
         "noise_floor": {"delta": 7.0},
         "reference": {"kind": "closed form", "relative_error": 1e-12, "unjudged": "gamma, for a reason"},
         "shape": [],
-        "evaluation": {"samples": 3, "points": "in the Box"},
+        "evaluation": {"samples": 3, "asked": 8, "seconds": 20.0, "points": "in the Box"},
     }
     show_accuracy(read_report(report))
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["where", "output", "R2", "RMSE", "largest", "error"]
-    assert [line.split()[-4:] for line in lines[1:5]] == [
-        [name, "0.5000000", "1.00e+00", "2.00e+00"] for name in ("value", "delta", "theta", "vega")
+    assert re.split("  +", lines[0].strip()) == [
+        *("where", "points", "output", "R2", "1 - R2", "RMSE", "largest error", "95 % sure of")
     ]
-    assert lines[5].split() == ["1.5", "<=", "|d|", "value", "3.00e+00", "2.00e+00"]
-    assert lines[9].split()[:4] == ["|b|", "<", "0.5", "value"]
+    assert [line.split()[-6:] for line in lines[1:5]] == [
+        [name, "0.5000000", "4.0e-10", "1.00e+00", "2.00e+00", "-"] for name in ("value", "delta", "theta", "vega")
+    ]
+    assert lines[5].split() == ["1.5", "<=", "|d|", "3", "value", "4.0e-10", "3.00e+00", "2.00e+00", "-"]
+    assert lines[9].split()[:5] == ["|b|", "<", "0.5", "3", "value"]
     assert lines[13:] == [
+        "warning: judged on 3 of the 8 points asked for, as the budget of 20 s was over",
+        "noise of the labels (root mean square): 7.0e+00 in delta",
         "reference: closed form, relative error 1e-12",
         "unjudged, as no reference knows them: gamma, for a reason",
     ]
@@ -81,4 +86,7 @@ def test_what_is_proven_is_shown_where_anything_is(capsys: pytest.CaptureFixture
     assert row.split() == ["value", ">=", "intrinsic", "0.25", "0.0001"]
     show_certificate(None)
     show_certificate(Certificate(shape=None, pruning=None, arithmetic="exact", no_shape="unknown payoff"))
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr().out.splitlines() == [
+        "nothing was proven of the shape",
+        "nothing was proven of the shape: unknown payoff",
+    ]

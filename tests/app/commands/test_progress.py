@@ -43,6 +43,16 @@ def test_losses_are_those_of_the_running_step() -> None:
     assert show_losses(LossPoint(optimiser="adam", place=0, start=0, iteration=3, loss=None, terms={})) == ""
 
 
+def test_what_a_step_takes_is_said_at_once_and_until_it_ends() -> None:
+    said = list[str]()
+    standing = Standing(moved=lambda: said.append(standing.line()))
+    standing("evaluate", 0.8)
+    standing.take_note("1,024 points, about 140 s")
+    assert said[-1].startswith("evaluate: 80% of the whole, 1,024 points, about 140 s, ")
+    standing("export", 0.9)
+    assert "points" not in said[-1]
+
+
 def test_without_a_terminal_there_is_a_line_a_step(capsys: pytest.CaptureFixture[str]) -> None:
     with show_progress() as told:
         for share in (0.0, 0.1, 0.2):

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from app.cost.job import Named, what_is_learnt
-from app.cost.judging import judge, reference_seconds, sweep_seconds
+from app.cost.judging import UNASKED_SECONDS, judge, reference_seconds, sweep_seconds
 from app.specification.build import BuildSpec
 from pricing.specs.base import dump, load
 from surrogate.spec import Adam, EvaluationSpec, NetworkSpec, TrainingSpec
@@ -43,8 +43,9 @@ def test_a_sweep_costs_parameters_times_inputs(tiny_build: BuildSpec) -> None:
     assert sweep_seconds(task, 2000.0) == pytest.approx(2 * sweep_seconds(task, 1000.0))
 
 
-def test_references_take_a_minute_at_most(tiny_build: BuildSpec) -> None:
-    assert reference_seconds(tiny_build.pricing) == 0.0  # Bachelier's formula
+def test_references_cost_by_the_point_and_no_more_than_their_budget(tiny_build: BuildSpec) -> None:
+    few, many = EvaluationSpec(samples=64), EvaluationSpec(samples=4096)
+    assert reference_seconds(tiny_build.pricing, many) == 0.0  # Bachelier's formula
     heston = {
         "kind": "heston",
         "initial_variances": [0.04, 0.04],
@@ -55,4 +56,9 @@ def test_references_take_a_minute_at_most(tiny_build: BuildSpec) -> None:
         "correlation": [[1.0, 0.5], [0.5, 1.0]],
     }
     problem = dump(tiny_build)["problem"] | {"process": heston}
-    assert 0.0 < reference_seconds(load(BuildSpec, dump(tiny_build) | {"problem": problem}).pricing) <= 60.0
+    slow = load(BuildSpec, dump(tiny_build) | {"problem": problem}).pricing
+    assert 0.0 < reference_seconds(slow, few) <= 120.0
+    assert reference_seconds(slow, many) > 30.0 * reference_seconds(slow, few)
+    assert reference_seconds(slow, EvaluationSpec()) == UNASKED_SECONDS
+    assert reference_seconds(slow, EvaluationSpec(samples=4096, seconds=60.0)) == 60.0
+    assert reference_seconds(slow, EvaluationSpec(seconds=60.0)) == 60.0

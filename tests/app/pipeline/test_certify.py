@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from app.pipeline.build import build
-from app.pipeline.certify import NO_NETWORK
+from app.pipeline.certify import NO_NETWORK, NO_STATEMENT
 from app.specification.build import BuildSpec
 from pricing.specs.base import load
 from pruning.certificates.shape import prove_shape
@@ -42,3 +43,14 @@ def test_only_what_was_trained_before_it_was_pruned_is_compared(
 def test_a_polynomial_has_no_shape_to_prove(tiny_polynomial: BuildSpec, tmp_path: Path) -> None:
     certificate = plain_manifest(build(tiny_polynomial, tmp_path).manifest)["certificate"]
     assert (certificate["shape"], certificate["pruning"], certificate["no_shape"]) == (None, None, NO_NETWORK)
+
+
+def test_where_no_statement_is_tried_it_says_why(tiny: dict[str, Any], tmp_path: Path) -> None:
+    payoff = {"kind": "worst_of", "initial": [1.0, 1.0], "strike": 1.0, "side": "put"}
+    process = tiny["problem"]["process"] | {"kind": "black_scholes"}
+    process = {name: process[name] for name in ("kind", "volatilities", "correlation")}
+    worst = tiny | {"problem": tiny["problem"] | {"payoff": payoff, "process": process}}
+    made = build(load(BuildSpec, worst), tmp_path)
+    certificate = plain_manifest(made.manifest)["certificate"]
+    assert (certificate["shape"], certificate["no_shape"]) == ((), NO_STATEMENT)
+    assert f"Nothing was proven of the shape: {NO_STATEMENT}." in made.card

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from msgspec import UNSET
 
 from app.pipeline.build import build
 from app.pipeline.simulated import require_variation
@@ -18,6 +19,7 @@ from pricing.specs.problem import PricingProblem
 from surrogate.artifact import files
 from surrogate.artifact.manifest import plain_manifest
 from surrogate.report.report import plain_report
+from surrogate.report.sources import SimulatedLabels
 
 PROCESS = {"kind": "black_scholes", "volatilities": [0.2], "correlation": [[1.0]], "rate": 0.02}
 SPOT = {"name": "spot", "lower": [70.0], "upper": [130.0]}
@@ -96,3 +98,21 @@ def test_what_cannot_be_labelled_says_so(tiny: dict[str, Any], tmp_path: Path) -
     tiny["labels"] |= {"order": 2, "directions": 5}
     with pytest.raises(InvalidSpec, match="directions must be at most 2"):
         build(load(BuildSpec, tiny), tmp_path)
+
+
+@pytest.mark.parametrize("law", ["pca", "random"])
+def test_noise_is_told_by_feature_and_as_that_of_gamma(law: str, tiny: dict[str, Any], tmp_path: Path) -> None:
+    """Errors of the labels file, block by block; the axes of two equal widths are a rotation of the Hessian's rows."""
+    given = tiny["labels"] | {"order": 2, "direction_law": law, "directions": 2}
+    made = build(load(BuildSpec, tiny | {"labels": given}), tmp_path)
+    labels, facts = load_labels(tmp_path / "labels.npz"), made.report.labels
+    assert isinstance(facts, SimulatedLabels)
+    assert labels.gradient_error is not None
+    assert labels.curvature_error is not None
+    noise, bend = facts.noise, float(labels.curvature_error.square().mean().sqrt())
+    assert noise is not UNSET
+    assert set(noise) == {"value", "spot", "gamma"}
+    assert noise["spot"] == pytest.approx(float(labels.gradient_error.square().mean().sqrt()))
+    assert noise["gamma"] == pytest.approx(bend if law == "pca" else bend / 2.0**0.5)
+    assert made.report.noise_floor == {"value": noise["value"], "delta": noise["spot"], "gamma": noise["gamma"]}
+    assert made.report.simulated_paths == made.manifest.provenance.simulated_paths

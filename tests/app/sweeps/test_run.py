@@ -9,8 +9,8 @@ import pytest
 from msgspec.structs import replace
 
 from app.errors import Unavailable
+from app.pipeline.executor import open_executor
 from app.sweeps.case import record_path, start_path
-from app.sweeps.executor import open_executor
 from app.sweeps.findings import MeasuredCase
 from app.sweeps.record import Failed, Measured, Skipped
 from app.sweeps.report import make_report

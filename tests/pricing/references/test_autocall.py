@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from pricing.domain import Feature
+from pricing.labels import make_labels
 from pricing.references import autocall, replicates
 from pricing.references.derivatives import differentiate
 from pricing.references.reference import kind, reference
 from pricing.simulation.scenario import scenario
+from pricing.specs.labels import LabelSpec
 from pricing.specs.payoff import Autocall
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes
@@ -39,7 +41,7 @@ def process(assets: int) -> BlackScholes:
 
 def valued(problem: PricingProblem, points: Tensor, features: Tensor) -> Tensor:
     assets = problem.process.assets
-    return autocall.value(process(assets), note(assets), scenario(problem, features), points)
+    return autocall.value(process(assets), note(assets), scenario(problem, features), points, width=autocall.WIDTH)
 
 
 @pytest.mark.parametrize("features", [{}, {"volatility": (0.1, 0.5), "maturity": (0.5, 2.0)}])
@@ -84,18 +86,71 @@ def test_two_assets_against_the_contracts_sentences() -> None:
     assert abs(float(value) - total.mean()) < 4.0 * total.std() / np.sqrt(len(z))
 
 
-def test_levels_of_the_payments_move_no_density() -> None:
-    case = PricingProblem(
-        process=process(2),
-        payoff=note(2),
-        maturity=1.0,
-        features=(
-            Feature(name="spot", lower=(50.0, 50.0), upper=(150.0, 150.0)),
-            Feature(name="knock_in", lower=(0.5,), upper=(0.8,)),
-        ),
+def test_levels_of_the_payments_are_features_too() -> None:
+    """The derivative by a level is the difference of values on the same paths."""
+    spots, level = Feature(name="spot", lower=(50.0, 50.0), upper=(150.0, 150.0)), (0.5, 0.9)
+    barriers = tuple(Feature(name=name, lower=level[:1], upper=level[1:]) for name in ("knock_in", "coupon_barrier"))
+    case = PricingProblem(process=process(2), payoff=note(2), maturity=1.0, features=(spots, *barriers))
+    assert kind(case) == "replicates"
+    points = replicates.uniforms(1 << 10, 6, seed=0, replicate=0)
+    x, step = np.array([[97.0, 102.0, 0.6, 0.8]]), 1e-5
+    value = partial(valued, case, points)
+    slopes = differentiate(value, x, order=1).gradient[0]
+    for i in range(4):
+        ends = (value(torch.from_numpy(x + sign * step * np.eye(4)[i])) for sign in (1.0, -1.0))
+        up, down = (float(end[0]) for end in ends)
+        assert slopes[i] == pytest.approx((up - down) / (2.0 * step), rel=1e-6, abs=1e-7)
+
+
+def test_the_bias_of_a_tie_is_less_than_stated() -> None:
+    """Half the width on the same paths: the difference is within what is stated and the noise of that difference."""
+    spot = Feature(name="spot", lower=(50.0, 50.0), upper=(150.0, 150.0))
+    case = PricingProblem(process=process(2), payoff=note(2), maturity=1.0, features=(spot,))
+    x = np.array([[97.0, 102.0], [80.0, 82.0], [100.0, 100.0]])
+
+    def bent(width: float, replicate: int) -> np.ndarray:
+        points = replicates.uniforms(1 << 12, 6, seed=3, replicate=replicate)
+        value = partial(autocall.value, process(2), note(2))
+        return differentiate(lambda z: value(scenario(case, z), points, width=width), x, order=2).hessian
+
+    wide = np.stack([bent(autocall.WIDTH, r) for r in range(8)])
+    moved = wide - np.stack([bent(0.5 * autocall.WIDTH, r) for r in range(8)])
+    noise = moved.std(axis=0, ddof=1) / np.sqrt(8)
+    assert (np.abs(moved.mean(axis=0)) < autocall.BIAS * np.abs(wide.mean(axis=0)).max(axis=0) + 5.0 * noise).all()
+
+
+def test_labels_agree_within_their_errors() -> None:
+    """Three assets, every feature, against one-step survival along another axis with ties of another kernel."""
+    assets = 3
+    features = (
+        Feature(name="spot", lower=(50.0,) * assets, upper=(150.0,) * assets),
+        Feature(name="volatility", lower=(0.1,) * assets, upper=(0.4,) * assets),
+        Feature(name="maturity", lower=(0.5,), upper=(2.0,)),
     )
-    assert not autocall.supported(case)
-    assert kind(case).startswith("resimulated")
+    rho = ((1.0, 0.6, 0.3), (0.6, 1.0, 0.5), (0.3, 0.5, 1.0))
+    market = BlackScholes(volatilities=(0.2, 0.25, 0.3), correlation=rho, rate=0.03)
+    case = PricingProblem(process=market, payoff=note(assets), maturity=1.0, features=features)
+    x = np.array([[97.0, 102.0, 95.0, 0.2, 0.25, 0.3, 1.0], [75.0, 110.0, 90.0, 0.3, 0.2, 0.15, 1.7]])
+    found = reference(case, x)
+    spec = LabelSpec(samples=2, paths=1 << 11, replicates=8, order=2, directions=2)
+    labels = make_labels(case, torch.from_numpy(x), spec, seed=4)
+    assert labels.value_error is not None
+    assert labels.gradient is not None
+    assert labels.gradient_error is not None
+    assert labels.curvature is not None
+    assert labels.directions is not None
+    assert labels.curvature_error is not None
+    assert found.standard_error is not None
+    assert found.gradient_error is not None
+    assert found.hessian_error is not None
+    along = np.einsum("nij,nkj->nki", found.hessian, labels.directions.numpy())
+    sure = np.sqrt(np.einsum("nij,nkj->nki", found.hessian_error**2, labels.directions.numpy() ** 2))
+    for ours, theirs, errors in (
+        (found.value, labels.value, (found.standard_error, labels.value_error)),
+        (found.gradient, labels.gradient, (found.gradient_error, labels.gradient_error)),
+        (along, labels.curvature, (sure, labels.curvature_error)),
+    ):
+        assert (np.abs(ours - theirs.numpy()) < 5.0 * np.hypot(errors[0], errors[1].numpy())).all()
 
 
 def test_limits_are_finite(problem: Build) -> None:

@@ -16,7 +16,7 @@ from pricing.specs.process import Bachelier
 from surrogate.artifact.manifest import Manifest
 from surrogate.artifact.model_card import bounds, gammas, judged, label_errors, model_card
 from surrogate.artifact.sentences import show_r2
-from surrogate.report.report import AnyReport, EvaluationFacts
+from surrogate.report.report import AnyReport, EvaluationFacts, plain_accuracy
 from surrogate.report.scores import Accuracy, OutputScore, PairScore, ReferenceQuality
 from surrogate.report.sources import ExerciseBounds
 
@@ -29,7 +29,7 @@ AGAIN = ReferenceQuality(
     gamma_error=3e-2,
     perfect_r2={"value": 0.9999, "delta": 0.999, "gamma": 0.98},
 )
-FEW, MANY = (EvaluationFacts(samples=64, asked=asked, points="in the Box") for asked in (64, 4096))
+FEW = EvaluationFacts(samples=64, asked=64, points="in the Box")
 R2 = 0.9987654
 PROBLEM = PricingProblem(
     process=Bachelier(volatilities=(0.2, 0.2), correlation=((1.0, 0.0), (0.0, 1.0))),
@@ -77,7 +77,8 @@ def test_a_pruning_run_is_told_with_its_warning(manifest: Manifests, report: Rep
 
 def test_the_figures_are_stated(manifest: Manifests, report: Reports) -> None:
     text = card(manifest(), report())
-    assert f"| gamma | {show_r2(R2)} | 1.00e-03 | 2.00e-03 |" in text
+    assert f"| gamma | {show_r2(R2)} | - | 1.00e-03 | 2.00e-03 | - | - |" in text
+    assert "Nothing was proven of the shape.\n" in text
     assert "against an independent reference: closed form, relative error 1e-12." in text
     assert "1024\nsimulated paths" in text
     assert "from 8 replicates." in text
@@ -95,7 +96,26 @@ def test_a_simulation_of_the_same_kind_is_not_called_independent() -> None:
     text = judged(AGAIN, FEW)
     assert "which is not independent of the labels: resimulated (same simulator" in text
     assert "an independent reference" not in text
-    assert "Measured on 64 points (4096 asked for) of the Box" in judged(EXACT, MANY)
+    assert "Measured on 64 points of the Box (a reason) against" in judged(
+        EXACT, msgspec.structs.replace(FEW, reason="a reason")
+    )
+
+
+def test_fewer_points_than_asked_for_are_warned_of_beside_the_figures(manifest: Manifests, report: Reports) -> None:
+    asked = {"samples": 64, "asked": 4096, "seconds": 30.0, "points": "in the Box"}
+    text = card(manifest(), report(evaluation=asked))
+    assert "Warning: judged on 64 of the 4096 points asked for, as the budget of 30 s was over." in text
+    assert "arning" not in card(manifest(), report())
+
+
+def test_noise_bounds_and_offsets_stand_beside_the_errors(manifest: Manifests, report: Reports) -> None:
+    said = {"unexplained": 4e-10, "bounds": [{"share": 0.99, "error": 3e-3}]}
+    constant = {"offset": {"mean": 1e-3, "standard_error": 1e-5, "share": 0.9}}
+    accuracy = plain_accuracy(manifest().accuracy)
+    told = {name: part | said | constant if isinstance(part, dict) else part for name, part in accuracy.items()}
+    text = card(manifest(accuracy=told), report(noise_floor={"gamma": 5e-4}))
+    assert "| 4.0e-10 | 1.00e-03 | 2.00e-03 | 99.0 % < 3.0e-03 | 5.00e-04 |" in text
+    assert "Gamma has a constant offset of 1.0e-03 ± 1e-05, 90 % of its mean square error" in text
 
 
 def learnt_from(replicates: int) -> dict[str, Any]:

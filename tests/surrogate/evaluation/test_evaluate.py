@@ -4,17 +4,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
+from msgspec.structs import replace as change
 
+from pricing.domain import Feature
 from pricing.errors import InvalidSpec
 from pricing.references import reference as references
 from pricing.references.methods import Known
 from pricing.references.reference import Reference
 from pricing.specs.problem import PricingProblem
-from surrogate.evaluation.evaluate import UNJUDGED, as_prediction, evaluate, reference, reference_quality
-from surrogate.functions.network import Network
+from surrogate.evaluation.evaluate import INDEPENDENT, UNJUDGED, evaluate, reference, reference_quality
+from surrogate.evaluation.exact import as_prediction
+from surrogate.functions.network import Network, initialise
 from surrogate.report.record import known as stated
-from surrogate.report.scores import ReferenceQuality
-from surrogate.spec import EvaluationSpec
+from surrogate.report.scores import FEWEST_POINTS, Accuracy, Bucket, OutputScore, PairScore, ReferenceQuality
+from surrogate.spec import USUAL_SAMPLES, EvaluationSpec
 
 
 def test_report_covers_every_sample_once_and_prints_the_noise_floor(student: Network, call: PricingProblem) -> None:
@@ -24,6 +28,39 @@ def test_report_covers_every_sample_once_and_prints_the_noise_floor(student: Net
     assert report.reference.relative_error is not None
     assert report.reference.relative_error <= 1e-12
     assert report == evaluate(student, call, EvaluationSpec(samples=256), seed=5, label_error={"value": 1e-4})
+
+
+def test_every_output_of_every_bucket_has_its_errors(call: PricingProblem, student: Network) -> None:
+    """With volatilities beside the spots: first derivatives by name, second by pair, in the Box and its parts."""
+    volatility = Feature(name="volatility", lower=(0.1, 0.1), upper=(0.4, 0.4))
+    problem = change(call, features=(*call.features, volatility))
+    wide = initialise((4, 4, 1), "softplus", generator=torch.Generator().manual_seed(3))
+    report = evaluate(wide, problem, EvaluationSpec(samples=256), seed=5)
+    pairs = {"spot, volatility", "volatility, volatility"}
+    parts: tuple[Accuracy | Bucket, ...] = (report.accuracy, *report.accuracy.parts())
+    assert {part.samples for part in parts} >= {256}
+    for part in parts:
+        assert {"value", "delta", "gamma", "vega"} <= set(part.outputs)
+        second = stated(part.second_order)
+        assert second is not None
+        assert {pair.pair for pair in second} == pairs
+        scores: list[OutputScore | PairScore] = [*part.outputs.values(), *second]
+        for score in scores:
+            if part.samples >= FEWEST_POINTS:
+                assert score.unexplained == pytest.approx(1.0 - (score.r2 or 0.0))
+                assert list(stated(score.quantiles) or {}) == ["0.5", "0.9", "0.99"]
+                sure = stated(score.bounds)
+                assert sure
+                assert sure[-1].error >= (score.max_error or 0.0)
+    assert report.evaluation.points == INDEPENDENT
+    again = evaluate(wide, problem, EvaluationSpec(samples=64), seed=5)
+    assert again.evaluation.asked == again.accuracy.samples == 64
+
+
+def test_without_a_number_of_samples_the_report_says_why_so_many(student: Network, call: PricingProblem) -> None:
+    facts = evaluate(student, call, EvaluationSpec(), seed=5).evaluation
+    assert (facts.samples, facts.asked) == (USUAL_SAMPLES, None)
+    assert facts.reason == "the reference takes no time to speak of"
 
 
 def test_a_simulated_reference_says_what_the_truth_would_score(call: PricingProblem) -> None:

@@ -1,11 +1,15 @@
-"""Where the cases of a sweep run: processes of this machine, or a Dask cluster; both are ``concurrent.futures``."""
+"""Where the cases of a sweep and the batches of an evaluation run: processes of this machine, or a Dask cluster.
+
+Both are ``concurrent.futures``.
+"""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 from app.errors import Unavailable
 
@@ -26,6 +30,20 @@ def open_executor(workers: int, dask: str | None = None) -> Iterator[Executor]:
     """
     with _cluster(dask) if dask is not None else _processes(workers) as executor:
         yield executor
+
+
+@contextmanager
+def open_map(workers: int) -> Iterator[Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]]:
+    """``map`` over so many processes, which start when it is first asked."""
+    with ExitStack() as stack:
+        opened = list[Executor]()
+
+        def apply(function: Callable[[Any], Any], items: Sequence[Any]) -> Iterable[Any]:
+            if not opened:
+                opened.append(stack.enter_context(open_executor(workers)))
+            return opened[0].map(function, items)
+
+        yield apply
 
 
 @contextmanager
