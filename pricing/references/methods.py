@@ -58,7 +58,7 @@ class Differentiated:
 
 @dataclass(frozen=True, kw_only=True)
 class Solved:
-    """A solution on a grid of spots, by differences in the other features."""
+    """A solution on a grid of spots, or on two (`Refined`), by differences in the other features."""
 
     kind: GridKind
     grid: Grid

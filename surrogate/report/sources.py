@@ -23,7 +23,8 @@ class SimulatedLabels(Record, frozen=True, kw_only=True):
     Args:
         standard_error: root mean square by kind of label.
         estimator: its specification as plain data.
-        bias: what the estimator states of it (`pricing.estimators.contribute.bias`).
+        bias: what the estimator states of it (`pricing.estimators.contribute.bias`), and under ``time_steps`` what
+            twice the steps change (`pricing.time_step_bias`).
         table: where there is one.
     """
 
