@@ -97,19 +97,19 @@ def _paired(problem: PricingProblem, estimator: Estimator, dimension: int, norma
         case Heston() if isinstance(estimator, Bridge):
             kept = extra // 2
             halves = normals.chunk(2, dim=-1)
-            return torch.cat([torch.cat([_summed(half[..., kept:], 1), half[..., :kept]], -1) for half in halves], -1)
+            return torch.cat([torch.cat([summed(half[..., kept:], 1), half[..., :kept]], -1) for half in halves], -1)
         case Heston():
-            return torch.cat([normals[..., :extra], _summed(normals[..., extra:], assets)], dim=-1)
+            return torch.cat([normals[..., :extra], summed(normals[..., extra:], assets)], dim=-1)
         case LocalVolatility() | ItoDiffusion():
-            ordered = _summed(torch.cat([normals[..., assets:], normals[..., :assets]], dim=-1), assets)
+            ordered = summed(torch.cat([normals[..., assets:], normals[..., :assets]], dim=-1), assets)
             return torch.cat([ordered[..., -assets:], ordered[..., :-assets]], dim=-1)
         case Bachelier() | BlackScholes() | Merton():
-            return torch.cat([normals[..., :extra], _summed(normals[..., extra:], assets)], dim=-1)
+            return torch.cat([normals[..., :extra], summed(normals[..., extra:], assets)], dim=-1)
         case _:
             assert_never(problem.process)
 
 
-def _summed(normals: Tensor, assets: int) -> Tensor:
+def summed(normals: Tensor, assets: int) -> Tensor:
     """Pairs of steps as one. Shape: ... step*asset -> ... step/2*asset."""
     pairs = normals.reshape(*normals.shape[:-1], -1, 2, assets)
     return (pairs.sum(dim=-2) / math.sqrt(2.0)).flatten(-2)

@@ -73,7 +73,11 @@ class Solved:
 
 @dataclass(frozen=True, kw_only=True)
 class Replicated:
-    """A value given uniforms of so many paths and coordinates, on replicates that are differentiated."""
+    """A value given uniforms of so many paths and coordinates, on replicates that are differentiated.
+
+    Args:
+        coarse: the same with half the time steps, where it has any.
+    """
 
     sampled: Sampled
     dimension: int
@@ -81,7 +85,8 @@ class Replicated:
     points: int
     relative_error: float
     known: Known
-    kind: ClassVar[Kind] = "replicates"
+    kind: Kind = "replicates"
+    coarse: Sampled | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,7 @@ from pricing.references import (
     differences,
     forward_start,
     fourier,
+    heston_sums,
     kolmogorov,
     lognormal_sums,
     merton,
@@ -271,6 +272,8 @@ def _heston(problem: PricingProblem, process: Heston) -> Method:
             return pieces.method(problem, payoff, method)
         case Call() | Put() | Digital() if alone:
             return fourier.method(process, payoff)
+        case Call() | Put() | Digital() if heston_sums.supported(problem, process, payoff):
+            return heston_sums.method(problem, payoff)
         case Call() | Put() | Digital() | WorstOf() | BestOf() | Asian() | ForwardStart():
             return resimulated.method(problem)
         case Barrier() | Autocall() | Bermudan():

@@ -106,11 +106,12 @@ def test_heston_against_fourier(payoff: Payoff, years: float, kappa: float, xi: 
     require_within(problem, x, Derivatives(right.value, right.gradient, right.hessian))
 
 
-@pytest.mark.parametrize("years", [0.02, 1.0, 20.0])
 @pytest.mark.parametrize(
-    ("process", "sigma"),
-    [(flat(0.1), 0.1), (flat(0.4), 0.4), (written("r * S", "0.1 * S"), 0.1), (written("r * S", "0.4 * S"), 0.4)],
-    ids=["surface 0.1", "surface 0.4", "written 0.1", "written 0.4"],
+    ("process", "sigma", "years"),
+    [
+        *((flat(sigma), sigma, years) for sigma, years in ((0.4, 0.02), (0.1, 1.0), (0.4, 1.0), (0.1, 20.0))),
+        *((written("r * S", f"{sigma} * S"), sigma, years) for sigma in (0.1, 0.4) for years in (0.02, 1.0, 20.0)),
+    ],
 )
 def test_constant_volatility_against_black_and_scholes(process: Process, sigma: float, years: float) -> None:
     x = around(sigma, years)
