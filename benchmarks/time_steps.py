@@ -2,9 +2,10 @@
 
 First, calls at the centre of their example's Box against the reference: Heston as in `examples/heston_call.toml` and
 where Feller's condition fails badly, local volatility by Euler's and by Milstein's step, and coefficients of a user's
-own by both. Second, calls that a
-continuous barrier knocks out under Heston, worst over spots from 0.1 of the barrier on, against QuantLib's finite
-differences. Standard errors of the labels are in brackets: less than that is no bias.
+own by both. Second, calls that a continuous barrier knocks out under Heston, worst over spots from 0.1 of the barrier
+on, against QuantLib's finite differences. Third, long contracts under Heston, on few steps and on those that a problem
+takes by itself: calls whose variance reverts many times over a step, against Fourier, and a down-and-out call. Standard
+errors of the labels are in brackets: less than that is no bias.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ sys.path[0] = str(Path(__file__).parent.parent)
 import numpy as np
 import QuantLib
 import torch
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from app.specification.toml_files import read_build_spec
@@ -31,11 +33,13 @@ from pricing.labels import make_labels
 from pricing.monte_carlo import value
 from pricing.references.reference import reference
 from pricing.specs.draws import Draws
+from pricing.specs.european import Call
 from pricing.specs.ito import ItoDiffusion
 from pricing.specs.labels import LabelSpec
 from pricing.specs.payoff import Barrier
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Heston, LocalVolatility
+from pricing.specs.time_steps import gridded
 from pricing.types import Array
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -50,6 +54,10 @@ KNOCK_OUTS: dict[Literal["down", "up"], tuple[float, Array]] = {
     "up": (120.0, np.array([119.9, 119.5, 119.0, 118.0, 116.0, 112.0, 105.0, 95.0])),
 }
 VOLATILITIES_OF_VARIANCE = (0.4, 0.8)
+# Long contracts: maturities of calls, their mean reversion, steps; UNSET are the problem's own.
+LONG_MATURITIES, FAST, LONG_STEPS = (1.0, 5.0, 20.0), 10.0, (16, 32, UNSET)
+LONG_BARRIER, LONG_SPOTS = 10.0, np.array([90.5, 95.0])
+LONG_PATHS, LONG_REPLICATES = 1 << 11, 4
 
 
 def calls() -> list[tuple[str, PricingProblem, Array]]:
@@ -135,11 +143,60 @@ def barrier_errors(*, smoke: bool) -> list[dict[str, Any]]:
     return rows
 
 
-def variance_process(xi: float) -> Heston:
+def long_errors(*, smoke: bool) -> list[dict[str, Any]]:
+    """Errors of values at the money and around it, as shares of the largest, with the steps that were taken."""
+    rows = []
+    call = Call(weights=(1.0,), strike=STRIKE)
+    for maturity in LONG_MATURITIES[: 1 if smoke else None]:
+        spread = 0.2 * np.sqrt(maturity) * np.array([-1.0, 0.0, 1.0])
+        spots = STRIKE * np.exp((DIVIDEND - RATE) * maturity + spread)
+        problem = long_problem(variance_process(0.5, reversion=FAST), call, maturity)
+        exact = reference(problem, spots[:, None], order=0).value
+        rows += [long_row("call", problem, spots, exact, steps) for steps in LONG_STEPS[: 1 if smoke else None]]
+    process = variance_process(0.5)
+    knocked = Barrier(strike=STRIKE, barrier=KNOCK_OUTS["down"][0], direction="down", knock="out")
+    problem = long_problem(process, knocked, LONG_BARRIER)
+    level, spots = knocked.barrier, LONG_SPOTS.tolist()
+    rights = [finite_differences(process, "down", level, spot, LONG_BARRIER)[0] for spot in spots]
+    for steps in LONG_STEPS[: 1 if smoke else None]:
+        rows += [
+            long_row("down-and-out call", problem, LONG_SPOTS[i : i + 1], np.array(rights[i : i + 1]), steps)
+            for i in range(len(rights))
+        ]
+    return rows
+
+
+def long_problem(process: Heston, payoff: Call | Barrier, maturity: float) -> PricingProblem:
+    """As a function of the spot."""
+    spot = Feature(name="spot", lower=(10.0,), upper=(1000.0,))
+    return PricingProblem(process=process, payoff=payoff, maturity=maturity, features=(spot,))
+
+
+def long_row(name: str, problem: PricingProblem, spots: Array, exact: Array, steps: int | UnsetType) -> dict[str, Any]:
+    """The largest error of a value, as a share of the largest. Shape: spots batch."""
+    given = replace(problem, process=replace(narrow(Heston, problem.process), steps=steps))
+    spec = LabelSpec(paths=LONG_PATHS, replicates=LONG_REPLICATES)
+    found = value(given, torch.from_numpy(spots)[:, None], spec, seed=0)
+    assert found.standard_error is not None
+    errors = (found.value.numpy() - exact) / np.abs(exact).max()
+    worst = int(np.abs(errors).argmax())
+    return {
+        "product": name,
+        "maturity": problem.maturity,
+        "spot": float(spots[worst]),
+        "steps": gridded(given).process.facts.grid,
+        "own": steps is UNSET,
+        "value": float(exact[worst]),
+        "error": float(errors[worst]),
+        "standard_error": float(found.standard_error[worst]) / float(np.abs(exact).max()),
+    }
+
+
+def variance_process(xi: float, *, reversion: float = 1.5) -> Heston:
     """The process of the second table."""
     return Heston(
         initial_variances=(0.04,),
-        mean_reversions=(1.5,),
+        mean_reversions=(reversion,),
         long_variances=(0.04,),
         variance_volatilities=(xi,),
         spot_variance_correlations=(-0.7,),
@@ -149,7 +206,9 @@ def variance_process(xi: float) -> Heston:
     )
 
 
-def finite_differences(process: Heston, direction: str, barrier: float, spot: float) -> tuple[float, float]:
+def finite_differences(
+    process: Heston, direction: str, barrier: float, spot: float, maturity: float = MATURITY
+) -> tuple[float, float]:
     """Value and delta by QuantLib."""
     today, _ = quantlib_today()
     model = QuantLib.HestonModel(
@@ -169,7 +228,7 @@ def finite_differences(process: Heston, direction: str, barrier: float, spot: fl
         barrier,
         0.0,
         QuantLib.PlainVanillaPayoff(QuantLib.Option.Call, STRIKE),
-        QuantLib.EuropeanExercise(today + round(365 * MATURITY)),
+        QuantLib.EuropeanExercise(today + round(365 * maturity)),
     )
     option.setPricingEngine(QuantLib.FdHestonBarrierEngine(model, *GRID))
     return option.NPV(), option.delta()
@@ -187,6 +246,17 @@ def show(result: dict[str, Any]) -> None:
     for row in result["barriers"]:
         cells = " | ".join(show_worst(row[greek]) for greek in ("value", "delta"))
         print(f"| {row['direction']} | {row['xi']} | {row['steps']} | {cells} |")
+    show_long(result["long"])
+
+
+def show_long(rows: list[dict[str, Any]]) -> None:
+    """The third table."""
+    print("\n| product | years | spot | value | steps | error, share of the largest |\n|---|---|---|---|---|---|")
+    for row in rows:
+        own = ", its own" if row["own"] else ""
+        error = f"{100.0 * row['error']:+.2f} % ({100.0 * row['standard_error']:.2f} %)"
+        place = f"{row['product']} | {row['maturity']:g} | {row['spot']:.1f} | {row['value']:.4f}"
+        print(f"| {place} | {row['steps']}{own} | {error} |")
 
 
 def show_worst(found: dict[str, float]) -> str:
@@ -201,7 +271,11 @@ def main() -> None:
     parser.add_argument("--smoke", action="store_true", help="one of each, for CI: shows that it runs")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    result = {"calls": call_errors(smoke=given.smoke), "barriers": barrier_errors(smoke=given.smoke)}
+    result = {
+        "calls": call_errors(smoke=given.smoke),
+        "barriers": barrier_errors(smoke=given.smoke),
+        "long": long_errors(smoke=given.smoke),
+    }
     print(json.dumps(result)) if given.json else show(result)
 
 

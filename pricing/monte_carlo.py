@@ -23,6 +23,7 @@ from pricing.specs.choice import require_estimator
 from pricing.specs.labels import LabelSpec
 from pricing.specs.problem import PricingProblem
 from pricing.specs.refusals import require_differentiable
+from pricing.specs.time_steps import gridded
 
 # Numbers in one tensor of a batch of samples: 2 MB, so that the tensors of a double backward pass stay near the cache.
 BATCH_NUMBERS = 1 << 18
@@ -79,7 +80,7 @@ def value(problem: PricingProblem, features: Tensor, spec: LabelSpec, *, seed: i
 
 
 def prepare(problem: PricingProblem, features: Tensor, spec: LabelSpec, *, seed: int) -> Simulation:
-    """Settle the estimator and find the rotation on the pilot's paths. Shape: features batch feature."""
+    """Settle time steps and estimator and find the rotation on the pilot's paths. Shape: features batch feature."""
     problem.box.require_shape(tuple(features.shape))
     finite = torch.isfinite(features).all(dim=1)
     if not finite.all():
@@ -88,6 +89,7 @@ def prepare(problem: PricingProblem, features: Tensor, spec: LabelSpec, *, seed:
     require_correlation(problem, features)
     require_estimator(problem, spec.estimator)
     require_differentiable(problem, spec.estimator, order=spec.order)
+    problem = gridded(problem)
     settled = contribution(problem, spec.estimator, seed=seed)
     rotation = find_rotation(problem, features, settled, spec, seed=seed)
     return Simulation(problem=problem, spec=spec, contribution=settled, rotation=rotation)

@@ -31,6 +31,7 @@ from pricing.specs.pieces import Pieces
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier, BlackScholes, Heston, LocalVolatility, Merton, Process
 from pricing.specs.sampler import DiffusedSampler, FlowSpec, MoneynessSampler, Sampler, TableSampler, UniformSampler
+from pricing.specs.time_steps import gridded
 from surrogate.spec import Adam
 
 # A path whose levels are sums, or exponentials and roots, of its normals; by normal.
@@ -79,9 +80,9 @@ def normals(process: Process, dates: int, steps: int) -> float:
         case BlackScholes():
             return process.assets * (grid + len(process.dividends))
         case Heston():
-            return 2.0 * process.assets * (max(grid, process.steps) + 1.0)
+            return 2.0 * process.assets * (max(grid, process.facts.grid or 1) + 1.0)
         case LocalVolatility() | ItoDiffusion():
-            return process.assets * max(grid, process.steps)
+            return process.assets * max(grid, process.facts.grid or 1)
         case Merton():
             return 3.0 * process.assets * grid
         case _:
@@ -140,14 +141,16 @@ def basis(problem: PricingProblem, estimator: Estimator) -> float:
 def path_seconds(problem: PricingProblem, spec: LabelSpec, order: int) -> float:
     """One path of one sample with the derivatives of an order."""
     estimator, dates = settle(problem, spec.estimator), len(problem.payoff.facts.dates)
-    value = normals(problem.process, dates, _steps(estimator)) * normal_ns(problem.process, estimator)
+    value = _normals(problem, estimator) * normal_ns(problem.process, estimator)
     rule = BASIS_NS * dates * basis(problem, estimator)
     factor = ORDER_FACTORS[order] + DIRECTION_FACTOR * size(spec.directions) * (order == 2)
     return 1e-9 * factor * (value * branches(problem, estimator) + rule)
 
 
-def _steps(estimator: Estimator) -> int:
-    return estimator.steps if isinstance(estimator, Bridge) else 1
+def _normals(problem: PricingProblem, estimator: Estimator) -> float:
+    """Of one path on the problem's own grid."""
+    steps = estimator.steps if isinstance(estimator, Bridge) else 1
+    return normals(gridded(problem).process, len(problem.payoff.facts.dates), steps)
 
 
 def simulate(problem: PricingProblem, spec: LabelSpec, order: int) -> list[Work]:
@@ -174,7 +177,7 @@ def label_numbers(features: int, directions: float, order: int) -> float:
 def _path_memory(problem: PricingProblem, spec: LabelSpec, order: int) -> float:
     """Tensors of a batch or of one part of a sample's paths, and the normals and their rotation."""
     estimator = settle(problem, spec.estimator)
-    count = normals(problem.process, len(problem.payoff.facts.dates), _steps(estimator))
+    count = _normals(problem, estimator)
     facts = problem.process.facts
     tensors = facts.tensors * (SINGLE if order < 2 else DOUBLE if facts.grid is None else STEPPED)
     numbers = 4.0 * count * branches(problem, estimator) + basis(problem, estimator)
@@ -185,7 +188,7 @@ def _path_memory(problem: PricingProblem, spec: LabelSpec, order: int) -> float:
 def _prepare(problem: PricingProblem, spec: LabelSpec) -> Work:
     """What is done once: factors of correlations, the rotation of the pilot's paths, the rule of early exercise."""
     estimator, assets = settle(problem, spec.estimator), size(problem.process.assets)
-    count = normals(problem.process, len(problem.payoff.facts.dates), _steps(estimator))
+    count = _normals(problem, estimator)
     seconds = 1e-9 * FACTOR_NS * spec.samples * assets**3
     if spec.draws.rotation == "gradient_pca":
         seconds += spec.draws.pilot * path_seconds(problem, spec, 1) + 1e-9 * AXES_NS * count**3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from msgspec import UNSET
@@ -26,6 +27,7 @@ from pricing.specs.labels import LabelSpec
 from pricing.specs.problem import PricingProblem
 from pricing.specs.sampler import MoneynessSampler, TableSampler
 from pricing.specs.states import states_sha256
+from pricing.time_step_bias import time_step_bias
 from pricing.types import Progress
 from pruning.sparse_flow import learn_states
 from surrogate.flows.flow import transport
@@ -68,10 +70,16 @@ def simulate_labels(folder: JobFolder, progress: Progress) -> None:
             standard_error=label_error(labels),
             noise=label_noise(labels, simulated, wanted) or UNSET,
             estimator=dump(estimator),
-            bias=bias(simulated, estimator),
+            bias=bias(simulated, estimator) | time_steps(simulated, features, wanted, seed=build.seed),
             table=states,
         )
     )
+
+
+def time_steps(problem: PricingProblem, features: Tensor, labels: LabelSpec, *, seed: int) -> dict[str, Any]:
+    """What twice the time steps would change in the labels, if anything. Shape: features batch feature."""
+    found = time_step_bias(problem, features, labels, seed=seed)
+    return {} if found is None else {"time_steps": found}
 
 
 def simulate_unseen(folder: JobFolder, build: BuildSpec, simulated: PricingProblem) -> None:

@@ -16,8 +16,8 @@ from pricing.specs.base import Spec
 from pricing.specs.estimator import Bridge, Frozen
 from pricing.specs.labels import LabelSpec
 from pricing.specs.problem import PricingProblem
-from pricing.specs.process import Heston, LocalVolatility
 from pricing.specs.sampler import FlowSpec, TableSampler
+from pricing.specs.variations import on_grid
 from pruning.spec import PruningSpec
 from surrogate.spec import NetworkSpec, TrainingSpec
 
@@ -27,7 +27,7 @@ PILOT = 64
 # Levels of assets at dates over all samples and paths, for which fewer paths are taken, but no fewer than can be few.
 LEVELS, LEAST_PATHS = 1 << 18, 8
 RULE = {"paths": 1024, "degree": 3}
-BRIDGE, GRID = {"steps": 8}, {"steps": 8}
+BRIDGE, GRID = {"steps": 8}, 8
 FLOW = {"steps": 4, "epochs": 2}
 FLOW_DEPTH, FLOW_WIDTH = 2, 32
 # The first of the optimisers, of which a specification may have any number.
@@ -66,9 +66,7 @@ def smoke(spec: BuildSpec) -> BuildSpec:
 
 def coarse(problem: PricingProblem) -> PricingProblem:
     """The problem on a grid of fewer steps, where its process has one."""
-    if isinstance(problem.process, Heston | LocalVolatility):
-        return replace(problem, process=cut(problem.process, GRID))
-    return problem
+    return replace(problem, process=on_grid(problem.process, min(GRID, problem.process.facts.grid or GRID)))
 
 
 def few(labels: LabelSpec, problem: PricingProblem | None) -> LabelSpec:
@@ -92,7 +90,7 @@ def length(problem: PricingProblem | None) -> int:
     if problem is None:
         return 1
     dates = len(getattr(problem.payoff, "dates", ()))
-    return problem.process.assets * max(1, dates, getattr(problem.process, "steps", 1))
+    return problem.process.assets * max(1, dates, problem.process.facts.grid or 1)
 
 
 def brief(flow: FlowSpec) -> FlowSpec:

@@ -32,7 +32,8 @@ def bias(problem: PricingProblem, estimator: Estimator) -> Stated:
     Of a smoothed payoff in pieces ``joins`` says it knot by knot (`stated_joins`).
 
     Survival smooths the ties between several assets as `Smoothed` does. Time steps, bridges that are not exact and the
-    exercise rule have no formula: more steps, or paths of the rule, and the change of the labels tell.
+    exercise rule have no formula: more steps (`pricing.time_step_bias`), or paths of the rule, and the change of the
+    labels tell.
     """
     chosen, process = settle(problem, estimator), problem.process
     tied = isinstance(chosen, Survival) and process.assets > 1

@@ -171,6 +171,7 @@ def on_its_own(at: Scenario, v: Tensor, z: Tensor, h: Tensor) -> Tensor:
         constant=zero,
         weight=zero,
         gain=zero,
+        rest=zero,
     )
     return moved(step, v, z, at["variance_volatility"] * root((1.0 - rho.square()).clamp(min=0.0)))[1]
 
@@ -178,7 +179,7 @@ def on_its_own(at: Scenario, v: Tensor, z: Tensor, h: Tensor) -> Tensor:
 def with_the_asset(at: Scenario, v: Tensor, z: Tensor, h: Tensor) -> Tensor:
     """The variance after the part that moves with the asset. Shape: batch-or-1 path-or-1 1."""
     zero, one = torch.zeros_like(h), torch.ones_like(h)
-    step = VarianceStep(shift=zero, decay=one, base=zero, rate=h, constant=zero, weight=zero, gain=zero)
+    step = VarianceStep(shift=zero, decay=one, base=zero, rate=h, constant=zero, weight=zero, gain=zero, rest=zero)
     sign = torch.where(leverage(at) < 0.0, -one, one)
     return moved(step, v, sign * z, sign * leverage(at))[1]
 

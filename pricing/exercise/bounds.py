@@ -26,6 +26,7 @@ from pricing.simulation.paths import Paths
 from pricing.simulation.scenario import Scenario, growth, scenario, times
 from pricing.specs.estimator import Estimator, Frozen
 from pricing.specs.problem import PricingProblem
+from pricing.specs.time_steps import gridded
 from pricing.types import Array
 
 # Replicates, whose spread is the standard error; paths of the low bound, outer paths and inner points of the high one
@@ -60,6 +61,7 @@ def bounds(problem: PricingProblem, features: Tensor, estimator: Frozen, *, seed
         InvalidSpec: a payoff without exercise dates, or features of another width.
     """
     problem.box.require_shape(tuple(features.shape))
+    problem = gridded(problem)
     rule = fit_rule(problem, estimator, seed=seed)
     lows, highs, chances = [], [], []
     with torch.no_grad():

@@ -19,7 +19,7 @@ GridProcess = Heston | LocalVolatility | ItoDiffusion
 
 def steps(process: GridProcess, dates: int) -> int:
     """Steps between two dates: the process's over all dates, rounded up."""
-    return -(-process.steps // dates)
+    return -(-(process.facts.grid or 1) // dates)
 
 
 def blocks(process: GridProcess, dates: int) -> tuple[int, int]:

@@ -5,15 +5,16 @@ Over a step of length h from v, with E = e^(-kappa h), f = (1 - E) / kappa and z
 
     v' = m + xi M,   m = theta + (v - theta) E,   M = s zeta,   s^2 = v E f + theta kappa f^2 / 2
     integral of v       = c (v + v') + theta (h - 2 c),   c = f / (1 + E)
-    integral of sqrt(v) dB = M (1 + kappa c)
+    integral of sqrt(v) dB = M (1 + kappa c) + its rest, of variance l (integral of v),   l = 1 - 2 c / h
 
-m and xi s are the exact mean and standard deviation of v'; the two integrals are exact but for their part that is
-uncorrelated with M, of order h^3 in variance, and nothing divides by xi or kappa. Given those, with the residual
-normals z,
+m and xi s are the exact mean and standard deviation of v'; the integral of v is exact but for its part that is
+uncorrelated with M, of order h^3 in variance, and nothing divides by xi or kappa. The rest of the other integral is of
+that order too, and all of it where kappa h is large: it is taken as normal, so that it joins the asset's own noise.
+Given the variances, with the residual normals z,
 
-    ln S_i(t) = ln F_i(t) + rho_i X_i - I_i / 2 + sqrt(1 - rho_i^2) sqrt(I_i) (A z)_i,
-    I = integral of nu^2 v,   X = integral of nu sqrt(v) dB,
-    (A A^T)_ij = C_ij (integral of nu^2 sqrt(v_i v_j)) / sqrt(I_i I_j),
+    ln S_i(t) = ln F_i(t) + rho_i X_i - I_i / 2 + sqrt(R_ii) (A z)_i,
+    I = integral of nu^2 v,   X = integral of nu sqrt(v) dB less its rest,   (A A^T)_ij = C_ij R_ij / sqrt(R_ii R_jj),
+    R_ij = integral of (sqrt((1 - rho_i^2) (1 - rho_j^2)) + rho_i rho_j sqrt(l_i l_j)) nu^2 sqrt(v_i v_j),
 
 so that an estimator may integrate one of them exactly. nu is the volatility scale.
 
@@ -44,6 +45,8 @@ LEAST = 1e-60
 class VarianceStep(NamedTuple):
     """One step's coefficients: m = shift + decay v, s^2 = base + rate v, I = constant + weight (v + v'), X = gain M.
 
+    ``rest`` is l.
+
     Shape: batch-or-1 1 asset.
     """
 
@@ -54,6 +57,7 @@ class VarianceStep(NamedTuple):
     constant: Tensor
     weight: Tensor
     gain: Tensor
+    rest: Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,14 +66,16 @@ class Variance:
 
     Args:
         integrated: I, integral of nu^2 v.
-        driven: X, integral of nu sqrt(v) dB.
-        shared: integral of nu^2 sqrt(v_i v_j).
+        driven: X, integral of nu sqrt(v) dB less its rest.
+        own: R_ii.
+        shared: R_ij.
 
     Shape: batch-or-1 path asset, shared batch-or-1 path asset asset.
     """
 
     integrated: Tensor
     driven: Tensor
+    own: Tensor
     shared: Tensor
 
 
@@ -83,12 +89,11 @@ def simulate(process: Heston, at: Scenario, normals: Tensor, until: Tensor) -> P
     own, driving = torch.split(normals, list(blocks(process, dates)), dim=-1)
     walk = variances(process, at, driving, until)
     rho = at["spot_variance_correlation"]
-    free = root((1.0 - rho.square()).clamp(min=0.0))
     log, logs = torch.zeros_like(rho), []
     for z in own.reshape(*own.shape[:2], dates, assets).unbind(dim=2):
-        over = joined(islice(walk, steps(process, dates)))
+        over = joined(at, islice(walk, steps(process, dates)))
         turned = residual(process, at, z, over)
-        log = log + (rho * over.driven - 0.5 * over.integrated + free * root(over.integrated) * turned)
+        log = log + (rho * over.driven - 0.5 * over.integrated + root(over.own) * turned)
         logs.append(log)
     return Paths(
         forward=at["spot"][:, :, None, :] * torch.exp(growth(process, at, until)),
@@ -98,15 +103,16 @@ def simulate(process: Heston, at: Scenario, normals: Tensor, until: Tensor) -> P
     )
 
 
-def variances(process: Heston, at: Scenario, normals: Tensor, until: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """The integrals I and X of every step of the refined grid.
+def variances(process: Heston, at: Scenario, normals: Tensor, until: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """The integrals I and X of every step of the refined grid, and l.
 
-    Shape: normals 1-or-batch path step*asset; until batch-or-1 1 date -> batch-or-1 path asset, twice.
+    Shape: normals 1-or-batch path step*asset; until batch-or-1 1 date -> batch-or-1 path asset, twice; batch-or-1 1
+    asset.
     """
     v, xi = at["initial_variance"], at["variance_volatility"]
     for step, z in zip(coefficients(process, at, until), drivers(process, at, normals), strict=True):
         M, after = moved(step, v, z, xi)
-        yield step.constant + step.weight * (v + after), step.gain * M
+        yield step.constant + step.weight * (v + after), step.gain * M, step.rest
         v = after
 
 
@@ -124,6 +130,7 @@ def coefficients(process: Heston, at: Scenario, until: Tensor) -> Iterator[Varia
         constant=squared_scale * theta * (h - 2.0 * c),
         weight=squared_scale * c,
         gain=root(squared_scale) * (1.0 + kappa * c),
+        rest=1.0 - ratio(2.0 * c, h, limit=1.0),
     )
     return map(VarianceStep._make, zip(*columns, strict=True))
 
@@ -142,23 +149,27 @@ def moved(step: VarianceStep, v: Tensor, z: Tensor, xi: Tensor) -> tuple[Tensor,
     return s * zeta, mean * relative
 
 
-def joined(integrals: Iterable[tuple[Tensor, Tensor]]) -> Variance:
-    """I, X and the shared variance of several steps together. Shape: each batch-or-1 path asset."""
-    integrated = driven = shared = torch.zeros(1, 1, 1, dtype=torch.float64)
-    shared = shared[..., None]
-    for more, pushed in integrals:
+def joined(at: Scenario, integrals: Iterable[tuple[Tensor, ...]]) -> Variance:
+    """I, X and R of several steps together. Shape: each batch-or-1 path asset; l batch-or-1 1 asset."""
+    rho = at["spot_variance_correlation"]
+    free = (1.0 - rho.square()).clamp(min=0.0)
+    integrated = driven = own = torch.zeros(1, 1, 1, dtype=torch.float64)
+    shared = own[..., None]
+    for more, pushed, rest in integrals:
         integrated, driven = integrated + more, driven + pushed
+        own = own + (free + rho.square() * rest) * more
         if more.shape[-1] > 1:
             deviation = root(more)
-            shared = shared + deviation[..., :, None] * deviation[..., None, :]
-    return Variance(integrated=integrated, driven=driven, shared=shared)
+            for part in (root(free) * deviation, rho * root(rest) * deviation):
+                shared = shared + part[..., :, None] * part[..., None, :]
+    return Variance(integrated=integrated, driven=driven, own=own, shared=shared)
 
 
 def residual(process: Heston, at: Scenario, z: Tensor, over: Variance) -> Tensor:
     """The residual normals A z up to a date. Shape: z 1-or-batch path asset -> batch-or-1 path asset."""
     if process.assets == 1:
         return z
-    total = root(over.integrated)
+    total = root(over.own)
     shape = ratio(over.shared, total[..., :, None] * total[..., None, :], limit=1.0)
     factor = torch.linalg.cholesky(correlation(process, at)[:, None] * shape)
     turned: Tensor = (factor @ z[..., None])[..., 0]

@@ -1,17 +1,19 @@
 """Coefficients of a user's own, dS = a(S, t) dt + b(S, t) dW, by Euler's or Milstein's step in S.
 
-With v the volatility clock's share of a step of length h, in which the volatility pieces are,
+With v the volatility clock's share of a step of length h, in which the volatility pieces are, the drift is taken as
+linear over the step: e(x) = (e^x - 1) / x, and subscripts are derivatives by S,
 
-    S + a h + b sqrt(v) z                             Euler
-    S + a h + b sqrt(v) z + b b_S v (z^2 - 1) / 2     Milstein,   b_S the derivative of b by S
+    S + a h e(a_S h) + b sqrt(w) z,   w = v e(2 a_S h)     Euler
+    the same + b b_S w (z^2 - 1) / 2                       Milstein
 
-a, b and b_S are read at the level where the step begins and in the middle of its time, which makes the error of what
-moves in time alone one of second order. The last step is Euler's, so that S is affine in its normals: given where
-it starts its level is Gaussian, and its error is one step's. As every b_i is of its own level and driver, Milstein's
-step needs no mixed integrals whatever the correlation. ``forward`` is the path without noise: where a is linear in S
-and b free of it, the noise is the same from any spot.
+so that a level which a linear drift pulls back by constant noise is right in any step. a, b and b_S are read at the
+level where the step begins and in the middle of its time, which makes the error of what moves in time alone one of
+second order. The last step is Euler's, so that S is affine in its normals: given where it starts its level is Gaussian,
+and its error is one step's. As every b_i is of its own level and driver, Milstein's step needs no mixed integrals
+whatever the correlation. ``forward`` is the path without noise: where a is linear in S and b free of it, the noise is
+the same from any spot.
 
-References: Ito (1951); Milstein (1974); Kloeden & Platen (1992), 10.2 and 10.3.
+References: Ito (1951); Ozaki (1992) for the drift; Milstein (1974); Kloeden & Platen (1992), 10.2 and 10.3.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from pricing.elementary import exprel
 from pricing.errors import NonFiniteLabels
 from pricing.processes.grid import drivers, lengths, refined
 from pricing.simulation.paths import Paths
@@ -113,7 +116,7 @@ def walk(
     milstein = process.scheme == "milstein"
     for j, (t, h, v, r) in enumerate(zip(*grid, strict=True)):
         there = {**constants, "t": t, "r": r}
-        x = x + evaluate(group.drift, {**there, "S": x}, x.new_tensor, library=torch).value * h
+        x = x + drifted(group, {**there, "S": x}, h, x)[0]
         y = y + increment(group, {**there, "S": y}, h, v, z[j], milstein=milstein and j < len(z) - 1)
         still.append(x)
         moved.append(y)
@@ -125,13 +128,21 @@ def walk(
 def increment(group: Group, there: Mapping[str, Tensor], h: Tensor, v: Tensor, z: Tensor, *, milstein: bool) -> Tensor:
     """What a step adds to the levels ``S``. Shape: z 1-or-batch path asset -> batch path asset."""
     like = z.new_tensor
-    a: Tensor = evaluate(group.drift, there, like, library=torch).value
+    moved, slope_of_drift = drifted(group, there, h, z)
+    w = v if slope_of_drift is None else v * exprel(2.0 * slope_of_drift * h)
     b, slope = evaluate(group.diffusion, there, like, library=torch)
-    diffused: Tensor = a * h + b * (v.clamp(min=LEAST_SQUARE).sqrt() * z)
+    diffused: Tensor = moved + b * (w.clamp(min=LEAST_SQUARE).sqrt() * z)
     if slope is None or not milstein:
         return diffused
-    corrected: Tensor = diffused + b * slope * (0.5 * v * (z.square() - 1.0))
+    corrected: Tensor = diffused + b * slope * (0.5 * w * (z.square() - 1.0))
     return corrected
+
+
+def drifted(group: Group, there: Mapping[str, Tensor], h: Tensor, like: Tensor) -> tuple[Tensor, Tensor | None]:
+    """What the drift adds over a step of length h, and its slope by S, None where it is 0. Shape: as ``S``."""
+    a, slope = evaluate(group.drift, there, like.new_tensor, library=torch)
+    moved: Tensor = a * h if slope is None else a * (h * exprel(slope * h))
+    return moved, slope
 
 
 def refuse(group: Group, constants: Mapping[str, Tensor], levels: list[Tensor], grid: Steps) -> None:

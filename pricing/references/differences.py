@@ -3,14 +3,14 @@
 Steps are shares of a parameter's own size, or of the asset's deviation for strikes and barriers, halved twice.
 Richardson's extrapolations D(h / 2) + (D(h / 2) - D(h)) / 3, and their second stage, cancel the errors of order h^2 and
 h^4. Of these the one is taken that agrees best with those it was made from, entry by entry; how far it does not is its
-error.
+error. What is solved on two grids adds what the finer one changes, as it is, in every derivative.
 
 References: Ridders (1982), Accurate computation of F'(x) and F'(x)F''(x).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -29,6 +29,29 @@ from pricing.types import Array
 # (scenario of one row but for the spots, spots) -> value, delta, gamma. Shape: batch, all of them, for one asset; batch
 # asset -> batch, batch asset, batch asset asset for several.
 Grid = Callable[[Scenario, Array], tuple[Array, Array, Array]]
+
+
+@dataclass(frozen=True)
+class Refined:
+    """A solution on a grid and on one twice as fine, whose errors of second order the extrapolation cancels.
+
+    Args:
+        solutions: value, delta and gamma on the coarse and on the fine one, as of a grid of one asset.
+            Shape: spots batch -> 3 batch, twice.
+    """
+
+    solutions: Callable[[Scenario, Array], tuple[Array, Array]]
+
+    def __call__(self, at: Scenario, spots: Array) -> tuple[Array, Array, Array]:
+        """The extrapolation. Shape: as of a grid of one asset."""
+        value, delta, gamma = self.readings(at, spots)[0]
+        return value, delta, gamma
+
+    def readings(self, at: Scenario, spots: Array) -> Sequence[Sequence[Array]]:
+        """The extrapolation, and what the fine grid changes. Shape: -> 3 batch, twice."""
+        coarse, fine = self.solutions(at, spots)
+        return [*(4.0 * fine - coarse) / 3.0], [*(fine - coarse)]
+
 
 # The first step as a share of the parameter's size, and how often it is halved: rounding comes back 1e3 to 1e5
 # times as large in second differences.
@@ -69,14 +92,23 @@ def affordable(problem: PricingProblem) -> int | None:
 def differentiate(
     problem: PricingProblem, grid: Grid, features: Array, *, order: Order
 ) -> tuple[Derivatives, tuple[Array, Array]]:
-    """Value, gradient and Hessian, and what the differences may miss of the last two. Shape: features batch feature."""
+    """Value, gradient and Hessian, and what grids and differences may miss of the last two. Shape: as `solve`."""
+    means, (_, *missed) = solve(problem, grid, features, order=order)
+    return means, (missed[0], missed[1])
+
+
+def solve(
+    problem: PricingProblem, grid: Grid, features: Array, *, order: Order
+) -> tuple[Derivatives, tuple[Array | None, Array, Array]]:
+    """Value, gradient and Hessian with their errors, None of a value on one grid. Shape: features batch feature."""
     rows, dimension = features.shape
     spots = problem.box.columns("spot")
     others = [j for j in range(dimension) if not spots.start <= j < spots.stop]
     value, delta, gamma = _solved(problem, grid, features)
+    value_error = np.abs(value[1]) if len(value) > 1 else None
     if order == 0:
         empty = np.zeros((rows, dimension)), np.zeros((rows, dimension, dimension))
-        return Derivatives(value, *empty), empty
+        return Derivatives(value[0], *empty), (value_error, *empty)
     centre, steps = _steps(problem, features, others)
     stencil = Stencil(problem=problem, grid=grid, spots=spots, others=others, centre=centre, steps=steps)
     middle = value if (centre == features).all() else _solved(problem, grid, centre)[0]
@@ -84,10 +116,14 @@ def differentiate(
     (gradient, gradient_error), (hessian, hessian_error) = (
         extrapolated(np.stack(column)) for column in zip(*levels, strict=True)
     )
-    gradient[:, spots], gradient_error[:, spots] = delta, 0.0
+    gradient[..., spots], gradient_error[..., spots] = delta, 0.0
     if order == 2:
-        hessian[:, spots, spots], hessian_error[:, spots, spots] = gamma, 0.0
-    return Derivatives(value, gradient, hessian), (gradient_error, hessian_error)
+        hessian[..., spots, spots], hessian_error[..., spots, spots] = gamma, 0.0
+    errors = (
+        error[0] + np.abs(found[1:]).sum(axis=0)
+        for found, error in zip((gradient, hessian), (gradient_error, hessian_error), strict=True)
+    )
+    return Derivatives(value[0], gradient[0], hessian[0]), (value_error, *errors)
 
 
 def extrapolated(levels: Array) -> tuple[Array, Array]:
@@ -149,22 +185,25 @@ def _of_coefficients(process: ItoDiffusion, at: Scenario) -> Tensor:
 
 
 def _level(stencil: Stencil, middle: Array, steps: Array, order: Order) -> tuple[Array, Array]:
-    """Gradient and Hessian by one set of steps, zeros where the grid knows them itself. Shape: -> batch feature; ..."""
-    rows, dimension = steps.shape
-    gradient, hessian = np.zeros((rows, dimension)), np.zeros((rows, dimension, dimension))
+    """Gradient and Hessian by one set of steps, zeros where the grid knows them itself.
+
+    Shape: middle reading batch -> reading batch feature; reading batch feature feature.
+    """
+    shape = (len(middle), *steps.shape)
+    gradient, hessian = np.zeros(shape), np.zeros((*shape, shape[-1]))
     solved = {(j, sign): _moved(stencil, steps, {j: sign}) for j in stencil.others for sign in (1, -1)}
     for j in stencil.others:
         (up, up_delta, _), (down, down_delta, _) = solved[j, 1], solved[j, -1]
-        gradient[:, j] = (up - down) / (2.0 * steps[:, j])
+        gradient[..., j] = (up - down) / (2.0 * steps[:, j])
         cross = (up_delta - down_delta) / (2.0 * steps[:, j, None])
-        hessian[:, j, stencil.spots], hessian[:, stencil.spots, j] = cross, cross
-        hessian[:, j, j] = (up - 2.0 * middle + down) / steps[:, j] ** 2
+        hessian[..., j, stencil.spots], hessian[..., stencil.spots, j] = cross, cross
+        hessian[..., j, j] = (up - 2.0 * middle + down) / steps[:, j] ** 2
     if order < 2:
         return gradient, np.zeros_like(hessian)
     for i, j in combinations(stencil.others, 2):
         corners = _moved(stencil, steps, {i: 1, j: 1})[0] + _moved(stencil, steps, {i: -1, j: -1})[0]
         sides = sum(solved[k, sign][0] for k in (i, j) for sign in (1, -1))
-        hessian[:, i, j] = hessian[:, j, i] = (corners - sides + 2.0 * middle) / (2.0 * steps[:, i] * steps[:, j])
+        hessian[..., i, j] = hessian[..., j, i] = (corners - sides + 2.0 * middle) / (2.0 * steps[:, i] * steps[:, j])
     return gradient, hessian
 
 
@@ -176,16 +215,25 @@ def _moved(stencil: Stencil, steps: Array, signs: dict[int, int]) -> tuple[Array
 
 
 def _solved(problem: PricingProblem, grid: Grid, features: Array) -> tuple[Array, Array, Array]:
-    """One solution for all rows that differ in their spots alone. Shape: batch feature -> batch; batch asset; ..."""
+    """One solution for all rows that differ in their spots alone, and what a finer grid changes, where there are two.
+
+    Shape: batch feature -> reading batch; reading batch asset; reading batch asset asset.
+    """
     spots = problem.box.columns("spot")
     assets, count = spots.stop - spots.start, len(features)
     rest = np.delete(features, spots, axis=1)
     _, group = np.unique(rest, axis=0, return_inverse=True)
     group = group.reshape(-1)
-    value, delta, gamma = np.zeros(count), np.zeros((count, assets)), np.zeros((count, assets, assets))
+    readings = 2 if isinstance(grid, Refined) else 1
+    value, delta = np.zeros((readings, count)), np.zeros((readings, count, assets))
+    gamma = np.zeros((readings, count, assets, assets))
     for index in range(int(group.max()) + 1):
         rows = np.flatnonzero(group == index)
         at, levels = scenario(problem, torch.from_numpy(features[rows[:1]])), features[rows, spots]
-        own, slope, bend = grid(at, levels[:, 0] if assets == 1 else levels)
-        value[rows], delta[rows], gamma[rows] = own, slope.reshape(-1, assets), bend.reshape(-1, assets, assets)
+        asked = levels[:, 0] if assets == 1 else levels
+        solutions = grid.readings(at, asked) if isinstance(grid, Refined) else (grid(at, asked),)
+        for reading, solution in enumerate(solutions):
+            own, slope, bend = solution
+            value[reading, rows], delta[reading, rows] = own, slope.reshape(-1, assets)
+            gamma[reading, rows] = bend.reshape(-1, assets, assets)
     return value, delta, gamma

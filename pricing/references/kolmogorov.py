@@ -82,7 +82,11 @@ def method(problem: PricingProblem, process: ItoDiffusion, payoff: Terminal) -> 
     """How a payoff at maturity on one asset is referenced; None where no grid resolves its noise."""
     if not resolved(problem, process):
         return None
-    return Solved(kind="pde", grid=partial(greeks, process, payoff), points=differences.affordable(problem))
+    return Solved(
+        kind="pde",
+        grid=differences.Refined(partial(solutions, process, payoff)),
+        points=differences.affordable(problem),
+    )
 
 
 @lru_cache(maxsize=256)
@@ -117,14 +121,13 @@ def ends(numbers: Numbers, spots: Array, deviations: float) -> tuple[float, floa
     return low, high
 
 
-def greeks(process: ItoDiffusion, payoff: Terminal, at: Scenario, spots: Array) -> tuple[Array, Array, Array]:
-    """Value, delta and gamma at the spots, all other parameters alike. Shape: batch -> batch, three times."""
+def solutions(process: ItoDiffusion, payoff: Terminal, at: Scenario, spots: Array) -> tuple[Array, Array]:
+    """Value, delta and gamma at the spots on the coarse and on the fine grid. Shape: batch -> 3 batch, twice."""
     numbers, strike = numbers_at(process, at), float(at.scalar("strike")[0, 0])
     span = ends(numbers, spots, REACH)
-    coarse, fine = (_solve(numbers, payoff, strike, span, spots, refinement) for refinement in (1, 2))
     paid = float(discount(process, at, at["maturity"])[0, 0, -1])
-    value, delta, gamma = paid * (4.0 * fine - coarse) / 3.0
-    return value, delta, gamma
+    coarse, fine = (paid * _solve(numbers, payoff, strike, span, spots, refinement) for refinement in (1, 2))
+    return coarse, fine
 
 
 def _solve(

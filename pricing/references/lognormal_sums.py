@@ -97,7 +97,7 @@ def exponential_sum(problem: PricingProblem, payoff: SumPayoff, at: Scenario, po
         moving = any(tensor.requires_grad for tensor in (total.slopes, total.noise, strike))
         if not (moving or payoff.facts.jumps):
             return paid * _expanded(payoff, total, strike)
-        inner = _risen(payoff, total, strike)
+        inner = risen(payoff, total, strike)
     else:
         total = Sum(amounts=amounts, slopes=factor[:, :, -1], noise=normals @ factor[:, :, :-1].mT)
         inner = _last(payoff, total, strike, payoff.weights[int(order[-1])])
@@ -147,7 +147,7 @@ def _sign(payoff: SumPayoff) -> float:
     return 1.0 if payoff.side == "call" else -1.0
 
 
-def _risen(payoff: SumPayoff, total: Sum, strike: Tensor) -> Tensor:
+def risen(payoff: SumPayoff, total: Sum, strike: Tensor) -> Tensor:
     """Conditional expectation where B rises in t. Shape: strike batch-or-1 1 -> batch path."""
     sign, t = _sign(payoff), _meets(total, strike)
     for _ in range(2 if payoff.facts.jumps else 1):
@@ -167,7 +167,7 @@ def _risen(payoff: SumPayoff, total: Sum, strike: Tensor) -> Tensor:
 
 
 def _expanded(payoff: SumPayoff, total: Sum, strike: Tensor) -> Tensor:
-    """The mean of `_risen` as a quadratic form of the amounts, exact to second order. Shape: -> batch."""
+    """The mean of `risen` as a quadratic form of the amounts, exact to second order. Shape: -> batch."""
     sign, t = _sign(payoff), _meets(total, strike).clamp(-FAR, FAR)[..., None]
     fixed, slopes = total.amounts.detach()[:, None, :], total.slopes[:, None, :]
     units = torch.exp(total.noise + slopes * t)

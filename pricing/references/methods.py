@@ -58,7 +58,7 @@ class Differentiated:
 
 @dataclass(frozen=True, kw_only=True)
 class Solved:
-    """A solution on a grid of spots, by differences in the other features."""
+    """A solution on a grid of spots, or on two (`Refined`), by differences in the other features."""
 
     kind: GridKind
     grid: Grid
@@ -86,6 +86,7 @@ class Replicated:
 
     Args:
         bent: what the Hessian is taken from where the value has kinks.
+        coarse: the same with half the time steps, where it has any.
     """
 
     sampled: Sampled
@@ -95,7 +96,8 @@ class Replicated:
     points: int
     relative_error: float
     known: Known
-    kind: ClassVar[Kind] = "replicates"
+    kind: Kind = "replicates"
+    coarse: Sampled | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -119,16 +119,20 @@ def dupire(k: Array, t: float, *, sigma: float, shape: tuple[float, float, float
 
 def method(problem: PricingProblem, process: GridProcess, payoff: GridPayoff) -> Solved:
     """How a payoff on one asset is referenced, its barrier watched all the time."""
-    grid = partial(greeks, process, payoff)
+    grid = differences.Refined(partial(solutions, process, payoff))
     return Solved(kind="pde", grid=grid, points=differences.affordable(problem))
 
 
 def greeks(process: GridProcess, payoff: GridPayoff, at: Scenario, spots: Array) -> tuple[Array, Array, Array]:
     """Value, delta and gamma at the spots, all other parameters alike. Shape: batch -> batch, three times."""
-    coarse, fine = (_undiscounted(_setting(process, payoff, at, refinement), spots) for refinement in (1, 2))
+    return differences.Refined(partial(solutions, process, payoff))(at, spots)
+
+
+def solutions(process: GridProcess, payoff: GridPayoff, at: Scenario, spots: Array) -> tuple[Array, Array]:
+    """Value, delta and gamma at the spots on the coarse and on the fine grid. Shape: batch -> 3 batch, twice."""
     paid = float(discount(process, at, at["maturity"])[0, 0, -1])
-    value, delta, gamma = paid * (4.0 * fine - coarse) / 3.0
-    return value, delta, gamma
+    coarse, fine = (paid * _undiscounted(_setting(process, payoff, at, refinement), spots) for refinement in (1, 2))
+    return coarse, fine
 
 
 def _setting(process: GridProcess, payoff: GridPayoff, at: Scenario, refinement: int) -> Setting:

@@ -15,7 +15,7 @@ from msgspec.structs import replace as with_fields
 from torch import Tensor
 
 from pricing.references import resimulated
-from pricing.references.differences import Grid
+from pricing.references.differences import Grid, Refined
 from pricing.references.methods import Differentiated, Formula, Method, Replicated, Resimulated, Sampled, Solved
 from pricing.simulation.scenario import Scenario, discount, times
 from pricing.specs.pieces import Leg, Pieces
@@ -92,10 +92,20 @@ def _sampled(problem: PricingProblem, payoff: Pieces, sampled: Sequence[Sampled]
 
 
 def _grid(problem: PricingProblem, payoff: Pieces, grids: Sequence[Grid]) -> Grid:
-    def solution(at: Scenario, spots: Array) -> tuple[Array, Array, Array]:
-        parts = [grid(struck(at, leg), spots) for leg, grid in zip(payoff.legs, grids, strict=True)]
-        amounts = np.array([leg.amount for leg in payoff.legs])
+    amounts = np.array([leg.amount for leg in payoff.legs])
+
+    def summed(at: Scenario, parts: Sequence[Sequence[Array]]) -> tuple[Array, Array, Array]:
         value, delta, gamma = (np.tensordot(amounts, np.stack(part), axes=1) for part in zip(*parts, strict=True))
         return value + float(certain(problem, payoff, at)[0]), delta, gamma
 
-    return solution
+    def solution(at: Scenario, spots: Array) -> tuple[Array, Array, Array]:
+        return summed(at, [grid(struck(at, leg), spots) for leg, grid in zip(payoff.legs, grids, strict=True)])
+
+    refined = [grid for grid in grids if isinstance(grid, Refined)]
+
+    def solutions(at: Scenario, spots: Array) -> tuple[Array, Array]:
+        both = [grid.solutions(struck(at, leg), spots) for leg, grid in zip(payoff.legs, refined, strict=True)]
+        coarse, fine = (np.stack(summed(at, [tuple(part) for part in parts])) for parts in zip(*both, strict=True))
+        return coarse, fine
+
+    return Refined(solutions) if len(refined) == len(grids) else solution

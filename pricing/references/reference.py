@@ -21,6 +21,7 @@ from pricing.references import (
     differences,
     forward_start,
     fourier,
+    heston_sums,
     kolmogorov,
     lognormal_sums,
     merton,
@@ -61,8 +62,9 @@ class Reference:
         value: V, currency. Shape: batch.
         gradient: dV by every feature, in the Box's order. Shape: batch feature.
         hessian: d2V by every pair of features, meaningless where it is not known. Shape: batch feature feature.
-        standard_error, gradient_error, hessian_error: standard errors of replicated Monte Carlo, and what differences
-            may miss of gradient and Hessian; None where nothing is simulated or differenced. Shapes: as above.
+        standard_error, gradient_error, hessian_error: of replicated Monte Carlo with what half the time steps or half
+            the smoothing change; what the finer of two grids changes, and what differences may miss of gradient and
+            Hessian; None where nothing of that is there. Shapes: as above.
         kind: how it was computed.
         relative_error: of value and gradient beyond the other errors.
         known: which part of the Hessian means something.
@@ -97,8 +99,7 @@ def reference(problem: PricingProblem, features: Array, *, order: Order = 2, see
         case Differentiated(formula=formula, rows=rows):
             means = differentiate(lambda x: formula(scenario(problem, x)), features, order=order, rows=rows)
         case Solved(grid=grid):
-            means, missed = differences.differentiate(problem, grid, features, order=order)
-            errors = (None, *missed)
+            means, errors = differences.solve(problem, grid, features, order=order)
         case Replicated():
             means, errors = replicates.replicated(problem, how, features, order=order, seed=seed)
         case Resimulated():
@@ -272,6 +273,8 @@ def _heston(problem: PricingProblem, process: Heston) -> Method:
             return pieces.method(problem, payoff, method)
         case Call() | Put() | Digital() if alone:
             return fourier.method(process, payoff)
+        case Call() | Put() | Digital() if heston_sums.supported(problem, process, payoff):
+            return heston_sums.method(problem, payoff)
         case Call() | Put() | Digital() | WorstOf() | BestOf() | Asian() | ForwardStart():
             return resimulated.method(problem)
         case Barrier() | Autocall() | Bermudan():

@@ -1,9 +1,9 @@
 """What nothing independent covers: the package's own simulation, told apart from the labels in all but the processes.
 
-Kinks are taken as they are for value and gradient and smoothed for the Hessian, with a stated bias that the errors
-count in; streams are others than those of labels, points keep the Cholesky order, and grids have twice the steps, so
-that the bias of a grid shows. Where there is one estimator only, a bridge or early exercise, it stays, and the errors
-do not say what its bridges or its rule miss.
+Kinks are taken as they are for value and gradient and smoothed for the Hessian; streams are others than those of
+labels, points keep the Cholesky order, and grids have twice the steps. What half the steps change on the same paths,
+and half the smoothing width, is part of the errors, as it is: an error of first order in them is no larger than that.
+Where there is one estimator only, a bridge or early exercise, it stays, and the errors do not say what its rule misses.
 
 References: Glasserman, Monte Carlo Methods in Financial Engineering (2003), 7.2 for pathwise derivatives.
 """
@@ -11,38 +11,40 @@ References: Glasserman, Monte Carlo Methods in Financial Engineering (2003), 7.2
 from __future__ import annotations
 
 import math
+from dataclasses import replace as replaced
 
 import numpy as np
 import torch
 from msgspec.structs import replace
 
 from pricing.draws import stream
+from pricing.estimators.coarser import coarser, doubled
 from pricing.estimators.contribute import contribution
 from pricing.labels import derivatives
-from pricing.monte_carlo import Expectation, prepare
+from pricing.monte_carlo import Expectation, Simulation, prepare
 from pricing.monte_carlo import replicate as simulated
 from pricing.references.bermudan import RULE_ERROR
 from pricing.references.derivatives import Derivatives, Order
 from pricing.references.methods import Resimulated, ResimulatedKind
-from pricing.simulation.smoothing import stated_bias
+from pricing.simulation.rotation import identity
+from pricing.simulation.smoothing import stated_bias, width_ratio
 from pricing.specs.draws import Draws
 from pricing.specs.estimator import Bridge, Estimator, Frozen, Pathwise, Smoothed
 from pricing.specs.labels import LabelSpec
 from pricing.specs.parameters import PARAMETERS
 from pricing.specs.problem import PricingProblem
-from pricing.specs.variations import with_steps
 from pricing.types import Array
 
 # Relative bias of a gamma at the money that smoothing may have: less than the noise of the paths below.
 SMOOTHED = Smoothed(gamma_bias=1e-3)
-# Steps of a bridge for processes without a grid of their own; an exercise rule that sees more than that of the labels:
-# what it misses is the error, 3 % of delta at degree 3 over a Box of spots from 1 % to 200 % of the strike, 0.5 % at 6.
-BRIDGE, FROZEN = Bridge(steps=32), Frozen(paths=1 << 16, degree=6)
+# Steps of a bridge for processes without a grid of their own, doubled; an exercise rule that sees more than that of the
+# labels: what it misses is the error, 3 % of delta at degree 3 over a Box of spots from 1 % to 200 % of the strike,
+# 0.5 % at 6.
+BRIDGE, FROZEN = Bridge(steps=16), Frozen(paths=1 << 16, degree=6)
 # On several assets a higher degree has more noise at its boundary than it has bias less; and no more terms than this.
 SEVERAL, TERMS = Frozen(paths=1 << 17, degree=4), 256
-# Times the steps of the labels' grids.
-FINER = 2
-REPLICATES = 16
+# Replicates, and those of them on which steps and widths are halved.
+REPLICATES, COMPARED = 16, 4
 # Points that take about a minute on one thread, twice as long under local volatility and where a barrier is bridged
 # under Heston, and numbers of a path by passes that each of them may take for that.
 POINTS, BUDGET = 64, 1 << 25
@@ -72,11 +74,12 @@ def method(problem: PricingProblem) -> Resimulated:
     second: Estimator | None = first if alone else SMOOTHED
     if bridged(problem) or problem.process.facts.kinked:
         second = None  # `pricing.specs.refusals.require_differentiable` says why
+    finer, first = doubled(problem, first)
     return Resimulated(
         kind=own if alone else other,
-        problem=finer(problem),
+        problem=finer,
         first=first,
-        second=second,
+        second=first if alone and second is not None else second,
         points=POINTS // 2 if problem.process.facts.level_noise or bridged(problem) else POINTS,
         relative_error=RULE_ERROR if payoff.decided == "holder" else 0.0,
     )
@@ -94,15 +97,11 @@ def bridged(problem: PricingProblem) -> bool:
     return problem.process.facts.bridge == "own steps" and problem.payoff.facts.decided == "always"
 
 
-def finer(problem: PricingProblem) -> PricingProblem:
-    """The problem with more time steps, if its process has any."""
-    return replace(problem, process=with_steps(problem.process, FINER))
-
-
 def reference(how: Resimulated, features: Array, *, order: Order, seed: int) -> tuple[Derivatives, Derivatives]:
     """Value, gradient and Hessian with their errors, zeros beyond the order and of a Hessian that nothing estimates.
 
-    Of what is smoothed the errors count the stated bias in, as that share of the largest entry over the samples.
+    Errors are roots of the sum of squares: the standard error, what half the steps and half the width change, and of
+    what is smoothed the stated bias, as that share of the largest entry over the samples.
 
     Shape: features batch feature.
     """
@@ -110,20 +109,47 @@ def reference(how: Resimulated, features: Array, *, order: Order, seed: int) -> 
     order = order if how.second is not None else min(order, 1)
     own = int(stream("reference", seed=seed).integers(1 << 62))
     if how.first == second or order < 2:
-        runs = _runs(how.problem, how.first, features, order=order, seed=own)
+        parts = _estimated(how.problem, how.first, features, order=order, seed=own)
     else:
-        low = _runs(how.problem, how.first, features, order=1, seed=own)
-        runs = [*low[:2], _runs(how.problem, second, features, order=2, seed=own)[2]]
+        low = _estimated(how.problem, how.first, features, order=1, seed=own)
+        parts = [*low[:2], _estimated(how.problem, second, features, order=2, seed=own)[2]]
     samples, dimension = features.shape
     shapes = (samples,), (samples, dimension), (samples, dimension, dimension)
-    runs += [np.zeros((REPLICATES, *shape)) for shape in shapes[len(runs) :]]
-    means = Derivatives(*(run.mean(axis=0) for run in runs))
-    biases = [abs(stated_bias(estimator)["relative_gamma"]) for estimator in (how.first, how.first, second)]
-    errors = (
-        np.hypot(run.std(axis=0, ddof=1) / np.sqrt(REPLICATES), bias * np.abs(mean).max(axis=0))
-        for run, mean, bias in zip(runs, means, biases, strict=True)
-    )
-    return means, Derivatives(*errors)
+    parts += [(np.zeros(shape), np.zeros(shape)) for shape in shapes[len(parts) :]]
+    means, errors = zip(*parts, strict=True)
+    return Derivatives(*means), Derivatives(*errors)
+
+
+def _estimated(
+    problem: PricingProblem, estimator: Estimator, features: Array, *, order: Order, seed: int
+) -> list[tuple[Array, Array]]:
+    """Value, gradient and Hessian up to the order with their errors. Shape: -> batch ..., twice each."""
+    x = torch.from_numpy(np.ascontiguousarray(features))
+    simulation = prepare(problem, x, _spec(problem, estimator, order=order), seed=seed)
+    runs = _runs(simulation, x, REPLICATES, order=order, seed=seed)
+    bias = abs(stated_bias(estimator)["relative_gamma"])
+    means = [run.mean(axis=0) for run in runs]
+    squares = [
+        run.var(axis=0, ddof=1) / REPLICATES + (bias * np.abs(mean).max(axis=0)) ** 2
+        for run, mean in zip(runs, means, strict=True)
+    ]
+    for other in _halves(simulation, seed=seed):
+        changed = _runs(other, x, COMPARED, order=order, seed=seed)
+        for square, run, half in zip(squares, runs, changed, strict=True):
+            square += (run[:COMPARED] - half).mean(axis=0) ** 2
+    return [(mean, np.sqrt(square)) for mean, square in zip(means, squares, strict=True)]
+
+
+def _halves(simulation: Simulation, *, seed: int) -> list[Simulation]:
+    """The same paths on half the time steps, and with half the smoothing width, where there are such."""
+    problem, estimator, others = simulation.problem, simulation.spec.estimator, list[Simulation]()
+    if (coarse := coarser(problem, estimator, seed=seed)) is not None:
+        others.append(replaced(simulation, contribution=coarse, rotation=identity(coarse.blocks)))
+    if isinstance(estimator, Smoothed):
+        width = estimator.width or width_ratio(estimator.kernel, estimator.gamma_bias)
+        narrow = contribution(problem, replace(estimator, width=0.5 * width), seed=seed)
+        others.append(replaced(simulation, contribution=narrow))
+    return others
 
 
 def paths(problem: PricingProblem, estimator: Estimator, *, order: int) -> int:
@@ -137,21 +163,22 @@ def paths(problem: PricingProblem, estimator: Estimator, *, order: int) -> int:
     return int(2 ** np.clip(np.floor(np.log2(max(most, 1))), *np.log2([LEAST_PATHS, MOST_PATHS])))
 
 
-def _runs(problem: PricingProblem, estimator: Estimator, features: Array, *, order: Order, seed: int) -> list[Array]:
-    """Value, gradient and Hessian up to the order on every replicate. Shape: -> each replicate batch ..."""
-    x = torch.from_numpy(np.ascontiguousarray(features))
-    spec = LabelSpec(
+def _spec(problem: PricingProblem, estimator: Estimator, *, order: Order) -> LabelSpec:
+    return LabelSpec(
         paths=paths(problem, estimator, order=order),
         replicates=REPLICATES,
         draws=Draws(rotation="none"),
         estimator=estimator,
         order=order,
     )
-    simulation = prepare(problem, x, spec, seed=seed)
+
+
+def _runs(simulation: Simulation, x: torch.Tensor, replicates: int, *, order: Order, seed: int) -> list[Array]:
+    """Value, gradient and Hessian up to the order on every replicate. Shape: -> each replicate batch ..."""
     units = torch.eye(x.shape[1], dtype=torch.float64).expand(len(x), -1, -1) if order == 2 else None
 
     def measure(expectation: Expectation, rows: slice) -> tuple[torch.Tensor, ...]:
         return derivatives(expectation, x[rows], order=order, directions=None if units is None else units[rows])
 
-    runs = [simulated(simulation, len(x), measure, index=index, seed=seed) for index in range(REPLICATES)]
+    runs = [simulated(simulation, len(x), measure, index=index, seed=seed) for index in range(replicates)]
     return [torch.stack(column).numpy() for column in zip(*runs, strict=True)]

@@ -59,8 +59,8 @@ def corners(problem: PricingProblem, process: ItoDiffusion) -> dict[str, Array]:
 
     Constants have their names, rate, scale and maturity theirs after a dot. Shape: -> corner each.
     """
-    bounds = {f".{name}": _bounds(problem, name) for name in ("rate", "volatility_scale", "maturity")}
-    low, high = _bounds(problem, "constant") if process.constants else ((), ())
+    bounds = {f".{name}": problem.bounds(name) for name in ("rate", "volatility_scale", "maturity")}
+    low, high = problem.bounds("constant") if process.constants else ((), ())
     bounds |= {
         name: ((least,), (most,)) for name, least, most in zip(sorted(process.constants), low, high, strict=True)
     }
@@ -73,21 +73,13 @@ def corners(problem: PricingProblem, process: ItoDiffusion) -> dict[str, Array]:
     return {name: np.array([row[name] for row in rows]) for name in ends}
 
 
-def _bounds(problem: PricingProblem, name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Of a parameter over the Box; its values where it is no feature."""
-    for feature in problem.features:
-        if feature.name == name:
-            return feature.lower, feature.upper
-    return problem.parameters[name], problem.parameters[name]
-
-
 def _follow(problem: PricingProblem, process: ItoDiffusion, asset: int) -> bool:
     """Follow an asset's levels; whether anything is random there. Raise InvalidSpec where a coefficient is none."""
     pair = dict(zip((f"drifts[{asset}]", f"diffusions[{asset}]"), process.coefficients[asset], strict=True))
-    least, most = (bounds[asset] for bounds in _bounds(problem, "spot"))
+    least, most = (bounds[asset] for bounds in problem.bounds("spot"))
     spots = np.array([least, 0.5 * (least + most), most])
     at = {name: np.repeat(column, len(spots))[:, None] for name, column in corners(problem, process).items()}
-    count = min(process.steps, MOST_STEPS)
+    count = min(process.facts.grid or 1, MOST_STEPS)
     h = at[".maturity"] / count
     push = at[".volatility_scale"] * np.linspace(-DEVIATIONS, DEVIATIONS, FLOWS) / np.sqrt(at[".maturity"].clip(TINY))
     S = np.tile(spots, len(h) // len(spots))[:, None] * np.ones_like(push)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import UNSET, UnsetType
+
 from pricing.errors import InvalidSpec
 from pricing.specs.base import (
     Spec,
@@ -10,12 +12,15 @@ from pricing.specs.base import (
     require_increasing,
     require_number,
     require_positive,
+    require_range,
 )
 from pricing.specs.correlation import require_correlation
 from pricing.specs.parameters import Parameters
 from pricing.specs.schedule import Piece
 
 MAXIMUM_STEPS = 4096
+# The count of time steps, or UNSET for as many as `pricing.specs.time_steps` takes.
+Steps = int | UnsetType
 # Pieces of a rate or a volatility: one a month for twenty years.
 MAXIMUM_PIECES = 256
 
@@ -45,6 +50,17 @@ def diffusion_parameters(process: Diffusion, assets: int) -> Parameters:
         "rate": (process.rate, *(piece.value for piece in process.rate_pieces)),
         "dividend_yield": process.dividend_yields or (0.0,) * assets,
     }
+
+
+def grid(steps: Steps, least: int) -> int:
+    """The time steps that are given, or the least that a problem takes by itself."""
+    return least if steps is UNSET else steps
+
+
+def require_steps(steps: Steps) -> None:
+    """Raise InvalidSpec for no time steps or too many."""
+    if steps is not UNSET:
+        require_range("steps", steps, 1, MAXIMUM_STEPS)
 
 
 def require_diffusion(process: Diffusion, assets: int) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Literal
 
-from msgspec import field
+from msgspec import UNSET, field
 
 from pricing.errors import InvalidSpec
-from pricing.specs.base import MAXIMUM_ASSETS, require_number, require_range
-from pricing.specs.diffusion import MAXIMUM_STEPS, Diffusion, diffusion_parameters, require_diffusion
+from pricing.specs.base import MAXIMUM_ASSETS, require_number
+from pricing.specs.diffusion import Diffusion, Steps, diffusion_parameters, grid, require_diffusion, require_steps
 from pricing.specs.expression import FUNCTIONS, IDENTIFIER, VARIABLES, Expression, parse
 from pricing.specs.facts import ProcessFacts
 from pricing.specs.parameters import Parameters
@@ -18,6 +18,8 @@ from pricing.specs.parameters import Parameters
 MAXIMUM_CONSTANTS, MAXIMUM_TOTAL = 32, 2048
 # Tensors of a double backward pass at its peak, and for each operation of an asset's coefficients; measured.
 TENSORS, OPERATION_TENSORS = 128, 24
+# Time steps of a path that a problem takes by itself, at least.
+WRITTEN_STEPS = 64
 parsed = lru_cache(maxsize=1024)(parse)
 
 
@@ -35,14 +37,15 @@ class ItoDiffusion(Diffusion, frozen=True, kw_only=True, tag_field="kind", tag="
         constants: numbers by the names that the expressions call them.
         scheme: of a time step in S: "euler", of strong order a half, or "milstein", of order one; both of weak order
             one.
-        steps: time steps of a path.
+        steps: time steps of a path; by default 64, and more where coefficients move levels fast or for long
+            (`pricing.specs.time_steps`).
     """
 
     drifts: tuple[str, ...]
     diffusions: tuple[str, ...]
     constants: dict[str, float] = field(default_factory=dict)
     scheme: Literal["euler", "milstein"] = "milstein"
-    steps: int = 64
+    steps: Steps = UNSET
 
     def __post_init__(self) -> None:
         if not 1 <= self.assets <= MAXIMUM_ASSETS or len(self.drifts) != self.assets:
@@ -54,7 +57,7 @@ class ItoDiffusion(Diffusion, frozen=True, kw_only=True, tag_field="kind", tag="
             )
         require_constants(self)
         require_names(self)
-        require_range("steps", self.steps, 1, MAXIMUM_STEPS)
+        require_steps(self.steps)
         if any(self.dividend_yields):
             raise InvalidSpec(
                 "dividend_yields: the drifts say how levels grow; write (r - q) * S with a constant q instead",
@@ -108,7 +111,7 @@ class ItoDiffusion(Diffusion, frozen=True, kw_only=True, tag_field="kind", tag="
             independent_increments=False,
             density=False,
             lognormal=False,
-            grid=self.steps,
+            grid=grid(self.steps, WRITTEN_STEPS),
             shared_noise=False,
             level_noise=any(a.degree > 1.0 or b.degree > 0.0 for a, b in written),
             bridge=None,

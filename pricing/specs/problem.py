@@ -63,6 +63,13 @@ class PricingProblem(Spec, frozen=True, kw_only=True, dict=True):
         """Every parameter with its own value; a feature of the same name takes its place."""
         return {"maturity": (self.maturity,), **self.process.parameters, **self.payoff.parameters}
 
+    def bounds(self, name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Least and largest coordinates of a parameter over the Box; its values where it is no feature."""
+        for feature in self.features:
+            if feature.name == name:
+                return feature.lower, feature.upper
+        return self.parameters[name], self.parameters[name]
+
     @property
     def sizes(self) -> dict[str, int]:
         """Number of coordinates of everything that may be a feature.

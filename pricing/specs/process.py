@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from msgspec import UNSET
+
 from pricing.errors import InvalidSpec
 from pricing.specs.base import (
     require_at_most,
@@ -13,7 +15,7 @@ from pricing.specs.base import (
     require_positive,
     require_range,
 )
-from pricing.specs.diffusion import MAXIMUM_STEPS, Diffusion, diffusion_parameters, require_diffusion
+from pricing.specs.diffusion import Diffusion, Steps, diffusion_parameters, grid, require_diffusion, require_steps
 from pricing.specs.facts import ProcessFacts
 from pricing.specs.ito import ItoDiffusion
 from pricing.specs.parameters import MAXIMUM_SKEW, Parameters
@@ -23,6 +25,8 @@ from pricing.specs.schedule import Dividend
 MAXIMUM_DIVIDENDS = 1_000
 # Jumps a year and sizes of their logarithms beyond which nobody trades: e^5 is a factor of 150.
 MAXIMUM_INTENSITY, MAXIMUM_JUMP = 100.0, 5.0
+# Time steps of a path that a problem takes by itself, at least: what a year asks for.
+HESTON_STEPS, SURFACE_STEPS = 16, 32
 # Tensors of a double backward pass at its peak, two to three times what its graph keeps; measured: 10 to 120, and 300
 # through the steps of a local volatility.
 TENSORS, LOCAL_VOLATILITY_TENSORS = 128, 320
@@ -162,7 +166,8 @@ class Heston(Diffusion, frozen=True, kw_only=True, tag_field="kind", tag="heston
         long_variances: theta_i, per year, >= 0.
         variance_volatilities: xi_i, per year, >= 0.
         spot_variance_correlations: rho_i, in [-1, 1].
-        steps: time steps of a path.
+        steps: time steps of a path; by default 16, and more for long maturities and fast or violent variances
+            (`pricing.specs.time_steps`).
     """
 
     initial_variances: tuple[float, ...]
@@ -170,7 +175,7 @@ class Heston(Diffusion, frozen=True, kw_only=True, tag_field="kind", tag="heston
     long_variances: tuple[float, ...]
     variance_volatilities: tuple[float, ...]
     spot_variance_correlations: tuple[float, ...]
-    steps: int = 16
+    steps: Steps = UNSET
 
     def __post_init__(self) -> None:
         for name in ("initial_variances", "mean_reversions", "long_variances", "variance_volatilities"):
@@ -178,7 +183,7 @@ class Heston(Diffusion, frozen=True, kw_only=True, tag_field="kind", tag="heston
             require_length(name, values, self.assets)
             require_positive(name, values, unit="per year")
         require_each("spot_variance_correlations", self.spot_variance_correlations, self.assets, least=-1.0, most=1.0)
-        require_range("steps", self.steps, 1, MAXIMUM_STEPS)
+        require_steps(self.steps)
         require_diffusion(self, self.assets)
 
     @property
@@ -212,7 +217,7 @@ class Heston(Diffusion, frozen=True, kw_only=True, tag_field="kind", tag="heston
             independent_increments=False,
             density=False,
             lognormal=False,
-            grid=self.steps,
+            grid=grid(self.steps, HESTON_STEPS),
             shared_noise=False,
             level_noise=False,
             bridge="own steps",
@@ -243,7 +248,8 @@ class LocalVolatility(Diffusion, frozen=True, kw_only=True, tag_field="kind", ta
         powers: gamma_i in [0, 1/2].
         reference_spots: levels that the surface is quoted at, currency, > 0.
         scheme: of a time step in ln S: "euler", or "milstein" of strong order one.
-        steps: time steps of a path.
+        steps: time steps of a path; by default 32, and more for large variances to maturity
+            (`pricing.specs.time_steps`).
     """
 
     volatilities: tuple[float, ...]
@@ -252,7 +258,7 @@ class LocalVolatility(Diffusion, frozen=True, kw_only=True, tag_field="kind", ta
     powers: tuple[float, ...]
     reference_spots: tuple[float, ...]
     scheme: Literal["euler", "milstein"] = "milstein"
-    steps: int = 32
+    steps: Steps = UNSET
 
     def __post_init__(self) -> None:
         require_positive("volatilities", self.volatilities, unit="per sqrt(year)")
@@ -263,7 +269,7 @@ class LocalVolatility(Diffusion, frozen=True, kw_only=True, tag_field="kind", ta
             require_range(f"curvatures[{i}]", self.curvatures[i], 0.0, 2.0 / (1.0 + abs(self.skews[i])))
             require_range(f"powers[{i}]", self.powers[i], 0.0, 0.5)
             require_range(f"reference_spots[{i}]", self.reference_spots[i], 1e-300, 1e300)
-        require_range("steps", self.steps, 1, MAXIMUM_STEPS)
+        require_steps(self.steps)
         require_diffusion(self, self.assets)
 
     @property
@@ -293,7 +299,7 @@ class LocalVolatility(Diffusion, frozen=True, kw_only=True, tag_field="kind", ta
             independent_increments=False,
             density=False,
             lognormal=False,
-            grid=self.steps,
+            grid=grid(self.steps, SURFACE_STEPS),
             shared_noise=False,
             level_noise=True,
             bridge=None,

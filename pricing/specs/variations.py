@@ -39,9 +39,14 @@ def with_volatilities(process: Process, factor: float) -> Process:
 
 def with_steps(process: Process, factor: int) -> Process:
     """The process on so many times finer a grid, as far as grids go; itself where it has none."""
+    return on_grid(process, factor * (process.facts.grid or 1))
+
+
+def on_grid(process: Process, steps: int) -> Process:
+    """The process with that many time steps, as far as grids go; itself where it has none."""
     match process:
         case Heston() | LocalVolatility() | ItoDiffusion():
-            return replace(process, steps=min(factor * process.steps, MAXIMUM_STEPS))
+            return replace(process, steps=min(steps, MAXIMUM_STEPS))
         case Bachelier() | BlackScholes() | Merton():
             return process
         case _:

@@ -29,6 +29,8 @@ from surrogate.spec import EvaluationSpec
 
 # Where evaluation points come from.
 INDEPENDENT = "independent and uniform in the Box"
+# A relative error whose square is lost in an R2 of seven digits many times over: that of exact methods.
+NEGLIGIBLE = 1e-6
 # Which second derivatives are unjudged, and why, by what the reference knows.
 UNJUDGED: Mapping[Known, str] = {
     "spots": "second derivatives by features other than spots, which replicates of an exercise rule do not estimate",
@@ -101,8 +103,9 @@ def reference_quality(exact: references.Reference, box: Box) -> ReferenceQuality
     """How surely the reference is right.
 
     ``relative_error`` is that of value or delta, whichever is larger: what the method may miss, or root mean square
-    errors as a share of the root mean square; ``perfect_r2`` is what the truth itself would score against it;
-    ``unjudged`` is there where it does not know the whole Hessian, and says why.
+    errors as a share of the root mean square; ``perfect_r2`` is what the truth itself would score against it where it
+    is off by all that is stated, of gamma by the method's share too; ``unjudged`` is there where it does not know the
+    whole Hessian, and says why.
     """
     spots = box.columns("spot")
     outputs: dict[str, tuple[Array, Array | None]] = {
@@ -115,13 +118,15 @@ def reference_quality(exact: references.Reference, box: Box) -> ReferenceQuality
     }
     relative, sizes, perfect = exact.relative_error, dict[str, float](), dict[str, float]()
     for name, (truth, error) in outputs.items():
-        if error is None or not error.any():
+        scale, stated = float(np.sqrt(np.mean(truth**2))), error is not None and bool(error.any())
+        if (name == "gamma" and exact.known == "nothing") or not (stated or exact.relative_error > NEGLIGIBLE):
             continue
-        sizes[name] = size = float(np.sqrt(np.mean(error**2)))
-        scale = float(np.sqrt(np.mean(truth**2)))
-        if name != "gamma" and scale > 0.0:
-            relative = max(relative, size / scale)
-        noisy = truth + error
+        off = np.zeros_like(truth) if error is None else error
+        if stated:
+            sizes[name] = size = float(np.sqrt(np.mean(off**2)))
+            if name != "gamma" and scale > 0.0:
+                relative = max(relative, size / scale)
+        noisy = truth + np.hypot(off, exact.relative_error * scale)
         perfect[name] = hessian_r2(noisy, truth) if name == "gamma" else r2(noisy, truth)
     return ReferenceQuality(
         kind=exact.kind,

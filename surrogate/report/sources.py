@@ -25,7 +25,8 @@ class SimulatedLabels(Record, frozen=True, kw_only=True):
         noise: the same of the value, of the derivatives by each feature of what is simulated, and of its gamma where
             the directions tell it; currency per unit of the feature.
         estimator: its specification as plain data.
-        bias: what the estimator states of it (`pricing.estimators.contribute.bias`).
+        bias: what the estimator states of it (`pricing.estimators.contribute.bias`), and under ``time_steps`` what
+            twice the steps change (`pricing.time_step_bias`).
         table: where there is one.
     """
 

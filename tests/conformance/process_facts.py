@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from msgspec import UNSET
 from msgspec.structs import replace
 from torch import Tensor
 
@@ -315,7 +316,9 @@ def barrier_edges(process: Process, at: Scenario) -> Tensor:
 def check_grid(process: Process) -> None:
     """Without a grid one step has the law of four; with one its number of steps is a field."""
     facts = process.facts
-    assert getattr(process, "steps", None) == facts.grid, f"grid is the field `steps`, got {facts.grid}"
+    given = getattr(process, "steps", None)
+    assert given in (facts.grid, UNSET), f"grid is the field `steps` where that is given, got {facts.grid}"
+    assert given is not UNSET or facts.grid is not None, "grid = None, but the process has a field `steps`"
     if facts.grid is not None:
         return
     one, four = (moments(process, dates) for dates in ((1.0,), (0.25, 0.5, 0.75, 1.0)))

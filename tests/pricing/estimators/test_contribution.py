@@ -45,7 +45,7 @@ def test_the_blocks_are_all_normals_of_a_path(estimator: Estimator) -> None:
     """One more than there are is not taken apart, one less is not enough."""
     problem = problem_of(STOCHASTIC, CALL)
     settled, at = contribution(problem, estimator, seed=0), scenario(problem, doubles([[100.0]]))
-    assert settled.dimension == sum(settled.blocks) == 1 + STOCHASTIC.steps
+    assert settled.dimension == sum(settled.blocks) == 1 + (STOCHASTIC.facts.grid or 0)
     settled.value(at, normals(settled.dimension, paths=4), identity(settled.blocks))
     for wrong in (settled.dimension - 1, settled.dimension + 1):
         with pytest.raises(RuntimeError):

@@ -103,7 +103,7 @@ def test_integrated_variance_has_its_exact_mean(row: tuple[float, ...]) -> None:
     at = scenario(problem, torch.ones(1, 1, dtype=torch.float64))
     for seed in range(8):
         walk = variances(problem.process, at, normals(16, paths=1 << 12, seed=seed), times(problem, at))
-        integrated = joined(walk).integrated
+        integrated = joined(at, walk).integrated
         means.append(integrated.mean())
         assert float(integrated.min()) >= 0.0
     expected = theta * maturity + (variance - theta) * -math.expm1(-kappa * maturity) / kappa
@@ -141,8 +141,10 @@ def test_constant_variance_is_black_scholes_and_derivatives_stay_finite() -> Non
     problem = make(MILD, *NAMES[1:])
     x = torch.tensor([(1.0, 1.0, 0.04, 2.0, 0.04, 0.0, -0.5)], dtype=torch.float64, requires_grad=True)
     value = conditional_call(problem, x, torch.zeros(1, 1, 17, dtype=torch.float64))
-    # With dB = 0 the forward is e^(-rho^2 I / 2), and 1 - rho^2 of the variance is left to the open normal.
-    call = QuantLib.blackFormula(QuantLib.Option.Call, 1.0, math.exp(-0.005), 0.2 * math.sqrt(0.75))
+    # With dB = 0 the forward is e^(-rho^2 I / 2), and 1 - rho^2 of the variance is left to the open normal, but for the
+    # share of rho^2 that a step of 1 / 16 does not drive.
+    driven = 0.25 * 16.0 * math.tanh(1.0 / 16.0)
+    call = QuantLib.blackFormula(QuantLib.Option.Call, 1.0, math.exp(-0.02 * driven), 0.2 * math.sqrt(1.0 - driven))
     assert value.item() == pytest.approx(call, abs=1e-5)
     (gradient,) = torch.autograd.grad(value.sum(), x, create_graph=True)
     (curvature,) = torch.autograd.grad(gradient.sum(), x)

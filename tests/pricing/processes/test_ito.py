@@ -167,8 +167,9 @@ def test_pieces_scale_the_noise_and_name_the_rate() -> None:
     at = scenario(problem, doubles([[100.0]]))
     z = doubles([[[0.3, -0.4]]])
     got = simulate(problem.process, at, z, times(problem, at))
-    first = 100.0 * (1.0 + 0.5 * RATE) + 20.0 * math.sqrt(0.5) * -0.4
-    second = first * (1.0 + 0.5 * 0.09) + 2.0 * 20.0 * math.sqrt(0.5) * 0.3
+    spread = [20.0 * math.sqrt(0.5 * math.expm1(rate) / rate) for rate in (RATE, 0.09)]
+    first = 100.0 * math.exp(0.5 * RATE) + spread[0] * -0.4
+    second = first * math.exp(0.5 * 0.09) + 2.0 * spread[1] * 0.3
     assert float(got.levels()[0, 0, 0]) == pytest.approx(second, rel=1e-14)
     assert float(got.discount[0, 0, -1]) == pytest.approx(math.exp(-0.5 * (RATE + 0.09)), rel=1e-14)
 

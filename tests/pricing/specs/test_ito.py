@@ -100,7 +100,7 @@ def test_volatilities_and_steps_of_it_are_multiplied() -> None:
     doubled = with_volatilities(WRITTEN, 2.0)
     assert isinstance(doubled, ItoDiffusion)
     assert doubled.diffusions == ("2.0 * (20 * (S / 100)^0.8)",)
-    assert with_steps(WRITTEN, 2).facts.grid == 2 * WRITTEN.steps
+    assert with_steps(WRITTEN, 2).facts.grid == 2 * (WRITTEN.facts.grid or 0)
 
 
 def test_a_volatility_is_no_parameter_of_it() -> None:

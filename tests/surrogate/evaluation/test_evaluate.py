@@ -85,9 +85,17 @@ def test_a_simulated_reference_says_what_the_truth_would_score(call: PricingProb
     assert perfect["value"] == pytest.approx(0.99, abs=2e-3)
     assert perfect["delta"] == pytest.approx(0.96, abs=5e-3)
     assert quality.relative_error == pytest.approx(0.2, rel=0.1)
-    assert "gamma" not in perfect
+    assert perfect["gamma"] == pytest.approx(1.0 - 1e-4, abs=1e-5)
     sure = replace(found, standard_error=None, gradient_error=None)
-    assert reference_quality(sure, call.box) == ReferenceQuality(kind="replicates", relative_error=0.01, perfect_r2={})
+    quality = reference_quality(sure, call.box)
+    perfect = stated(quality.perfect_r2)
+    assert perfect is not None
+    assert (quality.relative_error, quality.errors) == (0.01, {})
+    assert all(perfect[output] == pytest.approx(1.0 - 1e-4, abs=1e-5) for output in ("value", "delta", "gamma"))
+    exact = reference_quality(replace(sure, relative_error=1e-9), call.box)
+    assert exact == ReferenceQuality(kind="replicates", relative_error=1e-9, perfect_r2={})
+    blind = reference_quality(replace(sure, known="nothing"), call.box)
+    assert stated(blind.perfect_r2).keys() == {"value", "delta"}
 
 
 @pytest.mark.parametrize("known", ["spots", "nothing"])
