@@ -24,7 +24,7 @@ from app.commands.terminal import (
 from app.files import read_json
 from surrogate.artifact.files import MANIFEST, load_manifest, load_report, verify
 from surrogate.artifact.manifest import Certificate
-from surrogate.artifact.sentences import show_lineage, show_network, show_r2
+from surrogate.artifact.sentences import show_implied, show_lineage, show_network, show_r2
 from surrogate.report.record import known
 from surrogate.report.report import AnyReport
 from surrogate.report.scores import SampleScores
@@ -94,6 +94,8 @@ def show_accuracy(report: AnyReport) -> None:
     show_table(("where", "output", "R2", "RMSE", "largest error"), rows)
     error = reference.relative_error
     typer.echo(f"reference: {reference.kind}" + ("" if error is None else f", relative error {error:.0e}"))
+    if report.implied_volatility is not None:
+        typer.echo(show_implied(report.implied_volatility).strip())
     if reference.unjudged is not None:
         typer.echo(f"unjudged, as no reference knows them: {reference.unjudged}")
 

@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType
 from pricing.domain import Feature
 from surrogate.artifact.manifest import NetworkFacts, Provenance
 from surrogate.report.record import known
-from surrogate.report.scores import OUTPUTS
+from surrogate.report.scores import OUTPUTS, ImpliedScore
 from surrogate.report.sources import PruningFacts, PruningMilestone, TaughtLabels
 
 # Below it the decimals of an R2 say nothing.
@@ -81,6 +81,29 @@ def show_lineage(provenance: Provenance) -> str:
     changes = ", ".join(f"{path} = {json.dumps(value)}" for path, value in retraining.changes.items())
     start = "starting from its weights" if retraining.reason is None else f"from scratch, as {retraining.reason}"
     return f"Trained again from version {parent.version} with {changes or 'no changes'}, {start}.\n\n"
+
+
+def show_implied(score: ImpliedScore | None) -> str:
+    """How good implied volatilities are; empty where values imply none, with an empty line after it.
+
+    >>> law = {"law": "normal", "unit": "currency / sqrt(year)", "rmse": 2e-6, "max_error": 1e-5}
+    >>> print(show_implied(ImpliedScore(samples=90, undefined=8, missing=2, **law)).strip())
+    Implied volatility (normal, currency / sqrt(year)): root mean square error 2.0e-06, weighted by vega, and
+    at most 1.0e-05 where vega is a tenth of its largest or more; on 90 points. 8 more have none, being too
+    near to intrinsic, and on 2 the surrogate has none, for its value lies below intrinsic.
+    """
+    if score is None:
+        return ""
+    missing = f"{score.undefined} more have none, being too\nnear to intrinsic"
+    if score.missing:
+        missing += f", and on {score.missing} the surrogate has none, for its value lies below intrinsic"
+    if score.rmse is None or score.max_error is None:
+        return f"Implied volatility ({score.law}) is judged on no point: {missing}.\n\n"
+    return (
+        f"Implied volatility ({score.law}, {score.unit}): root mean square error {score.rmse:.1e}, weighted by vega, "
+        f"and\nat most {score.max_error:.1e} where vega is a tenth of its largest or more; on {score.samples} points. "
+        f"{missing}.\n\n"
+    )
 
 
 def show_taught(taught: TaughtLabels) -> str:

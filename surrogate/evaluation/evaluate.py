@@ -16,6 +16,7 @@ from pricing.specs.problem import PricingProblem
 from pricing.types import Array
 from surrogate.evaluation.accuracy import Prediction, hessian_r2, predict, r2
 from surrogate.evaluation.buckets import scores_by_place
+from surrogate.evaluation.implied import implied_score
 from surrogate.evaluation.second_order import second_order
 from surrogate.evaluation.shape import shape_checks
 from surrogate.functions.surrogate import Surrogate
@@ -67,6 +68,7 @@ def evaluate(
         reference=reference_quality(known, box),
         noise_floor=None if label_error is None else dict(label_error),
         shape=shape_checks(predicted, exact, problem=problem, features=features, tolerance=spec.tolerance),
+        implied_volatility=implied_score(problem, features, predicted.value, exact.value),
         evaluation=EvaluationFacts(samples=samples, asked=spec.samples, seed=seed, points="scrambled Sobol in the Box"),
     )
 
