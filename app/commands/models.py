@@ -22,7 +22,8 @@ from app.commands.terminal import (
     show_table,
 )
 from app.files import read_json
-from surrogate.artifact.files import MANIFEST, load_manifest, load_report, verify
+from app.registry.recovery import submitter_of
+from surrogate.artifact.files import ENVIRONMENT, MANIFEST, load_environment, load_manifest, load_report, verify
 from surrogate.artifact.manifest import Certificate
 from surrogate.artifact.sentences import show_implied, show_lineage, show_network, show_r2
 from surrogate.report.record import known
@@ -68,12 +69,28 @@ def show(model: ModelArgument, registry: RegistryOption = None, as_json: JsonOpt
             ("parameters", manifest.network.parameters),
             ("simulated paths", manifest.provenance.simulated_paths),
             *((feature.name, f"{feature.size} in {feature.unit}") for feature in manifest.features),
+            ("submitter", submitter_of(folder)),
+            *environment_rows(folder),
             ("folder", folder),
         ],
     )
     typer.echo(show_lineage(manifest.provenance), nl=False)
     show_accuracy(load_report(folder))
     show_certificate(known(manifest.certificate))
+
+
+def environment_rows(folder: Path) -> list[tuple[str, object]]:
+    """On what a version was made, none of one from before this was kept."""
+    if not (folder / ENVIRONMENT).exists():
+        return []
+    made = load_environment(folder)
+    commit = "" if made.commit is None else f"{made.commit}{' with changes' if made.changed else ''}"
+    sets = ", ".join(f"{library} {extensions}" for library, extensions in made.instruction_set.items())
+    return [
+        ("processor", f"{made.processor} ({made.architecture}; {sets}), threads {made.threads}"),
+        ("system", f"{made.system}, {made.python}"),
+        ("commit", commit),
+    ]
 
 
 def show_certificate(certificate: Certificate | None) -> None:

@@ -125,6 +125,14 @@ class VersionManifest(BaseModel):
     name: str
     version: int
     published: str = Field(description="ISO 8601, UTC")
+    submitter: str | None = Field(
+        None, description="who ordered it: client and request over HTTP, the user of a command; null where not known"
+    )
+    environment: dict[str, Any] | None = Field(
+        None,
+        description="processor, instruction sets, system, Python, threads and commit that made it; null of a version "
+        "from before they were kept",
+    )
     aliases: list[str] = Field(description="aliases that stand for this version now")
     sha256: str = Field(description="of model.onnx")
     files: dict[str, FileEntry]

@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from app.pipeline.derived import reduction_of
+from app.pipeline.environment import environment
 from app.pipeline.folder import JobFolder
 from app.pipeline.provenance import provenance
 from app.pipeline.tensors import read_final
@@ -29,6 +30,7 @@ def export(folder: JobFolder, _: Progress) -> None:
         float32=build.export.float32,
         reduction=reduction_of(build),
         training=seen(folder),
+        environment=environment(),
     )
     unfinished = Path(mkdtemp(dir=folder.path))
     files.write(made, unfinished)

@@ -9,6 +9,7 @@ from app.registry.registry import Registry
 from pricing.types import Progress
 from surrogate.artifact import files
 from surrogate.artifact.manifest import Version
+from surrogate.report.record import known
 
 
 def publish(folder: JobFolder, _: Progress) -> Version:
@@ -17,4 +18,5 @@ def publish(folder: JobFolder, _: Progress) -> Version:
     assert order.registry is not None
     assert order.job is not None
     registry = Registry(Path(order.registry))
-    return Version(model=name, version=registry.publish(name, files.read(folder.artifact), job_id=order.job))
+    made, whose = files.read(folder.artifact), known(order.submitter)
+    return Version(model=name, version=registry.publish(name, made, job_id=order.job, submitter=whose))

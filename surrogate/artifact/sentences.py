@@ -88,21 +88,22 @@ def show_implied(score: ImpliedScore | None) -> str:
 
     >>> law = {"law": "normal", "unit": "currency / sqrt(year)", "rmse": 2e-6, "max_error": 1e-5}
     >>> print(show_implied(ImpliedScore(samples=90, undefined=8, missing=2, **law)).strip())
-    Implied volatility (normal, currency / sqrt(year)): root mean square error 2.0e-06, weighted by vega, and
-    at most 1.0e-05 where vega is a tenth of its largest or more; on 90 points. 8 more have none, being too
-    near to intrinsic, and on 2 the surrogate has none, for its value lies below intrinsic.
+    Implied volatility (normal, currency / sqrt(year)) on 90 points: root mean square error, weighted by vega,
+    2.0e-06, at most 1.0e-05 where vega is a tenth of its largest or more;
+    of the others 8 have none, too near to intrinsic; on 2 the surrogate has none, for its value lies below intrinsic.
     """
     if score is None:
         return ""
-    missing = f"{score.undefined} more have none, being too\nnear to intrinsic"
+    none = f"{score.undefined} have none, too near to intrinsic; " if score.undefined else ""
     if score.missing:
-        missing += f", and on {score.missing} the surrogate has none, for its value lies below intrinsic"
+        none += f"on {score.missing} the surrogate has none, for its value lies below intrinsic; "
+    text = f"Implied volatility ({score.law}, {score.unit}) on {score.samples} points"
     if score.rmse is None or score.max_error is None:
-        return f"Implied volatility ({score.law}) is judged on no point: {missing}.\n\n"
+        return f"{text}: unjudged; {none.strip('; ')}.\n\n"
+    others = f";\nof the others {none.strip('; ')}" if none else ""
     return (
-        f"Implied volatility ({score.law}, {score.unit}): root mean square error {score.rmse:.1e}, weighted by vega, "
-        f"and\nat most {score.max_error:.1e} where vega is a tenth of its largest or more; on {score.samples} points. "
-        f"{missing}.\n\n"
+        f"{text}: root mean square error, weighted by vega,\n{score.rmse:.1e}, at most {score.max_error:.1e} where "
+        f"vega is a tenth of its largest or more{others}.\n\n"
     )
 
 

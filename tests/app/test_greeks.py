@@ -241,7 +241,7 @@ def test_the_card_and_the_report_judge_the_implied_volatility(built: Artifact) -
     assert (score.law, score.samples + score.undefined + score.missing) == ("normal", 256)
     assert score.rmse is not None
     assert 0.0 < score.rmse < 2e-3
-    assert "Implied volatility (normal, currency / sqrt(year)): root mean square error" in built.card
+    assert "Implied volatility (normal, currency / sqrt(year)) on " in built.card
 
 
 def test_the_command_line_names_columns_by_both_features(greek_settings: Settings, tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from app.http.dependencies import PROBLEMS, RegistryPart, Version
 from app.http.report_page import report_page
 from app.http.schemas import AliasState, AliasTarget, FileEntry, ModelList, ModelSummary, VersionManifest
 from app.inference.derived import read_further
-from surrogate.artifact.files import MANIFEST, MODEL, MODEL_FLOAT32, REPORT, TRAINING, load_report, verify
+from app.registry.recovery import submitter_of
+from surrogate.artifact.files import ENVIRONMENT, MANIFEST, MODEL, MODEL_FLOAT32, REPORT, TRAINING, load_report, verify
 from surrogate.artifact.manifest import read_box
 
 router = APIRouter(prefix="/v1/models", tags=["models"], responses=PROBLEMS, route_class=ControlRoute)
@@ -46,6 +47,8 @@ def show_version(name: str, version: Version, registry: RegistryPart) -> Version
             "name": name,
             "version": number,
             "published": model.versions[number],
+            "submitter": submitter_of(folder),
+            "environment": read_json(folder / ENVIRONMENT) if ENVIRONMENT in sums else None,
             "aliases": [alias for alias, target in model.aliases.items() if target == number],
             "sha256": sums[MODEL],
             "files": {file: FileEntry(bytes=(folder / file).stat().st_size, sha256=sums[file]) for file in sums},
