@@ -27,8 +27,8 @@ ROOT_2, ROOT_2_PI = math.sqrt(2.0), math.sqrt(2.0 * math.pi)
 SERIES_FROM, SERIES_TERMS = 10.0, 14
 # Below this half deviation a difference of two tails cancels, and five terms of its Taylor series are exact.
 NARROW = 0.1
-# Newton's steps at most, and that of the logarithm that ends them; about eight are taken.
-STEPS, SMALLEST_STEP = 100, 1e-15
+# Newton's steps at most, and the one that ends them: what is missed after it is its square, times at most a thousand.
+STEPS, SMALLEST_STEP = 100, 1e-9
 # Logarithms of total deviations between which every float64 value of an option lies.
 LEAST, MOST = -745.0, 6.0
 
