@@ -59,7 +59,9 @@ def show(model: ModelArgument, registry: RegistryOption = None, as_json: JsonOpt
     """Size, domain, accuracy and certificate of a version; with --json its whole manifest."""
     folder = find_version(open_registry(read_settings(registry)), model)
     if as_json:
-        show_json({"version": int(folder.name), **read_json(folder / MANIFEST)})
+        made = read_json(folder / ENVIRONMENT) if (folder / ENVIRONMENT).exists() else None
+        origin = {"submitter": submitter_of(folder), "environment": made}
+        show_json({"version": int(folder.name), **origin, **read_json(folder / MANIFEST)})
         return
     manifest = load_manifest(folder)
     show_table(
