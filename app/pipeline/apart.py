@@ -64,11 +64,11 @@ def environment_apart(then: Environment | None, provenance: Provenance) -> dict[
     return {name: Pair(then=value, now=here.get(name)) for name, value in before.items() if here.get(name) != value}
 
 
-def flat(made: Environment) -> dict[str, str | None]:
+def flat(made: Environment) -> dict[str, str]:
     """Its facts by their names in words."""
     plain: dict[str, Any] = msgspec.to_builtins(made)
     sets: Mapping[str, str] = plain.pop("instruction_set")
-    named = {name: None if value is None else str(value) for name, value in plain.items()}
+    named = {name: str(value) for name, value in plain.items()}
     return named | {f"instruction set of {library}": text for library, text in sets.items()}
 
 
