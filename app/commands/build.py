@@ -5,6 +5,7 @@ Torch is imported when a command runs, so that ``sobolite --help`` and the other
 
 from __future__ import annotations
 
+import getpass
 import os
 import shutil
 import signal
@@ -159,11 +160,20 @@ def run(spec: JobSpec, registry: Path | None, output: Path | None, *, progress: 
         show_accuracy(artifact.report)
         raise
     with stopped_by_hand(f"'sobolite models show {name}' says whether the new version is there"):
-        number = opened.publish(name, artifact, job_id=f"command-{uuid.uuid4().hex}")
+        number = opened.publish(name, artifact, job_id=f"command-{uuid.uuid4().hex}", submitter=user())
     if output is not None:
         output.mkdir(parents=True)
         write(artifact, output)
     show_published(name, number, artifact, opened.folder(name, number), as_json)
+
+
+def user() -> str:
+    """Who has given this command: the name by which the system knows them, or their number."""
+    try:
+        name = getpass.getuser()
+    except (OSError, KeyError):  # of Python before 3.13; in a container nobody may have named the number
+        name = str(os.getuid())
+    return f"user {name}, command line"
 
 
 def foretold(spec: JobSpec, registry: Registry, settings: Settings) -> str:

@@ -10,7 +10,21 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from app.commands import build, dataset, evaluate, flow, jobs, models, price, prune, retrain, schema, serve, sweep
+from app.commands import (
+    build,
+    dataset,
+    evaluate,
+    flow,
+    jobs,
+    models,
+    price,
+    prune,
+    retrain,
+    schema,
+    serve,
+    sweep,
+    verify,
+)
 from app.commands.completion import whole_words
 from app.commands.terminal import log_for_people
 from app.errors import EXPECTED, INSTALL_TRAINING, STATUS, InvalidRequest
@@ -34,6 +48,7 @@ app.command()(retrain.retrain)
 app.command()(sweep.sweep)
 app.command()(price.price)
 app.command()(evaluate.evaluate)
+app.command()(verify.verify)
 app.command()(build.methods)
 app.command()(schema.schema)
 app.add_typer(models.app, name="models")

@@ -22,13 +22,15 @@ from app.commands.terminal import (
     show_table,
 )
 from app.files import read_json
-from surrogate.artifact.files import MANIFEST, load_manifest, load_report, verify
+from app.registry.recovery import submitter_of
+from surrogate.artifact.files import ENVIRONMENT, MANIFEST, load_environment, load_manifest, load_report, verify
 from surrogate.artifact.manifest import Certificate
 from surrogate.artifact.sentences import (
     few_points,
     nothing_proven,
     show_bound,
     show_gate,
+    show_implied,
     show_lineage,
     show_network,
     show_offsets,
@@ -67,7 +69,9 @@ def show(model: ModelArgument, registry: RegistryOption = None, as_json: JsonOpt
     """Size, domain, accuracy and certificate of a version; with --json its whole manifest."""
     folder = find_version(open_registry(read_settings(registry)), model)
     if as_json:
-        show_json({"version": int(folder.name), **read_json(folder / MANIFEST)})
+        made = read_json(folder / ENVIRONMENT) if (folder / ENVIRONMENT).exists() else None
+        origin = {"submitter": submitter_of(folder), "environment": made}
+        show_json({"version": int(folder.name), **origin, **read_json(folder / MANIFEST)})
         return
     manifest = load_manifest(folder)
     show_table(
@@ -77,6 +81,8 @@ def show(model: ModelArgument, registry: RegistryOption = None, as_json: JsonOpt
             ("parameters", manifest.network.parameters),
             ("simulated paths", manifest.provenance.simulated_paths),
             *((feature.name, f"{feature.size} in {feature.unit}") for feature in manifest.features),
+            ("submitter", submitter_of(folder)),
+            *environment_rows(folder),
             ("folder", folder),
         ],
     )
@@ -84,6 +90,20 @@ def show(model: ModelArgument, registry: RegistryOption = None, as_json: JsonOpt
     show_accuracy(load_report(folder))
     show_certificate(known(manifest.certificate))
     typer.echo(show_gate(known(manifest.gate)), nl=False)
+
+
+def environment_rows(folder: Path) -> list[tuple[str, object]]:
+    """On what a version was made, none of one from before this was kept."""
+    if not (folder / ENVIRONMENT).exists():
+        return []
+    made = load_environment(folder)
+    commit = "" if made.commit is None else f"{made.commit}{' with changes' if made.changed else ''}"
+    sets = ", ".join(f"{library} {extensions}" for library, extensions in made.instruction_set.items())
+    return [
+        ("processor", f"{made.processor} ({made.architecture}; {sets}), threads {made.threads}"),
+        ("system", f"{made.system}, {made.python}"),
+        ("commit", commit),
+    ]
 
 
 def show_certificate(certificate: Certificate | None) -> None:
@@ -111,6 +131,8 @@ def show_accuracy(report: AnyReport) -> None:
         typer.echo(f"noise of the labels (root mean square): {sizes}")
     error = reference.relative_error
     typer.echo(f"reference: {reference.kind}" + ("" if error is None else f", relative error {error:.0e}"))
+    if report.implied_volatility is not None:
+        typer.echo(show_implied(report.implied_volatility).strip())
     if reference.unjudged is not None:
         typer.echo(f"unjudged, as no reference knows them: {reference.unjudged}")
 

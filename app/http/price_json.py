@@ -9,7 +9,7 @@ that is wrong. An answer is made part by part, so that parts can be made on seve
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence, Sized
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Sized
 from itertools import islice
 from typing import Any, NamedTuple, NoReturn, TypeVar, cast, get_args
 
@@ -20,12 +20,15 @@ import simdjson
 from app.errors import InvalidRequest, NonFiniteAnswer, NotJson, TooLarge
 from app.http.price_errors import SHOWN, find_fault, shown
 from app.http.schemas import Outside
+from app.inference.derived import Derived
 from app.inference.predictor import DEFAULT_OUTPUTS, Answer, GammaForm, gamma_form
 from pricing.domain import Box
 from pricing.types import Array, BoolArray
 
 KEYS = ("inputs", "outputs", "gamma", "outside")
 GAMMA_FORMS: tuple[GammaForm, ...] = get_args(GammaForm)
+# Names of outputs in one request, beside those of a graph: more would be a matrix of all features.
+MOST_OUTPUTS = 64
 OUTSIDES: tuple[Outside, ...] = get_args(Outside)
 # Bodies up to this size are read a second time, slowly, to name the NaN that made them unreadable.
 EXPLAINED_BYTES = 1 << 20
@@ -39,19 +42,35 @@ Word = TypeVar("Word", bound=str)
 
 
 class Query(NamedTuple):
-    """A parsed price request. Shape: features (batch, feature), finite."""
+    """A parsed price request.
+
+    Args:
+        outputs: of the graph.
+        derived: what is made of them, answered after them.
+
+    Shape: features (batch, feature), finite.
+    """
 
     features: Array
     outputs: Sequence[str]
     gamma: GammaForm
     outside: Outside
+    derived: Sequence[Derived] = ()
 
 
-def parse(body: bytes, box: Box, *, max_rows: int, known: Collection[str] = DEFAULT_OUTPUTS) -> Query:
+def parse(
+    body: bytes,
+    box: Box,
+    *,
+    max_rows: int,
+    known: Collection[str] = DEFAULT_OUTPUTS,
+    find: Callable[[str], Derived] | None = None,
+) -> Query:
     """The query that a JSON body states.
 
     Args:
-        known: the outputs that the model has, in the order of an answer.
+        known: the outputs that the model's graph has, in the order of an answer.
+        find: what is made of them by name, or a refusal; None where nothing is.
 
     Raises:
         NotJson: the body is not JSON; a NaN or infinity in ``inputs`` is named as InvalidRequest instead.
@@ -71,7 +90,7 @@ def parse(body: bytes, box: Box, *, max_rows: int, known: Collection[str] = DEFA
     if "inputs" not in asked:
         raise InvalidRequest("inputs is missing: give rows of features", path="inputs")
     gamma, outside = _choice(asked, "gamma", GAMMA_FORMS), _choice(asked, "outside", OUTSIDES)
-    outputs, brackets = _outputs(asked, known)
+    outputs, derived, brackets = _outputs(asked, known, find)
     inputs = asked["inputs"]
     try:
         features, opened = _features(inputs, box, max_rows)
@@ -80,7 +99,7 @@ def parse(body: bytes, box: Box, *, max_rows: int, known: Collection[str] = DEFA
     except TypeError:
         find_fault(inputs, box)
         raise
-    return Query(features, outputs, gamma, outside)
+    return Query(features, outputs, gamma, outside, derived)
 
 
 def answer_bytes(query: Query, sizes: Mapping[str, int]) -> int:
@@ -92,7 +111,8 @@ def answer_bytes(query: Query, sizes: Mapping[str, int]) -> int:
     rows: int = len(query.features)
     width: int = query.features.shape[1]
     gamma = {"full": width * width, "diagonal": width, "parallel": 1}[query.gamma]
-    return rows * NUMBER_BYTES * sum(gamma if name == "gamma" else sizes[name] for name in query.outputs)
+    numbers = sum(gamma if name == "gamma" else sizes[name] for name in query.outputs)
+    return rows * NUMBER_BYTES * (numbers + sum(one.size for one in query.derived))
 
 
 def encode(query: Query, answer: Answer, first: int) -> tuple[bytes, ...]:
@@ -109,13 +129,32 @@ def encode(query: Query, answer: Answer, first: int) -> tuple[bytes, ...]:
     encoded = [orjson.dumps(arrays[name], option=orjson.OPT_SERIALIZE_NUMPY)[1:-1] for name in query.outputs]
     # NaN and infinity are spelt null, the only n there can be; one letter is searched for ten times faster than a word
     if [output for output in encoded if b"n" in output]:
-        asked = [arrays[name] for name in query.outputs]
-        finite = [np.isfinite(array).reshape(len(array), -1).all(axis=1) for array in asked]
-        row = first + int(np.argmin(np.all(finite, axis=0)))
+        _refuse_infinite([arrays[name] for name in query.outputs], first)
+    return (*encoded, *_encode_derived(query, answer, first)) if query.derived else tuple(encoded)
+
+
+def _encode_derived(query: Query, answer: Answer, first: int) -> list[bytes]:
+    """The parts of what is made of the outputs; null where a row may have none."""
+    encoded = []
+    for one in query.derived:
+        source = answer[one.source]
+        _refuse_infinite([source], first)
+        with np.errstate(over="ignore"):
+            made = one.make(source, query.features[first : first + len(source)])
+        if not one.partial:
+            _refuse_infinite([np.asarray(made[key]) for key in one.keys], first)
+        encoded += [orjson.dumps(made[key], option=orjson.OPT_SERIALIZE_NUMPY)[1:-1] for key in one.keys]
+    return encoded
+
+
+def _refuse_infinite(arrays: Sequence[Array], first: int) -> None:
+    """Raise NonFiniteAnswer for the first row that is not finite everywhere. Shape: batch, and what each has."""
+    finite = np.all([np.isfinite(array).reshape(len(array), -1).all(axis=1) for array in arrays], axis=0)
+    if not finite.all():
+        row = first + int(np.argmin(finite))
         raise NonFiniteAnswer(
             f"row {row}: the surrogate is not finite there, far outside its Box", path=f"inputs[{row}]"
         )
-    return tuple(encoded)
 
 
 def assemble(
@@ -126,12 +165,15 @@ def assemble(
     Shape: in_domain batch.
     """
     pieces = [f'{{"model":"{name}","version":{version}'.encode()]
-    for i, key in enumerate(query.outputs):
+    keys = query.outputs if not query.derived else [*query.outputs, *(key for one in query.derived for key in one.keys)]
+    for i, key in enumerate(keys):
         opening = b',"%b":[' % key.encode()
         for part in parts:
             pieces += opening, part[i]
             opening = b","
         pieces.append(b"]")
+    if query.derived:
+        pieces.append(b',"units":%b' % orjson.dumps({one.name: one.unit for one in query.derived}))
     pieces.append(b',"in_domain":%b}' % orjson.dumps(in_domain, option=orjson.OPT_SERIALIZE_NUMPY))
     return pieces if len(parts) > 1 else [b"".join(pieces)]
 
@@ -174,17 +216,23 @@ def _choice(asked: Mapping[str, Any], key: str, allowed: tuple[Word, ...]) -> Wo
     raise InvalidRequest(f"{key} must be one of {', '.join(allowed)}, got {shown(value)}", path=key)
 
 
-def _outputs(asked: Mapping[str, Any], known: Collection[str]) -> tuple[Sequence[str], int]:
-    """The outputs asked for, in our order, and the opening brackets that this took."""
+def _outputs(
+    asked: Mapping[str, Any], known: Collection[str], find: Callable[[str], Derived] | None
+) -> tuple[Sequence[str], Sequence[Derived], int]:
+    """The outputs asked for, in our order, what is made of them as asked, and the opening brackets that this took."""
     if "outputs" not in asked:
-        return DEFAULT_OUTPUTS, 0
-    given = asked["outputs"]
-    names = list(islice(given, len(known) + 1)) if isinstance(given, simdjson.Array) else [None]
-    wrong = [name for name in names if not isinstance(name, str) or name not in known]
+        return DEFAULT_OUTPUTS, (), 0
+    given, most = asked["outputs"], len(known) + (0 if find is None else MOST_OUTPUTS)
+    names = list(islice(given, most + 1)) if isinstance(given, simdjson.Array) else [None]
+    wrong = [name for name in names if not isinstance(name, str) or (find is None and name not in known)]
     if wrong or not names or len(set(names)) < len(names):
         got = shown(wrong[0]) if wrong else "one of them twice" if names else "none"
         raise InvalidRequest(f"outputs must be a list of one or more of {', '.join(known)}, got {got}", path="outputs")
-    return tuple(name for name in known if name in names), 1
+    if len(names) > most:
+        raise InvalidRequest(f"outputs: ask for at most {most}, or for gamma", path="outputs", bound=most)
+    further = [name for name in names if isinstance(name, str) and name not in known]
+    derived = () if find is None else tuple(find(name) for name in further)
+    return tuple(name for name in known if name in names), derived, 1
 
 
 def _features(inputs: Any, box: Box, max_rows: int) -> tuple[Array, int]:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from app.inference.derived import NAMES
 from app.inference.predictor import GammaForm
 from pricing.specs.parameters import GREEKS, OUTPUTS
+from surrogate.greeks import PAIR
+
+# What a model may answer by name; and the block of the Hessian by any two of its features, whatever they are called.
+OUTPUT_NAMES = (*OUTPUTS, *GREEKS, *NAMES)
+BLOCK = r"^gamma\.[^\W\d]\w*\.[^\W\d]\w*$"
 
 
 def known_output(name: str) -> str:
@@ -16,13 +23,14 @@ def known_output(name: str) -> str:
     Raises:
         ValueError: no model has it.
     """
-    if name not in (*OUTPUTS, *GREEKS):
-        raise ValueError(f"choose from {', '.join((*OUTPUTS, *GREEKS))}, got {name!r}")
+    if name not in OUTPUT_NAMES and not re.fullmatch(BLOCK, name):
+        raise ValueError(f"choose from {', '.join(OUTPUT_NAMES)} and {PAIR}FEATURE.FEATURE, got {name!r}")
     return name
 
 
 # Every output that a model may have.
-OutputName = Annotated[str, AfterValidator(known_output), Field(json_schema_extra={"enum": [*OUTPUTS, *GREEKS]})]
+SCHEMA: dict[str, Any] = {"anyOf": [{"enum": [*OUTPUT_NAMES]}, {"pattern": BLOCK}]}
+OutputName = Annotated[str, AfterValidator(known_output), Field(json_schema_extra=SCHEMA)]
 Outside = Literal["error", "flag"]
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -45,7 +53,9 @@ class PriceRequest(BaseModel):
         min_length=1,
         description="of those in the model's manifest: value, delta and gamma by all features always, and where it is "
         "a feature the derivative by the volatility as vega, by the rate as rho, by the dividend yield as dividend, by "
-        "time, the negative of that by the maturity, as theta, and by any other parameter under its own name",
+        "time, the negative of that by the maturity, as theta, and by any other parameter under its own name; the "
+        "second derivatives vanna, volga, charm, veta, vera and dual_gamma, or gamma.A.B by features A and B; and of a "
+        "call or put on a basket implied_volatility. docs/greeks.md says signs and units",
     )
     gamma: GammaForm = Field(
         "full", description="the Hessian, its diagonal, or the second derivative along a parallel move of all features"
@@ -59,7 +69,8 @@ class PriceAnswer(BaseModel):
     """Value in currency, delta per 1.00 of each coordinate, gamma per 1.00 squared; only the outputs asked for.
 
     Any other output has its own name as key: [n], or [n][k] for a feature of k coordinates, per 1.00 of it (vega per
-    1.00 of volatility, rho per 1.00 of rate), theta per year that passes.
+    1.00 of volatility, rho per 1.00 of rate), theta per year that passes. Second derivatives by name are [n][j][k] for
+    features of j and k coordinates, without an axis of one.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -70,6 +81,16 @@ class PriceAnswer(BaseModel):
     delta: list[list[float]] | None = Field(None, description="[n][d]")
     gamma: list[list[list[float]]] | list[list[float]] | list[float] | None = Field(
         None, description="full [n][d][d], diagonal [n][d] or parallel [n]"
+    )
+    implied_volatility: list[float | None] | None = Field(
+        None, description="[n], per sqrt(year); null where the value implies none"
+    )
+    implied_volatility_error: list[float | None] | None = Field(
+        None, description="[n], beside it: the model's root mean square error of the value over the row's own vega"
+    )
+    implied_volatility_reason: list[str | None] | None = Field(None, description="[n], beside it: why it is null")
+    units: dict[str, str] | None = Field(
+        None, description="of second derivatives and implied volatility, and of vega by another feature than volatility"
     )
     in_domain: list[bool] = Field(description="[n]; false where the row lies outside the Box")
 
@@ -104,6 +125,14 @@ class VersionManifest(BaseModel):
     name: str
     version: int
     published: str = Field(description="ISO 8601, UTC")
+    submitter: str | None = Field(
+        None, description="who ordered it: client and request over HTTP, the user of a command; null where not known"
+    )
+    environment: dict[str, Any] | None = Field(
+        None,
+        description="processor, instruction sets, system, Python, threads and commit that made it; null of a version "
+        "from before they were kept",
+    )
     aliases: list[str] = Field(description="aliases that stand for this version now")
     sha256: str = Field(description="of model.onnx")
     files: dict[str, FileEntry]
@@ -111,7 +140,8 @@ class VersionManifest(BaseModel):
         description="process, payoff, maturity and features; null where labels were imported"
     )
     features: list[dict[str, Any]] = Field(description="the Box: name, unit, lower and upper bounds of each feature")
-    outputs: dict[str, str] = Field(description="unit of each output")
+    outputs: dict[str, str] = Field(description="unit of each output of the graph")
+    derived_outputs: dict[str, str] = Field({}, description="unit of each output that a price has besides")
     network: dict[str, Any]
     accuracy: dict[str, Any] = Field(
         description="by Greek and by bucket of moneyness; delta and gamma by the spots, all other second derivatives "

@@ -19,6 +19,7 @@ import numpy as np
 
 from app.errors import Unavailable
 from app.files import read_json
+from app.inference.derived import Derived, Further, read_further
 from app.registry.registry import Registry
 from pricing.domain import Box
 from pricing.types import Array
@@ -46,6 +47,7 @@ class Predictor:
     Args:
         sizes: every output with the numbers that it has a row.
         sessions: by the outputs that they compute, all of them at every call; the quickest first, the whole graph last.
+        further: what is made of these outputs.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Predictor:
     box: Box
     sizes: Mapping[str, int]
     sessions: Mapping[frozenset[str], Session]
+    further: Further
 
     @property
     def provider(self) -> str:
@@ -63,6 +66,11 @@ class Predictor:
         """The outputs asked for. Shape: batch feature -> see `Answer`. Safe to call from several threads."""
         session = next(session for computed, session in self.sessions.items() if computed.issuperset(outputs))
         return dict(zip(outputs, session.run(outputs, {"features": features}), strict=True))
+
+    def needed(self, outputs: Sequence[str], derived: Sequence[Derived]) -> tuple[str, ...]:
+        """The outputs to run for some of them and for what is made of them, in the model's order."""
+        wanted = {*outputs, *(one.source for one in derived)}
+        return tuple(name for name in self.sizes if name in wanted)
 
 
 def rows_of(answer: Answer, rows: slice) -> Answer:
@@ -89,7 +97,8 @@ def load_predictor(folder: Path, *, provider: Provider) -> Predictor:
         Unavailable: ``provider="cuda"`` where the runtime cannot use it.
     """
     verify(folder)
-    box = read_box(read_json(folder / MANIFEST))
+    manifest = read_json(folder / MANIFEST)
+    box = read_box(manifest)
     model = (folder / MODEL).read_bytes()
     session = partial(open_session, threads=THREADS, providers=execution_providers(provider))
     try:
@@ -101,7 +110,8 @@ def load_predictor(folder: Path, *, provider: Provider) -> Predictor:
         raise CorruptArtifact(f"onnxruntime cannot load {folder / MODEL}: {error}") from error
     if provider == "cuda" and CUDA not in whole.get_providers():
         raise Unavailable("provider 'cuda': the runtime found no CUDA device that it can use; use 'auto' or 'cpu'")
-    return Predictor(folder.parent.name, int(folder.name), box, sizes, sessions)
+    further = read_further(manifest, box, tuple(sizes))
+    return Predictor(folder.parent.name, int(folder.name), box, sizes, sessions, further)
 
 
 def execution_providers(provider: Provider) -> list[str]:

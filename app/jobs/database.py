@@ -201,6 +201,13 @@ class JobDatabase:
             rows
         ) > limit else None
 
+    def submitter(self, job: str) -> str | None:
+        """Who has ordered a job; None where nobody was named."""
+        query = "SELECT json_extract(attributes, '$.submitter') FROM workflow_status WHERE workflow_uuid = ?"
+        with self._reading() as connection:
+            row = connection.execute(query, [job]).fetchone()
+        return None if row is None or row[0] is None else str(row[0])
+
     def last_event(self, job: str, stream: str) -> int:
         """The number of a job's last event, -1 before the first."""
         query = "SELECT max(offset) FROM streams WHERE workflow_uuid = ? AND key = ? AND instr(value, '__DBOS') = 0"

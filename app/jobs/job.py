@@ -53,6 +53,7 @@ class Job:
     steps: tuple[StepTime, ...]
     error: str | None
     estimate: Estimate | None = None
+    submitter: str | None = None
 
 
 class StepProgress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -93,6 +94,7 @@ class JobAttributes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     progress: float
     started: int | None = None
     estimate: Estimate | None = None
+    submitter: str | None = None
 
 
 def job_folder(root: Path, job: str) -> Path:
@@ -123,6 +125,7 @@ def view(status: WorkflowStatus, steps: tuple[StepTime, ...] = ()) -> Job:
         steps=steps,
         error=str(status.error) if state == "failed" else None,
         estimate=attributes.estimate,
+        submitter=attributes.submitter,
     )
 
 

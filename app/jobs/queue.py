@@ -61,11 +61,19 @@ class Jobs:
         self._database = JobDatabase(settings.registry / DATABASE, WORKFLOW)
         reserve.keep(settings.registry)
 
-    async def submit(self, spec: JobSpec, *, key: str | None = None, estimate: Estimate | None = None) -> Job:
+    async def submit(
+        self,
+        spec: JobSpec,
+        *,
+        key: str | None = None,
+        estimate: Estimate | None = None,
+        submitter: str | None = None,
+    ) -> Job:
         """Queue a job; the same key returns the same job.
 
         Args:
             estimate: what it will take, for whoever looks at it.
+            submitter: who orders it, for the version that it publishes.
 
         Raises:
             InvalidRequest: a malformed key, or one that names a job with another specification.
@@ -78,7 +86,12 @@ class Jobs:
                 path="Idempotency-Key",
             )
         attributes = JobAttributes(
-            kind=kind_of(spec), model=model_name(spec), step=None, progress=0.0, estimate=estimate
+            kind=kind_of(spec),
+            model=model_name(spec),
+            step=None,
+            progress=0.0,
+            estimate=estimate,
+            submitter=submitter,
         )
         options: EnqueueOptions = {
             "workflow_name": WORKFLOW,

@@ -82,7 +82,9 @@ def define_workflow(settings: Settings, database: JobDatabase, running: Running)
         tell_change(DBOS.executor_id, job, "queued", "running")
         running.begin(job)
         try:
-            JobFolder(folder).begin(order_of(given, registry=settings.registry, job=job))
+            submitter = await asyncio.to_thread(database.submitter, job)
+            order = order_of(given, registry=settings.registry, job=job, submitter=submitter)
+            JobFolder(folder).begin(order)
             steps, result = plan(given), None
             for step in steps:
                 run = partial(run_step, limits=limits)

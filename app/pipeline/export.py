@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from app.pipeline.derived import reduction_of
+from app.pipeline.environment import environment
 from app.pipeline.folder import JobFolder
 from app.pipeline.provenance import provenance
 from app.pipeline.tensors import read_final
@@ -30,6 +31,7 @@ def export(folder: JobFolder, _: Progress) -> None:
         reduction=reduction_of(build),
         training=seen(folder),
         requirement=build.requirement,
+        environment=environment(),
     )
     unfinished = Path(mkdtemp(dir=folder.path))
     files.write(made, unfinished)

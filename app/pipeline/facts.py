@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, assert_never
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from app.specification.build import BuildSpec
 from app.specification.jobs import JobSpec
@@ -27,10 +28,12 @@ class _Order(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
     Args:
         registry: root of the registry, for a parent version and for publishing.
         job: the job's id; none when no job system runs the pipeline.
+        submitter: who has ordered it, where that was said.
     """
 
     registry: str | None = None
     job: str | None = None
+    submitter: str | UnsetType = UNSET
 
 
 class TrainOrder(_Order, frozen=True, kw_only=True, tag="train"):
@@ -55,16 +58,18 @@ Order = TrainOrder | PruneOrder | RetrainOrder
 ORDERS: dict[str, type[Order]] = {"train": TrainOrder, "prune": PruneOrder, "retrain": RetrainOrder}
 
 
-def order_of(spec: JobSpec, *, registry: Path | None = None, job: str | None = None) -> Order:
+def order_of(
+    spec: JobSpec, *, registry: Path | None = None, job: str | None = None, submitter: str | None = None
+) -> Order:
     """The order for a specification."""
-    root = None if registry is None else str(registry)
+    root, whose = None if registry is None else str(registry), UNSET if submitter is None else submitter
     match spec:
         case BuildSpec():
-            return TrainOrder(spec=spec, registry=root, job=job)
+            return TrainOrder(spec=spec, registry=root, job=job, submitter=whose)
         case PruneJobSpec():
-            return PruneOrder(spec=spec, registry=root, job=job)
+            return PruneOrder(spec=spec, registry=root, job=job, submitter=whose)
         case RetrainJobSpec():
-            return RetrainOrder(spec=spec, registry=root, job=job)
+            return RetrainOrder(spec=spec, registry=root, job=job, submitter=whose)
         case _:
             assert_never(spec)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from app.pipeline.facts import Parent
 from app.pipeline.folder import JobFolder
@@ -21,7 +21,7 @@ from surrogate.report.report import LabelFacts
 from surrogate.report.sources import ImportedLabels, SimulatedLabels, TaughtLabels
 
 # Distributions whose version can change the numbers.
-LIBRARIES = ("sobolite", "torch", "numpy", "scipy", "onnx")
+LIBRARIES = ("sobolite", "torch", "numpy", "scipy", "onnx", "onnxruntime")
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,12 +74,20 @@ def provenance(folder: JobFolder, build: BuildSpec) -> Provenance:
         seed=build.seed,
         simulated_paths=simulated_paths(labels, parent),
         data_sha256=hashlib.sha256(folder.labels.read()).hexdigest(),
+        trained_sha256=trained_sha256(folder),
         libraries=versions(),
         parent=None if parent is None else parent.parent,
         retraining=UNSET if parent is None or parent.retraining is None else parent.retraining,
         job=folder.order.read().job,
         states_sha256=None if states is None else states.states_sha256,
     )
+
+
+def trained_sha256(folder: JobFolder) -> str | UnsetType:
+    """Of the network that was pruned; where nothing was, the model itself tells."""
+    if not (folder.pruned.path.exists() and folder.trained.path.exists()):
+        return UNSET
+    return hashlib.sha256(folder.trained.read()).hexdigest()
 
 
 def simulated_paths(labels: LabelFacts, parent: Parent | None) -> int:

@@ -27,7 +27,8 @@ def publish(folder: JobFolder, _: Progress) -> Version:
     artifact = files.read(folder.artifact)
     require_met(order.spec, artifact.manifest, f"its report is at /v1/jobs/{order.job}/report")
     registry = Registry(Path(order.registry))
-    return Version(model=name, version=registry.publish(name, artifact, job_id=order.job))
+    whose = known(order.submitter)
+    return Version(model=name, version=registry.publish(name, artifact, job_id=order.job, submitter=whose))
 
 
 def require_met(spec: JobSpec, manifest: Manifest, kept: str) -> None:

@@ -100,6 +100,12 @@ def numbers(folder: Path) -> Iterator[int]:
         yield from (int(path.name) for path in folder.iterdir() if NUMBER.fullmatch(path.name))
 
 
+def submitter_of(folder: Path) -> str | None:
+    """Who ordered the version in a folder; None where it does not say."""
+    submitter = _read(folder / RECORD).get("submitter")
+    return submitter if isinstance(submitter, str) else None
+
+
 def is_complete(folder: Path) -> bool:
     """Whether every file that SHA256SUMS lists is there; one that is damaged was published nevertheless."""
     try:

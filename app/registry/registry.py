@@ -151,16 +151,16 @@ class Registry:
         """
         return self.root / name / str(self.resolve(name, version))
 
-    def publish(self, name: str, artifact: Artifact, *, job_id: str) -> int:
+    def publish(self, name: str, artifact: Artifact, *, job_id: str, submitter: str | None = None) -> int:
         """Publish an artifact as the next version of ``name`` and return its number.
 
-        The same ``job_id`` again publishes nothing and returns the number it got.
+        The same ``job_id`` again publishes nothing and returns the number it got. Who ordered it is kept beside it.
 
         Raises:
             InvalidSpec: the name cannot name a model.
             RegistryUnavailable, StorageFull: nothing was published.
         """
-        return self._publish(name, files(artifact), job_id)
+        return self._publish(name, files(artifact), job_id, submitter)
 
     def published_by(self, job_id: str) -> str | None:
         """``name@version`` of what a job has published, None if nothing."""
@@ -239,7 +239,7 @@ class Registry:
                 models[row.name].aliases[row.alias] = row.version
         return models
 
-    def _publish(self, name: str, content: Mapping[str, bytes], job_id: str) -> int:
+    def _publish(self, name: str, content: Mapping[str, bytes], job_id: str, submitter: str | None = None) -> int:
         require_name(name)
         with self._writing() as connection:
             recovery.restore(self.root, connection, [name])
@@ -256,7 +256,8 @@ class Registry:
             version = max(highest or 0, *recovery.numbers(self.root / name), 0) + 1
             row = {"name": name, "version": version, "job_id": job_id}
             row |= {"sha256": hashlib.sha256(content[MODEL]).hexdigest(), "published": datetime.now(UTC).isoformat()}
-            record = json.dumps({"job_id": job_id, "published": row["published"]}).encode()
+            whose = {} if submitter is None else {"submitter": submitter}
+            record = json.dumps({"job_id": job_id, "published": row["published"], **whose}).encode()
             self._place(self.root / name / str(version), {**content, RECORD: record})
             connection.execute(sa.insert(VERSIONS).values(row))
             if highest is None and not missed(content[MANIFEST]):

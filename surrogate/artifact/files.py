@@ -1,8 +1,8 @@
 """An exported surrogate on disk: model bytes, manifest, report, card and hashes. Torch-free.
 
 A version folder holds ``model.onnx``, ``manifest.json``, ``report.json``, ``README.md`` (the model card), optionally
-``model.float32.onnx`` and ``training.json`` (the losses on the way), and ``SHA256SUMS`` over all of them in the format
-of the sha256sum command.
+``model.float32.onnx``, ``training.json`` (the losses on the way) and ``environment.json`` (the machine that made it),
+and ``SHA256SUMS`` over all of them in the format of the sha256sum command.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from surrogate.artifact.environment import Environment
 from surrogate.artifact.manifest import Manifest, plain_manifest, read_manifest
 from surrogate.errors import CorruptArtifact
 from surrogate.report.curves import TrainingCurves, plain_curves, read_curves
@@ -24,6 +27,7 @@ MODEL_FLOAT32 = "model.float32.onnx"
 MANIFEST = "manifest.json"
 REPORT = "report.json"
 TRAINING = "training.json"
+ENVIRONMENT = "environment.json"
 CARD = "README.md"
 SUMS = "SHA256SUMS"
 
@@ -38,6 +42,7 @@ class Artifact:
     card: str
     model_float32: bytes | None = None
     training: TrainingCurves | None = None
+    environment: Environment | None = None
 
 
 def to_json(data: Mapping[str, Any]) -> bytes:
@@ -57,6 +62,8 @@ def files(artifact: Artifact) -> dict[str, bytes]:
         content[MODEL_FLOAT32] = artifact.model_float32
     if artifact.training is not None:
         content[TRAINING] = to_json(plain_curves(artifact.training))
+    if artifact.environment is not None:
+        content[ENVIRONMENT] = to_json(msgspec.to_builtins(artifact.environment))
     content[SUMS] = "".join(
         f"{hashlib.sha256(content[name]).hexdigest()}  {name}\n" for name in sorted(content)
     ).encode()
@@ -138,6 +145,18 @@ def load_training(folder: Path) -> TrainingCurves:
     return read_curves(json.loads((folder / TRAINING).read_bytes()))
 
 
+def load_environment(folder: Path) -> Environment:
+    """The machine that made a version in its folder, which has it.
+
+    Raises:
+        CorruptArtifact: it says something else.
+    """
+    try:
+        return msgspec.json.decode((folder / ENVIRONMENT).read_bytes(), type=Environment)
+    except msgspec.MsgspecError as error:
+        raise CorruptArtifact(f"{folder / ENVIRONMENT}: {error}") from error
+
+
 def read(folder: Path) -> Artifact:
     """Read and verify a version folder.
 
@@ -152,4 +171,5 @@ def read(folder: Path) -> Artifact:
         card=(folder / CARD).read_text(),
         model_float32=(folder / MODEL_FLOAT32).read_bytes() if MODEL_FLOAT32 in sums else None,
         training=load_training(folder) if TRAINING in sums else None,
+        environment=load_environment(folder) if ENVIRONMENT in sums else None,
     )

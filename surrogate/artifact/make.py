@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from typing import assert_never
+from collections.abc import Mapping
+from typing import Any, assert_never
 
 import onnx
 import torch
@@ -14,6 +15,7 @@ from pricing.domain import Box
 from pricing.specs.base import dump
 from pricing.specs.problem import PricingProblem
 from surrogate.artifact.dataset_card import dataset_card
+from surrogate.artifact.environment import Environment
 from surrogate.artifact.files import MODEL, MODEL_FLOAT32, Artifact, to_json
 from surrogate.artifact.manifest import (
     Certificate,
@@ -51,6 +53,7 @@ def make_artifact(
     reduction: Reduction | None = None,
     training: TrainingCurves | None = None,
     requirement: Requirement | None = None,
+    environment: Environment | None = None,
 ) -> Artifact:
     """Export the network and describe it; nothing here depends on the clock, so the same inputs give the same bytes.
 
@@ -61,23 +64,21 @@ def make_artifact(
         float32: also export in single precision and measure its loss.
         training: the losses on the way, where something was trained.
         requirement: what the report is held to.
+        environment: where it was made.
 
     Raises:
         ParityFailure: a graph does not reproduce the network.
     """
     box = problem if isinstance(problem, Box) else problem.box
-    spec_hash = hashlib.sha256(to_json(provenance.build)).hexdigest()
-    graphs, parity = dict[str, bytes](), dict[str, dict[str, float]]()
-    for file, dtype in {MODEL: torch.float64, **({MODEL_FLOAT32: torch.float32} if float32 else {})}.items():
-        metadata = {"name": name, "spec_sha256": spec_hash}
-        graphs[file] = to_onnx(network, box=box, metadata=metadata, dtype=dtype, reduction=reduction)
-        parity[file] = check_parity(graphs[file], network, box, reduction=reduction)
+    spec_hash = spec_sha256(provenance.build)
+    written = graphs(network, name=name, box=box, spec=spec_hash, float32=float32, reduction=reduction)
+    parity = {file: check_parity(graph, network, box, reduction=reduction) for file, graph in written.items()}
     manifest = Manifest(
         name=name,
         problem=None if isinstance(problem, Box) else dump(replace(problem, features=box.features)),
         features=published(box.features),
         outputs=describe_outputs(box),
-        network=describe_network(network, nodes=len(onnx.load_from_string(graphs[MODEL]).graph.node)),
+        network=describe_network(network, nodes=len(onnx.load_from_string(written[MODEL]).graph.node)),
         reduction=None if reduction is None else describe_reduction(reduction),
         no_reduction=why_not_reduced(problem) if reduction is None else None,
         accuracy=report.accuracy,
@@ -86,16 +87,34 @@ def make_artifact(
         gate=UNSET if requirement is None else judge(report, requirement),
         parity=parity,
         provenance=provenance,
-        hashes={file: hashlib.sha256(graph).hexdigest() for file, graph in graphs.items()} | {"spec": spec_hash},
+        hashes={file: hashlib.sha256(graph).hexdigest() for file, graph in written.items()} | {"spec": spec_hash},
     )
     return Artifact(
-        model=graphs[MODEL],
+        model=written[MODEL],
         manifest=manifest,
         report=report,
         card=card(manifest, report, problem),
-        model_float32=graphs.get(MODEL_FLOAT32),
+        model_float32=written.get(MODEL_FLOAT32),
         training=training,
+        environment=environment,
     )
+
+
+def graphs(
+    network: Surrogate, *, name: str, box: Box, spec: str, float32: bool, reduction: Reduction | None
+) -> dict[str, bytes]:
+    """The ONNX files by name; the same network, name and hash of the specification give the same bytes."""
+    kinds = {MODEL: torch.float64, **({MODEL_FLOAT32: torch.float32} if float32 else {})}
+    metadata = {"name": name, "spec_sha256": spec}
+    return {
+        file: to_onnx(network, box=box, metadata=metadata, dtype=dtype, reduction=reduction)
+        for file, dtype in kinds.items()
+    }
+
+
+def spec_sha256(build: Mapping[str, Any]) -> str:
+    """The hash of a specification in plain data."""
+    return hashlib.sha256(to_json(build)).hexdigest()
 
 
 def card(manifest: Manifest, report: AnyReport, problem: PricingProblem | Box) -> str:

@@ -130,6 +130,7 @@ class Provenance(Record, frozen=True, kw_only=True):
         simulated_paths: that the model was learnt from, and its parents.
         states_sha256: of the table of states that labels were made around.
         data_sha256: of the labels in the file that they were learnt from.
+        trained_sha256: of the network as ONNX that was pruned, its trained one or the parent's.
         libraries: versions by distribution.
         parent: the version that was pruned or trained again.
         retraining: of a version that was trained again.
@@ -141,6 +142,7 @@ class Provenance(Record, frozen=True, kw_only=True):
     simulated_paths: int
     states_sha256: str | None = None
     data_sha256: str | UnsetType = UNSET
+    trained_sha256: str | UnsetType = UNSET
     libraries: dict[str, str] | UnsetType = UNSET
     parent: Version | UnsetType | None = UNSET
     retraining: Retraining | UnsetType = UNSET

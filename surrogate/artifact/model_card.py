@@ -19,6 +19,7 @@ from surrogate.artifact.sentences import (
     show_bounds,
     show_choices,
     show_gate,
+    show_implied,
     show_lineage,
     show_network,
     show_offsets,
@@ -70,7 +71,7 @@ Buckets, the stated bias of the labels and shape checks are in `report.json`.
     text += show_pruning(known(report.pruning)) + bounds(report.bounds or ()) + proven(certificate)
     if manifest.reduction is not None:
         text += scaled_proof(certificate)
-    return f"""{text}{show_lineage(provenance)}{show_bounds(manifest.features)}
+    return f"""{text}{show_implied(report.implied_volatility)}{show_lineage(provenance)}{show_bounds(manifest.features)}
 
 Outside these bounds the surrogate extrapolates and nothing is claimed. Trained on {provenance.simulated_paths}
 simulated paths, seed {provenance.seed}; `manifest.json` holds the whole specification, `SHA256SUMS` the hashes.

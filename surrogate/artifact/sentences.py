@@ -14,7 +14,7 @@ from surrogate.report.choices import Choices
 from surrogate.report.gate import Gate
 from surrogate.report.record import known
 from surrogate.report.report import EvaluationFacts
-from surrogate.report.scores import OUTPUTS, ErrorBound, SampleScores
+from surrogate.report.scores import OUTPUTS, ErrorBound, ImpliedScore, SampleScores
 from surrogate.report.sources import PruningFacts, PruningMilestone, TaughtLabels
 
 # Below it the decimals of an R2 say nothing.
@@ -142,6 +142,30 @@ def show_lineage(provenance: Provenance) -> str:
     changes = ", ".join(f"{path} = {json.dumps(value)}" for path, value in retraining.changes.items())
     start = "starting from its weights" if retraining.reason is None else f"from scratch, as {retraining.reason}"
     return f"Trained again from version {parent.version} with {changes or 'no changes'}, {start}.\n\n"
+
+
+def show_implied(score: ImpliedScore | None) -> str:
+    """How good implied volatilities are; empty where values imply none, with an empty line after it.
+
+    >>> law = {"law": "normal", "unit": "currency / sqrt(year)", "rmse": 2e-6, "max_error": 1e-5}
+    >>> print(show_implied(ImpliedScore(samples=90, undefined=8, missing=2, **law)).strip())
+    Implied volatility (normal, currency / sqrt(year)) on 90 points: root mean square error, weighted by vega,
+    2.0e-06, at most 1.0e-05 where vega is a tenth of its largest or more;
+    of the others 8 have none, too near to intrinsic; on 2 the surrogate has none, for its value lies below intrinsic.
+    """
+    if score is None:
+        return ""
+    none = f"{score.undefined} have none, too near to intrinsic; " if score.undefined else ""
+    if score.missing:
+        none += f"on {score.missing} the surrogate has none, for its value lies below intrinsic; "
+    text = f"Implied volatility ({score.law}, {score.unit}) on {score.samples} points"
+    if score.rmse is None or score.max_error is None:
+        return f"{text}: unjudged; {none.strip('; ')}.\n\n"
+    others = f";\nof the others {none.strip('; ')}" if none else ""
+    return (
+        f"{text}: root mean square error, weighted by vega,\n{score.rmse:.1e}, at most {score.max_error:.1e} where "
+        f"vega is a tenth of its largest or more{others}.\n\n"
+    )
 
 
 def show_taught(taught: TaughtLabels) -> str:

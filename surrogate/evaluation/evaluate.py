@@ -17,6 +17,7 @@ from pricing.types import Array
 from surrogate.evaluation.accuracy import Prediction, hessian_r2, predict, r2
 from surrogate.evaluation.buckets import scores_by_place
 from surrogate.evaluation.exact import as_prediction
+from surrogate.evaluation.implied import implied_score
 from surrogate.evaluation.points import Ears, planned, referenced
 from surrogate.evaluation.shape import shape_checks
 from surrogate.functions.surrogate import Surrogate
@@ -72,6 +73,7 @@ def evaluate(
         reference=reference_quality(exact, box),
         noise_floor=None if label_error is None else dict(label_error),
         shape=shape_checks(predicted, right, problem=problem, features=features, tolerance=spec.tolerance),
+        implied_volatility=implied_score(problem, features, predicted.value, right.value),
         evaluation=EvaluationFacts(
             samples=len(features),
             asked=known(spec.samples),

@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType
 from surrogate.errors import CorruptArtifact
 from surrogate.report.choices import Choices
 from surrogate.report.record import Record, RecordType
-from surrogate.report.scores import Accuracy, GammaSize, ReferenceQuality, SampleScores, ShapeCheck
+from surrogate.report.scores import Accuracy, GammaSize, ImpliedScore, ReferenceQuality, SampleScores, ShapeCheck
 from surrogate.report.sources import (
     AxesFacts,
     ExerciseBounds,
@@ -56,6 +56,7 @@ class Report(Record, Generic[Labels], frozen=True, kw_only=True):
         noise_floor: root mean square error of the labels, by kind of label or output; None where it is not known.
         shape: empty where the payoff has no such statements.
         gamma_size: where nothing judges gamma.
+        implied_volatility: of a call or put on a basket.
         labels: what it was learnt from.
         pruning: None where nothing was pruned.
         axes: None where the surrogate sees all features.
@@ -70,6 +71,7 @@ class Report(Record, Generic[Labels], frozen=True, kw_only=True):
     noise_floor: dict[str, float] | None
     shape: tuple[ShapeCheck, ...]
     gamma_size: GammaSize | None = None
+    implied_volatility: ImpliedScore | None = None
     evaluation: EvaluationFacts
     labels: Labels | UnsetType = UNSET
     pruning: PruningFacts | UnsetType | None = UNSET

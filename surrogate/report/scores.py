@@ -172,3 +172,25 @@ class GammaSize(Record, frozen=True, kw_only=True):
 
     rms: float
     largest: float
+
+
+class ImpliedScore(Record, frozen=True, kw_only=True):
+    """Errors of the implied volatility of a call or put.
+
+    Args:
+        law: "lognormal" or "normal".
+        unit: of the errors.
+        samples: that have one by the reference and by the surrogate: what is judged.
+        undefined: that have none by the reference: too near to intrinsic for a float64 value to tell.
+        missing: that have one by the reference and none by the surrogate, whose value lies below intrinsic.
+        rmse: root mean square error, weighted by the square of the true vega.
+        max_error: largest where vega is at least a tenth of its largest.
+    """
+
+    law: str
+    unit: str
+    samples: int
+    undefined: int
+    missing: int
+    rmse: float | None
+    max_error: float | None

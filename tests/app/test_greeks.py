@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 
 from app.commands.line import app as command_line
 from app.http.schemas import PriceRequest
+from app.inference.derived import NAMES
 from app.main import create_app
 from app.pipeline.build import build
 from app.registry.registry import Registry
@@ -144,4 +146,116 @@ def test_the_command_line_takes_outputs(greek_settings: Settings, tmp_path: Path
 
 def test_the_schema_knows_every_name() -> None:
     outputs = PriceRequest.model_json_schema()["properties"]["outputs"]["items"]
-    assert outputs == {"type": "string", "enum": [*OUTPUTS, *GREEKS]}
+    names, blocks = outputs["anyOf"]
+    assert names == {"enum": [*OUTPUTS, *GREEKS, *NAMES]}
+    assert set(blocks) == {"pattern"}
+
+
+async def test_second_derivatives_have_names(greek_settings: Settings) -> None:
+    """The blocks of the Hessian, by rows and by names, and theta's sign in whatever is by time."""
+    whole = (await ask(greek_settings, {"inputs": ROWS})).json()
+    gamma = np.array(whole["gamma"])
+    names = ["charm", "dual_gamma", "gamma.maturity.spot", "gamma.spot.spot", "gamma.maturity.maturity", "value"]
+    answer = (await ask(greek_settings, {"inputs": ROWS, "outputs": names, "gamma": "parallel"})).json()
+    assert list(answer) == ["model", "version", "value", *names[:-1], "units", "in_domain"]
+    assert answer["value"] == whole["value"]
+    np.testing.assert_array_equal(answer["charm"], -gamma[:, :2, 3])
+    np.testing.assert_array_equal(answer["dual_gamma"], gamma[:, 2, 2])
+    np.testing.assert_array_equal(answer["gamma.maturity.spot"], gamma[:, 3, :2])
+    np.testing.assert_array_equal(answer["gamma.spot.spot"], gamma[:, :2, :2])
+    np.testing.assert_array_equal(answer["gamma.maturity.maturity"], gamma[:, 3, 3])
+    assert answer["units"] == {
+        "charm": "currency per currency per year",
+        "dual_gamma": "currency per currency squared",
+        "gamma.maturity.spot": "currency per year per currency",
+        "gamma.spot.spot": "currency per currency squared",
+        "gamma.maturity.maturity": "currency per year squared",
+    }
+    many = [ROWS[i % len(ROWS)] for i in range(1300)]
+    chunks = (await ask(greek_settings, {"inputs": many, "outputs": ["charm", "implied_volatility"]})).json()
+    np.testing.assert_array_equal(chunks["charm"], -gamma[np.arange(1300) % len(ROWS), :2, 3])
+    assert chunks["implied_volatility"][:4] == chunks["implied_volatility"][4:8]
+    assert len(chunks["implied_volatility_reason"]) == 1300
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        (
+            "vega",
+            "vega is a derivative by volatility or volatility_scale or initial_variance, which is no feature of this "
+            "model: it has spot, strike, maturity; build it with volatility among problem.features",
+        ),
+        ("vanna", "it has spot, strike, maturity; build it with volatility among problem.features"),
+        ("veta", "veta is a derivative by volatility or"),
+        ("rho", "it has spot, strike, maturity, and no other of its problem is one"),
+        ("gamma.spot.rate", "got 'gamma.spot.rate'"),
+        ("gamma.spot.spot.spot", "got 'gamma.spot.spot.spot'"),
+        ("speed", "got 'speed'"),
+    ],
+)
+async def test_what_a_model_has_not_is_refused_with_the_way_to_it(
+    greek_settings: Settings, name: str, told: str
+) -> None:
+    answer = await ask(greek_settings, {"inputs": ROWS, "outputs": ["value", name]})
+    assert (answer.status_code, answer.json()["path"]) == (422, "outputs")
+    assert told in answer.json()["detail"]
+    assert "value, delta, gamma, strike, theta, charm, dual_gamma, implied_volatility" in answer.json()["detail"]
+
+
+async def test_implied_volatility_comes_over_http(greek_settings: Settings) -> None:
+    """Normal, and that of the basket; null with the reason where the value says nothing."""
+    answer = (await ask(greek_settings, {"inputs": ROWS, "outputs": ["implied_volatility"]})).json()
+    keys = ["implied_volatility", "implied_volatility_error", "implied_volatility_reason"]
+    assert list(answer) == ["model", "version", *keys, "units", "in_domain"]
+    assert answer["units"] == {"implied_volatility": "currency / sqrt(year)"}
+    scaled = 0.5 * np.array([0.2, 0.3])
+    sigma = float(np.sqrt(scaled @ np.array([[1.0, 0.5], [0.5, 1.0]]) @ scaled))
+    assert answer["implied_volatility"][1] == pytest.approx(sigma, rel=2e-3)
+    assert abs(answer["implied_volatility"][1] - sigma) < 10.0 * answer["implied_volatility_error"][1]
+    # ten deviations in the money, where the value is the forward itself
+    assert answer["implied_volatility"][2] is None
+    assert answer["implied_volatility_error"][2] is None
+    assert answer["implied_volatility_reason"] == [None, None, "value at or below intrinsic", answer[keys[2]][3]]
+    outside = {"inputs": [[1.0, 1.0, 1.0, -1.0]], "outputs": ["implied_volatility"], "outside": "flag"}
+    flagged = await ask(greek_settings, outside)
+    assert flagged.json()["implied_volatility_reason"] == ["no time to maturity"]
+    assert flagged.json()["in_domain"] == [False]
+
+
+async def test_the_manifest_says_what_else_may_be_asked(greek_settings: Settings) -> None:
+    app = create_app(greek_settings)
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost")
+    async with app.router.lifespan_context(app), client:
+        manifest = (await client.get("/v1/models/parametric/versions/1")).json()
+    assert manifest["derived_outputs"] == {
+        "charm": "currency per currency per year",
+        "dual_gamma": "currency per currency squared",
+        "implied_volatility": "currency / sqrt(year)",
+    }
+
+
+def test_the_card_and_the_report_judge_the_implied_volatility(built: Artifact) -> None:
+    score = built.report.implied_volatility
+    assert score is not None
+    assert (score.law, score.samples + score.undefined + score.missing) == ("normal", 256)
+    assert score.rmse is not None
+    assert 0.0 < score.rmse < 2e-3
+    assert "Implied volatility (normal, currency / sqrt(year)) on " in built.card
+
+
+def test_the_command_line_names_columns_by_both_features(greek_settings: Settings, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.csv"
+    rows.write_text("\n".join(",".join(map(str, row)) for row in ROWS))
+    asked = ["price", "parametric", "--input", str(rows), "--registry", str(greek_settings.registry), "--outputs"]
+    result = CliRunner().invoke(command_line, [*asked, "charm,implied_volatility,value"])
+    assert result.exit_code == 0, result.output
+    table = list(csv.reader(io.StringIO(result.stdout)))
+    implied = ["implied_volatility", "implied_volatility_error", "implied_volatility_reason"]
+    assert table[0] == ["value", "charm spot[0] maturity", "charm spot[1] maturity", *implied, "in_domain"]
+    assert table[3][3:6] == ["", "", "value at or below intrinsic"]
+    assert float(table[2][3]) > 0.0
+    shown = json.loads(CliRunner().invoke(command_line, [*asked, "charm,implied_volatility", "--json"]).stdout)
+    assert shown["implied_volatility"][2] is None
+    assert np.shape(shown["charm"]) == (4, 2)
+    assert set(shown["units"]) == {"charm", "implied_volatility"}

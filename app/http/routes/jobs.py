@@ -31,6 +31,7 @@ from app.registry.registry import Registry
 from app.settings import Settings
 from app.specification.client_text import plain
 from app.specification.jobs import JobKind, JobSpec, load_spec
+from app.telemetry import REQUEST
 from pricing.errors import InvalidSpec
 
 # A comment line this often keeps proxies from closing a quiet stream.
@@ -78,6 +79,12 @@ def jobs_of(request: Request) -> Jobs:
     return jobs
 
 
+def submitter() -> str | None:
+    """Who has sent the request that is answered, as its log line says."""
+    asked = REQUEST.get(None)
+    return None if asked is None else f"HTTP client {asked[1]}, request {asked[0]}"
+
+
 def read_job(body: JobRequest, registry: Registry) -> JobSpec:
     """The job as it can be run; takes long enough to be kept off the event loop.
 
@@ -105,7 +112,7 @@ async def submit(
     if idempotency_key is None or not await jobs.knows(idempotency_key):  # a repeat was let in before
         require_unused(idempotency_key, state.registry)
         estimate = afforded(spec, state.registry, state.settings)
-    job = await jobs.submit(spec, key=idempotency_key, estimate=estimate)
+    job = await jobs.submit(spec, key=idempotency_key, estimate=estimate, submitter=submitter())
     response.headers["Location"] = mounted(request, f"/v1/jobs/{job.id}")
     tell_change(job, None)
     return job

@@ -16,7 +16,10 @@ from app.http.control import ControlRoute
 from app.http.dependencies import PROBLEMS, RegistryPart, Version
 from app.http.report_page import report_page
 from app.http.schemas import AliasState, AliasTarget, FileEntry, ModelList, ModelSummary, VersionManifest
-from surrogate.artifact.files import MANIFEST, MODEL, MODEL_FLOAT32, REPORT, TRAINING, load_report, verify
+from app.inference.derived import read_further
+from app.registry.recovery import submitter_of
+from surrogate.artifact.files import ENVIRONMENT, MANIFEST, MODEL, MODEL_FLOAT32, REPORT, TRAINING, load_report, verify
+from surrogate.artifact.manifest import read_box
 
 router = APIRouter(prefix="/v1/models", tags=["models"], responses=PROBLEMS, route_class=ControlRoute)
 FILE = "/{name}/versions/{version}/model.onnx"
@@ -35,13 +38,17 @@ def show_version(name: str, version: Version, registry: RegistryPart) -> Version
     """The manifest: problem, Box with units, accuracy, sizes, provenance, hashes."""
     number = registry.resolve(name, version)
     folder, model = registry.folder(name, number), registry.model(name)
-    sums = verify(folder)
+    sums, manifest = verify(folder), read_json(folder / MANIFEST)
+    further = read_further(manifest, read_box(manifest), manifest["outputs"])
     return VersionManifest(
-        **read_json(folder / MANIFEST)
+        **manifest
         | {
+            "derived_outputs": further.units,
             "name": name,
             "version": number,
             "published": model.versions[number],
+            "submitter": submitter_of(folder),
+            "environment": read_json(folder / ENVIRONMENT) if ENVIRONMENT in sums else None,
             "aliases": [alias for alias, target in model.aliases.items() if target == number],
             "sha256": sums[MODEL],
             "files": {file: FileEntry(bytes=(folder / file).stat().st_size, sha256=sums[file]) for file in sums},

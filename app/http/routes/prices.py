@@ -130,7 +130,8 @@ async def price(scope: Scope, receive: Receive, state: State, ticket: Ticket) ->
         understand(*work) if len(body) < INLINE_BYTES else await asyncio.to_thread(understand, *work)
     )
     ticket.charge(size)
-    parts = await state.batcher.run(predictor, query.features, partial(encode, query), query.outputs)
+    outputs = predictor.needed(query.outputs, query.derived) if query.derived else query.outputs
+    parts = await state.batcher.run(predictor, query.features, partial(encode, query), outputs)
     return assemble(name, predictor.version, query, parts, in_domain=in_domain)
 
 
@@ -145,7 +146,7 @@ def understand(body: bytes, predictor: Predictor, settings: Settings, metrics: M
         OutOfDomain: rows lie outside and the request does not say ``outside="flag"``.
     """
     box = predictor.box
-    query = parse(body, box, max_rows=settings.max_rows, known=predictor.sizes)
+    query = parse(body, box, max_rows=settings.max_rows, known=predictor.sizes, find=predictor.further.find)
     size = answer_bytes(query, predictor.sizes)
     if size > settings.response_bytes:
         raise TooLarge(

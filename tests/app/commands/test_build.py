@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from app.commands.build import TimeIsOver, time_limit
+from app.commands.build import TimeIsOver, time_limit, user
 from app.registry.registry import Registry
 from surrogate.artifact.files import verify
 
@@ -164,3 +165,14 @@ def test_the_estimate_is_told_first_and_nothing_is_refused(
     monkeypatch.setenv("SOBOLITE_JOB_SECONDS", "1")
     beyond = run("build", tiny_file)
     assert (beyond.code, "a server would refuse it as a job" in beyond.err) == (0, True)
+
+
+def test_a_user_without_a_name_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that runs under a number nobody has named."""
+
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found")
+
+    assert user() == f"user {getpass.getuser()}, command line"
+    monkeypatch.setattr(getpass, "getuser", nobody)
+    assert user() == f"user {os.getuid()}, command line"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import getpass
 import json
 import re
 from collections.abc import Callable
@@ -22,6 +23,11 @@ def test_models_are_listed_shown_pulled_and_renamed(run: Run, built: Any, tmp_pa
     shown = run("models", "show", "tiny").out
     assert "2-3-1 (silu)" in shown
     assert "value >= intrinsic" in shown
+    assert "Implied volatility (normal, currency / sqrt(year))" in shown
+    assert f"user {getpass.getuser()}, command line" in shown
+    assert "threads" in shown
+    told = json.loads(run("models", "show", "tiny", "--json").out)
+    assert (told["submitter"], told["environment"]["threads"] > 0) == (f"user {getpass.getuser()}, command line", True)
     assert run("models", "alias", "tiny", "stable", "1").code == 0
     assert run("models", "pull", "tiny@stable", "--output", tmp_path / "copy").code == 0
     assert verify(tmp_path / "copy")

@@ -99,7 +99,9 @@ def test_outputs_are_chosen_in_the_order_of_the_model(run: Run, built: Any, tmp_
     table = list(csv.reader(run("price", "tiny", "--input", rows, "--outputs", "delta, value").out.splitlines()))
     assert table[0] == ["value", "delta spot[0]", "delta spot[1]", "in_domain"]
     refused = run("price", "tiny", "--input", rows, "--outputs", "value,vega")
-    assert (refused.code, "choose from value, delta, gamma, got 'vega'" in refused.err) == (2, True)
+    assert (refused.code, "it has spot; build it with volatility among" in refused.err) == (2, True)
+    refused = run("price", "tiny", "--input", rows, "--outputs", "value,speed")
+    assert (refused.code, "--outputs: choose from value, delta, gamma, " in refused.err) == (2, True)
 
 
 @pytest.mark.parametrize(

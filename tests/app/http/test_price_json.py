@@ -10,9 +10,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import InvalidRequest, NonFiniteAnswer, NotJson, TooLarge
-from app.http.price_json import COUNTED_BYTES, EXPLAINED_BYTES, Query, answer_bytes, assemble, encode, parse
+from app.http.price_json import (
+    COUNTED_BYTES,
+    EXPLAINED_BYTES,
+    MOST_OUTPUTS,
+    Query,
+    answer_bytes,
+    assemble,
+    encode,
+    parse,
+)
+from app.inference.derived import Further
 from app.inference.predictor import DEFAULT_OUTPUTS, Answer, GammaForm, rows_of
-from pricing.domain import Box
+from pricing.domain import Box, Feature
+from pricing.specs.european import Call
+from pricing.specs.problem import PricingProblem
+from pricing.specs.process import Bachelier
 from pricing.types import Array
 
 ROW = [1.0, 2.0, 3.0]
@@ -263,3 +276,78 @@ def test_named_greeks_are_answered_and_bounded(answer: Answer) -> None:
     assert sum(map(len, encode(asked, more, 0))) <= size == ROWS * 4 * answer_bytes(asked, dict.fromkeys(more, 1)) // 21
     with pytest.raises(NonFiniteAnswer, match="row 0:"):
         encode(asked, more | {"vega": np.full((ROWS, 2), np.nan)}, 0)
+
+
+FURTHER = Further(
+    box=Box(
+        features=(
+            Feature(name="spot", lower=(0.5, 0.5), upper=(1.5, 1.5)),
+            Feature(name="maturity", lower=(0.1,), upper=(2.0,)),
+        )
+    ),
+    outputs=DEFAULT_OUTPUTS,
+    problem=PricingProblem(
+        process=Bachelier(volatilities=(0.2, 0.3), correlation=((1.0, 0.5), (0.5, 1.0))),
+        payoff=Call(weights=(0.5, 0.5), strike=1.0),
+        maturity=1.0,
+        features=(
+            Feature(name="spot", lower=(0.5, 0.5), upper=(1.5, 1.5)),
+            Feature(name="maturity", lower=(0.1,), upper=(2.0,)),
+        ),
+    ),
+    value_error=1e-3,
+)
+
+
+def derived_query(*outputs: str) -> Query:
+    rows = [[1.0, 1.0, 1.0]] * ROWS
+    return parse(body(rows, outputs=[*outputs]), FURTHER.box, max_rows=ROWS, known=DEFAULT_OUTPUTS, find=FURTHER.find)
+
+
+def test_what_is_made_of_outputs_comes_after_them_as_asked(answer: Answer) -> None:
+    asked = derived_query("implied_volatility", "gamma", "charm", "gamma.maturity.spot")
+    assert tuple(asked.outputs) == ("gamma",)
+    decoded = decode(asked, answer | {"value": np.full(ROWS, 0.1)}, 2, 3)
+    implied = ["implied_volatility", "implied_volatility_error", "implied_volatility_reason"]
+    keys = ["gamma", *implied, "charm", "gamma.maturity.spot", "units", "in_domain"]
+    assert list(decoded) == ["model", "version", *keys]
+    np.testing.assert_array_equal(decoded["charm"], -answer["gamma"][:, :2, 2])
+    np.testing.assert_array_equal(decoded["gamma.maturity.spot"], answer["gamma"][:, 2, :2])
+    assert len({*decoded["implied_volatility"]}) == 1
+    assert decoded["implied_volatility_reason"] == [None] * ROWS
+
+
+def test_an_implied_volatility_may_be_missing_and_numbers_may_not(answer: Answer) -> None:
+    value = np.linspace(-0.1, 0.5, ROWS)
+    decoded = decode(derived_query("implied_volatility"), answer | {"value": value})
+    reasons = decoded["implied_volatility_reason"]
+    assert reasons[0] == "value at or below intrinsic"
+    assert [one is None for one in decoded["implied_volatility"]] == [reason is not None for reason in reasons]
+    for bad in (np.nan, np.inf):
+        spoiled = answer | {"value": np.where(np.arange(ROWS) == 2, bad, value)}
+        with pytest.raises(NonFiniteAnswer, match="row 12:"):
+            encode(derived_query("implied_volatility"), spoiled, 10)
+        gamma = answer["gamma"].copy()
+        gamma[3, 0, 2] = bad
+        with pytest.raises(NonFiniteAnswer, match="row 3:"):
+            encode(derived_query("charm"), answer | {"gamma": gamma}, 0)
+
+
+def test_the_estimate_bounds_what_is_made_too() -> None:
+    asked = derived_query("charm", "gamma.spot.spot", "implied_volatility")
+    longest = everywhere(-2.2250738585072014e-308, WIDTH) | {"value": np.full(ROWS, -1.0)}
+    size = answer_bytes(asked, SIZES)
+    assert sum(map(len, encode(asked, longest, 0))) <= size
+    assert size == ROWS * 29 * (2 + 4 + 4)
+
+
+def test_so_many_outputs_in_one_request() -> None:
+    names = [f"gamma.{one}.{other}" for one in ("spot", "maturity") for other in ("spot", "maturity")]
+    assert [one.name for one in derived_query(*names).derived] == names
+    with pytest.raises(InvalidRequest, match="ask for at most 67, or for gamma") as caught:
+        derived_query(*(f"gamma.spot.x{i}" for i in range(100)))
+    assert caught.value.fields["bound"] == MOST_OUTPUTS + len(DEFAULT_OUTPUTS)
+    with pytest.raises(InvalidRequest, match="one of them twice"):
+        derived_query("charm", "charm")
+    with pytest.raises(InvalidRequest, match="choose from value, delta, gamma, charm, implied_volatility and gamma"):
+        derived_query("x" * 1_000)

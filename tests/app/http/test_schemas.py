@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from app.http.schemas import AliasTarget, PriceAnswer, PriceRequest, VersionManifest
+from app.inference.derived import NAMES
 from app.inference.predictor import DEFAULT_OUTPUTS
 from pricing.specs.parameters import GREEKS
 
 
 def test_every_output_that_a_model_may_have_is_documented() -> None:
     items = PriceRequest.model_json_schema()["properties"]["outputs"]["items"]
-    assert items["enum"] == [*DEFAULT_OUTPUTS, *GREEKS]
+    names, blocks = items["anyOf"]
+    assert names["enum"] == [*DEFAULT_OUTPUTS, *GREEKS, *NAMES]
+    assert PriceRequest.model_validate({"inputs": [[1.0]], "outputs": ["gamma.spot.strike"]})
+    assert re.fullmatch(blocks["pattern"], "gamma.spot.strike")
     assert tuple(PriceRequest.model_validate({"inputs": [[1.0]]}).outputs) == DEFAULT_OUTPUTS
 
 
@@ -29,6 +34,8 @@ def test_every_output_that_a_model_may_have_is_documented() -> None:
         {"inputs": {"spot": []}},
         {"inputs": [[1.0]], "outputs": []},
         {"inputs": [[1.0]], "outputs": ["gama"]},
+        {"inputs": [[1.0]], "outputs": ["gamma.spot"]},
+        {"inputs": [[1.0]], "outputs": ["gamma.spot.strike.spot"]},
         {"inputs": [[1.0]], "gamma": "half"},
         {"inputs": [[1.0]], "outside": "ignore"},
     ],

@@ -8,8 +8,9 @@ import pytest
 
 from app.cost.work import Estimate
 from app.errors import InvalidRequest, JobConflict, Overloaded, UnknownJob
+from app.jobs.database import DATABASE, JobDatabase
 from app.jobs.job import Event, StepProgress
-from app.jobs.queue import Jobs
+from app.jobs.queue import WORKFLOW, Jobs
 from app.settings import Settings
 from app.specification.jobs import load_spec
 from surrogate.report.curves import LossPoint
@@ -77,6 +78,16 @@ async def test_only_so_many_jobs_wait(job_settings: Settings, tiny: dict[str, An
         await jobs.resume(waiting[0])
     assert (await jobs.get(waiting[0])).state == "cancelled"
     jobs.close()
+
+
+async def test_a_job_keeps_who_has_ordered_it(jobs: Jobs, job_settings: Settings, tiny: dict[str, Any]) -> None:
+    spec = load_spec("train", tiny)
+    job = await jobs.submit(spec, key="mine", submitter="somebody")
+    assert job.submitter == (await jobs.get("mine")).submitter == "somebody"
+    assert (await jobs.submit(spec, key="mine", submitter="another")).submitter == "somebody"
+    assert (await jobs.submit(spec, key="nobodys")).submitter is None
+    database = JobDatabase(job_settings.registry / DATABASE, WORKFLOW)
+    assert [database.submitter(name) for name in ("mine", "nobodys", "absent")] == ["somebody", None, None]
 
 
 async def test_a_job_keeps_its_estimate(jobs: Jobs, tiny: dict[str, Any]) -> None:

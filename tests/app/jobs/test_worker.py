@@ -20,6 +20,7 @@ from app.jobs.database import DATABASE
 from app.jobs.job import Job, StepProgress, job_folder
 from app.jobs.queue import Jobs
 from app.pipeline.plan import plan
+from app.registry.recovery import submitter_of
 from app.registry.registry import Registry
 from app.settings import Settings
 from app.specification.jobs import load_spec
@@ -141,16 +142,17 @@ async def test_a_worker_killed_in_every_step_publishes_once_and_redoes_no_finish
     assert versions(job_settings, "tiny") == [1]
 
 
-async def test_events_tell_how_the_training_goes(
+async def test_events_tell_how_the_training_goes_and_the_version_who_wanted_it(
     jobs: Jobs, start: Callable[[], Worker], job_settings: Settings, tiny: dict[str, Any]
 ) -> None:
-    job = (await jobs.submit(load_spec("train", tiny))).id
+    job = (await jobs.submit(load_spec("train", tiny), submitter="somebody")).id
     start()
     progress = [event.data async for event in jobs.events(job) if isinstance(event.data, StepProgress)]
     losses = [data.losses for data in progress if data.losses is not None]
     assert {data.step for data in progress if data.losses is not None} == {"train"}
     registry = Registry(job_settings.registry)
     (training,) = load_training(registry.folder("tiny", 1)).trainings
+    assert submitter_of(registry.folder("tiny", 1)) == "somebody"
     registry.close()
     assert losses[-1].iteration == training.curves[0].iteration[-1]
     assert losses[-1].loss == training.curves[0].loss[-1]

@@ -38,6 +38,8 @@ IMPORTED = {
 def test_an_order_is_of_a_kind_and_survives_being_written(tiny: dict[str, Any], tmp_path: Path) -> None:
     train, prune = load_spec("train", tiny), load_spec("prune", PRUNE)
     given = order_of(train, registry=tmp_path, job="a")
+    whose = order_of(train, registry=tmp_path, job="a", submitter="somebody")
+    assert (whose.submitter, load_order(dump(whose))) == ("somebody", whose)
     assert dump(given) == {"kind": "train", "spec": dump(train), "registry": str(tmp_path), "job": "a"}
     assert load_order(dump(given)) == given
     assert isinstance(given, TrainOrder)

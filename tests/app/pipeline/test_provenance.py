@@ -6,11 +6,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from msgspec import UNSET
+
 from app.pipeline.build import build
 from app.pipeline.folder import JobFolder
 from app.pipeline.provenance import LIBRARIES, Origin, versions
 from app.specification.build import BuildSpec
 from pricing.specs.base import load
+from surrogate.artifact import files
 from surrogate.artifact.manifest import plain_manifest
 
 
@@ -29,6 +32,12 @@ def test_it_names_data_and_libraries(tiny_build: BuildSpec, tmp_path: Path) -> N
     assert provenance["libraries"] == versions() == {library: version(library) for library in LIBRARIES}
     assert (provenance["seed"], provenance["job"]) == (tiny_build.seed, None)
     assert "states_sha256" not in provenance
+
+
+def test_a_pruned_build_tells_what_was_pruned(tiny_registry: Path) -> None:
+    whole, half = (files.load_manifest(tiny_registry / "tiny" / version) for version in "12")
+    assert (whole.provenance.trained_sha256, half.provenance.data_sha256) == (UNSET, whole.provenance.data_sha256)
+    assert len(str(half.provenance.trained_sha256)) == 64
 
 
 def test_what_is_read_again_is_the_build_and_its_paths(tiny_build: BuildSpec, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.errors import InvalidRequest, UnknownModel, UnknownVersion
+from app.registry.recovery import submitter_of
 from app.registry.registry import Registry
 from app.settings import bundled_models
 from pricing.errors import InvalidSpec
@@ -43,6 +44,15 @@ def test_a_job_publishes_once(registry: Registry) -> None:
     assert registry.publish("basket", plain(b"again"), job_id="job") == 1
     assert registry.versions("basket") == [1]
     assert read(registry.folder("basket", 1)).model == b"first"
+
+
+def test_who_ordered_a_version_is_kept_beside_it(registry: Registry) -> None:
+    registry.publish("basket", plain(b"first"), job_id="1", submitter="user a, command line")
+    registry.publish("basket", plain(b"second"), job_id="2")
+    folders = [registry.folder("basket", version) for version in (1, 2)]
+    assert [submitter_of(folder) for folder in folders] == ["user a, command line", None]
+    assert verify(folders[0])  # it is none of the files that were made
+    assert submitter_of(folders[0].parent) is None
 
 
 def test_publishing_moves_latest_and_not_champion(registry: Registry) -> None:

@@ -19,6 +19,7 @@ from app.jobs.queue import Jobs
 from app.registry.registry import Registry
 from app.settings import Settings
 from app.specification.jobs import load_spec
+from app.telemetry import REQUEST
 from surrogate.artifact.files import Artifact
 
 pytestmark = pytest.mark.anyio
@@ -68,6 +69,17 @@ async def test_a_job_over_http(http: httpx.AsyncClient, tiny: dict[str, Any]) ->
     assert (await http.get("/v1/jobs/mine/events", headers={"Last-Event-ID": "0"})).status_code == 204
     resumed = await http.post("/v1/jobs/mine/resume")
     assert (resumed.status_code, resumed.json()["state"]) == (202, "queued")
+
+
+async def test_a_job_says_which_client_has_ordered_it(http: httpx.AsyncClient, tiny: dict[str, Any]) -> None:
+    """By what the log calls it; the middleware that observes requests sets it."""
+    token = REQUEST.set(("f00d", "192.0.2.7"))
+    try:
+        answer = await http.post("/v1/jobs", json={"kind": "train", "spec": tiny})
+    finally:
+        REQUEST.reset(token)
+    assert answer.json()["submitter"] == "HTTP client 192.0.2.7, request f00d"
+    assert (await http.get(answer.headers["location"])).json()["submitter"] == answer.json()["submitter"]
 
 
 async def test_a_body_that_is_not_json_is_told_so(http: httpx.AsyncClient) -> None:

@@ -7,11 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from app.http.routes.models import prefers_html
 from app.registry.registry import Registry
 from app.settings import Settings
+from surrogate.artifact.environment import Environment
 from surrogate.artifact.files import MODEL, REPORT, TRAINING, Artifact, to_json
 from surrogate.artifact.manifest import plain_manifest
 from surrogate.artifact.sentences import show_r2
@@ -49,6 +51,26 @@ async def test_manifest(client: httpx.AsyncClient, artifact: Artifact, version: 
     assert manifest["sha256"] == hashlib.sha256(artifact.model).hexdigest()
     assert manifest["files"][MODEL] == {"bytes": len(artifact.model), "sha256": manifest["sha256"]}
     assert REPORT in manifest["files"]
+
+
+async def test_where_a_version_comes_from(client: httpx.AsyncClient, settings: Settings, artifact: Artifact) -> None:
+    """Who ordered it, on what it was made, and that nobody knows of what was published without."""
+    first = (await client.get(VERSION)).json()
+    assert (first["submitter"], first["environment"]) == (None, None)
+    made = Environment(
+        processor="one",
+        architecture="x86_64",
+        instruction_set={"torch": "AVX2"},
+        system="Linux",
+        python="CPython 3.11.7",
+        threads=1,
+    )
+    told = replace(artifact, environment=made)
+    Registry(settings.registry).publish("basket", told, job_id="told", submitter="HTTP client 192.0.2.7, request f00d")
+    second = (await client.get("/v1/models/basket/versions/2")).json()
+    assert second["submitter"] == "HTTP client 192.0.2.7, request f00d"
+    assert second["environment"] == json.loads(to_json(msgspec.to_builtins(made)))
+    assert second["files"]["environment.json"]["bytes"] > 0
 
 
 @pytest.mark.parametrize(

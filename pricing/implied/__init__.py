@@ -1,0 +1,1 @@
+"""What value of a call or put implies what volatility. Torch-free."""
