@@ -18,6 +18,7 @@ from pricing.references.black_scholes import TINY_LEVEL, TINY_VARIANCE, carry
 from pricing.references.methods import Replicated
 from pricing.references.normal import quantile
 from pricing.references.replicates import DATED, VARIED
+from pricing.simulation.fixings import knock_in, missed_coupons
 from pricing.simulation.scenario import Scenario, clock, correlation, dates, discount
 from pricing.specs.payoff import Autocall
 from pricing.specs.problem import PricingProblem
@@ -106,7 +107,8 @@ def _ratio(moves: Tensor, *, mean: Tensor, deviation: Tensor, factor: Tensor) ->
 
 def _payments(payoff: Autocall, at: Scenario, worst: Tensor, paid: Tensor) -> Tensor:
     """Discounted cash of every path. Shape: worst batch path date; paid batch-or-1 date -> batch path."""
-    alive, owed = torch.ones_like(worst[..., 0]), torch.ones_like(worst[..., 0])
+    alive = torch.ones_like(worst[..., 0])
+    owed = alive + missed_coupons(at)
     total = torch.zeros_like(alive)
     for k, trigger in enumerate(payoff.triggers):
         now, factor = worst[..., k], paid[:, None, k]
@@ -118,5 +120,5 @@ def _payments(payoff: Autocall, at: Scenario, worst: Tensor, paid: Tensor) -> Te
         total = total + factor * alive * called
         alive = alive * (1.0 - called)
     last = worst[..., -1]
-    redeemed = torch.where(last < at.scalar("knock_in"), last / payoff.strike, 1.0)
+    redeemed = torch.where(last < knock_in(payoff, at), last / payoff.strike, 1.0)
     return payoff.notional * (total + paid[:, None, -1] * alive * redeemed)

@@ -13,6 +13,7 @@ from pricing.specs.labels import LabelSpec
 from pricing.specs.parameters import PARAMETERS
 from pricing.specs.payoff import Autocall, Barrier
 from pricing.specs.problem import PricingProblem, tag
+from pricing.specs.running import require_past
 from pricing.specs.sampler import DiffusedSampler, MoneynessSampler, Sampler
 
 
@@ -24,6 +25,7 @@ def require_fit(problem: PricingProblem, labels: LabelSpec) -> None:
     require_no_jump(problem)
     require_no_cash_at_barrier(problem)
     require_knock_in(problem)
+    require_past(problem, labels.sampler)
     require_knots_apart(problem)
     require_reversion(problem, order=labels.order)
     require_coefficients(problem)
