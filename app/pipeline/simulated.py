@@ -19,6 +19,7 @@ from pricing.sampling import sample_features, sample_inside, sample_uniform
 from pricing.specs.base import dump
 from pricing.specs.choice import settle
 from pricing.specs.estimator import Frozen
+from pricing.specs.kinks import require_no_kink
 from pricing.specs.problem import PricingProblem
 from pricing.specs.sampler import MoneynessSampler, TableSampler
 from pricing.specs.states import states_sha256
@@ -40,10 +41,12 @@ def simulate_labels(folder: JobFolder, progress: Progress) -> None:
     """Draw features and label them; what nothing can judge is refused before it is simulated.
 
     Raises:
-        InvalidSpec: a problem without a reference, a sampler that does not fit, or labels that are all the same.
+        InvalidSpec: a problem without a reference, a sampler that does not fit, a maturity over which the value bends
+            and which scaling has left, or labels that are all the same.
     """
     build = folder.build()
     references.kind(build.pricing)
+    require_no_kink(canonical(build))
     before = FLOW_SHARE if isinstance(build.labels.sampler, TableSampler) else 0.0
     features, states = draw_canonical(build, lambda done: progress(before * done))
     simulated = canonical(build)

@@ -9,6 +9,7 @@ from pricing.errors import InvalidSpec
 from pricing.specs.choice import require_estimator, settle
 from pricing.specs.coefficients import require_coefficients
 from pricing.specs.estimator import Bridge, Estimator, Frozen, LikelihoodRatio, Pathwise
+from pricing.specs.kinks import require_no_kink, straightened
 from pricing.specs.labels import LabelSpec
 from pricing.specs.parameters import PARAMETERS
 from pricing.specs.payoff import Autocall, Barrier
@@ -23,6 +24,8 @@ def require_fit(problem: PricingProblem, labels: LabelSpec) -> None:
     require_differentiable(problem, labels.estimator, order=labels.order)
     require_sampler(problem, labels.sampler)
     require_no_jump(problem)
+    if not straightened(problem):
+        require_no_kink(problem)
     require_no_cash_at_barrier(problem)
     require_knock_in(problem)
     require_past(problem, labels.sampler)

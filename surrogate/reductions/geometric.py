@@ -21,6 +21,7 @@ References: Merton (1973) on homogeneity; PRICING_MATH 12.
 from __future__ import annotations
 
 import torch
+from msgspec.structs import replace
 
 from pricing.domain import Box, Feature
 from pricing.specs.european import Call, Put
@@ -41,6 +42,7 @@ from surrogate.reductions.expressions import (
     total,
 )
 from surrogate.reductions.reduction import Leaves, Reduction, as_feature, beside, bounds, parameters
+from surrogate.reductions.schedule import integral
 from surrogate.reductions.variance import mean_over_time
 
 # Below this share of their lower bounds, or this number, they stand still.
@@ -82,7 +84,7 @@ def reduce(problem: PricingProblem) -> Reduction | str:
     inputs, amplitude = chart(canonical, {**own, **varying}, varying)
     money = unit(at) if payoff.degree == 1 else constant(1.0)
     terminal = payoff.decided == "maturity"
-    discount = exp(-(at["rate"] * at["maturity"])) if terminal else constant(1.0)
+    discount = exp(-integral(at["rate"], problem.process.rate_pieces, at["maturity"])) if terminal else constant(1.0)
     distance, limit = asymptote(canonical, {**own, **varying})
     return Reduction(
         kind="V = K D w h((F / K) in widths w, ...)" if terminal else "V = A h(ln(S / K) / w, ...)",
@@ -106,8 +108,12 @@ def obstacle(problem: PricingProblem, at: Leaves) -> str | None:
         return "the price is not homogeneous in spot and strike"
     if "knot" in given and given["knot"].width > 1 and not given["knot"].is_constant:
         return "several knots vary, and in units of the first of them that one would stand still"
-    if process.rate_pieces or process.volatility_pieces or process.facts.dividends:
-        return "rates, volatilities or dividends change at fixed times"
+    if process.facts.dividends:
+        return "dividends are paid at fixed times"
+    if (process.rate_pieces or process.volatility_pieces) and payoff.decided != "maturity":
+        return "rates or volatilities change at fixed times, and the payoff depends on more than the maturity's levels"
+    if process.volatility_pieces and process.facts.random_variance:
+        return "volatilities change at fixed times, and the variance is random"
     for name in given:
         if PARAMETERS[name].scaling not in UNITS:
             continue
@@ -136,7 +142,7 @@ def scaled_parameters(problem: PricingProblem, at: Leaves) -> dict[str, Expressi
     years, one = at["maturity"], unit(at)
     scaled: dict[str, Expression] = {}
     if problem.payoff.facts.decided == "maturity":
-        scaled["spot"] = at["spot"] * exp((at["rate"] - at["dividend_yield"]) * years) / one
+        scaled["spot"] = at["spot"] * exp(growth(problem, at)) / one
         scaled["rate"], scaled["dividend_yield"] = constant(0.0), constant(torch.zeros(problem.process.assets))
     else:
         scaled["spot"] = at["spot"] / one
@@ -145,11 +151,27 @@ def scaled_parameters(problem: PricingProblem, at: Leaves) -> dict[str, Expressi
     scaled |= {name: constant(1.0) if at[name] is one else at[name] / one for name in levels}
     scaled |= {name: at[name] * years for name in at if PARAMETERS[name].scaling == "pace"}
     if "volatility" in at:
-        factor = at["volatility_scale"] * square_root(years)
+        factor = scale_to_maturity(problem, at)
         merged = not at["volatility"].is_constant
         scaled["volatility_scale"] = constant(1.0) if merged else factor
         scaled["volatility"] = at["volatility"] * factor if merged else at["volatility"]
     return scaled | {name: at[name] for name in at if PARAMETERS[name].scaling == "none"}
+
+
+def growth(problem: PricingProblem, at: Leaves) -> Expression:
+    """The carry of every asset added up to the maturity."""
+    rates, years = problem.process.rate_pieces, at["maturity"]
+    if not rates:
+        return (at["rate"] - at["dividend_yield"]) * years
+    return integral(at["rate"], rates, years) - at["dividend_yield"] * years
+
+
+def scale_to_maturity(problem: PricingProblem, at: Leaves) -> Expression:
+    """The volatility scale times the root of the maturity: of its pieces the root of their squares' integral."""
+    scale, pieces = at["volatility_scale"], problem.process.volatility_pieces
+    if not pieces:
+        return scale * square_root(at["maturity"])
+    return square_root(integral(scale * scale, pieces, at["maturity"]))
 
 
 def unit(at: Leaves) -> Expression:
@@ -192,7 +214,7 @@ def canonical_problem(problem: PricingProblem, scaled: Leaves, varying: Leaves) 
         moved["volatility"] = tuple(factor * sigma for sigma in process.parameters["volatility"])
     levels = {name: (1.0,) if name in varying or name == "strike" else own(name) for name in payoff.facts.levels}
     return PricingProblem(
-        process=with_values(process, moved),
+        process=replace(with_values(process, moved), rate_pieces=(), volatility_pieces=()),
         payoff=with_levels(payoff, levels),
         maturity=1.0,
         features=tuple(as_feature(name, part, problem.box) for name, part in varying.items()),

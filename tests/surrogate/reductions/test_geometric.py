@@ -19,7 +19,7 @@ from pricing.specs.payoff import Barrier, Payoff
 from pricing.specs.pieces import Pieces
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes, Heston, Process
-from pricing.specs.schedule import Dividend
+from pricing.specs.schedule import Dividend, Piece
 from surrogate.reductions import geometric
 from surrogate.reductions.choice import reason, reduce
 from surrogate.reductions.expressions import evaluate
@@ -55,6 +55,15 @@ HESTON = Heston(
     correlation=((1.0,),),
     rate=0.02,
 )
+# Rates and volatilities that change at fixed times, which the maturity crosses.
+RATES, RATES_VARY = (
+    (Piece(start=0.5, value=0.08), Piece(start=1.25, value=-0.02)),
+    Feature(name="rate", lower=(-0.02, 0.0, -0.05), upper=(0.08, 0.1, 0.05)),
+)
+TURNING = replace(
+    SINGLE, rate_pieces=RATES, volatility_pieces=(Piece(start=0.5, value=1.8), Piece(start=1.0, value=0.4))
+)
+SCALES = Feature(name="volatility_scale", lower=(0.5, 0.8, 0.2), upper=(1.5, 2.0, 1.0), unit="1")
 OUT = Barrier(strike=1.0, barrier=0.7, direction="down", knock="out")
 
 # Of a process, a payoff and a scenario.
@@ -66,6 +75,25 @@ CASES: dict[str, tuple[Process, Payoff, tuple[Feature, ...], Formula]] = {
     "basket": (PAIR, Call(weights=(0.5, 0.5), strike=1.0), (STRIKE, SCALE, MATURITY, CORRELATION), black_scholes.pair),
     "worst": (PAIR, WorstOf(initial=(1.0, 1.1), strike=0.9, side="put"), (STRIKE, MATURITY), rainbow.ranked),
     "barrier": (replace(SINGLE, dividend_yields=()), OUT, (STRIKE, SCALE, MATURITY, BARRIER), black_scholes.barrier),
+    "pieces of time": (TURNING, Call(weights=(1.0,), strike=1.0), (MATURITY, STRIKE), black_scholes.single),
+    "pieces of time that vary": (
+        replace(TURNING, dividend_yields=()),
+        Digital(weights=(1.0,), strike=1.0, side="put"),
+        (RATES_VARY, MATURITY, SCALES, VOLATILITY),
+        black_scholes.single,
+    ),
+    "pieces of time on two assets": (
+        replace(PAIR, rate_pieces=RATES, volatility_pieces=TURNING.volatility_pieces),
+        WorstOf(initial=(1.0, 1.1), strike=0.9, side="put"),
+        (MATURITY, STRIKE),
+        rainbow.ranked,
+    ),
+    "heston with pieces of the rate": (
+        replace(HESTON, rate_pieces=RATES),
+        Call(weights=(1.0,), strike=1.0),
+        (MATURITY, RATES_VARY, STRIKE),
+        fourier.vanilla,
+    ),
     "heston": (HESTON, Call(weights=(1.0,), strike=1.0), (STRIKE, MATURITY, RATE, *VARIANCES), fourier.vanilla),
 }
 
@@ -180,6 +208,14 @@ def test_what_gains_nothing_or_is_not_homogeneous_stays_as_it_is_and_says_why() 
         (replace(call, features=(zero, *call.features[1:])), "spot goes down to 0"),
         (spread, "strike is 0, and only one above 0 is a unit"),
         (replace(heston, features=(*heston.features, SCALE)), "volatility scale of a Heston"),
+        (
+            replace(heston, process=replace(HESTON, volatility_pieces=TURNING.volatility_pieces)),
+            "volatilities change at fixed times, and the variance is random",
+        ),
+        (
+            replace(make("barrier"), process=replace(SINGLE, rate_pieces=RATES)),
+            "rates or volatilities change at fixed times, and the payoff depends on more",
+        ),
         (replace(call, features=(call.features[0], replace(VOLATILITY, lower=(0.0,)))), "to maturity goes down"),
         (replace(call, features=(call.features[0], replace(MATURITY, lower=(0.0,)))), "maturity goes down to 0"),
     ):
