@@ -13,6 +13,7 @@ from itertools import pairwise
 from pricing.domain import Feature
 from pricing.errors import InvalidSpec
 from pricing.specs.european import Call, Digital, Put
+from pricing.specs.parameters import PARAMETERS
 from pricing.specs.problem import PricingProblem
 from pricing.specs.schedule import Piece
 
@@ -143,4 +144,7 @@ def straightened(problem: PricingProblem) -> bool:
         return isinstance(payoff, Call | Put | Digital) and "rate" not in problem.parameters
     if process.volatility_pieces and process.facts.random_variance:
         return False
-    return payoff.facts.degree is not None and not {"strike", "knot"}.isdisjoint(payoff.facts.levels)
+    if payoff.facts.degree is None or {"strike", "knot"}.isdisjoint(payoff.facts.levels):
+        return False
+    units = [name for name in ("spot", *problem.parameters) if PARAMETERS[name].scaling in ("level", "maturity")]
+    return all(min(bounds(problem, name)[0]) > 0.0 for name in units)

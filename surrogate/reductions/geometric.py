@@ -21,9 +21,11 @@ References: Merton (1973) on homogeneity; PRICING_MATH 12.
 from __future__ import annotations
 
 import torch
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from pricing.domain import Box, Feature
+from pricing.specs.asian import Asian
 from pricing.specs.european import Call, Put
 from pricing.specs.parameters import PARAMETERS, with_values
 from pricing.specs.parameters import bounds as range_of
@@ -49,6 +51,8 @@ from surrogate.reductions.variance import mean_over_time
 LEAST, TINY = 1e-3, 1e-12
 # Down to this share of its largest the variance counts as 0: the Box would be thousands of its widths wide.
 LEAST_VARIANCE = 1e-6
+# Least share of its largest that the strike which past fixings leave may go down to and be scaled by.
+LEAST_LEFT = 0.05
 # Roles under scaling of parameters whose logarithms, roots or quotients enter the formulas.
 POSITIVE = ("level", "maturity", "volatility", "pace")
 # Those of what is divided by or into: 0 is none.
@@ -63,7 +67,8 @@ def reduce(problem: PricingProblem) -> Reduction | str:
     payoff, at = problem.payoff.facts, away_from_zero(problem)
     if (reason := obstacle(problem, at)) is not None:
         return reason
-    scaled = scaled_parameters(problem, at)
+    fresh, at, share = without_past(problem, at)
+    scaled = scaled_parameters(fresh, at)
     if (name := left_out(at, scaled)) is not None:
         return f"nothing says how {name} scales with the others"
     varying = {name: part for name, part in scaled.items() if not part.is_constant}
@@ -72,7 +77,7 @@ def reduce(problem: PricingProblem) -> Reduction | str:
         return f"the scaled problem has {left} features, more than {problem.box.dimension}"
     if (reason := out_of_bounds(problem, varying)) is not None:
         return reason
-    canonical = canonical_problem(problem, scaled, varying)
+    canonical = canonical_problem(fresh, problem.box, scaled, varying)
     own = parameters(canonical)
     spread = variance(canonical, own)
     if left == problem.box.dimension and spread.is_constant:
@@ -82,7 +87,7 @@ def reduce(problem: PricingProblem) -> Reduction | str:
         return "the variance to maturity goes down to 0 in the Box; let volatility and maturity start above 0"
     local_inputs, local_amplitude = chart(canonical, own, varying)
     inputs, amplitude = chart(canonical, {**own, **varying}, varying)
-    money = unit(at) if payoff.degree == 1 else constant(1.0)
+    money = unit(at) * share if payoff.degree == 1 else constant(1.0)
     terminal = payoff.decided == "maturity"
     discount = exp(-integral(at["rate"], problem.process.rate_pieces, at["maturity"])) if terminal else constant(1.0)
     distance, limit = asymptote(canonical, {**own, **varying})
@@ -135,6 +140,25 @@ def away_from_zero(problem: PricingProblem) -> Leaves:
             least = float(problem.box.lower[problem.box.columns(name)].min())
             at[name] = clamp(at[name], max(LEAST * least, TINY))
     return at
+
+
+def without_past(problem: PricingProblem, at: Leaves) -> tuple[PricingProblem, Leaves, float]:
+    """An average of the dates to come alone, the strike that is left of it, and its share of what is running.
+
+    What it is already, where that strike is not well above 0 in all of the Box or there are no past fixings.
+    """
+    payoff = problem.payoff
+    if not isinstance(payoff, Asian) or not payoff.past or payoff.average == "geometric":
+        return problem, at, 1.0
+    share = len(payoff.dates) / payoff.fixings
+    left = (at["strike"] - at["past_average"] * (1.0 - share)) * (1.0 / share)
+    low, high = (float(part) for part in bounds(left, problem.box))
+    if low <= LEAST_LEFT * high:
+        return problem, at, 1.0
+    others = tuple(feature for feature in problem.features if feature.name != "past_average")
+    fresh = replace(problem, payoff=replace(payoff, past_fixings=UNSET, past_average=UNSET), features=others)
+    kept = {name: part for name, part in at.items() if name != "past_average"}
+    return fresh, {**kept, "strike": clamp(left, LEAST * low)}, share
 
 
 def scaled_parameters(problem: PricingProblem, at: Leaves) -> dict[str, Expression]:
@@ -201,7 +225,7 @@ def out_of_bounds(problem: PricingProblem, varying: Leaves) -> str | None:
     return None
 
 
-def canonical_problem(problem: PricingProblem, scaled: Leaves, varying: Leaves) -> PricingProblem:
+def canonical_problem(problem: PricingProblem, box: Box, scaled: Leaves, varying: Leaves) -> PricingProblem:
     """Strike 1, maturity 1, the scaled parameters: features where they vary, else the specification's numbers."""
     process, payoff = problem.process, problem.payoff
 
@@ -217,7 +241,7 @@ def canonical_problem(problem: PricingProblem, scaled: Leaves, varying: Leaves) 
         process=replace(with_values(process, moved), rate_pieces=(), volatility_pieces=()),
         payoff=with_levels(payoff, levels),
         maturity=1.0,
-        features=tuple(as_feature(name, part, problem.box) for name, part in varying.items()),
+        features=tuple(as_feature(name, part, box) for name, part in varying.items()),
     )
 
 

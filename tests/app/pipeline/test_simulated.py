@@ -55,6 +55,20 @@ def test_what_is_worth_less_than_the_rounding_of_a_spot_is_worth_nothing() -> No
         require_variation(load(PricingProblem, barrier(90.0, "down")), torch.tensor([0.0, 1e-16], dtype=torch.float64))
 
 
+def test_a_bend_that_scaling_leaves_is_refused_before_anything_is_simulated(
+    tiny: dict[str, Any], tmp_path: Path
+) -> None:
+    """Volatilities that go down to 0 have no exact scaling, which only bounds of the formulas tell."""
+    process = PROCESS | {"volatility_pieces": [{"start": 0.5, "value": 2.0}]}
+    maturity = {"name": "maturity", "lower": [0.1], "upper": [1.5]}
+    volatility = {"name": "volatility", "lower": [0.0], "upper": [0.5]}
+    payoff = {"kind": "call", "weights": [1.0], "strike": 100.0}
+    problem = {"process": process, "payoff": payoff, "maturity": 1.0, "features": [SPOT, maturity, volatility]}
+    with pytest.raises(InvalidSpec, match=r"problem.features\[1\]: maturity .* bends at 0.5: .* \[0.1, 0.5\] and"):
+        build(load(BuildSpec, tiny | {"problem": problem, "labels": {"samples": 32, "paths": 32}}), tmp_path)
+    assert not (tmp_path / "labels.npz").exists()
+
+
 def history(rows: int) -> list[list[float]]:
     """States of two assets around (0.9, 1.1)."""
     normals = stream("history", seed=0).standard_normal((rows, 2))

@@ -131,6 +131,8 @@ BOTH = {"rates": RATES, "scales": SCALES}
         (problem_of(turning(PLAIN, **BOTH), CALL, MATURITY), True),
         (problem_of(turning(PLAIN, **BOTH), DIGITAL, MATURITY), True),
         (problem_of(turning(alike(PLAIN, PAIR), **BOTH), WorstOf(initial=(1.0, 1.0), strike=1.0), MATURITY), True),
+        (problem_of(turning(PLAIN, **BOTH), CALL, MATURITY, spots=(0.0, 150.0)), False),
+        (problem_of(turning(PLAIN, **BOTH), Call(weights=(1.0,), strike=0.0), MATURITY), False),
         (problem_of(turning(STOCHASTIC, rates=RATES), CALL, MATURITY), True),
         (problem_of(turning(STOCHASTIC, **BOTH), CALL, MATURITY), False),
         (problem_of(turning(GAUSSIAN, scales=SCALES), CALL, MATURITY), True),
