@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from msgspec import UNSET
 from msgspec.structs import replace
 from torch import Tensor
 
@@ -27,12 +28,15 @@ from pricing.types import Progress
 from pruning.sparse_flow import learn_states
 from surrogate.flows.flow import transport
 from surrogate.learning.training import silent
+from surrogate.reductions.alive import living
 from surrogate.reductions.reduction import to_canonical
 from surrogate.report.curves import HeldOutLabels
 from surrogate.report.sources import SimulatedLabels, StatesFacts
 
 # Share of the label step that a flow takes to learn a table, where there is one: a minute beside simulated labels.
 FLOW_SHARE = 0.5
+# Least share of the samples that a barrier may leave alive.
+LEAST_ALIVE = 1.0 / 16.0
 # Values that differ by no more than this share of the largest value or spot differ by rounding.
 ROUNDING = 1e-12
 
@@ -88,8 +92,33 @@ def simulate_unseen(folder: JobFolder, build: BuildSpec, simulated: PricingProbl
 def draw_canonical(build: BuildSpec, progress: Progress) -> tuple[Tensor, StatesFacts | None]:
     """The features to label, those of the problem that is simulated, and the facts of a table that they follow.
 
+    Where a barrier has left nothing there is nothing to learn: as many as the others are drawn in their place, but of a
+    table, which has no others.
+
     Shape: -> batch feature, float64.
+
+    Raises:
+        InvalidSpec: less than a share of `LEAST_ALIVE` of the samples is alive.
     """
+    labels, problem = build.labels, canonical(build)
+    features, states = draw_everywhere(build, progress)
+    kept, drawn = features[living(problem, features)], labels.samples
+    while len(kept) < labels.samples and states is None and drawn < labels.samples / LEAST_ALIVE:
+        drawn = 2 * drawn
+        more = replace(labels, samples=drawn, paths=2, replicates=1, held_out=UNSET)
+        features, _ = draw_everywhere(replace(build, labels=more), silent)
+        kept = features[living(problem, features)]
+    if len(kept) < (labels.samples if states is None else LEAST_ALIVE * labels.samples):
+        raise InvalidSpec(
+            f"problem.payoff.barrier: it has ended the option at {1.0 - len(kept) / drawn:.0%} of the samples, and too "
+            "few are left to learn from; move the barrier or the bounds of the features",
+            path="problem.payoff.barrier",
+        )
+    return kept[: labels.samples], states
+
+
+def draw_everywhere(build: BuildSpec, progress: Progress) -> tuple[Tensor, StatesFacts | None]:
+    """The same, dead or alive. Shape: -> batch feature, float64."""
     if isinstance(build.labels.sampler, MoneynessSampler):
         return sample_features(canonical(build), build.labels, seed=build.seed), None
     (features, states), reduction = draw_features(build, progress), reduction_of(build)
