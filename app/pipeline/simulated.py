@@ -114,7 +114,9 @@ def draw_canonical(build: BuildSpec, progress: Progress) -> tuple[Tensor, States
             "few are left to learn from; move the barrier or the bounds of the features",
             path="problem.payoff.barrier",
         )
-    return kept[: labels.samples], states
+    if states is not None or len(kept) == labels.samples:
+        return kept, states
+    return kept[torch.arange(labels.samples) * len(kept) // labels.samples], None  # from all over what was drawn
 
 
 def draw_everywhere(build: BuildSpec, progress: Progress) -> tuple[Tensor, StatesFacts | None]:
