@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import assert_never
 
+import numpy as np
+from msgspec.structs import asdict, replace
+
 from app.datasets.lookup import settle_dataset
 from app.pipeline.derived import input_box
 from app.pipeline.facts import Parent, TrainOrder
@@ -16,10 +19,15 @@ from app.registry.registry import Registry
 from app.specification.build import BuildSpec
 from app.specification.prune_job import PruneJobSpec
 from app.specification.retrain_job import RetrainJobSpec
+from pricing.domain import Box, Feature
+from pricing.errors import InvalidSpec
 from pricing.types import Progress
 from surrogate.artifact import files
-from surrogate.artifact.manifest import Retraining, Version
+from surrogate.artifact.manifest import Manifest, Retraining, Version
 from surrogate.report.sources import TaughtLabels
+
+# Bounds of inputs that differ by no more, or by no more than this share, differ by the processor that computed them.
+SAME_BOUNDS = 1e-6
 
 
 def take_parent(folder: JobFolder, _: Progress) -> None:
@@ -41,9 +49,17 @@ def take_parent(folder: JobFolder, _: Progress) -> None:
             build, retraining = job.changed(origin.build), None
             folder.trained.write(published.model)
             continues = starts_trained(job.pruning)
+            if continues and not scaled_alike(published.manifest, origin.build):
+                raise InvalidSpec(
+                    f"model: {job.model}@{number} was learnt before what is priced scaled as it does today, and its "
+                    "network means something else; build it again",
+                    path="model",
+                )
         case RetrainJobSpec():
             build = job.changed(origin.build)
             retraining = how_to_start(job, origin.build, build)
+            if retraining.start == "weights" and not scaled_alike(published.manifest, origin.build):
+                retraining = replace(retraining, start="scratch", reason="it was learnt by another exact scaling")
             continues = retraining.start == "weights"
             if continues:
                 folder.start.write(published.model)
@@ -60,6 +76,16 @@ def take_parent(folder: JobFolder, _: Progress) -> None:
             retraining=retraining,
             teacher=published.report.labels.teacher if isinstance(published.report.labels, TaughtLabels) else None,
         )
+    )
+
+
+def scaled_alike(published: Manifest, build: BuildSpec) -> bool:
+    """Whether a version's network sees what a build of its specification sees today: inputs of the same bounds."""
+    seen, today = published.features if published.reduction is None else published.reduction.inputs, input_box(build)
+    learnt = Box(features=tuple(Feature(**asdict(feature)) for feature in seen))
+    return learnt.labels == today.labels and all(
+        np.allclose(mine, others, rtol=SAME_BOUNDS, atol=SAME_BOUNDS)
+        for mine, others in ((learnt.lower, today.lower), (learnt.upper, today.upper))
     )
 
 

@@ -23,6 +23,7 @@ from pricing.sampling import sample_features, sample_inside, sample_uniform
 from pricing.specs.base import dump
 from pricing.specs.choice import settle
 from pricing.specs.estimator import Frozen
+from pricing.specs.kinks import require_no_kink
 from pricing.specs.labels import LabelSpec
 from pricing.specs.problem import PricingProblem
 from pricing.specs.sampler import MoneynessSampler, TableSampler
@@ -32,12 +33,15 @@ from pricing.types import Progress
 from pruning.sparse_flow import learn_states
 from surrogate.flows.flow import transport
 from surrogate.learning.training import silent
+from surrogate.reductions.alive import living
 from surrogate.reductions.reduction import to_canonical
 from surrogate.report.curves import HeldOutLabels
 from surrogate.report.sources import SimulatedLabels, StatesFacts
 
 # Share of the label step that a flow takes to learn a table, where there is one: a minute beside simulated labels.
 FLOW_SHARE = 0.5
+# Least share of the samples that a barrier may leave alive.
+LEAST_ALIVE = 1.0 / 16.0
 # Values that differ by no more than this share of the largest value or spot differ by rounding.
 ROUNDING = 1e-12
 
@@ -46,10 +50,12 @@ def simulate_labels(folder: JobFolder, progress: Progress) -> None:
     """Draw features and label them; what nothing can judge is refused before it is simulated.
 
     Raises:
-        InvalidSpec: a problem without a reference, a sampler that does not fit, or labels that are all the same.
+        InvalidSpec: a problem without a reference, a sampler that does not fit, a maturity over which the value bends
+            and which scaling has left, or labels that are all the same.
     """
     build = folder.build()
     references.kind(build.pricing)
+    require_no_kink(canonical(build))
     before = FLOW_SHARE if isinstance(build.labels.sampler, TableSampler) else 0.0
     features, states = draw_canonical(build, lambda done: progress(before * done))
     simulated = canonical(build)
@@ -98,8 +104,35 @@ def simulate_unseen(folder: JobFolder, build: BuildSpec, simulated: PricingProbl
 def draw_canonical(build: BuildSpec, progress: Progress) -> tuple[Tensor, StatesFacts | None]:
     """The features to label, those of the problem that is simulated, and the facts of a table that they follow.
 
+    Where a barrier has left nothing there is nothing to learn: as many as the others are drawn in their place, but of a
+    table, which has no others.
+
     Shape: -> batch feature, float64.
+
+    Raises:
+        InvalidSpec: less than a share of `LEAST_ALIVE` of the samples is alive.
     """
+    labels, problem = build.labels, canonical(build)
+    features, states = draw_everywhere(build, progress)
+    kept, drawn = features[living(problem, features)], labels.samples
+    while len(kept) < labels.samples and states is None and drawn < labels.samples / LEAST_ALIVE:
+        drawn = 2 * drawn
+        more = replace(labels, samples=drawn, paths=2, replicates=1, held_out=UNSET)
+        features, _ = draw_everywhere(replace(build, labels=more), silent)
+        kept = features[living(problem, features)]
+    if len(kept) < (labels.samples if states is None else LEAST_ALIVE * labels.samples):
+        raise InvalidSpec(
+            f"problem.payoff.barrier: it has ended the option at {1.0 - len(kept) / drawn:.0%} of the samples, and too "
+            "few are left to learn from; move the barrier or the bounds of the features",
+            path="problem.payoff.barrier",
+        )
+    if states is not None or len(kept) == labels.samples:
+        return kept, states
+    return kept[torch.arange(labels.samples) * len(kept) // labels.samples], None  # from all over what was drawn
+
+
+def draw_everywhere(build: BuildSpec, progress: Progress) -> tuple[Tensor, StatesFacts | None]:
+    """The same, dead or alive. Shape: -> batch feature, float64."""
     if isinstance(build.labels.sampler, MoneynessSampler):
         return sample_features(canonical(build), build.labels, seed=build.seed), None
     (features, states), reduction = draw_features(build, progress), reduction_of(build)

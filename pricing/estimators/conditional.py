@@ -20,6 +20,7 @@ from pricing.estimators.exponentials import Exponentials
 from pricing.estimators.open_normal import Line, paths_along
 from pricing.estimators.opening import opening
 from pricing.processes.simulate import blocks
+from pricing.simulation.fixings import past_factor, strike_left, summands
 from pricing.simulation.rotation import Rotation
 from pricing.simulation.scenario import Scenario, times
 from pricing.specs.choice import require_estimator
@@ -30,7 +31,7 @@ from pricing.specs.pieces import Pieces
 from pricing.specs.problem import PricingProblem
 
 # What one strike decides.
-StruckPayoff = Call | Put | Digital | WorstOf | BestOf | Asian | ForwardStart
+StruckPayoff = Call | Put | Digital | WorstOf | BestOf | ForwardStart
 
 
 def contribution(problem: PricingProblem, estimator: Conditional) -> Contribution:
@@ -75,7 +76,9 @@ def expected(problem: PricingProblem, line: Line, at: Scenario) -> Tensor:
             return pieces(payoff, line, at)
         case Barrier() | Autocall() | Bermudan():
             raise InvalidSpec("estimator: 'conditional' does not integrate this payoff", path="estimator")
-        case Call() | Put() | Digital() | WorstOf() | BestOf() | Asian() | ForwardStart():
+        case Asian():
+            return asian(payoff, line, at)
+        case Call() | Put() | Digital() | WorstOf() | BestOf() | ForwardStart():
             return struck(payoff, line, at.scalar("strike"))
         case _:
             assert_never(payoff)
@@ -84,9 +87,7 @@ def expected(problem: PricingProblem, line: Line, at: Scenario) -> Tensor:
 def struck(payoff: StruckPayoff, line: Line, strike: Tensor) -> Tensor:
     """E[cash] against one strike. Shape: strike batch-or-1 1 -> batch path."""
     match payoff:
-        case Asian(average="geometric"):
-            return ramp(*geometric(payoff, line), strike, line, payoff.side)
-        case Call() | Put() | Asian():
+        case Call() | Put():
             return ramp(*basket(payoff, line), strike, line, payoff.side)
         case Digital(cash=cash):
             return cash * step(*basket(payoff, line), strike, line, payoff.side)
@@ -98,6 +99,12 @@ def struck(payoff: StruckPayoff, line: Line, strike: Tensor) -> Tensor:
             return forward_start.expected(payoff, line, strike)
         case _:
             assert_never(payoff)
+
+
+def asian(payoff: Asian, line: Line, at: Scenario) -> Tensor:
+    """E[cash] of an average against what its past fixings leave of the strike. Shape: -> batch path."""
+    items = geometric(payoff, line, at) if payoff.average == "geometric" else basket(payoff, line)
+    return ramp(*items, strike_left(payoff, at), line, payoff.side)
 
 
 def pieces(payoff: Pieces, line: Line, at: Scenario) -> Tensor:
@@ -114,19 +121,20 @@ def basket(payoff: Call | Put | Digital | Asian, line: Line) -> tuple[Tensor, Te
     dates = payoff.facts.summed
     level, slope = line.level[:, :, dates], line.slope[:, :, dates]
     w = level.new_tensor(payoff.weights)
-    share = w / level.shape[2]
+    share = w / summands(payoff)
     if line.law == "additive":
         return (share * level).flatten(2), (share * slope).flatten(2)
     kept = w != 0.0
     return (share * level)[..., kept].flatten(2), slope[..., kept].flatten(2)
 
 
-def geometric(payoff: Asian, line: Line) -> tuple[Tensor, Tensor]:
+def geometric(payoff: Asian, line: Line, at: Scenario) -> tuple[Tensor, Tensor]:
     """The geometric average of one asset as a single item. Shape: -> batch path 1; batch-or-1 path-or-1 1."""
     dates = payoff.facts.summed
     level, slope = line.level[:, :, dates], line.slope[:, :, dates]
-    mean = torch.exp(torch.log(level.clamp(min=exponentials.TINY)).mean(dim=2))
-    return level.new_tensor(payoff.weights) * mean, slope.mean(dim=2)
+    weights, share = level.new_tensor(payoff.weights), len(payoff.dates) / payoff.fixings
+    mean = torch.exp(share * torch.log(level.clamp(min=exponentials.TINY)).mean(dim=2))
+    return weights**share * past_factor(payoff, at)[..., None] * mean, share * slope.mean(dim=2)
 
 
 def performances(payoff: WorstOf | BestOf, line: Line, strike: Tensor) -> envelope.Lines:

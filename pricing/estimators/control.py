@@ -17,6 +17,7 @@ from torch import Tensor
 from pricing.elementary import root
 from pricing.estimators import exponentials
 from pricing.estimators.exponentials import Exponentials
+from pricing.simulation.fixings import strike_left, summands
 from pricing.simulation.paths import Paths
 from pricing.simulation.scenario import Scenario, clock, correlation, times
 from pricing.specs.european import Call, Put
@@ -32,14 +33,14 @@ def excess(problem: PricingProblem, at: Scenario, paths: Paths) -> Tensor:
     count = paths.forward[:, :, dates].shape[2]
     covariance = logarithms(problem, at)[:, dates, :, dates].flatten(3).flatten(1, 2)
     forward = paths.forward[:, :, dates].flatten(2)[:, 0] * torch.exp(0.5 * covariance.diagonal(dim1=1, dim2=2))
-    w = forward.new_tensor(payoff.weights).repeat(count) / count
+    w = forward.new_tensor(payoff.weights).repeat(count) / summands(payoff)
     basket = forward @ w
     shares = torch.where(basket[:, None] > 0.0, w * forward / basket.clamp(min=exponentials.TINY)[:, None], w).detach()
     deviation = root(torch.einsum("bi,bij,bj->b", shares, covariance, shares))
-    level = basket * torch.exp(-0.5 * deviation.square())
+    level, strike = basket * torch.exp(-0.5 * deviation.square()), strike_left(payoff, at)
     random = torch.log(paths.noise[:, :, dates]).flatten(2)
-    moneyness = level[:, None] * torch.exp((random * shares[:, None]).sum(dim=-1)) - at.scalar("strike")
-    law = Exponentials(amounts=level[:, None, None], slopes=deviation[:, None, None], strike=at.scalar("strike"))
+    moneyness = level[:, None] * torch.exp((random * shares[:, None]).sum(dim=-1)) - strike
+    law = Exponentials(amounts=level[:, None, None], slopes=deviation[:, None, None], strike=strike)
     return torch.relu(moneyness if payoff.side == "call" else -moneyness) - exponentials.ramp(law, payoff.side)
 
 

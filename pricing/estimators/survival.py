@@ -31,6 +31,7 @@ from pricing.estimators.contribution import Contribution
 from pricing.estimators.steps import TINY_LEVEL, Steps, steps, threshold
 from pricing.estimators.truncation import below, distribution
 from pricing.processes.simulate import blocks
+from pricing.simulation.fixings import knock_in, missed_coupons
 from pricing.simulation.rotation import Rotation, identity
 from pricing.simulation.scenario import Scenario, times
 from pricing.simulation.smoothing import ramp, stated_bias
@@ -96,20 +97,21 @@ def autocall(payoff: Autocall, steps: Steps, at: Scenario) -> Tensor:
     total: Tensor | float = 0.0
     for step, trigger in enumerate(payoff.triggers):
         rest, weight = steps.rest(paths.y, step), paths.weight
+        owed = weight * (1.0 + missed_coupons(at)) if step == 0 else weight  # the first coupon brings those before it
         draw = partial(kept, along=steps.along[:, :, step], uniform=uniform[:, :, step])
         coupon = trigger_normal(steps, rest, at["coupon_barrier"] * initial, step)
         call = trigger_normal(steps, rest, trigger * initial, step)
-        cash = payoff.coupon * (weight * distribution(-coupon)).sum(dim=0)
+        cash = payoff.coupon * (owed * distribution(-coupon)).sum(dim=0)
         if step == steps.dates - 1:
-            knock_in = trigger_normal(steps, rest[:1], at["knock_in"] * initial, step)
-            knocked = draw(rest[:1], weight[:1], end=torch.minimum(knock_in, call[:1]))
+            low = trigger_normal(steps, rest[:1], knock_in(payoff, at)[..., None] * initial, step)
+            knocked = draw(rest[:1], weight[:1], end=torch.minimum(low, call[:1]))
             worst = lowest(steps, steps.level(knocked.y[0], step + 1) / initial)
             cash = cash + weight[0] - knocked.weight[0] * (1.0 - worst / payoff.strike)
         else:
             cash = cash + weight[0] * distribution(-call[0])
             paths = draw(rest[:1], weight[:1], end=call[:1])
             if payoff.memory:
-                paths = joined(paths, draw(rest, weight, end=torch.minimum(coupon, call)))
+                paths = joined(paths, draw(rest, owed, end=torch.minimum(coupon, call)))
         total = total + steps.discount[..., step] * cash
     return payoff.notional * torch.as_tensor(total)
 

@@ -26,6 +26,7 @@ from pricing.references.black_scholes import TINY_LEVEL, TINY_VARIANCE, carry
 from pricing.references.elementwise import known
 from pricing.references.methods import Bent, Replicated
 from pricing.references.normal import quantile
+from pricing.simulation.fixings import knock_in, missed_coupons
 from pricing.simulation.scenario import Scenario, clock, correlation, dates, discount
 from pricing.specs.payoff import Autocall
 from pricing.specs.process import BlackScholes
@@ -87,15 +88,16 @@ class Lifted:
 def value(process: BlackScholes, payoff: Autocall, at: Scenario, points: Tensor, *, width: float) -> Tensor:
     """Value of a note. Shape: points path (date asset) -> batch."""
     lifted, paid = _lifted(process, payoff, at, points, width), discount(process, at, dates(payoff, at))[:, 0]
-    above = torch.zeros(1, 1, 1, dtype=torch.float64)
-    weight, total, last = torch.ones_like(above), torch.zeros_like(above[0]), len(payoff.dates) - 1
+    one = torch.ones(1, 1, 1, dtype=torch.float64)
+    weight = torch.cat([one.expand_as(owed), owed]) if (owed := missed_coupons(at)[None]).any() else one
+    above, total, last = torch.zeros_like(weight[:, :1]), torch.zeros_like(one[0]), len(payoff.dates) - 1
     for date, trigger in enumerate(payoff.triggers):
         call = lifted.threshold(at["spot"].new_tensor([[trigger]]), above, date)
         coupon = lifted.threshold(at.scalar("coupon_barrier"), above, date)
         cash = payoff.coupon * (weight * _beyond(coupon)).sum(dim=0)
         alive = above[:1], weight[:1]
         if date == last:
-            knocked = torch.minimum(lifted.threshold(at.scalar("knock_in"), alive[0], date), call[:1])
+            knocked = torch.minimum(lifted.threshold(knock_in(payoff, at), alive[0], date), call[:1])
             moved, chance = lifted.below(*alive, knocked, date)
             lost = 1.0 - torch.exp(lifted.lowest[..., date] + moved) / payoff.strike
             cash = cash + (alive[1] - chance * lost)[0]

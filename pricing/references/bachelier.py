@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from pricing.references.normal import gaussian, gaussian_digital
+from pricing.simulation.fixings import strike_left, summands
 from pricing.simulation.scenario import Scenario, correlation, dates, discount, growth
 from pricing.specs.european import Call, Digital, Put
 from pricing.specs.payoff import Asian, Barrier
@@ -33,12 +34,12 @@ def linear(process: Bachelier, payoff: Call | Put | Digital | Asian, at: Scenari
     """Value of what is linear in the levels but for its strike, averages arithmetic. Shape: -> batch."""
     until = dates(payoff, at)
     counted = until.new_tensor([date <= payoff.facts.last_look for date in payoff.facts.dates])[:, None]
-    amounts = counted * until.new_tensor(payoff.weights) / counted.sum()
+    amounts = counted * until.new_tensor(payoff.weights) / summands(payoff)
     carry = growth(process, at, until)[:, 0]
     mean = (at["spot"] * torch.exp(carry) * amounts).sum(dim=(1, 2))
     spread = variance(process, at, amounts, until)
     paid = discount(process, at, until)[:, 0, -1]
-    strike, sign = at.scalar("strike")[:, 0], 1.0 if payoff.side == "call" else -1.0
+    strike, sign = strike_left(payoff, at)[:, 0], 1.0 if payoff.side == "call" else -1.0
     match payoff:
         case Digital(cash=cash):
             return paid * cash * gaussian_digital(mean, strike, spread, sign=sign)

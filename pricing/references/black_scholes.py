@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from pricing.references.normal import lognormal, lognormal_digital
+from pricing.simulation.fixings import past_factor
 from pricing.simulation.scenario import Scenario, clock, correlation, dates, discount, growth
 from pricing.specs.european import Call, Digital, Put
 from pricing.specs.payoff import Asian, Barrier
@@ -100,15 +101,16 @@ def pair(process: BlackScholes, payoff: Call | Put | Digital, at: Scenario) -> T
 
 
 def geometric(process: BlackScholes, payoff: Asian, at: Scenario) -> Tensor:
-    """A geometric Asian of one asset: the average of logarithms is normal. Shape: -> batch."""
+    """A geometric Asian of one asset: the average of logarithms is normal, past ones known. Shape: -> batch."""
     forward, paid, ticks = terminal(process, at, dates(payoff, at))
     count = len(payoff.dates)
     variances = at["volatility"][:, 0].square() * ticks[:, :count]
     later = torch.arange(count, dtype=torch.float64).flip(0)
-    spread = (variances * (1.0 + 2.0 * later)).sum(dim=1) / count**2
+    spread = (variances * (1.0 + 2.0 * later)).sum(dim=1) / payoff.fixings**2
     levels = payoff.weights[0] * forward[:, :count, 0]
     drift = levels.clamp(min=TINY_LEVEL).log().mean(dim=1) - 0.5 * variances.mean(dim=1)
-    mean = torch.where((levels > 0.0).all(dim=1), torch.exp(drift + 0.5 * spread), 0.0)
+    known = past_factor(payoff, at)[:, 0]
+    mean = torch.where((levels > 0.0).all(dim=1), known * torch.exp(count / payoff.fixings * drift + 0.5 * spread), 0.0)
     return paid[:, -1] * lognormal(mean, at.scalar("strike")[:, 0], spread, sign=1.0 if payoff.side == "call" else -1.0)
 
 

@@ -10,6 +10,7 @@ from typing import assert_never
 import torch
 from torch import Tensor
 
+from pricing.simulation.fixings import knock_in, missed_coupons
 from pricing.simulation.scenario import Scenario
 from pricing.specs.european import BestOf, Call, Digital, Put, WorstOf
 from pricing.specs.payoff import Autocall, Barrier, Bermudan
@@ -90,26 +91,28 @@ def _barrier(payoff: Barrier, at: Scenario) -> Contract:
 
 
 def _autocall(payoff: Autocall, at: Scenario) -> Contract:
-    """The state is the number of missed coupons that a memory still owes."""
+    """The state is what a memory still owes: 0 all since before the contract, j > 0 the j - 1 missed since it paid."""
     (initial,) = payoff.initial
-    knock_in, due = _number(at, "knock_in"), _number(at, "coupon_barrier")
+    low, due, before = knock_in(payoff, at)[0, 0], _number(at, "coupon_barrier"), missed_coupons(at)[0, 0]
     count = len(payoff.dates)
     states = count if payoff.memory else 1
+    since = torch.arange(states, dtype=torch.float64)  # state j owes j with the date's own, 0 one a date so far
 
     def settle(k: int, spot: Tensor, held: Tensor, paid: Tensor) -> Tensor:
         performance = spot / initial
         if k == count - 1:
-            redeemed = torch.where(performance < knock_in, performance / payoff.strike, 1.0)
+            redeemed = torch.where(performance < low, performance / payoff.strike, 1.0)
             held = (paid * payoff.notional * redeemed)[:, None].expand(-1, states)
-        missed = torch.cat([held[:, 1:], held[:, -1:]], dim=1) if payoff.memory else held
-        owed = payoff.coupon * (1.0 + torch.arange(states, dtype=torch.float64)) * paid * payoff.notional
-        fed = held[:, :1] + owed if payoff.memory else held + owed
+        missed = torch.cat([held[:, :1], held[:, 2:], held[:, -1:]], dim=1)[:, :states] if payoff.memory else held
+        coupons = torch.where(since == 0.0, before + k + 1.0, since) if payoff.memory else torch.ones_like(since)
+        owed = payoff.coupon * coupons * paid * payoff.notional
+        fed = (held[:, 1:2] if states > 1 else held) + owed
         kept = torch.where((performance >= due)[:, None], fed, missed)
         called = paid * payoff.notional + torch.where((performance >= due)[:, None], owed, 0.0)
         return torch.where((performance >= payoff.triggers[k])[:, None], called, kept)
 
     edges = [[initial * due, torch.as_tensor(initial * trigger, dtype=torch.float64)] for trigger in payoff.triggers]
-    edges[-1].append(initial * knock_in)
+    edges[-1].append(initial * low)
     return Contract(states=states, edges=edges, settle=settle)
 
 

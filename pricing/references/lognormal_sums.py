@@ -28,6 +28,7 @@ from pricing.references.black_scholes import TINY_VARIANCE, terminal
 from pricing.references.methods import Replicated
 from pricing.references.normal import distribution, lognormal, lognormal_digital, quantile
 from pricing.references.replicates import PLAIN
+from pricing.simulation.fixings import strike_left, summands
 from pricing.simulation.scenario import Scenario, correlation, scenario, times
 from pricing.specs.european import Call, Digital, Put
 from pricing.specs.payoff import Asian
@@ -90,7 +91,7 @@ def exponential_sum(problem: PricingProblem, payoff: SumPayoff, at: Scenario, po
     order, direction = _axes(problem, payoff)
     levels, factor, paid = _terms(problem, payoff, at, order)
     amounts = levels * torch.exp(-0.5 * factor.square().sum(dim=2))
-    normals, strike = quantile(points), at.scalar("strike")
+    normals, strike = quantile(points), strike_left(payoff, at)
     if min(payoff.weights) >= 0.0 and bool(((factor @ direction) >= 0.0).all()):
         axes = torch.linalg.qr(torch.cat([direction[:, None], torch.eye(len(direction), dtype=torch.float64)], 1))[0]
         total = Sum(amounts=amounts, slopes=factor @ direction, noise=normals @ (factor @ axes[:, 1:]).mT)
@@ -122,7 +123,7 @@ def _terms(problem: PricingProblem, payoff: SumPayoff, at: Scenario, order: Tens
     """
     forward, paid, ticks = terminal(problem.process, at, times(problem, at))
     count = _dates(payoff)
-    levels = (forward.new_tensor(payoff.weights)[order] / count * forward[:, :count, order]).flatten(1)
+    levels = (forward.new_tensor(payoff.weights)[order] / summands(payoff) * forward[:, :count, order]).flatten(1)
     ticks = ticks[:, :count]
     steps = torch.diff(ticks, dim=1, prepend=torch.zeros_like(ticks[:, :1])).clamp(min=TINY_VARIANCE).sqrt()
     rho = correlation(problem.process, at)[:, order][:, :, order]

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from pricing.elementary import ratio
+from pricing.simulation.fixings import knock_in, missed_coupons, past_factor, strike_left
 from pricing.simulation.paths import Paths
 from pricing.simulation.scenario import Scenario
 from pricing.simulation.smoothing import ramp, step
@@ -22,6 +23,9 @@ from pricing.specs.estimator import Kernel
 from pricing.specs.european import BestOf, Call, Digital, Put, Side, WorstOf
 from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, ForwardStart, Payoff
 from pricing.specs.pieces import Pieces
+
+# Least geometric average of the dates to come: past ones take a power below 1 of it, whose slope at 0 is infinite.
+TINY = 1e-300
 
 
 class Edges(Protocol):
@@ -167,7 +171,7 @@ def moneyness(payoff: Payoff, paths: Paths, at: Scenario, edges: Edges = SHARP, 
         case BestOf(initial=initial, side=side):
             return signed(side, best(initial, paths, edges, date) - at.scalar("strike"))
         case Asian(side=side):
-            return signed(side, average(payoff, paths) - at.scalar("strike"))
+            return signed(side, average(payoff, paths, at) - strike_left(payoff, at))
         case ForwardStart(weights=weights, side=side):
             return signed(side, paths.basket(weights, date) - at.scalar("strike") * paths.basket(weights, 0))
         case Barrier(side=side):
@@ -208,10 +212,10 @@ def triggers(payoff: Payoff, at: Scenario) -> Tensor:
         case Barrier(side=side):
             return signed(side, at.scalar("barrier") - at.scalar("strike"))
         case Autocall(triggers=levels):
-            knock_in, coupon_barrier = at.scalar("knock_in"), at.scalar("coupon_barrier")
-            rows = max(len(knock_in), len(coupon_barrier))
-            earlier = knock_in.new_tensor(levels[:-1])
-            return torch.cat([part.expand(rows, -1) for part in (knock_in, coupon_barrier, earlier)], 1) - levels[-1]
+            low, coupon_barrier = knock_in(payoff, at), at.scalar("coupon_barrier")
+            rows = max(len(low), len(coupon_barrier))
+            earlier = low.new_tensor(levels[:-1])
+            return torch.cat([part.expand(rows, -1) for part in (low, coupon_barrier, earlier)], 1) - levels[-1]
         case Bermudan(option=option):
             return triggers(option, at)
         case Call() | Put() | Digital() | Pieces() | WorstOf() | BestOf() | Asian() | ForwardStart():
@@ -237,13 +241,14 @@ def best(initial: Sequence[float], paths: Paths, edges: Edges, date: int = -1) -
     return -edges.lowest(-levels / levels.new_tensor(initial))
 
 
-def average(payoff: Asian, paths: Paths) -> Tensor:
-    """The average of the basket over the averaging dates. Shape: -> batch path."""
+def average(payoff: Asian, paths: Paths, at: Scenario) -> Tensor:
+    """What the average of the basket is of, past fixings that are in `strike_left` left out. Shape: -> batch path."""
     baskets = torch.stack([paths.basket(payoff.weights, date) for date in range(len(payoff.dates))], dim=-1)
     if payoff.average == "arithmetic":
-        return baskets.mean(dim=-1)
+        return baskets.sum(dim=-1) / payoff.fixings
     first = baskets[..., :1]  # every level as a multiple of the first, so that the average of zeros has a derivative
-    return first[..., 0] * torch.exp(torch.log(ratio(baskets, first, limit=1.0)).mean(dim=-1))
+    own = first[..., 0] * torch.exp(torch.log(ratio(baskets, first, limit=1.0)).mean(dim=-1))
+    return past_factor(payoff, at) * own.clamp(min=TINY) ** (len(payoff.dates) / payoff.fixings) if payoff.past else own
 
 
 def pieces(payoff: Pieces, paths: Paths, at: Scenario, edges: Edges) -> Tensor:
@@ -286,7 +291,7 @@ def autocall(payoff: Autocall, paths: Paths, at: Scenario, edges: Edges) -> Tens
     Shape: -> batch path.
     """
     alive: Tensor | float = 1.0
-    missed: Tensor | float = 0.0
+    missed: Tensor | float = missed_coupons(at)
     total: Tensor | float = 0.0
     carry = paths.discount / paths.discount[..., -1:]
     for date, trigger in enumerate(payoff.triggers):
@@ -305,5 +310,5 @@ def autocall(payoff: Autocall, paths: Paths, at: Scenario, edges: Edges) -> Tens
 
 def redemption(payoff: Autocall, level: Tensor, at: Scenario, edges: Edges) -> Tensor:
     """1, or R / strike below the knock-in. Shape: batch path -> batch path."""
-    knocked = 1.0 - edges.step(level - at.scalar("knock_in"))
+    knocked = 1.0 - edges.step(level - knock_in(payoff, at))
     return 1.0 - knocked * (1.0 - level / payoff.strike)

@@ -85,7 +85,7 @@ def integral(values: Tensor, pieces: Sequence[Piece], until: Tensor) -> Tensor:
     """
     starts = until.new_tensor([0.0, *(piece.start for piece in pieces)])
     ends = until.new_tensor([*(piece.start for piece in pieces), torch.inf])
-    lengths = torch.minimum(until[..., None], ends) - starts
+    lengths = torch.where(until[..., None] < ends, until[..., None], ends) - starts  # at an end, of the piece to come
     return (lengths.clamp(min=0.0) * values[..., None, :]).sum(dim=-1)
 
 

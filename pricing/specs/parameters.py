@@ -15,6 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from pricing.specs.base import LARGEST_SIZE
+from pricing.specs.dates import MAXIMUM_DATES
 
 # Largest |skew| of a surface: at 1 its slope is infinite at a point.
 MAXIMUM_SKEW = 0.999
@@ -170,6 +171,19 @@ PARAMETERS: Mapping[str, Parameter] = {
         noise="none",
         signed=True,
     ),
+    "past_average": Parameter(
+        unit="currency",
+        least=-LARGEST_SIZE,
+        most=LARGEST_SIZE,
+        greek="past_average",
+        field="past_average",
+        has_it="asian with past fixings",
+        coordinates="1",
+        meaning="average of the basket over the past fixings, currency",
+        scaling="level",
+        noise="none",
+        signed=True,
+    ),
     "correlation": Parameter(
         unit="1",
         least=-1.0,
@@ -229,6 +243,18 @@ PARAMETERS: Mapping[str, Parameter] = {
         has_it="autocall",
         coordinates="1",
         meaning="a performance",
+        scaling="none",
+        noise="none",
+    ),
+    "missed_coupons": Parameter(
+        unit="1",
+        least=0.0,
+        most=MAXIMUM_DATES,
+        greek="missed_coupons",
+        field="missed_coupons",
+        has_it="autocall that says how many it has missed",
+        coordinates="1",
+        meaning="coupons missed at past dates that a memory still owes",
         scaling="none",
         noise="none",
     ),

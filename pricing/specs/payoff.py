@@ -2,65 +2,24 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Literal, assert_never
 
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from pricing.errors import InvalidSpec
+from pricing.specs.asian import Asian as Asian
 from pricing.specs.base import Spec, require_finite, require_range
+from pricing.specs.dates import MAXIMUM_DATES, require_dates
 from pricing.specs.european import BasketPayoff, BestOf, Call, Digital, Put, Side, WorstOf, require_levels
 from pricing.specs.facts import PayoffFacts
 from pricing.specs.parameters import Parameters, with_values
 from pricing.specs.pieces import Pieces
 
-# Monitoring, averaging and exercise dates of one contract.
-MAXIMUM_DATES = 1024
 # A strike is set no nearer to the ends of the contract than this share of its life.
 EARLIEST_START = 1e-3
 # Why no formula integrates a normal of a payoff that more than a terminal or average level decides.
 NOT_TERMINAL = "integrates payoffs of the terminal or average level"
-
-
-class Asian(BasketPayoff, frozen=True, kw_only=True, tag="asian"):
-    """Pays max(A - K, 0) or max(K - A, 0) at maturity, A the average of the basket w . S over the dates.
-
-    Args:
-        side: "call" (A - K) or "put" (K - A).
-        average: "arithmetic", or "geometric", which needs positive levels.
-        dates: averaging dates as shares of the maturity, increasing, in (0, 1]; the payment is at maturity.
-    """
-
-    dates: tuple[float, ...]
-    side: Side = "call"
-    average: Literal["arithmetic", "geometric"] = "arithmetic"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_dates(self.dates)
-
-    @property
-    def facts(self) -> PayoffFacts:
-        """What others ask of it."""
-        geometric = self.average == "geometric"
-        basket = "has no formula for the geometric average of a basket"
-        return PayoffFacts(
-            dates=self.dates if self.dates[-1] == 1.0 else (*self.dates, 1.0),
-            last_look=self.dates[-1],
-            decided="average",
-            degree=1,
-            levels=("strike",),
-            jumps=False,
-            flat=False,
-            survives=False,
-            unintegrated=basket if geometric and self.assets > 1 else None,
-            ranked=False,
-            weights=self.weights,
-            vanilla=False,
-            sized_by="weights",
-            positive_levels="average" if geometric else None,
-            strike_unit="currency",
-        )
 
 
 class ForwardStart(BasketPayoff, frozen=True, kw_only=True, tag="forward_start"):
@@ -114,7 +73,10 @@ class Barrier(Spec, frozen=True, kw_only=True, tag_field="kind", tag="barrier"):
         direction: "down" (touched from above) or "up".
         knock: "in" or "out".
         side: "call" or "put".
-        dates: monitoring dates as shares of the maturity, increasing, in (0, 1]; empty means continuous monitoring.
+        dates: monitoring dates as shares of the maturity, increasing, in (0, 1]; empty means continuous monitoring. Of
+            one that is running those still to come.
+        touched: whether the barrier has been touched already: what is knocked in is priced as the call or put that it
+            has become, what is knocked out is worth nothing.
     """
 
     strike: float
@@ -123,12 +85,19 @@ class Barrier(Spec, frozen=True, kw_only=True, tag_field="kind", tag="barrier"):
     knock: Literal["in", "out"]
     side: Side = "call"
     dates: tuple[float, ...] = ()
+    touched: bool | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         require_finite("strike", (self.strike,))
         require_finite("barrier", (self.barrier,))
         if self.dates:
             require_dates(self.dates)
+        if self.touched is True and self.knock == "out":
+            raise InvalidSpec(
+                "touched: a barrier option that has been knocked out is worth nothing from then on, so there is "
+                "nothing to learn; take it out of the book",
+                path="touched",
+            )
 
     @property
     def assets(self) -> int:
@@ -167,7 +136,8 @@ class Autocall(Spec, frozen=True, kw_only=True, tag_field="kind", tag="autocall"
 
     At date k with R >= triggers[k] the note pays its notional and the coupon that is due, and ends. A date with
     R >= coupon_barrier pays one ``coupon``, and with ``memory`` those missed since the last. Not called, it redeems at
-    maturity the notional, or notional R / strike where R < knock_in.
+    maturity the notional, or notional R / strike where R < knock_in. Of one that is running, dates and triggers are
+    those still to come, and what the others have left is said by ``missed_coupons`` and ``knocked_in``.
 
     Args:
         initial: reference levels of the performances, currency, > 0, one per asset.
@@ -179,6 +149,9 @@ class Autocall(Spec, frozen=True, kw_only=True, tag_field="kind", tag="autocall"
         strike: of the put that the investor is short, in units of R.
         memory: whether a coupon brings those missed before it.
         notional: currency, > 0.
+        missed_coupons: coupons that past dates have missed and a memory still owes, 0 or more, in numbers of coupons.
+        knocked_in: whether the put has been knocked in already, so that ``knock_in`` counts no more and it redeems
+            notional R / strike wherever R < strike.
     """
 
     initial: tuple[float, ...]
@@ -190,6 +163,8 @@ class Autocall(Spec, frozen=True, kw_only=True, tag_field="kind", tag="autocall"
     strike: float = 1.0
     memory: bool = True
     notional: float = 1.0
+    missed_coupons: float | UnsetType = UNSET
+    knocked_in: bool | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         require_levels("initial", self.initial)
@@ -213,6 +188,14 @@ class Autocall(Spec, frozen=True, kw_only=True, tag_field="kind", tag="autocall"
                 bound=self.strike,
             )
         require_levels("notional", (self.notional,))
+        if self.missed_coupons is not UNSET:
+            require_range("missed_coupons", self.missed_coupons, 0.0, MAXIMUM_DATES)
+            if not self.memory:
+                raise InvalidSpec(
+                    "missed_coupons: without memory a missed coupon is lost and nothing is owed; leave it out, or set "
+                    "memory = true",
+                    path="missed_coupons",
+                )
 
     @property
     def assets(self) -> int:
@@ -221,8 +204,10 @@ class Autocall(Spec, frozen=True, kw_only=True, tag_field="kind", tag="autocall"
 
     @property
     def parameters(self) -> Parameters:
-        """What may vary."""
-        return {"knock_in": (self.knock_in,), "coupon_barrier": (self.coupon_barrier,)}
+        """What may vary: the knock-in while it counts, missed coupons where they are given."""
+        knock_in = {} if self.knocked_in is True else {"knock_in": (self.knock_in,)}
+        missed = {} if self.missed_coupons is UNSET else {"missed_coupons": (self.missed_coupons,)}
+        return {**knock_in, "coupon_barrier": (self.coupon_barrier,), **missed}
 
     @property
     def facts(self) -> PayoffFacts:
@@ -298,6 +283,13 @@ class Bermudan(Spec, frozen=True, kw_only=True, tag_field="kind", tag="bermudan"
 Payoff = Call | Put | Digital | Pieces | WorstOf | BestOf | Asian | ForwardStart | Barrier | Autocall | Bermudan
 
 
+def as_it_stands(payoff: Payoff) -> Payoff:
+    """What a payoff has become by what has happened: a touched barrier option that it starts is a call or put."""
+    if not isinstance(payoff, Barrier) or payoff.touched is not True:
+        return payoff
+    return (Call if payoff.side == "call" else Put)(weights=(1.0,), strike=payoff.strike)
+
+
 def with_levels(payoff: Payoff, values: Parameters) -> Payoff:
     """The payoff with other values of some of its parameters."""
     match payoff:
@@ -309,16 +301,3 @@ def with_levels(payoff: Payoff, values: Parameters) -> Payoff:
             return with_values(payoff, values)
         case _:
             assert_never(payoff)
-
-
-def require_dates(shares: tuple[float, ...]) -> None:
-    """Raise InvalidSpec unless the dates are 1 to MAXIMUM_DATES increasing shares of the maturity in (0, 1]."""
-    require_finite("dates", shares)
-    if not 1 <= len(shares) <= MAXIMUM_DATES:
-        raise InvalidSpec(
-            f"dates: give 1 to {MAXIMUM_DATES}, got {len(shares)}", path="dates", bound=[1, MAXIMUM_DATES]
-        )
-    if not (shares[0] > 0.0 and shares[-1] <= 1.0 and all(a < b for a, b in pairwise(shares))):
-        raise InvalidSpec(
-            f"dates must be increasing shares of the maturity in (0, 1], got {list(shares)}", path="dates", bound=[0, 1]
-        )

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Set
 from functools import cached_property
 from typing import Any, NoReturn
 
-from msgspec.structs import replace
+from msgspec.structs import force_setattr, replace
 
 from pricing.domain import UNKNOWN, Box, Feature
 from pricing.errors import InvalidSpec
 from pricing.specs.base import Spec, dump, require_at_most, require_number
 from pricing.specs.parameters import PARAMETERS, Parameters, bounds
-from pricing.specs.payoff import Payoff
+from pricing.specs.payoff import Payoff, as_it_stands
 from pricing.specs.process import Process
 
 # Largest |rate| times maturity: e^10 is a growth that no market has, and squares of it stay far from overflow.
@@ -26,7 +26,7 @@ class PricingProblem(Spec, frozen=True, kw_only=True, dict=True):
 
     Args:
         process: the dynamics of the assets.
-        payoff: what is paid, on as many assets as the process has.
+        payoff: what is paid, on as many assets as the process has; of one that is running, what is left of it.
         maturity: years to payment, >= 0.
         features: what varies, with bounds. ``spot`` is one of them, with one coordinate per asset; the others are
             parameters of the process and the payoff, each with as many coordinates as it has values.
@@ -38,6 +38,7 @@ class PricingProblem(Spec, frozen=True, kw_only=True, dict=True):
     features: tuple[Feature, ...]
 
     def __post_init__(self) -> None:
+        force_setattr(self, "payoff", as_it_stands(self.payoff))
         require_number("maturity", self.maturity)
         require_at_most("features", self.features, len(PARAMETERS))
         if not self.maturity >= 0.0:

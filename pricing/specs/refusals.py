@@ -9,10 +9,12 @@ from pricing.errors import InvalidSpec
 from pricing.specs.choice import require_estimator, settle
 from pricing.specs.coefficients import require_coefficients
 from pricing.specs.estimator import Bridge, Estimator, Frozen, LikelihoodRatio, Pathwise
+from pricing.specs.kinks import require_no_kink, straightened
 from pricing.specs.labels import LabelSpec
 from pricing.specs.parameters import PARAMETERS
 from pricing.specs.payoff import Autocall, Barrier
 from pricing.specs.problem import PricingProblem, tag
+from pricing.specs.running import ends, require_past
 from pricing.specs.sampler import DiffusedSampler, MoneynessSampler, Sampler
 
 
@@ -22,8 +24,12 @@ def require_fit(problem: PricingProblem, labels: LabelSpec) -> None:
     require_differentiable(problem, labels.estimator, order=labels.order)
     require_sampler(problem, labels.sampler)
     require_no_jump(problem)
+    if not straightened(problem):
+        require_no_kink(problem)
     require_no_cash_at_barrier(problem)
+    require_one_side(problem)
     require_knock_in(problem)
+    require_past(problem, labels.sampler)
     require_knots_apart(problem)
     require_reversion(problem, order=labels.order)
     require_coefficients(problem)
@@ -163,6 +169,30 @@ def require_no_cash_at_barrier(problem: PricingProblem) -> None:
             path="problem.payoff.barrier",
             bound=payoff.strike,
         )
+
+
+def require_one_side(problem: PricingProblem) -> None:
+    """Raise InvalidSpec for a continuous barrier inside the Box that starts an option: beyond it that is another one.
+
+    What a barrier ends is worth 0 beyond it, which the formulas of a surrogate know (`surrogate.reductions.alive`).
+    """
+    payoff = problem.payoff
+    if not isinstance(payoff, Barrier) or payoff.dates or payoff.knock == "out":
+        return
+    names = [feature.name for feature in problem.features]
+    spots = problem.features[names.index("spot")]
+    levels = ends(problem, "barrier")
+    if not (spots.lower[0] < levels[1] and levels[0] < spots.upper[0]):
+        return
+    beyond = "below" if payoff.direction == "down" else "above"
+    raise InvalidSpec(
+        f"problem.features[{names.index('spot')}]: spots go from {spots.lower[0]:g} to {spots.upper[0]:g} across the "
+        f"barrier at {levels[0]:g}{'' if levels[0] == levels[1] else f' to {levels[1]:g}'}, where the delta jumps: "
+        f"{beyond} it the option has been knocked in and is the {payoff.side} itself; build one model up to it "
+        f"and one of kind '{payoff.side}', or give the barrier dates",
+        path=f"problem.features[{names.index('spot')}].{'lower' if payoff.direction == 'down' else 'upper'}",
+        bound=levels[1] if payoff.direction == "down" else levels[0],
+    )
 
 
 def require_knots_apart(problem: PricingProblem) -> None:

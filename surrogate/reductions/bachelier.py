@@ -41,6 +41,7 @@ from surrogate.reductions.reduction import (
     bounds,
     parameters,
 )
+from surrogate.reductions.schedule import integral
 from surrogate.reductions.variance import NODES, correlated_squares, mean_over_time, repeat
 
 # Weights that add up to less than this share of their sizes are those of a spread.
@@ -54,8 +55,8 @@ def reduce(problem: PricingProblem) -> Reduction | str:
         return "a Bachelier process scales for calls, puts and digitals alone"
     if len(problem.features) == 1:
         return "only the spots vary"
-    if process.rate_pieces or process.volatility_pieces:
-        return "rates or volatilities change at fixed times"
+    if process.rate_pieces or (process.volatility_pieces and process.convention == "carry"):
+        return "rates change at fixed times, or volatilities of levels that grow with them"
     at, weights = parameters(problem), torch.tensor(payoff.weights, dtype=torch.float64)
     drift = growth(at)
     largest = math.sqrt(float(bounds(variance(process, at, drift, weights), problem.box)[1].max()))
@@ -113,7 +114,8 @@ def growth(at: Leaves) -> Expression | None:
 def variance(process: Bachelier, at: Leaves, drift: Expression | None, weights: torch.Tensor) -> Expression:
     """The variance s^2. Shape: weights asset -> one column."""
     exposures = at["volatility"] * constant(weights)
-    years = at["maturity"] * at["volatility_scale"] * at["volatility_scale"]
+    scale, pieces = at["volatility_scale"], process.volatility_pieces
+    years = integral(scale * scale, pieces, at["maturity"]) if pieces else at["maturity"] * scale * scale
     if drift is None:
         return years * correlated_squares(process, at, exposures)
     if drift.width == 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pricing.specs.problem import PricingProblem
-from surrogate.reductions import bachelier, geometric
+from surrogate.reductions import alive, bachelier, geometric
 from surrogate.reductions.reduction import Reduction
 
 
@@ -20,6 +20,10 @@ def reason(problem: PricingProblem) -> str | None:
 
 
 def _found(problem: PricingProblem) -> Reduction | str:
+    return alive.with_the_dead(problem, _scaled(problem))
+
+
+def _scaled(problem: PricingProblem) -> Reduction | str:
     process = problem.process.facts
     if process.unscaled is not None:
         return process.unscaled

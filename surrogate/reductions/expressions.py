@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import torch
@@ -98,8 +99,9 @@ def constant(values: object) -> Expression:
     return Expression("constant", (), array, *array.shape)
 
 
+@cache
 def feature(start: int, stop: int) -> Expression:
-    """Some columns of the features."""
+    """Some columns of the features: one expression for all who name them, so that derivatives by it miss nobody."""
     return Expression("feature", (), torch.tensor([start, stop]), 1, stop - start)
 
 

@@ -21,8 +21,11 @@ References: Merton (1973) on homogeneity; PRICING_MATH 12.
 from __future__ import annotations
 
 import torch
+from msgspec import UNSET
+from msgspec.structs import replace
 
 from pricing.domain import Box, Feature
+from pricing.specs.asian import Asian
 from pricing.specs.european import Call, Put
 from pricing.specs.parameters import PARAMETERS, with_values
 from pricing.specs.parameters import bounds as range_of
@@ -41,12 +44,15 @@ from surrogate.reductions.expressions import (
     total,
 )
 from surrogate.reductions.reduction import Leaves, Reduction, as_feature, beside, bounds, parameters
+from surrogate.reductions.schedule import integral
 from surrogate.reductions.variance import mean_over_time
 
 # Below this share of their lower bounds, or this number, they stand still.
 LEAST, TINY = 1e-3, 1e-12
 # Down to this share of its largest the variance counts as 0: the Box would be thousands of its widths wide.
 LEAST_VARIANCE = 1e-6
+# Least share of its largest that the strike which past fixings leave may go down to and be scaled by.
+LEAST_LEFT = 0.05
 # Roles under scaling of parameters whose logarithms, roots or quotients enter the formulas.
 POSITIVE = ("level", "maturity", "volatility", "pace")
 # Those of what is divided by or into: 0 is none.
@@ -61,7 +67,8 @@ def reduce(problem: PricingProblem) -> Reduction | str:
     payoff, at = problem.payoff.facts, away_from_zero(problem)
     if (reason := obstacle(problem, at)) is not None:
         return reason
-    scaled = scaled_parameters(problem, at)
+    fresh, at, share = without_past(problem, at)
+    scaled = scaled_parameters(fresh, at)
     if (name := left_out(at, scaled)) is not None:
         return f"nothing says how {name} scales with the others"
     varying = {name: part for name, part in scaled.items() if not part.is_constant}
@@ -70,7 +77,7 @@ def reduce(problem: PricingProblem) -> Reduction | str:
         return f"the scaled problem has {left} features, more than {problem.box.dimension}"
     if (reason := out_of_bounds(problem, varying)) is not None:
         return reason
-    canonical = canonical_problem(problem, scaled, varying)
+    canonical = canonical_problem(fresh, problem.box, scaled, varying)
     own = parameters(canonical)
     spread = variance(canonical, own)
     if left == problem.box.dimension and spread.is_constant:
@@ -80,9 +87,9 @@ def reduce(problem: PricingProblem) -> Reduction | str:
         return "the variance to maturity goes down to 0 in the Box; let volatility and maturity start above 0"
     local_inputs, local_amplitude = chart(canonical, own, varying)
     inputs, amplitude = chart(canonical, {**own, **varying}, varying)
-    money = unit(at) if payoff.degree == 1 else constant(1.0)
+    money = unit(at) * share if payoff.degree == 1 else constant(1.0)
     terminal = payoff.decided == "maturity"
-    discount = exp(-(at["rate"] * at["maturity"])) if terminal else constant(1.0)
+    discount = exp(-integral(at["rate"], problem.process.rate_pieces, at["maturity"])) if terminal else constant(1.0)
     distance, limit = asymptote(canonical, {**own, **varying})
     return Reduction(
         kind="V = K D w h((F / K) in widths w, ...)" if terminal else "V = A h(ln(S / K) / w, ...)",
@@ -106,8 +113,12 @@ def obstacle(problem: PricingProblem, at: Leaves) -> str | None:
         return "the price is not homogeneous in spot and strike"
     if "knot" in given and given["knot"].width > 1 and not given["knot"].is_constant:
         return "several knots vary, and in units of the first of them that one would stand still"
-    if process.rate_pieces or process.volatility_pieces or process.facts.dividends:
-        return "rates, volatilities or dividends change at fixed times"
+    if process.facts.dividends:
+        return "dividends are paid at fixed times"
+    if (process.rate_pieces or process.volatility_pieces) and payoff.decided != "maturity":
+        return "rates or volatilities change at fixed times, and the payoff depends on more than the maturity's levels"
+    if process.volatility_pieces and process.facts.random_variance:
+        return "volatilities change at fixed times, and the variance is random"
     for name in given:
         if PARAMETERS[name].scaling not in UNITS:
             continue
@@ -131,12 +142,31 @@ def away_from_zero(problem: PricingProblem) -> Leaves:
     return at
 
 
+def without_past(problem: PricingProblem, at: Leaves) -> tuple[PricingProblem, Leaves, float]:
+    """An average of the dates to come alone, the strike that is left of it, and its share of what is running.
+
+    What it is already, where that strike is not well above 0 in all of the Box or there are no past fixings.
+    """
+    payoff = problem.payoff
+    if not isinstance(payoff, Asian) or not payoff.past or payoff.average == "geometric":
+        return problem, at, 1.0
+    share = len(payoff.dates) / payoff.fixings
+    left = (at["strike"] - at["past_average"] * (1.0 - share)) * (1.0 / share)
+    low, high = (float(part) for part in bounds(left, problem.box))
+    if low <= LEAST_LEFT * high:
+        return problem, at, 1.0
+    others = tuple(feature for feature in problem.features if feature.name != "past_average")
+    fresh = replace(problem, payoff=replace(payoff, past_fixings=UNSET, past_average=UNSET), features=others)
+    kept = {name: part for name, part in at.items() if name != "past_average"}
+    return fresh, {**kept, "strike": clamp(left, LEAST * low)}, share
+
+
 def scaled_parameters(problem: PricingProblem, at: Leaves) -> dict[str, Expression]:
     """The parameters of the canonical problem as formulas of the features, spots first."""
     years, one = at["maturity"], unit(at)
     scaled: dict[str, Expression] = {}
     if problem.payoff.facts.decided == "maturity":
-        scaled["spot"] = at["spot"] * exp((at["rate"] - at["dividend_yield"]) * years) / one
+        scaled["spot"] = at["spot"] * exp(growth(problem, at)) / one
         scaled["rate"], scaled["dividend_yield"] = constant(0.0), constant(torch.zeros(problem.process.assets))
     else:
         scaled["spot"] = at["spot"] / one
@@ -145,11 +175,27 @@ def scaled_parameters(problem: PricingProblem, at: Leaves) -> dict[str, Expressi
     scaled |= {name: constant(1.0) if at[name] is one else at[name] / one for name in levels}
     scaled |= {name: at[name] * years for name in at if PARAMETERS[name].scaling == "pace"}
     if "volatility" in at:
-        factor = at["volatility_scale"] * square_root(years)
+        factor = scale_to_maturity(problem, at)
         merged = not at["volatility"].is_constant
         scaled["volatility_scale"] = constant(1.0) if merged else factor
         scaled["volatility"] = at["volatility"] * factor if merged else at["volatility"]
     return scaled | {name: at[name] for name in at if PARAMETERS[name].scaling == "none"}
+
+
+def growth(problem: PricingProblem, at: Leaves) -> Expression:
+    """The carry of every asset added up to the maturity."""
+    rates, years = problem.process.rate_pieces, at["maturity"]
+    if not rates:
+        return (at["rate"] - at["dividend_yield"]) * years
+    return integral(at["rate"], rates, years) - at["dividend_yield"] * years
+
+
+def scale_to_maturity(problem: PricingProblem, at: Leaves) -> Expression:
+    """The volatility scale times the root of the maturity: of its pieces the root of their squares' integral."""
+    scale, pieces = at["volatility_scale"], problem.process.volatility_pieces
+    if not pieces:
+        return scale * square_root(at["maturity"])
+    return square_root(integral(scale * scale, pieces, at["maturity"]))
 
 
 def unit(at: Leaves) -> Expression:
@@ -179,7 +225,7 @@ def out_of_bounds(problem: PricingProblem, varying: Leaves) -> str | None:
     return None
 
 
-def canonical_problem(problem: PricingProblem, scaled: Leaves, varying: Leaves) -> PricingProblem:
+def canonical_problem(problem: PricingProblem, box: Box, scaled: Leaves, varying: Leaves) -> PricingProblem:
     """Strike 1, maturity 1, the scaled parameters: features where they vary, else the specification's numbers."""
     process, payoff = problem.process, problem.payoff
 
@@ -192,10 +238,10 @@ def canonical_problem(problem: PricingProblem, scaled: Leaves, varying: Leaves) 
         moved["volatility"] = tuple(factor * sigma for sigma in process.parameters["volatility"])
     levels = {name: (1.0,) if name in varying or name == "strike" else own(name) for name in payoff.facts.levels}
     return PricingProblem(
-        process=with_values(process, moved),
+        process=replace(with_values(process, moved), rate_pieces=(), volatility_pieces=()),
         payoff=with_levels(payoff, levels),
         maturity=1.0,
-        features=tuple(as_feature(name, part, problem.box) for name, part in varying.items()),
+        features=tuple(as_feature(name, part, box) for name, part in varying.items()),
     )
 
 

@@ -163,15 +163,16 @@ def to_network(reduction: Reduction, dataset: Dataset) -> Dataset:
 
 
 def from_features(reduction: Reduction, dataset: Dataset) -> Dataset:
-    """Labels of what is priced, by all its features, as labels of h, without samples outside its Box.
+    """Labels of what is priced, by all its features, as labels of h, without samples outside its Box or known anyway.
 
     As `to_network`, with amplitude and inputs of the whole formula: there are fewer inputs than features, and J^T q is
     the gradient by least squares, exact where the labels scale as the problem does.
 
     Shape: dataset in the problem's features -> in the network's inputs, as many or fewer.
     """
-    inputs = evaluate([reduction.inputs], dataset.x)[0]
-    inside = dataset.rows(torch.from_numpy(reduction.box.contains(inputs.numpy())))
+    inputs, amplitude = evaluate([reduction.inputs, reduction.amplitude], dataset.x)
+    known = amplitude[:, 0] == 0.0  # by the formula alone, whatever h is
+    inside = dataset.rows(torch.from_numpy(reduction.box.contains(inputs.numpy())) & ~known)
     whole = replace(reduction, local_inputs=reduction.inputs, local_amplitude=reduction.amplitude)
     return to_network(whole, inside)
 

@@ -36,8 +36,9 @@ SAMPLES, BOUND = 128, 1.0
 WIDE = 0.3
 # Samples in other units are the same but for what bisection leaves, as a share of the largest spot.
 SAME = 1e-5
-# Scan of paths that stay: from and to this factor of 100, cells, and the least bend as a share of the largest cash.
-SCANNED, CELLS, BENT = (0.31, 1.97), 1001, 1e-9
+# Scan of paths that stay: from and to this factor of 100, cells, the least bend as a share of the largest cash, and the
+# least share of it that half the step must leave of a kink.
+SCANNED, CELLS, BENT, CURVED = (0.31, 1.97), 1001, 1e-9, 0.3
 # Of the samples whose Box has room on both sides, so many at the least lie on either one.
 EITHER_SIDE = 0.2
 
@@ -155,16 +156,21 @@ def check_places(asked: PricingProblem) -> None:
 
 
 def check_edges(payoff: Payoff) -> None:
-    """On paths that stay where they are cash bends and jumps at its kinks and triggers alone."""
-    factors = torch.linspace(*SCANNED, CELLS, dtype=torch.float64)
+    """On paths that stay where they are cash bends and jumps at its kinks and triggers alone.
+
+    What is curved has a quarter of the second difference at half the step, a kink a third or more.
+    """
+    factors = torch.linspace(*SCANNED, 2 * CELLS - 1, dtype=torch.float64)
     base = torch.tensor(getattr(payoff, "initial", (LEVEL,) * payoff.assets), dtype=torch.float64)
     base = LEVEL * base / base.max() if max(base) > 1.0 else LEVEL * base
     levels = (factors[:, None, None] * base).expand(-1, len(payoff.facts.dates), -1)
     cash, event, at = pays(payoff, levels), decisive(payoff, levels), own(payoff)
     places = torch.cat([kinks(payoff, at), triggers(payoff, at)], dim=1)[0]
-    bent = (cash[2:] - 2.0 * cash[1:-1] + cash[:-2]).abs() > BENT * (1.0 + cash.abs().max())
-    step = 1.01 * (event[1] - event[0]).abs()
-    for place in event[1:-1][bent]:
+    fine, coarse = ((c[2:] - 2.0 * c[1:-1] + c[:-2]).abs() for c in (cash, cash[::2]))
+    near = torch.nn.functional.max_pool1d(fine[None, None], 3, stride=2)[0, 0]
+    bent = (coarse > BENT * (1.0 + cash.abs().max())) & (near > CURVED * coarse)
+    step = 1.01 * (event[2:] - event[:-2]).abs().max()
+    for place in event[::2][1:-1][bent]:
         nearest = float((places - place).abs().min())
         assert nearest <= step, f"cash bends where its event is {place:.6g}, {nearest:.3g} from any kink or trigger"
 

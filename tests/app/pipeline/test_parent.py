@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import hashlib
+import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,8 @@ from app.errors import UnknownModel, UnknownVersion
 from app.pipeline.build import build
 from app.pipeline.facts import order_of
 from app.pipeline.folder import JobFolder
-from app.pipeline.parent import how_to_start, take_parent
+from app.pipeline.parent import how_to_start, scaled_alike, take_parent
+from app.pipeline.provenance import read_origin
 from app.registry.registry import Registry
 from app.specification.build import BuildSpec
 from app.specification.dataset import DatasetSource
@@ -190,3 +194,28 @@ def test_a_teacher_that_is_taken_again_is_counted_once(tiny_registry: Path, tmp_
         registry.publish("tiny", made, job_id=str(version))
         changes = {}
     registry.close()
+
+
+def test_a_version_of_another_scaling_is_not_taken_for_one_of_todays(tiny_registry: Path, tmp_path: Path) -> None:
+    """As of a version that was published before its problem scaled: its network sees other inputs than today's."""
+    version = tiny_registry / "tiny" / "1"
+    manifest, own = files.load_manifest(version), read_origin(version).build
+    assert scaled_alike(manifest, own)
+    before = replace(manifest, features=tuple(replace(one, lower=(0.1,) * one.size) for one in manifest.features))
+    assert not scaled_alike(before, own)
+    copied = tmp_path / "registry"
+    shutil.copytree(tiny_registry, copied)
+    place = copied / "tiny" / "1"
+    content, digest = json.dumps(plain_manifest(before)).encode(), files.verify(place)["manifest.json"]
+    (place / "manifest.json").write_bytes(content)
+    sums = (place / files.SUMS).read_text().replace(digest, hashlib.sha256(content).hexdigest())
+    (place / files.SUMS).write_text(sums)
+    pruned, again = JobFolder(tmp_path / "prune"), JobFolder(tmp_path / "retrain")
+    pruned.begin(order_of(load_spec("prune", PRUNE | {"version": 1}), registry=copied))
+    with pytest.raises(InvalidSpec, match="tiny@1 was learnt before what is priced scaled as it does today"):
+        take_parent(pruned, silent)
+    again.begin(order_of(load_spec("retrain", {"model": "tiny", "version": 1, "changes": {}}), registry=copied))
+    take_parent(again, silent)
+    retraining = again.parent.read().retraining
+    assert retraining is not None
+    assert (retraining.start, retraining.reason) == ("scratch", "it was learnt by another exact scaling")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from app.pipeline.build import build
 from app.pipeline.simulated import require_variation
@@ -55,6 +56,45 @@ def test_what_differs_by_rounding_alone_is_constant() -> None:
 def test_what_is_worth_less_than_the_rounding_of_a_spot_is_worth_nothing() -> None:
     with pytest.raises(InvalidSpec, match=r"its value is 1e-16 at all 2 samples"):
         require_variation(load(PricingProblem, barrier(90.0, "down")), torch.tensor([0.0, 1e-16], dtype=torch.float64))
+
+
+def test_a_bend_that_scaling_leaves_is_refused_before_anything_is_simulated(
+    tiny: dict[str, Any], tmp_path: Path
+) -> None:
+    """Volatilities that go down to 0 have no exact scaling, which only bounds of the formulas tell."""
+    process = PROCESS | {"volatility_pieces": [{"start": 0.5, "value": 2.0}]}
+    maturity = {"name": "maturity", "lower": [0.1], "upper": [1.5]}
+    volatility = {"name": "volatility", "lower": [0.0], "upper": [0.5]}
+    payoff = {"kind": "call", "weights": [1.0], "strike": 100.0}
+    problem = {"process": process, "payoff": payoff, "maturity": 1.0, "features": [SPOT, maturity, volatility]}
+    with pytest.raises(InvalidSpec, match=r"problem.features\[1\]: maturity .* bends at 0.5: .* \[0.1, 0.5\] and"):
+        build(load(BuildSpec, tiny | {"problem": problem, "labels": {"samples": 32, "paths": 32}}), tmp_path)
+    assert not (tmp_path / "labels.npz").exists()
+
+
+@pytest.mark.parametrize("kind", ["uniform", "moneyness"])
+@pytest.mark.parametrize(("level", "direction"), [(120.0, "down"), (85.0, "up")])
+def test_labels_are_made_where_the_barrier_has_left_something(
+    tiny: dict[str, Any], kind: str, level: float, direction: str, tmp_path: Path
+) -> None:
+    labels = tiny["labels"] | {"sampler": {"kind": kind}}
+    spec = load(BuildSpec, tiny | {"problem": barrier(level, direction) | {"features": [SPOT]}, "labels": labels})
+    spec = replace(spec, problem=replace(spec.pricing, payoff=replace(spec.pricing.payoff, strike=80.0)))
+    made = build(spec, tmp_path)
+    spots = load_labels(tmp_path / "labels.npz").features.numpy()[:, 0]
+    assert len(spots) == spec.labels.samples
+    assert (spots > level).all() if direction == "down" else (spots < level).all()
+    facts = made.manifest.reduction
+    assert facts is not None
+    assert facts.formula == ("V = 1{S > H} h(x)" if direction == "down" else "V = 1{S < H} h(x)")
+    assert f"{facts.formula}, leaves h to learn" in made.card
+
+
+def test_a_barrier_that_leaves_next_to_nothing_is_refused(tiny: dict[str, Any], tmp_path: Path) -> None:
+    labels = tiny["labels"] | {"sampler": {"kind": "uniform"}}
+    spec = load(BuildSpec, tiny | {"problem": barrier(128.0, "down"), "labels": labels})
+    with pytest.raises(InvalidSpec, match=r"it has ended the option at 9[0-9]% of the samples, and too few are left"):
+        build(spec, tmp_path)
 
 
 def history(rows: int) -> list[list[float]]:

@@ -29,7 +29,7 @@ def test_every_field_says_what_it_is(struct: Any) -> None:
 def test_fields_are_described_by_the_struct_and_by_what_it_inherits() -> None:
     assert fields(WorstOf)["strike"].startswith("K, a performance like R")
     assert fields(Heston)["rate"] == "r per year, continuously compounded, until the first of `rate_pieces`."
-    assert fields(Asian)["dates"].startswith("averaging dates as shares of the maturity")
+    assert fields(Asian)["dates"].startswith("averaging dates still to come as shares of the maturity")
     assert fields(TableSampler)["states"].endswith('`table = "history.csv"` (or .npz) beside it stands for them.')
     assert summary(Heston).endswith("for equal\nrho (Heston 1993).")
 

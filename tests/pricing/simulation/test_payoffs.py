@@ -56,9 +56,9 @@ def test_ranked_assets_and_averages(paths: Paths) -> None:
     torch.testing.assert_close(best, torch.relu(0.8 - ratios.amax(-1)))
     baskets = torch.stack([paths.basket((0.5, 0.5), date) for date in range(2)], dim=-1)
     asian = Asian(weights=(0.5, 0.5), strike=1.0, dates=(0.25, 0.5))
-    torch.testing.assert_close(average(asian, paths), baskets.mean(-1))
+    torch.testing.assert_close(average(asian, paths, here), baskets.mean(-1))
     geometric = Asian(weights=(0.5, 0.5), strike=1.0, dates=(0.25, 0.5), average="geometric")
-    torch.testing.assert_close(average(geometric, paths), baskets.prod(-1).sqrt())
+    torch.testing.assert_close(average(geometric, paths, here), baskets.prod(-1).sqrt())
 
 
 def test_digital_call_and_put_share_the_cash(paths: Paths) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from pricing.errors import InvalidSpec
-from pricing.specs.base import load
+from pricing.specs.base import dump, load
+from pricing.specs.dates import MAXIMUM_DATES
 from pricing.specs.european import Call, Put
-from pricing.specs.payoff import MAXIMUM_DATES, Asian, Autocall, Barrier, Bermudan, Payoff
+from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, Payoff, as_it_stands
+from tests.pricing.cases import PLAIN, problem_of
 
 CALL = {"kind": "call", "weights": [1.0], "strike": 100.0}
 ASIAN = {**CALL, "kind": "asian", "dates": [0.5, 1.0]}
@@ -53,6 +56,9 @@ NOTE = {
         (NOTE, {"coupon_barrier": -1.0}, "coupon_barrier: levels must be > 0"),
         (NOTE, {"notional": 0.0}, "notional: levels must be > 0"),
         (NOTE, {"strike": 0.0}, "strike: levels must be > 0"),
+        (NOTE, {"missed_coupons": -1.0}, rf"missed_coupons must be in \[0, {MAXIMUM_DATES}\], got -1.0"),
+        (NOTE, {"missed_coupons": 1.0, "memory": False}, "missed_coupons: without memory a missed coupon is lost"),
+        (BARRIER, {"touched": True}, "touched: a barrier option that has been knocked out is worth nothing"),
     ],
 )
 def test_refusals(plain: dict[str, Any], change: dict[str, Any], message: str) -> None:
@@ -75,6 +81,23 @@ def test_refusals(plain: dict[str, Any], change: dict[str, Any], message: str) -
 )
 def test_a_path_ends_at_the_payment(payoff: Payoff, expected: tuple[float, ...]) -> None:
     assert payoff.facts.dates == expected
+
+
+@pytest.mark.parametrize("dates", [(), (0.5, 1.0)])
+def test_a_barrier_option_that_has_been_knocked_in_is_the_option(dates: tuple[float, ...]) -> None:
+    untouched = Barrier(strike=95.0, barrier=80.0, direction="down", knock="in", side="put", dates=dates)
+    touched = replace(untouched, touched=True)
+    assert as_it_stands(untouched) == untouched
+    assert as_it_stands(touched) == Put(weights=(1.0,), strike=95.0)
+    assert as_it_stands(replace(touched, side="call")) == Call(weights=(1.0,), strike=95.0)
+    assert problem_of(PLAIN, touched).payoff == Put(weights=(1.0,), strike=95.0)
+    assert as_it_stands(replace(touched, touched=False)) == replace(touched, touched=False)
+
+
+def test_what_has_happened_to_an_autocall_is_a_parameter_or_none() -> None:
+    note = load(Autocall, {**NOTE, "missed_coupons": 2, "knocked_in": True})
+    assert note.parameters == {"coupon_barrier": (0.8,), "missed_coupons": (2.0,)}
+    assert {"missed_coupons", "knocked_in"}.isdisjoint(dump(load(Autocall, NOTE)))
 
 
 def test_a_bermudan_has_the_parameters_of_its_option() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Literal
 
 import pytest
 from msgspec.structs import replace
@@ -21,6 +22,7 @@ from pricing.specs.refusals import (
     require_knots_apart,
     require_no_cash_at_barrier,
     require_no_jump,
+    require_one_side,
     require_reversion,
     require_sampler,
 )
@@ -84,6 +86,31 @@ def test_knots_that_change_places_are_refused(
     with pytest.raises(InvalidSpec, match=sentence) as caught:
         require_knots_apart(problem_of(PLAIN, spread, Feature(name="knot", lower=low, upper=high)))
     assert caught.value.fields["path"] == "problem.features[1].lower[1]"
+
+
+@pytest.mark.parametrize(
+    ("direction", "barrier", "others", "sentence"),
+    [
+        (
+            "down",
+            90.0,
+            (),
+            r"from 50 to 150 across the barrier at 90, where the delta jumps: below it .* the call itself",
+        ),
+        ("up", 120.0, (feature("barrier", 110.0, 130.0),), "across the barrier at 110 to 130, .*: above it"),
+    ],
+)
+def test_a_barrier_that_starts_an_option_inside_the_box_is_refused(
+    direction: Literal["down", "up"], barrier: float, others: tuple[Feature, ...], sentence: str
+) -> None:
+    start = Barrier(strike=100.0, barrier=barrier, direction=direction, knock="in")
+    with pytest.raises(InvalidSpec, match=sentence) as caught:
+        require_one_side(problem_of(PLAIN, start, *others))
+    assert str(caught.value.fields["path"]).startswith("problem.features[0].")
+    for taken in (replace(start, knock="out"), replace(start, dates=(0.5, 1.0))):
+        require_one_side(problem_of(PLAIN, taken, *others))
+    for spots in ((130.0, 150.0), (50.0, 90.0)):
+        require_one_side(problem_of(PLAIN, start, *others, spots=spots))
 
 
 def test_jumps_have_no_pathwise_deltas() -> None:

@@ -37,6 +37,11 @@ LEVEL = replace(CARRY, dividend_yields=())
 
 CASES: dict[str, tuple[Bachelier, Call | Put | Digital, tuple[Feature, ...]]] = {
     "strike, scale, maturity": (FORWARD, Call(weights=WEIGHTS, strike=1.0), (STRIKE, SCALE, MATURITY)),
+    "pieces of the volatility": (
+        replace(FORWARD, volatility_pieces=(Piece(start=0.5, value=2.0), Piece(start=1.0, value=0.5))),
+        Call(weights=WEIGHTS, strike=1.0),
+        (MATURITY, STRIKE, Feature(name="volatility_scale", lower=(0.5,) * 3, upper=(1.5,) * 3, unit="1")),
+    ),
     "put, correlation": (FORWARD, Put(weights=WEIGHTS, strike=1.0), (MATURITY, CORRELATION, VOLATILITY)),
     "loading": (FORWARD, Call(weights=WEIGHTS, strike=1.0), (LOADING, STRIKE)),
     "carry, all": (CARRY, Call(weights=WEIGHTS, strike=1.0), (STRIKE, SCALE, MATURITY, RATE, DIVIDEND, CORRELATION)),
@@ -146,7 +151,7 @@ def test_nothing_is_infinite_without_time_or_volatility() -> None:
 @pytest.mark.parametrize(
     "process",
     [
-        replace(FORWARD, volatility_pieces=(Piece(start=0.5, value=2.0),)),
+        replace(CARRY, volatility_pieces=(Piece(start=0.5, value=2.0),)),
         replace(CARRY, rate_pieces=(Piece(start=0.5, value=0.1),)),
     ],
 )

@@ -15,11 +15,11 @@ from pricing.references import black_scholes, fourier, rainbow
 from pricing.references.reference import reference
 from pricing.simulation.scenario import scenario
 from pricing.specs.european import Call, Digital, Put, WorstOf
-from pricing.specs.payoff import Barrier, Payoff
+from pricing.specs.payoff import Asian, Barrier, Payoff
 from pricing.specs.pieces import Pieces
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes, Heston, Process
-from pricing.specs.schedule import Dividend
+from pricing.specs.schedule import Dividend, Piece
 from surrogate.reductions import geometric
 from surrogate.reductions.choice import reason, reduce
 from surrogate.reductions.expressions import evaluate
@@ -55,6 +55,15 @@ HESTON = Heston(
     correlation=((1.0,),),
     rate=0.02,
 )
+# Rates and volatilities that change at fixed times, which the maturity crosses.
+RATES, RATES_VARY = (
+    (Piece(start=0.5, value=0.08), Piece(start=1.25, value=-0.02)),
+    Feature(name="rate", lower=(-0.02, 0.0, -0.05), upper=(0.08, 0.1, 0.05)),
+)
+TURNING = replace(
+    SINGLE, rate_pieces=RATES, volatility_pieces=(Piece(start=0.5, value=1.8), Piece(start=1.0, value=0.4))
+)
+SCALES = Feature(name="volatility_scale", lower=(0.5, 0.8, 0.2), upper=(1.5, 2.0, 1.0), unit="1")
 OUT = Barrier(strike=1.0, barrier=0.7, direction="down", knock="out")
 
 # Of a process, a payoff and a scenario.
@@ -66,6 +75,25 @@ CASES: dict[str, tuple[Process, Payoff, tuple[Feature, ...], Formula]] = {
     "basket": (PAIR, Call(weights=(0.5, 0.5), strike=1.0), (STRIKE, SCALE, MATURITY, CORRELATION), black_scholes.pair),
     "worst": (PAIR, WorstOf(initial=(1.0, 1.1), strike=0.9, side="put"), (STRIKE, MATURITY), rainbow.ranked),
     "barrier": (replace(SINGLE, dividend_yields=()), OUT, (STRIKE, SCALE, MATURITY, BARRIER), black_scholes.barrier),
+    "pieces of time": (TURNING, Call(weights=(1.0,), strike=1.0), (MATURITY, STRIKE), black_scholes.single),
+    "pieces of time that vary": (
+        replace(TURNING, dividend_yields=()),
+        Digital(weights=(1.0,), strike=1.0, side="put"),
+        (RATES_VARY, MATURITY, SCALES, VOLATILITY),
+        black_scholes.single,
+    ),
+    "pieces of time on two assets": (
+        replace(PAIR, rate_pieces=RATES, volatility_pieces=TURNING.volatility_pieces),
+        WorstOf(initial=(1.0, 1.1), strike=0.9, side="put"),
+        (MATURITY, STRIKE),
+        rainbow.ranked,
+    ),
+    "heston with pieces of the rate": (
+        replace(HESTON, rate_pieces=RATES),
+        Call(weights=(1.0,), strike=1.0),
+        (MATURITY, RATES_VARY, STRIKE),
+        fourier.vanilla,
+    ),
     "heston": (HESTON, Call(weights=(1.0,), strike=1.0), (STRIKE, MATURITY, RATE, *VARIANCES), fourier.vanilla),
 }
 
@@ -180,6 +208,14 @@ def test_what_gains_nothing_or_is_not_homogeneous_stays_as_it_is_and_says_why() 
         (replace(call, features=(zero, *call.features[1:])), "spot goes down to 0"),
         (spread, "strike is 0, and only one above 0 is a unit"),
         (replace(heston, features=(*heston.features, SCALE)), "volatility scale of a Heston"),
+        (
+            replace(heston, process=replace(HESTON, volatility_pieces=TURNING.volatility_pieces)),
+            "volatilities change at fixed times, and the variance is random",
+        ),
+        (
+            replace(make("barrier"), process=replace(SINGLE, rate_pieces=RATES)),
+            "rates or volatilities change at fixed times, and the payoff depends on more",
+        ),
         (replace(call, features=(call.features[0], replace(VOLATILITY, lower=(0.0,)))), "to maturity goes down"),
         (replace(call, features=(call.features[0], replace(MATURITY, lower=(0.0,)))), "maturity goes down to 0"),
     ):
@@ -188,6 +224,49 @@ def test_what_gains_nothing_or_is_not_homogeneous_stays_as_it_is_and_says_why() 
     width = replace(call, features=(call.features[0], VOLATILITY))
     assert reduced(width).canonical.box.dimension == width.box.dimension
     assert reason(width) is None
+
+
+PAST = Feature(name="past_average", lower=(0.8,), upper=(1.2,))
+RUNNING = Asian(weights=(1.0,), strike=1.0, dates=(0.5, 1.0), past_fixings=2, past_average=1.0)
+
+
+def running(payoff: Asian, *features: Feature) -> PricingProblem:
+    """An average with past fixings as a function of the spot and the others."""
+    spot = Feature(name="spot", lower=(0.75,), upper=(1.5,))
+    return PricingProblem(process=SINGLE, payoff=payoff, maturity=1.0, features=(spot, *features))
+
+
+def test_past_fixings_and_strike_cost_nothing() -> None:
+    """One input, the spot over the strike that is left; against the reference of the whole."""
+    problem = running(RUNNING, PAST, STRIKE)
+    reduction = reduced(replace(problem, features=(problem.features[0], replace(PAST, upper=(1.1,)), STRIKE)))
+    canonical = reduction.canonical
+    assert canonical.box.labels == ("spot",)
+    assert canonical.payoff == Asian(weights=(1.0,), strike=1.0, dates=(0.5, 1.0))
+    features = np.array([[0.9, 0.8, 1.0], [1.0, 1.05, 0.9], [1.2, 1.0, 1.1], [1.4, 0.9, 1.2]])
+    exact = reference(reduction.problem, features, order=1)
+    x = torch.from_numpy(features).requires_grad_()
+    u = to_canonical(reduction, x)
+    inner = reference(canonical, u.detach().numpy(), order=1)
+    (local,), (outer,) = evaluate([reduction.local_amplitude], u), evaluate([reduction.amplitude], x)
+    moved = torch.from_numpy(inner.value) + ((u - u.detach()) * torch.from_numpy(inner.gradient)).sum(dim=1)
+    value = (outer / local)[:, 0] * moved
+    (slope,) = torch.autograd.grad(value.sum(), x)
+    np.testing.assert_allclose(value.detach().numpy(), exact.value, rtol=2e-4, atol=1e-6)
+    np.testing.assert_allclose(slope.numpy(), exact.gradient, rtol=2e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("payoff", "features"),
+    [
+        (replace(RUNNING, past_fixings=18), (PAST, STRIKE)),  # nothing is left of the strike in part of the Box
+        (replace(RUNNING, average="geometric"), (PAST, STRIKE)),
+    ],
+)
+def test_else_the_past_average_is_a_level_like_the_others(payoff: Asian, features: tuple[Feature, ...]) -> None:
+    canonical = reduced(running(payoff, *features)).canonical
+    assert canonical.box.labels == ("spot", "past_average")
+    assert canonical.payoff == replace(payoff, strike=1.0)
 
 
 def test_a_parameter_that_no_rule_scales_leaves_no_reduction(monkeypatch: pytest.MonkeyPatch) -> None:
