@@ -37,7 +37,7 @@ from surrogate.report.sources import ExerciseBounds, ImportedLabels, TaughtLabel
 # A standard error from fewer replicates is off by half of itself or more: 1 / sqrt(2 (R - 1)).
 FEW_REPLICATES = 4
 LABELS = ("value", "delta", "curvature")
-HEADS = "| output | R2 | 1 - R2 | RMSE | largest error | 95 % sure of | noise of labels | unit"
+HEADS = "| output | R2 | 1 - R2 | RMSE | largest error | 95 % sure of | noise of labels | unit |"
 SURE = """Errors, and the noise of the labels (root mean square), are in the unit of the output. "95 % sure of": with
 that confidence the error is below the figure in so large a part of the Box at least, whatever its law, twice the
 standard error of the reference added."""
@@ -91,7 +91,7 @@ def scores(manifest: Manifest, report: AnyReport) -> str:
     rows = (_score(name, manifest.outputs[name], manifest.accuracy[name], floor.get(name)) for name in manifest.outputs)
     told = [few_points(report.evaluation), *show_offsets(manifest.accuracy)]
     said = "".join(f"\n\n{sentence[0].upper()}{sentence[1:]}." for sentence in told if sentence is not None)
-    return "\n".join((f"{HEADS}\n{'|---' * HEADS.count(' | ')}|---|", *rows)) + f"{said}\n\n{SURE}"
+    return "\n".join((HEADS, "|---" * HEADS.count(" | ") + "|---|", *rows)) + f"{said}\n\n{SURE}"
 
 
 def _score(name: str, unit: str, score: OutputScore, noise: float | None) -> str:

@@ -55,12 +55,13 @@ def show_offsets(scores: SampleScores) -> list[str]:
     >>> from surrogate.report.scores import Offset, OutputScore
     >>> offset = Offset(mean=-1.9e-3, standard_error=2e-5, share=0.9)
     >>> score = OutputScore(r2=1.0, rmse=2e-3, max_error=3e-3, offset=offset)
-    >>> print(*show_offsets(SampleScores(samples=64, outputs={"value": score})))
-    value has a constant offset of -1.9e-03 ± 2e-05, 90 % of its mean square error: such is the bias of smoothed labels
+    >>> show_offsets(SampleScores(samples=64, outputs={"value": score}))[0].partition(": ")[0]
+    'value has a constant offset of -1.9e-03 ± 2e-05, 90 % of its mean square error'
     """
     return [
         f"{output} has a constant offset of {score.offset.mean:.1e} ± {score.offset.standard_error:.0e}, "
-        f"{100.0 * score.offset.share:.0f} % of its mean square error: such is the bias of smoothed labels"
+        f"{100.0 * score.offset.share:.0f} % of its mean square error: a bias of labels that are "
+        "smoothed, or their noise where all samples share their paths; no training moves it"
         for output, score in scores.shown()
         if score.offset is not UNSET
     ]
