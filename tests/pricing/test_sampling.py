@@ -121,6 +121,18 @@ def test_moneyness_out_of_reach(strike: float, maturity: float, reason: str, sev
         sampled(problem, MoneynessSampler())
 
 
+def test_a_share_of_the_samples_moves_and_the_others_stay_all_over_the_box(long_short: PricingProblem) -> None:
+    uniform = sample_features(long_short, LabelSpec(samples=64, sampler=UniformSampler()), seed=3)
+    half, whole = (
+        sample_features(long_short, LabelSpec(samples=64, sampler=MoneynessSampler(**given)), seed=3)
+        for given in ({"share": 0.5}, {})
+    )
+    assert torch.equal(half[:32], whole[:32])
+    assert half[32:].min() < uniform.quantile(0.1)
+    assert torch.from_numpy(long_short.box.contains(half.numpy())).all()
+    assert len({tuple(row) for row in half[32:].tolist()}) == 32
+
+
 def test_diffused_initial_of_the_wrong_size(seven: PricingProblem) -> None:
     with pytest.raises(InvalidSpec, match="initial must have 7 spots, got 2"):
         sampled(seven, DiffusedSampler(initial=(1.0, 1.0)))
