@@ -175,7 +175,7 @@ def long_problem(process: Heston, payoff: Call | Barrier, maturity: float) -> Pr
 def long_row(name: str, problem: PricingProblem, spots: Array, exact: Array, steps: int | UnsetType) -> dict[str, Any]:
     """The largest error of a value, as a share of the largest. Shape: spots batch."""
     given = replace(problem, process=replace(narrow(Heston, problem.process), steps=steps))
-    spec = LabelSpec(paths=LONG_PATHS, replicates=LONG_REPLICATES)
+    spec = LabelSpec(paths=LONG_PATHS, replicates=LONG_REPLICATES, order=0)
     found = value(given, torch.from_numpy(spots)[:, None], spec, seed=0)
     assert found.standard_error is not None
     errors = (found.value.numpy() - exact) / np.abs(exact).max()

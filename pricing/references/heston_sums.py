@@ -102,5 +102,5 @@ def slow_first(normals: Tensor, count: int) -> Tensor:
     j = torch.arange(count, dtype=torch.float64)
     cosines = torch.cos(torch.pi * (j[:, None] + 0.5) * j / count) * (2.0 / count) ** 0.5
     cosines[:, 0] = count**-0.5
-    waves = normals.unflatten(-1, (count, -1))
+    waves = normals.reshape(*normals.shape[:-1], count, -1)
     return torch.einsum("jk,...ka->...ja", cosines, waves).flatten(-2)

@@ -63,7 +63,7 @@ def test_half_the_steps_on_the_same_paths_are_nearly_the_same(
 
 @pytest.mark.parametrize(("process", "payoff", "estimator"), CASES[:-1], ids=range(len(CASES) - 1))
 def test_twice_and_half_are_what_it_was(process: Process, payoff: Payoff, estimator: Estimator) -> None:
-    problem = problem_of(replace(process, steps=20), payoff)  # type: ignore[call-arg]
+    problem = problem_of(replace(process, steps=20), payoff)
     finer, settled = doubled(problem, estimator)
     assert finer.process.facts.grid == 40
     assert halved(finer, settled)[0].process.facts.grid == 20

@@ -43,6 +43,8 @@ def test_twins_are_one_asset(payoff: Call | Put | Digital) -> None:
     assert right.kind == "fourier"
     assert found.kind == "resimulated (same simulator, other estimator, seed and steps)"
     assert close(found.value, found.standard_error, right.value, 1e-6)
+    assert found.gradient_error is not None
+    assert found.hessian_error is not None
     assert close(found.gradient.sum(axis=1), found.gradient_error.sum(axis=1), right.gradient[:, 0], 1e-5)
     assert close(found.hessian.sum(axis=(1, 2)), found.hessian_error.sum(axis=(1, 2)), right.hessian[:, 0, 0], 1e-4)
     assert found.standard_error is not None
