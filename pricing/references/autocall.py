@@ -89,7 +89,8 @@ def value(process: BlackScholes, payoff: Autocall, at: Scenario, points: Tensor,
     """Value of a note. Shape: points path (date asset) -> batch."""
     lifted, paid = _lifted(process, payoff, at, points, width), discount(process, at, dates(payoff, at))[:, 0]
     one = torch.ones(1, 1, 1, dtype=torch.float64)
-    weight = torch.cat([one.expand_as(owed), owed]) if (owed := missed_coupons(at)[None]).any() else one
+    owed = missed_coupons(at)[None]
+    weight = torch.cat([one.expand_as(owed), owed]) if "missed_coupons" in at else one
     above, total, last = torch.zeros_like(weight[:, :1]), torch.zeros_like(one[0]), len(payoff.dates) - 1
     for date, trigger in enumerate(payoff.triggers):
         call = lifted.threshold(at["spot"].new_tensor([[trigger]]), above, date)
