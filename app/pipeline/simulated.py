@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
+import numpy as np
 import torch
 from msgspec.structs import replace
 from torch import Tensor
@@ -19,6 +22,8 @@ from pricing.sampling import sample_features, sample_inside, sample_uniform
 from pricing.specs.base import dump
 from pricing.specs.choice import settle
 from pricing.specs.estimator import Frozen
+from pricing.specs.payoff import Autocall
+from pricing.specs.pieces import Pieces
 from pricing.specs.problem import PricingProblem
 from pricing.specs.sampler import MoneynessSampler, TableSampler
 from pricing.specs.states import states_sha256
@@ -32,7 +37,8 @@ from surrogate.report.sources import SimulatedLabels, StatesFacts
 
 # Share of the label step that a flow takes to learn a table, where there is one: a minute beside simulated labels.
 FLOW_SHARE = 0.5
-# Values that differ by no more than this share of the largest value or spot differ by rounding.
+# Values that differ by no more than this share of the largest value, or of what the payoff takes from each other, differ
+# by rounding.
 ROUNDING = 1e-12
 
 
@@ -124,8 +130,7 @@ def follow_states(build: BuildSpec, sampler: TableSampler, progress: Progress) -
 def require_variation(problem: PricingProblem, values: Tensor) -> None:
     """Raise InvalidSpec where the labels are all the same: there is nothing to learn. Shape: values batch."""
     least, most = float(values.min()), float(values.max())
-    spots = problem.box.columns("spot")
-    if most - least > ROUNDING * max(abs(least), abs(most), problem.box.upper[spots].max()):
+    if most - least > ROUNDING * max(abs(least), abs(most), gross(problem)):
         return
     levels = ", ".join(f"{name} {level[0]:g}" for name, level in problem.payoff.parameters.items())
     raise InvalidSpec(
@@ -133,6 +138,24 @@ def require_variation(problem: PricingProblem, values: Tensor) -> None:
         f"learn; look at {levels} and at the bounds of the features",
         path="problem.payoff",
     )
+
+
+def gross(problem: PricingProblem) -> float:
+    """The size of what the payoff is a difference of: its weighted levels, whatever their unit; 0 where it has none."""
+    payoff, facts, spots = problem.payoff, problem.payoff.facts, problem.box.columns("spot")
+    levels = np.maximum(np.abs(problem.box.lower[spots]), np.abs(problem.box.upper[spots]))
+    match payoff:
+        case Pieces():
+            slopes = [abs(leg.amount) for leg in payoff.legs if not leg.option.facts.flat]
+            return max(slopes, default=0.0) * float(np.abs(payoff.weights) @ levels)
+        case Autocall():
+            return payoff.notional
+        case _ if facts.flat:
+            return 0.0
+        case _ if facts.weights is not None:
+            return float(np.abs(facts.weights) @ levels)
+        case _:
+            return float((levels / np.array(attrgetter(str(facts.sized_by))(payoff))).max())
 
 
 def label_error(labels: Labels) -> dict[str, float]:

@@ -16,6 +16,7 @@ import mpmath as mp
 import numpy as np
 
 from pricing.domain import Feature
+from pricing.references.methods import LEAST_SHARE
 from pricing.references.reference import reference
 from pricing.specs.european import BestOf, Call, Digital, Put, WorstOf
 from pricing.specs.payoff import Asian, Barrier, ForwardStart, Payoff
@@ -28,7 +29,7 @@ from pricing.types import Array
 DIGITS, DOUBLINGS, SETTLED, STEP = 90, 4, mp.mpf(10) ** -75, mp.mpf(10) ** -20
 # Of the integrals over a second asset, which take a second each: differences right to 1e-16.
 FEWER_DIGITS, LONGER_STEP = 40, mp.mpf(10) ** -8
-# Numbers below this share of the spot may have lost digits to underflow.
+# Values below this share of the spots may have lost digits to underflow.
 LEAST = 1e-250
 # Weights of a pair, and the correlations it has.
 PAIRS = ((1.0, -1.0), (0.6, 0.4), (-0.5, 0.8))
@@ -45,14 +46,19 @@ class Family:
 
     Args:
         draw: so many random features. Shape: -> batch feature.
+        least: share of the spots that a value counts as at least.
+        digits, step: of the arithmetic, and of its differences.
+        differentiated: how many features are, all by default.
     """
 
     name: str
     problem: PricingProblem
     truth: Truth
     draw: Callable[[np.random.Generator, int], Array]
+    least: float = LEAST
     step: Any = STEP
     digits: int = DIGITS
+    differentiated: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,36 +84,35 @@ def measure(family: Family, options: int, *, seed: int) -> Found:
     features = family.draw(np.random.default_rng(seed), options)
     got = reference(family.problem, features)
     spots = range(*family.problem.box.columns("spot").indices(features.shape[1]))
-    worst = np.zeros(3)
+    columns = range(family.differentiated or features.shape[1])
+    worst = [0.0, 0.0, 0.0]
     for row in range(options):
         x = [mp.mpf(number) for number in features[row].tolist()]
-        with mp.workdps(needed(family, x)):
+        floor = family.least * sum(x[j] for j in spots)
+        with mp.workdps(needed(family, x, floor)):
             value = family.truth(x)
-            if value < LEAST * x[0]:
+            worst[0] = max(worst[0], float(abs(got.value[row] - value) / max(value, floor)))
+            if value < floor:
                 continue
-            slopes, bends = zip(*(differences(family, x, value, j) for j in range(len(x))), strict=True)
+            slopes, bends = zip(*(differences(family, x, value, j) for j in columns), strict=True)
             hedge = value + sum(abs(x[j] * slopes[j]) for j in spots)
-            errors = [abs(got.value[row] - value) / value]
-            for j in range(len(x)):
-                size = abs(x[j] * slopes[j]) + hedge
-                errors.append(abs(x[j] * (got.gradient[row, j] - slopes[j])) / size)
+            for j in columns:
+                error, size = abs(x[j] * (got.gradient[row, j] - slopes[j])), abs(x[j] * slopes[j]) + hedge
+                worst[1] = max(worst[1], float(error / size))
             for j in spots:
-                size = abs(x[j] ** 2 * bends[j]) + hedge
-                errors.append(abs(x[j] ** 2 * (got.hessian[row, j, j] - bends[j])) / size)
-            split = np.array([float(error) for error in errors])
-            parts = split[0], split[1 : 1 + len(x)].max(), split[1 + len(x) :].max()
-            worst = np.maximum(worst, parts)
+                error, size = abs(x[j] ** 2 * (got.hessian[row, j, j] - bends[j])), abs(x[j] ** 2 * bends[j]) + hedge
+                worst[2] = max(worst[2], float(error / size))
     return Found(
         name=family.name,
         options=options,
         stated=got.relative_error,
-        value=float(worst[0]),
-        gradient=float(worst[1]),
-        gamma=float(worst[2]),
+        value=worst[0],
+        gradient=worst[1],
+        gamma=worst[2],
     )
 
 
-def needed(family: Family, x: list[Any]) -> int:
+def needed(family: Family, x: list[Any], floor: Any) -> int:
     """Digits in which the value is known to fifty."""
     if family.digits < DIGITS:
         return family.digits
@@ -115,7 +120,7 @@ def needed(family: Family, x: list[Any]) -> int:
     for digits in (DIGITS << doubling for doubling in range(DOUBLINGS + 1)):
         with mp.workdps(digits):
             value = family.truth(x)
-            if abs(value) < LEAST * x[0] or (before is not None and abs(value - before) < SETTLED * value):
+            if abs(value) < floor or (before is not None and abs(value - before) < SETTLED * value):
                 return digits // 2 if before is not None else digits
         before = value
     raise AssertionError(f"{family.name}: {x} takes more than {digits} digits")
@@ -287,7 +292,7 @@ def merton() -> Iterator[Family]:
     more = {"jump_intensity": (0.01, 5.0), "jump_mean": (-0.5, 0.3), "jump_deviation": (0.01, 0.5)}
 
     def draw(rng: np.random.Generator, options: int) -> Array:
-        jumps = [np.exp(rng.uniform(np.log(0.01), np.log(2.0), options))]
+        jumps = [np.exp(rng.uniform(np.log(0.01), np.log(1.0), options))]
         jumps += [rng.uniform(*more[name], options) for name in ("jump_mean", "jump_deviation")]
         return np.concatenate([drawn(rng, options), np.stack(jumps, axis=1)], axis=1)
 
@@ -459,7 +464,16 @@ def pair(payoff: Payoff, truth: Callable[..., Any]) -> Family:
 
     name = f"pair {type(payoff).__name__.lower()} {getattr(payoff, 'side', '')} {weights}"
     box = problem(TWO, payoff, 2, correlation=(-0.99999, 0.99999))
-    return Family(name=name, problem=box, truth=truth, draw=draw, step=LONGER_STEP, digits=FEWER_DIGITS)
+    return Family(
+        name=name,
+        problem=box,
+        truth=truth,
+        draw=draw,
+        least=LEAST_SHARE,
+        step=LONGER_STEP,
+        digits=FEWER_DIGITS,
+        differentiated=2,
+    )
 
 
 def call_like(level: Any, gap: Any, variance: Any) -> Any:

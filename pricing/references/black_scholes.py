@@ -138,7 +138,7 @@ def _turns(both: Pair, turn: float, strike: Tensor) -> list[Turn]:
     turns = []
     for first, last in ((low, middle), (middle, high)):
         place = crossing(gap, first, last)
-        a, b = (part[:, 0] for part in both.given(place[:, None]))
+        b = both.given(place[:, None])[1][:, 0]
         rest = strike - b
         slope = rates[0] + rates[1] * b / rest.where(rest != 0.0, 1.0)
         turns.append(Turn(place=place, width=both.left.sqrt() / slope.abs().clamp(min=TINY_LEVEL)))
@@ -159,7 +159,7 @@ def geometric(process: BlackScholes, payoff: Asian, at: Scenario) -> Tensor:
 
 
 def barrier(process: BlackScholes, payoff: Barrier, at: Scenario) -> Tensor:
-    """A continuous barrier, all eight kinds, constant parameters: see `pricing.references.reflection`. Shape: -> batch."""
+    """A continuous barrier, all eight kinds, constant parameters, by `pricing.references.reflection`. Shape: -> batch."""
     until = dates(payoff, at)
     grown, paid = growth(process, at, until)[:, 0, 0, 0], discount(process, at, until)[:, 0, 0]
     variance = at["volatility"][:, 0, 0].square() * clock(process, at, until)[:, 0, 0]
@@ -192,7 +192,11 @@ def end(
     down: bool,
 ) -> End:
     """Where the logarithm ends; where nothing is random, numbers that are finite. Shape: batch, all of them."""
-    spot, level, variance = spot.where(random, 1.0), level.where(random, 0.5 if down else 2.0), variance.where(random, 1.0)
+    spot, level, variance = (
+        spot.where(random, 1.0),
+        level.where(random, 0.5 if down else 2.0),
+        variance.where(random, 1.0),
+    )
     positive = strike > 0.0
     s, distance = variance.sqrt(), log_ratio(spot, level)
     struck = 0.5 * s - (log_ratio(spot, strike.where(positive, 1.0)) + grown) / s

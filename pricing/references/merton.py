@@ -2,8 +2,8 @@
 
     V = sum_n P(N = n) V_n,   V_n on F e^(n (mu + delta^2 / 2) - lambda m T) with the variance sigma^2 T + n delta^2
 
-with N ~ Poisson(lambda T) and m = e^(mu + delta^2 / 2) - 1. What a call owns moves as if jumps came m + 1 times as often;
-where that are too many terms, the call is the put, which is worth K at most, and the forward.
+with N ~ Poisson(lambda T) and m = e^(mu + delta^2 / 2) - 1. What a call owns moves as if jumps came m + 1 times as
+often; where that takes too many terms, the call is the put, which is worth K at most, and the forward.
 
 References: Merton (1976), (16).
 """
@@ -44,7 +44,9 @@ def series(process: Merton, payoff: Call | Put | Digital, at: Scenario) -> Tenso
     n = torch.arange(count, dtype=mean.dtype)[:, None]
     grown = n * jump - mean * torch.expm1(jump)
     level, strike = abs(weight) * forward[:, -1, 0], side * at.scalar("strike")[:, 0]
-    moneyness = spot_moneyness(abs(weight) * at["spot"][:, 0, 0], strike, carry(process, at, until)[:, 0, -1, 0]) + grown
+    moneyness = (
+        spot_moneyness(abs(weight) * at["spot"][:, 0, 0], strike, carry(process, at, until)[:, 0, -1, 0]) + grown
+    )
     variance = at["volatility"][:, 0, 0].square() * ticks[:, -1] + n * delta.square()
     levels = level * torch.exp(grown)
     strikes, chances = strike.expand_as(levels), chance(n, mean)

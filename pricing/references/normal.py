@@ -67,9 +67,7 @@ def log_ratio(level: Tensor, other: Tensor) -> Tensor:
     return torch.where(near, torch.log1p(gap.where(near, 0.0)), torch.log(level) - torch.log(other))
 
 
-def gaussian(
-    mean: Tensor, strike: Tensor, variance: Tensor, *, sign: float, gap: Tensor | None = None
-) -> Tensor:
+def gaussian(mean: Tensor, strike: Tensor, variance: Tensor, *, sign: float, gap: Tensor | None = None) -> Tensor:
     """E[max(sign (X - K), 0)] of a normal X = s psi(sign (m - K) / s), psi(x) = x N(x) + n(x); intrinsic as s -> 0.
 
     Args:
@@ -157,7 +155,10 @@ class Gaussian(torch.autograd.Function):
 
 
 class Black(torch.autograd.Function):
-    """Black's formula; dV/dF = sign N(sign d), dV/dK = -sign N(sign (d - s)), dV/dv = F n(d) / (2 s), d = ln(F / K) / s + s / 2."""
+    """Black's formula; dV/dF = sign N(sign d), dV/dK = -sign N(sign (d - s)), dV/dv = F n(d) / (2 s).
+
+    Here d = ln(F / K) / s + s / 2.
+    """
 
     @staticmethod
     def forward(ctx: Any, forward: Tensor, strike: Tensor, variance: Tensor, moneyness: Tensor, sign: float) -> Tensor:

@@ -83,9 +83,7 @@ def _beyond(end: End, *, clear: bool) -> tuple[Tensor, Tensor]:
     return low, torch.maximum(low, high)
 
 
-def _integral(
-    end: End, ends: tuple[Tensor, Tensor], top: Tensor, chance: Callable[[Tensor], Tensor]
-) -> Tensor:
+def _integral(end: End, ends: tuple[Tensor, Tensor], top: Tensor, chance: Callable[[Tensor], Tensor]) -> Tensor:
     """E[payoff chance(w); low < z < high].
 
     Args:

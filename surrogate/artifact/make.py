@@ -7,6 +7,7 @@ from typing import assert_never
 
 import onnx
 import torch
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from pricing.domain import Box
@@ -23,6 +24,7 @@ from surrogate.artifact.manifest import (
     published,
 )
 from surrogate.artifact.model_card import model_card
+from surrogate.errors import ParityFailure
 from surrogate.export.onnx_writer import to_onnx
 from surrogate.export.parity import check_parity
 from surrogate.functions.network import Network
@@ -53,19 +55,28 @@ def make_artifact(
         network: single output, raw units; of the inputs of the reduction where there is one.
         problem: or only the Box, where nobody here knows what was priced and the labels were imported.
         certificate: what is proven of the network (`pruning.certificates`).
-        float32: also export in single precision and measure its loss.
+        float32: also export in single precision and measure its loss; what loses too much is left out, and the manifest
+            says so.
         training: the losses on the way, where something was trained.
 
     Raises:
-        ParityFailure: a graph does not reproduce the network.
+        ParityFailure: the graph in double precision does not reproduce the network.
     """
     box = problem if isinstance(problem, Box) else problem.box
     spec_hash = hashlib.sha256(to_json(provenance.build)).hexdigest()
     graphs, parity = dict[str, bytes](), dict[str, dict[str, float]]()
+    unfit: str | UnsetType = UNSET
     for file, dtype in {MODEL: torch.float64, **({MODEL_FLOAT32: torch.float32} if float32 else {})}.items():
         metadata = {"name": name, "spec_sha256": spec_hash}
-        graphs[file] = to_onnx(network, box=box, metadata=metadata, dtype=dtype, reduction=reduction)
-        parity[file] = check_parity(graphs[file], network, box, reduction=reduction)
+        graph = to_onnx(network, box=box, metadata=metadata, dtype=dtype, reduction=reduction)
+        try:
+            parity[file] = check_parity(graph, network, box, reduction=reduction)
+        except ParityFailure as failure:
+            if file == MODEL:
+                raise
+            unfit = f"float32 was asked for and is unfit, so there is none: {failure}"
+            continue
+        graphs[file] = graph
     manifest = Manifest(
         name=name,
         problem=None if isinstance(problem, Box) else dump(replace(problem, features=box.features)),
@@ -77,6 +88,7 @@ def make_artifact(
         accuracy=report.accuracy,
         certificate=certificate,
         parity=parity,
+        float32_unfit=unfit,
         provenance=provenance,
         hashes={file: hashlib.sha256(graph).hexdigest() for file, graph in graphs.items()} | {"spec": spec_hash},
     )

@@ -157,6 +157,7 @@ class Manifest(Record, frozen=True, kw_only=True):
         no_reduction: why it does not, where more than the spots vary.
         certificate: None where nothing was tried.
         parity: by file and output, the largest difference between graph and network as a share of the output's size.
+        float32_unfit: where single precision was asked for and loses too much, by how much.
         hashes: sha256 of the model bytes by file, and of the specification.
     """
 
@@ -170,6 +171,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     accuracy: Accuracy
     certificate: Certificate | UnsetType | None = UNSET
     parity: dict[str, dict[str, float]] | UnsetType = UNSET
+    float32_unfit: str | UnsetType = UNSET
     provenance: Provenance
     hashes: dict[str, str] | UnsetType = UNSET
 
