@@ -37,8 +37,8 @@ from surrogate.report.sources import SimulatedLabels, StatesFacts
 
 # Share of the label step that a flow takes to learn a table, where there is one: a minute beside simulated labels.
 FLOW_SHARE = 0.5
-# Values that differ by no more than this share of the largest value, or of what the payoff takes from each other, differ
-# by rounding.
+# Values that differ by no more than this share of the largest value, or of the levels that the payoff takes from each
+# other, differ by rounding.
 ROUNDING = 1e-12
 
 

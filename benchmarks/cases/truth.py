@@ -135,8 +135,8 @@ def differences(family: Family, x: list[Any], value: Any, j: int) -> tuple[Any, 
 
 def families() -> Iterator[Family]:
     """Every closed form."""
-    for payoff, sign in ((Call, 1), (Put, -1)):
-        yield single(payoff(weights=(1.0,), strike=1.0), partial(black, sign=sign))
+    yield single(Call(weights=(1.0,), strike=1.0), partial(black, sign=1))
+    yield single(Put(weights=(1.0,), strike=1.0), partial(black, sign=-1))
     yield single(Digital(weights=(1.0,), strike=1.0), partial(digital, sign=1))
     yield one_asset("geometric", Asian(weights=(1.0,), strike=1.0, dates=DATES, average="geometric"), geometric, drawn)
     yield one_asset("forward start", ForwardStart(weights=(1.0,), strike=1.0, start=START), forward_start, shares)
@@ -150,10 +150,10 @@ def families() -> Iterator[Family]:
         yield pair(Call(weights=weights, strike=1.0), partial(conditional_sum, weights=weights, formula=call_like))
     yield pair(Put(weights=PAIRS[1], strike=1.0), partial(conditional_sum, weights=PAIRS[1], formula=put_like))
     yield pair(Digital(weights=PAIRS[0], strike=1.0), partial(conditional_sum, weights=PAIRS[0], formula=digital_like))
-    for payoff, sign in product((WorstOf, BestOf), (1, -1)):
-        side = "call" if sign > 0 else "put"
-        ranked = payoff(side=side, strike=1.0, initial=(1.0, 1.0))
-        yield pair(ranked, partial(conditional_rank, worst=payoff is WorstOf, sign=sign))
+    ranks: tuple[type[WorstOf | BestOf], ...] = (WorstOf, BestOf)
+    for rank, call in product(ranks, (True, False)):
+        ranked = rank(side="call" if call else "put", strike=1.0, initial=(1.0, 1.0))
+        yield pair(ranked, partial(conditional_rank, worst=rank is WorstOf, sign=1 if call else -1))
 
 
 def normal(x: Any) -> Any:
@@ -302,7 +302,7 @@ def merton() -> Iterator[Family]:
         (Digital(weights=(1.0,), strike=1.0), partial(digital, sign=1)),
     ):
         name = f"merton {type(payoff).__name__.lower()}"
-        yield Family(name=name, problem=problem(JUMPS, payoff, **more), truth=partial(poisson, formula), draw=draw)
+        yield Family(name=name, problem=problem(JUMPS, payoff, 1, **more), truth=partial(poisson, formula), draw=draw)
 
 
 def poisson(formula: Callable[[Any, Any, Any], Any], x: Sequence[Any]) -> Any:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pricing.references.normal import DEGENERATE, gaussian, gaussian_digital
+from pricing.references.normal import DEGENERATE, broadcast, gaussian, gaussian_digital
 from pricing.references.reflection import End, out, touched
 from pricing.simulation.scenario import Scenario, correlation, dates, discount, growth
 from pricing.specs.european import Call, Digital, Put
@@ -80,7 +80,7 @@ def barrier(process: Bachelier, payoff: Barrier, at: Scenario) -> Tensor:
     one = at["spot"].new_ones(1, 1)
     spread = variance(process, at, one, dates(payoff, at))
     spot, strike, level = at["spot"][:, 0, 0], at.scalar("strike")[:, 0], at.scalar("barrier")[:, 0]
-    spot, strike, level, spread = torch.broadcast_tensors(spot, strike, level, spread)
+    spot, strike, level, spread = broadcast(spot, strike, level, spread)
     call, down = payoff.side == "call", payoff.direction == "down"
     sign = 1.0 if call else -1.0
     alive = (spot > level) if down else (spot < level)

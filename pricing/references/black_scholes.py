@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from pricing.references.conditioned import Pair, Turn, crossing, expectation, reach
-from pricing.references.normal import log_ratio, lognormal, lognormal_digital
+from pricing.references.normal import broadcast, log_ratio, lognormal, lognormal_digital
 from pricing.references.reflection import FAR, End, out, touched
 from pricing.simulation.scenario import Scenario, clock, correlation, dates, discount, growth
 from pricing.specs.european import Call, Digital, Put
@@ -80,7 +80,7 @@ def pair(process: BlackScholes, payoff: Call | Put | Digital, at: Scenario) -> T
     """
     forward, paid, ticks = terminal(process, at, dates(payoff, at))
     deviation = at["volatility"][:, 0] * ticks.clamp(min=TINY_VARIANCE).sqrt()
-    forward, deviation = torch.broadcast_tensors(forward[:, 0], deviation)
+    forward, deviation = broadcast(forward[:, 0], deviation)
     exposure = (forward * deviation * forward.new_tensor(payoff.weights)).abs().mean(dim=0)
     inner, outer = (0, 1) if exposure[0] >= exposure[1] else (1, 0)  # the larger one smooths the kink
     weight, other = payoff.weights[inner], payoff.weights[outer]
@@ -159,13 +159,11 @@ def geometric(process: BlackScholes, payoff: Asian, at: Scenario) -> Tensor:
 
 
 def barrier(process: BlackScholes, payoff: Barrier, at: Scenario) -> Tensor:
-    """A continuous barrier, all eight kinds, constant parameters, by `pricing.references.reflection`. Shape: -> batch."""
+    """A continuous barrier, all eight kinds, constant parameters: `pricing.references.reflection`. Shape: -> batch."""
     until = dates(payoff, at)
     grown, paid = growth(process, at, until)[:, 0, 0, 0], discount(process, at, until)[:, 0, 0]
     variance = at["volatility"][:, 0, 0].square() * clock(process, at, until)[:, 0, 0]
-    spot, strike, level = torch.broadcast_tensors(
-        at["spot"][:, 0, 0], at.scalar("strike")[:, 0], at.scalar("barrier")[:, 0]
-    )
+    spot, strike, level = broadcast(at["spot"][:, 0, 0], at.scalar("strike")[:, 0], at.scalar("barrier")[:, 0])
     call, down = payoff.side == "call", payoff.direction == "down"
     forward, sign = spot * torch.exp(grown), 1.0 if call else -1.0
     alive = (spot > level) if down else (spot < level)

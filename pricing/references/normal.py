@@ -29,6 +29,12 @@ PLAIN_BELOW = -1.0
 NEAR = 0.5
 
 
+def broadcast(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """All of one shape. Shape: any."""
+    result: tuple[Tensor, ...] = torch.broadcast_tensors(*tensors)  # type: ignore[no-untyped-call]
+    return result
+
+
 def density(x: Tensor) -> Tensor:
     """n(x) = exp(-x^2 / 2) / sqrt(2 pi). Shape: any -> the same."""
     return torch.exp(-0.5 * x * x) / math.sqrt(2.0 * math.pi)
@@ -77,7 +83,7 @@ def gaussian(mean: Tensor, strike: Tensor, variance: Tensor, *, sign: float, gap
     """
     gap = mean - strike if gap is None else gap
     random = _moves(mean, strike, variance)
-    parts = torch.broadcast_tensors(mean, strike, torch.where(random, variance, 1.0), gap.detach())
+    parts = broadcast(mean, strike, torch.where(random, variance, 1.0), gap.detach())
     formula: Tensor = Gaussian.apply(*parts, sign)  # type: ignore[no-untyped-call]
     return torch.where(random, formula, (sign * gap).clamp(min=0.0))
 
@@ -128,7 +134,7 @@ def _lognormal(
     random = (forward > 0.0) & (strike > 0.0) & (variance > DEGENERATE**2)
     F, K, v = (torch.where(random, part, 1.0) for part in (forward, strike, variance))
     x = log_ratio(F, K) if moneyness is None else torch.where(random, moneyness, 0.0)
-    return random, torch.broadcast_tensors(F, K, v, x)
+    return random, broadcast(F, K, v, x)
 
 
 class Gaussian(torch.autograd.Function):
@@ -178,7 +184,8 @@ class Black(torch.autograd.Function):
         plain = low * distribution(-near) - high * distribution(-far)
         outside = torch.where(near < PLAIN_BELOW, plain, scaled * between)
         inside = torch.where(a < 1.0, strike * torch.expm1(moneyness), forward - strike)
-        return (ctx.sign * inside).clamp(min=0.0) + outside
+        result: Tensor = (ctx.sign * inside).clamp(min=0.0) + outside
+        return result
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
@@ -193,7 +200,8 @@ class Black(torch.autograd.Function):
 def _at_strike(strike: Tensor, variance: Tensor, moneyness: Tensor) -> Tensor:
     """F n(d) = K n(d - s). Shape: any -> the same."""
     half = moneyness * moneyness / variance + 0.25 * variance - moneyness
-    return strike * torch.exp(-0.5 * half) / math.sqrt(2.0 * math.pi)
+    result: Tensor = strike * torch.exp(-0.5 * half) / math.sqrt(2.0 * math.pi)
+    return result
 
 
 def _motion(x: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from torch import Tensor
 from pricing.references.black_scholes import TINY_LEVEL, TINY_VARIANCE, carry, spot_moneyness, terminal
 from pricing.references.conditioned import Pair, Turn, expectation
 from pricing.references.methods import Replicated
-from pricing.references.normal import distribution, log_ratio, lognormal, quantile
+from pricing.references.normal import broadcast, distribution, log_ratio, lognormal, quantile
 from pricing.references.reflection import FAR
 from pricing.references.replicates import PLAIN, VARIED
 from pricing.simulation.scenario import Scenario, correlation, dates
@@ -60,7 +60,7 @@ def ranked(process: BlackScholes, payoff: WorstOf | BestOf, at: Scenario) -> Ten
         moneyness = spot_moneyness(at["spot"][:, 0, 0] / initial[0], strike, grown)
         value = lognormal(forward[:, 0, 0] / initial[0], strike, variance[:, 0], sign=sign, moneyness=moneyness)
         return paid[:, 0] * value
-    level, deviation = torch.broadcast_tensors(forward[:, 0] / initial, variance.clamp(min=TINY_VARIANCE).sqrt())
+    level, deviation = broadcast(forward[:, 0] / initial, variance.clamp(min=TINY_VARIANCE).sqrt())
     outer = int((level * deviation).detach().mean(dim=0).argmin())
     both = Pair(
         first=level[:, 1 - outer],
