@@ -163,7 +163,7 @@ def exercised(payoff: Barrier, steps: Steps, at: Scenario, step: Open) -> Open:
 
 
 def paid(payoff: Barrier, steps: Steps, at: Scenario, step: Open, weight: Tensor | None = None) -> Tensor:
-    """E[S_T - K; low < t < high] of a call, its negative of a put, times e^weight. Shape: -> batch path 1."""
+    """Expectation of S_T - K where low < t < high, of a put its negative, times e^weight. Shape: -> batch path 1."""
     held, date = mass(step.low, step.high, weight), steps.dates
     if steps.law == "additive":
         scale = torch.zeros_like(step.low) if weight is None else weight

@@ -154,7 +154,7 @@ def _risen(payoff: SumPayoff, total: Sum, strike: Tensor) -> Tensor:
         terms = total.terms(t)
         level = terms.sum(dim=-1)
         rise = (terms * total.slopes[:, None, :]).sum(dim=-1)
-        rises = rise > LEAST_RISE * level
+        rises = rise > LEAST_RISE * torch.maximum(level, strike.abs())
         t = t - torch.where(rises, (level - strike) / rise.where(rises, 1.0), 0.0)
     match payoff:
         case Digital(cash=cash):
