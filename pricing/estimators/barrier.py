@@ -13,8 +13,8 @@ from step k on, all its normals integrated, and y'_k drawn given that the barrie
 
     in = E[D sum_k (prod_(j < k) p_j B_j) ((1 - p_k) V_k(y'_k) + p_k (1 - B_k) V_k(y_k))]
 
-All terms are positive, so little in is not what much noise leaves of the vanilla option less out. Where in is not
-little that difference has no more noise, and in + out - vanilla, of mean zero, is taken off.
+All terms are positive, so little in is not what much noise leaves of the vanilla option less out. Where most of the
+option is in, that difference is what has less noise: in + out - vanilla, of mean zero, is taken off in the share of in.
 
 References: Glasserman & Staum (2001); Glasserman, Monte Carlo Methods in Financial Engineering (2003), 6.4.
 """
@@ -36,8 +36,6 @@ from pricing.specs.payoff import Barrier
 
 # Barriers further away than so many deviations of a step are that far: the weight of their image is e^20000.
 OUT_OF_REACH = 200.0
-# In is little below this share of out: the less it is the more it is labelled by itself.
-LITTLE = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +54,7 @@ def expected(payoff: Barrier, steps: Steps, at: Scenario, *, bridged: bool) -> T
     if payoff.knock == "out":
         return out
     means = [part.detach().mean(dim=1, keepdim=True) for part in (touched, out)]
-    share = (means[0] / (LITTLE * means[1]).clamp(min=TINY_LEVEL)).clamp(0.0, 1.0)
+    share = (means[0] / (means[0] + means[1]).clamp(min=TINY_LEVEL)).clamp(0.0, 1.0)
     return touched - share * (touched + out - vanilla(payoff, steps, at))
 
 
@@ -195,7 +193,7 @@ def image(payoff: Barrier, steps: Steps, at: Scenario, step: Open, y: Tensor) ->
     tilted = Open(rest=step.rest + step.along * tilt, along=step.along, low=step.low - tilt, high=step.high - tilt)
     touched = paid(payoff, steps, at, tilted, weight)
     certain = torch.where(a > 0.0, torch.zeros_like(a), paid(payoff, steps, at, step))
-    return torch.where(moves, touched, certain)
+    return torch.where(moves & (a > 0.0), touched, certain)
 
 
 def distance(payoff: Barrier, steps: Steps, at: Scenario, y: Tensor, date: int) -> Tensor:

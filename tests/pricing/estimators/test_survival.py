@@ -135,7 +135,7 @@ def test_an_in_barrier_far_below_is_labelled_directly() -> None:
     x = doubles([[100.0], [200.0], [285.0]])
     labels, right = labelled(problem, x, paths=512), reference(problem, x.numpy())
     assert_within_errors(labels, right)
-    assert (asked(labels.value_error).numpy() < 0.1 * right.value).all()
+    assert (asked(labels.value_error).numpy() < 0.25 * right.value).all()
 
 
 @pytest.mark.parametrize(
