@@ -177,13 +177,13 @@ def quadratic_exponential(problem: PricingProblem, count: int, generator: np.ran
     """Heston's asset at maturity by Andersen's scheme (2008), section 3.2, with central weights. Shape: -> path."""
     process = narrow(Heston, problem.process)
     spot, v0, kappa, theta, xi, rho = centre(problem)
-    h = problem.maturity / process.steps
+    h = problem.maturity / narrow(int, process.steps)
     E = np.exp(-kappa * h)
     by_v, constant = xi**2 * E * (1.0 - E) / kappa, 0.5 * theta * xi**2 * (1.0 - E) ** 2 / kappa
     drift, half = (process.rate - rho * kappa * theta / xi) * h, 0.5 * h * (kappa * rho / xi - 0.5)
     before, after, free = half - rho / xi, half + rho / xi, 0.5 * h * (1.0 - rho**2)
     v, log = np.full(count, v0), np.full(count, np.log(spot))
-    for _ in range(process.steps):
+    for _ in range(narrow(int, process.steps)):
         m = theta + (v - theta) * E
         psi, z = (by_v * v + constant) / m**2, generator.standard_normal(count)
         inverse = 2.0 / np.minimum(psi, SWITCH)
@@ -203,7 +203,8 @@ def quadratic_exponential(problem: PricingProblem, count: int, generator: np.ran
 def euler(problem: PricingProblem, count: int, generator: np.random.Generator) -> Array:
     """The asset under local volatility at maturity, on the same graded grid. Shape: -> path."""
     process, T = narrow(LocalVolatility, problem.process), problem.maturity
-    reference, grid = process.reference_spots[0], T * (np.arange(process.steps + 1) / process.steps) ** GRADING
+    reference, steps = process.reference_spots[0], narrow(int, process.steps)
+    grid = T * (np.arange(steps + 1) / steps) ** GRADING
     x = np.full(count, np.log(centre(problem)[0] / reference))
     for start, stop in pairwise(grid):
         variance = dupire(process, x, 0.5 * (start + stop)) * (stop - start)
@@ -267,9 +268,9 @@ def quantlib_heston(problem: PricingProblem, paths: int, seed: int) -> float:
 def quantlib_local_volatility(problem: PricingProblem, paths: int, seed: int) -> float:
     """By QuantLib's Monte Carlo engine with Euler steps on a table of the surface."""
     process, T = narrow(LocalVolatility, problem.process), problem.maturity
-    today, count = quantlib_today()
+    (today, count), steps = quantlib_today(), narrow(int, process.steps)
     at = scenario(problem, torch.from_numpy(centre(problem))[None])
-    ends = torch.arange(1, process.steps + 1, dtype=torch.float64) * T / process.steps
+    ends = torch.arange(1, steps + 1, dtype=torch.float64) * T / steps
     strikes = process.reference_spots[0] * torch.exp(torch.linspace(-1.5, 1.5, TABLE_STRIKES, dtype=torch.float64))
     surface = smiles(process, at, ends[:, None, None, None])
     forwards = process.reference_spots[0] * torch.exp(process.rate * ends)

@@ -9,6 +9,8 @@ from torch import Tensor
 
 # Below this |x| four terms of the series of (e^x - 1) / x are exact in float64.
 SERIES = 1e-3
+# From here on a tail of the normal is its density times erfcx, so that a weight goes into the exponent.
+THIN = 1.0
 
 
 def root(x: Tensor) -> Tensor:
@@ -40,6 +42,27 @@ def density(x: Tensor) -> Tensor:
 def cumulative(x: Tensor) -> Tensor:
     """N(x), the standard normal distribution function; a third of the time of torch's own. Shape: any -> the same."""
     return 0.5 * torch.erfc(x * -math.sqrt(0.5))
+
+
+def tail(y: Tensor, weight: Tensor) -> Tensor:
+    """e^weight N(-y), a probability whatever its factors are: the weight may overflow where the mass underflows.
+
+    Shape: any, broadcast.
+    """
+    thin = y > THIN
+    far = torch.where(thin, y, THIN)
+    scaled = torch.exp(weight - 0.5 * far * far) * (0.5 * torch.special.erfcx(far * math.sqrt(0.5)))
+    plain = torch.exp(torch.where(thin, 0.0, weight)) * cumulative(-torch.where(thin, THIN, y))
+    return torch.where(thin, scaled, plain)
+
+
+def mass(low: Tensor, high: Tensor, weight: Tensor | None = None) -> Tensor:
+    """e^weight (N(high) - N(low)) for low <= high, from the side on which the tail is thin. Shape: any, broadcast."""
+    mirrored = low + high > 0.0
+    near, far = torch.where(mirrored, low, -high), torch.where(mirrored, high, -low)
+    if weight is None:
+        return cumulative(-near) - cumulative(-far)
+    return tail(near, weight) - tail(far, weight)
 
 
 def gaussian_ramp(rest: Tensor, slope: Tensor) -> Tensor:

@@ -89,10 +89,18 @@ def spread_moneyness(problem: PricingProblem, features: Tensor, levels: Tensor, 
 
 def require_reached(problem: PricingProblem, spread: Sequence[Spread], *, bound: float) -> None:
     """Raise InvalidSpec where no point has a kink within ``bound`` standard deviations, or nothing is random."""
-    distance = torch.cat([part.distance for part in spread]).nan_to_num(nan=torch.inf)
+    distance = torch.cat([part.distance for part in spread]).nan_to_num(nan=torch.inf, posinf=torch.inf)
     nearest = int(distance.argmin())
     if distance[nearest] <= bound:
         return
+    if distance[nearest] == torch.inf and problem.process.facts.pays_cash:
+        amount = sum(dividend.amount for dividend in problem.process.facts.dividends)
+        raise InvalidSpec(
+            "sampler: 'moneyness' needs a payoff that is random about its forward, but dividends in cash, "
+            f"{amount:g} in all, leave the forward of every spot of the Box at 0; raise the bounds of 'spot' or sample "
+            "'uniform'",
+            path="labels.sampler",
+        )
     if distance[nearest] == torch.inf:
         raise InvalidSpec(
             "sampler: 'moneyness' needs a random payoff, but volatilities or maturity leave it a standard deviation of "

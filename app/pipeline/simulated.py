@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from operator import attrgetter
 from typing import Any
 
+import numpy as np
 import torch
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -25,6 +27,8 @@ from pricing.specs.choice import settle
 from pricing.specs.estimator import Frozen
 from pricing.specs.kinks import require_no_kink
 from pricing.specs.labels import LabelSpec
+from pricing.specs.payoff import Autocall
+from pricing.specs.pieces import Pieces
 from pricing.specs.problem import PricingProblem
 from pricing.specs.sampler import MoneynessSampler, TableSampler
 from pricing.specs.states import states_sha256
@@ -42,7 +46,8 @@ from surrogate.report.sources import SimulatedLabels, StatesFacts
 FLOW_SHARE = 0.5
 # Least share of the samples that a barrier may leave alive.
 LEAST_ALIVE = 1.0 / 16.0
-# Values that differ by no more than this share of the largest value or spot differ by rounding.
+# Values that differ by no more than this share of the largest value, or of the levels that the payoff takes from each
+# other, differ by rounding.
 ROUNDING = 1e-12
 
 
@@ -170,8 +175,7 @@ def follow_states(build: BuildSpec, sampler: TableSampler, progress: Progress) -
 def require_variation(problem: PricingProblem, values: Tensor) -> None:
     """Raise InvalidSpec where the labels are all the same: there is nothing to learn. Shape: values batch."""
     least, most = float(values.min()), float(values.max())
-    spots = problem.box.columns("spot")
-    if most - least > ROUNDING * max(abs(least), abs(most), problem.box.upper[spots].max()):
+    if most - least > ROUNDING * max(abs(least), abs(most), gross(problem)):
         return
     levels = ", ".join(f"{name} {level[0]:g}" for name, level in problem.payoff.parameters.items())
     raise InvalidSpec(
@@ -179,6 +183,24 @@ def require_variation(problem: PricingProblem, values: Tensor) -> None:
         f"learn; look at {levels} and at the bounds of the features",
         path="problem.payoff",
     )
+
+
+def gross(problem: PricingProblem) -> float:
+    """The size of what the payoff is a difference of: its weighted levels, whatever their unit; 0 where it has none."""
+    payoff, facts, spots = problem.payoff, problem.payoff.facts, problem.box.columns("spot")
+    levels = np.maximum(np.abs(problem.box.lower[spots]), np.abs(problem.box.upper[spots]))
+    match payoff:
+        case Pieces():
+            slopes = [abs(leg.amount) for leg in payoff.legs if not leg.option.facts.flat]
+            return max(slopes, default=0.0) * float(np.abs(payoff.weights) @ levels)
+        case Autocall():
+            return payoff.notional
+        case _ if facts.flat:
+            return 0.0
+        case _ if facts.weights is not None:
+            return float(np.abs(facts.weights) @ levels)
+        case _:
+            return float((levels / np.array(attrgetter(str(facts.sized_by))(payoff))).max())
 
 
 def label_error(labels: Labels) -> dict[str, float]:

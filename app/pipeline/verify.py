@@ -72,7 +72,8 @@ def verify(
         job = rebuild(published, folder, registry, progress, heard)
     build, plain = job.build(), told(job.build(), job.label_facts.read())
     final, spec, name = read_final(job), spec_sha256(plain), published.manifest.name
-    float32, reduction = build.export.float32, reduction_of(build)
+    float32 = build.export.float32 and known(published.manifest.float32_unfit) is None
+    reduction = reduction_of(build)
     made = graphs(final, name=name, box=build.box, spec=spec, float32=float32, reduction=reduction)
     then = {MODEL: published.model}
     if published.model_float32 is not None:

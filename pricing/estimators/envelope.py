@@ -23,7 +23,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from pricing.elementary import cumulative, density, ratio
+from pricing.elementary import density, mass, ratio
 from pricing.estimators.exponentials import TINY
 from pricing.specs.european import Side
 
@@ -68,11 +68,11 @@ def ramp(lines: Lines, rank: Literal["lowest", "highest"], side: Side) -> Tensor
     """E[(g - K)^+] of a call, E[(K - g)^+] of a put, on the lowest or highest line g. Shape: -> batch path."""
     ends = intervals(lines, rank, side)
     low, high = ends.low, ends.high
-    between = cumulative(high) - cumulative(low)
+    between = mass(low, high)
     if lines.law == "additive":
         gained = lines.amounts * between + lines.slopes * (density(low) - density(high))
     else:
-        shifted = cumulative(high - lines.slopes) - cumulative(low - lines.slopes)
+        shifted = mass(low - lines.slopes, high - lines.slopes)
         gained = lines.amounts * torch.exp(0.5 * lines.slopes.square()) * shifted
     total = (gained - lines.strike[..., None] * between).sum(dim=-1)
     total = total if side == "call" else -total

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from pricing.elementary import cumulative, density, ratio
+from pricing.elementary import mass as between
 from pricing.specs.european import Side
 
 # Beyond this plus the largest slope no mass lies, weighted by the items or not: N(-9) = 1e-19.
@@ -94,8 +95,9 @@ def mass(shift: Tensor, ends: list[Tensor], side: Side) -> Tensor:
     if side == "call":
         above = cumulative(shift - ends[0])
         return above if len(ends) == 1 else above + cumulative(ends[1] - shift)
-    below = cumulative(ends[0] - shift)
-    return below if len(ends) == 1 else below - cumulative(ends[1] - shift)
+    if len(ends) == 1:
+        return cumulative(ends[0] - shift)
+    return between(ends[1] - shift, ends[0] - shift)
 
 
 def moving(f: Exponentials, t: Tensor) -> Tensor:

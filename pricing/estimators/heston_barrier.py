@@ -23,11 +23,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pricing.elementary import exprel, ratio, root
+from pricing.elementary import cumulative, exprel, ratio, root
 from pricing.estimators import barrier
 from pricing.estimators.killed import Displaced, kept_clear
 from pricing.estimators.steps import TINY_LEVEL, Steps
-from pricing.estimators.truncation import distribution
 from pricing.processes.grid import lengths
 from pricing.processes.heston import VarianceStep, moved
 from pricing.simulation.scenario import Scenario, clock, discount, growth
@@ -114,7 +113,7 @@ def simulated(payoff: Barrier, walk: Walk, at: Scenario, normals: Tensor, *, kil
     v = on_its_own(at, v, own[-1], 0.5 * (before + walk.h[..., -1:]))
     last = last_step(walk, v, common[-1])
     if killed:
-        cash = barrier.ended(payoff, last, at, y, bridged=True)
+        cash, _ = barrier.ended(payoff, last, at, y, bridged=True)
     else:
         cash = barrier.unconditional(payoff, last, at, last.rest(y, 0), last.along[:, :, 0])
     return last.discount[..., -1] * (weight * cash)[..., 0]
@@ -144,7 +143,7 @@ def drawn(walk: Walk, at: Scenario, law: Joint, start: tuple[Tensor, Tensor], k:
     edges = [edge(walk, at, date) for date in (k, k + 1)]
     a = -law.x.start(law.clear * (edges[0] - y))
     w = law.x.normal(law.clear * (edges[1] - y - law.drift) / (1.0 - law.q)) / stretch
-    z, chance = kept_clear(distribution(normal), a, w)
+    z, chance = kept_clear(cumulative(normal), a, w)
     return stretch * z, chance * stretch * torch.exp(-law.q * z.square())
 
 

@@ -24,14 +24,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pricing.elementary import SERIES, density, exprel
+from pricing.elementary import SERIES, cumulative, density, exprel, tail
 from pricing.estimators.steps import CERTAIN
-from pricing.estimators.truncation import END, distribution
+from pricing.estimators.truncation import END
 
 # Distances of more deviations than this are not crossed: e^(-40^2 / 2) is nothing in float64.
 OUT_OF_REACH = 40.0
-# e^600 times the least positive chance: a drift of more than 17 deviations a step would overflow before that vanishes.
-LARGEST_EXPONENT = 600.0
 # Below this distance, in deviations, what is left of the chance is rounding noise: the step is killed.
 TOUCHING = 1e-7
 # Uniforms this near to 0 and 1 are held: beyond, the chance has no digits left to solve for.
@@ -113,7 +111,7 @@ def solved(target: Tensor, a: Tensor, w: Tensor) -> Tensor:
     Shape: any -> the same.
     """
     share = target / beyond(w, a, w)
-    z = torch.maximum(-torch.special.ndtri(share * distribution(-w)), w + TOUCHING)
+    z = torch.maximum(-torch.special.ndtri(share * cumulative(-w)), w + TOUCHING)
     for _ in range(SOLVING):
         left = beyond(z, a, w)
         z = (z + left / untouched(z, a, w) * torch.log(left / target)).clamp(max=2.0 * END)
@@ -122,8 +120,7 @@ def solved(target: Tensor, a: Tensor, w: Tensor) -> Tensor:
 
 def beyond(z: Tensor, a: Tensor, w: Tensor) -> Tensor:
     """The chance C(z) of ending beyond z, never touched. Shape: any, broadcast."""
-    image = torch.exp((2.0 * a * (a + w)).clamp(max=LARGEST_EXPONENT))
-    return distribution(-z) - image * distribution(-z - 2.0 * a)
+    return cumulative(-z) - tail(z + 2.0 * a, 2.0 * a * (a + w))
 
 
 def untouched(z: Tensor, a: Tensor, w: Tensor) -> Tensor:

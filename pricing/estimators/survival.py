@@ -26,10 +26,11 @@ from typing import assert_never
 import torch
 from torch import Tensor
 
+from pricing.elementary import cumulative
 from pricing.estimators import barrier
 from pricing.estimators.contribution import Contribution
 from pricing.estimators.steps import TINY_LEVEL, Steps, steps, threshold
-from pricing.estimators.truncation import below, distribution
+from pricing.estimators.truncation import below
 from pricing.processes.simulate import blocks
 from pricing.simulation.fixings import knock_in, missed_coupons
 from pricing.simulation.rotation import Rotation, identity
@@ -91,7 +92,7 @@ def weighted(problem: PricingProblem, expected: Expected, at: Scenario, normals:
 def autocall(payoff: Autocall, steps: Steps, at: Scenario) -> Tensor:
     """D cash of an autocall; the first branch is alive, the others wait for a coupon. Shape: -> batch path."""
     initial = at["spot"].new_tensor(payoff.initial)
-    uniform = distribution(steps.normals[..., 0])
+    uniform = cumulative(steps.normals[..., 0])
     y = torch.zeros_like(steps.drift[:, :, 0])[None]
     paths = Branches(y=y, weight=torch.ones_like(y[..., 0]))
     total: Tensor | float = 0.0
@@ -101,14 +102,14 @@ def autocall(payoff: Autocall, steps: Steps, at: Scenario) -> Tensor:
         draw = partial(kept, along=steps.along[:, :, step], uniform=uniform[:, :, step])
         coupon = trigger_normal(steps, rest, at["coupon_barrier"] * initial, step)
         call = trigger_normal(steps, rest, trigger * initial, step)
-        cash = payoff.coupon * (owed * distribution(-coupon)).sum(dim=0)
+        cash = payoff.coupon * (owed * cumulative(-coupon)).sum(dim=0)
         if step == steps.dates - 1:
             low = trigger_normal(steps, rest[:1], knock_in(payoff, at)[..., None] * initial, step)
             knocked = draw(rest[:1], weight[:1], end=torch.minimum(low, call[:1]))
             worst = lowest(steps, steps.level(knocked.y[0], step + 1) / initial)
             cash = cash + weight[0] - knocked.weight[0] * (1.0 - worst / payoff.strike)
         else:
-            cash = cash + weight[0] * distribution(-call[0])
+            cash = cash + weight[0] * cumulative(-call[0])
             paths = draw(rest[:1], weight[:1], end=call[:1])
             if payoff.memory:
                 paths = joined(paths, draw(rest, owed, end=torch.minimum(coupon, call)))

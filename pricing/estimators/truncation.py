@@ -5,20 +5,15 @@ References: Glasserman & Staum (2001), Conditioning on one-step survival for bar
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
+
+from pricing.elementary import cumulative
 
 # P(|z| > 8) is 1e-15, at the rounding of float64; up to there the inverse and its derivatives are finite.
 END = 8.0
 # An end that is not there: N is 0 or 1 to the last bit, also after any shift that has a meaning.
 FAR = 1e3
-
-
-def distribution(x: Tensor) -> Tensor:
-    """N(x), to rounding also in the lower tail, where `torch.special.ndtr` is not. Shape: any -> the same."""
-    return 0.5 * torch.erfc(x * -math.sqrt(0.5))
 
 
 def below(uniform: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
@@ -29,11 +24,5 @@ def below(uniform: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
 
     Shape: any, broadcast.
     """
-    mass = distribution(end.clamp(-END, END))
+    mass = cumulative(end.clamp(-END, END))
     return torch.special.ndtri(uniform * mass), mass
-
-
-def chance(low: Tensor, high: Tensor) -> Tensor:
-    """N(high) - N(low) for low <= high, from the tail in which nothing cancels. Shape: any, broadcast."""
-    mirrored = low + high > 0.0
-    return distribution(torch.where(mirrored, -low, high)) - distribution(torch.where(mirrored, -high, low))

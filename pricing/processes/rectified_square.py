@@ -40,7 +40,7 @@ NEWTON_STEPS = 3
 
 def moments(b: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and variance of Y at a shape b. Shape: any -> the same, twice."""
-    P, Q, n, square = torch.special.ndtr(b), torch.special.ndtr(-b), density(b), b * b
+    P, Q, n, square = cumulative(b), cumulative(-b), density(b), b * b
     mean = (1.0 + square) * P + b * n
     variance = (4.0 * square + 2.0) * P + (1.0 + square) ** 2 * P * Q
     variance = variance + b * n * (square + 5.0 - 2.0 * (1.0 + square) * P - b * n)
@@ -49,7 +49,7 @@ def moments(b: Tensor) -> tuple[Tensor, Tensor]:
 
 def log_spread(b: Tensor) -> tuple[Tensor, Tensor]:
     """ln(sd Y / E Y) and its derivative by b. Shape: any -> the same, twice."""
-    P, n, (mean, variance) = torch.special.ndtr(b), density(b), moments(b)
+    P, n, (mean, variance) = cumulative(b), density(b), moments(b)
     mean_slope = 2.0 * (b * P + n)
     variance_slope = 4.0 * ((b * b + 3.0) * b * P + (b * b + 2.0) * n) - 2.0 * mean * mean_slope
     return 0.5 * torch.log(variance) - torch.log(mean), 0.5 * variance_slope / variance - mean_slope / mean

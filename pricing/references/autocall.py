@@ -88,14 +88,13 @@ class Lifted:
 def value(process: BlackScholes, payoff: Autocall, at: Scenario, points: Tensor, *, width: float) -> Tensor:
     """Value of a note. Shape: points path (date asset) -> batch."""
     lifted, paid = _lifted(process, payoff, at, points, width), discount(process, at, dates(payoff, at))[:, 0]
-    one = torch.ones(1, 1, 1, dtype=torch.float64)
-    owed = missed_coupons(at)[None]
-    weight = torch.cat([one.expand_as(owed), owed]) if "missed_coupons" in at else one
-    above, total, last = torch.zeros_like(weight[:, :1]), torch.zeros_like(one[0]), len(payoff.dates) - 1
+    above = torch.zeros(1, 1, 1, dtype=torch.float64)
+    weight, total, last = torch.ones_like(above), torch.zeros_like(above[0]), len(payoff.dates) - 1
     for date, trigger in enumerate(payoff.triggers):
         call = lifted.threshold(at["spot"].new_tensor([[trigger]]), above, date)
         coupon = lifted.threshold(at.scalar("coupon_barrier"), above, date)
-        cash = payoff.coupon * (weight * _beyond(coupon)).sum(dim=0)
+        owed = weight * (1.0 + missed_coupons(at)) if date == 0 else weight  # the first coupon brings those before it
+        cash = payoff.coupon * (owed * _beyond(coupon)).sum(dim=0)
         alive = above[:1], weight[:1]
         if date == last:
             knocked = torch.minimum(lifted.threshold(knock_in(payoff, at), alive[0], date), call[:1])
@@ -106,7 +105,7 @@ def value(process: BlackScholes, payoff: Autocall, at: Scenario, points: Tensor,
             cash = cash + (alive[1] * _beyond(call[:1]))[0]
             kept = [lifted.below(*alive, call[:1], date)]
             if payoff.memory:
-                kept.append(lifted.below(above, weight, torch.minimum(coupon, call), date))
+                kept.append(lifted.below(above, owed, torch.minimum(coupon, call), date))
             above, weight = (torch.cat(parts) for parts in zip(*kept, strict=True))
         total = total + paid[:, date, None] * cash
     return payoff.notional * total.mean(dim=1)

@@ -4,8 +4,7 @@ With G_i(t) the integral of the carry, sum_k a_k . S(t_k) has the mean sum_ki a_
 
     integral of scale(t)^2 u(t)^T rho u(t) dt,     u_i(t) = sigma_i sum over t_k > t of a_ki e^(G_i(t_k) - G_i(t)).
 
-Under the forward convention a continuous barrier H follows from reflection, with R(s) = E_s[sign (S_T - K); S_T in the
-money, not beyond H]: out = R(S) - R(2 H - S).
+Under the forward convention a continuous barrier follows from reflection, see `pricing.references.reflection`.
 
 References: Bachelier (1900); Glasserman, Monte Carlo Methods in Financial Engineering (2003), 2.6.
 """
@@ -19,7 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pricing.references.normal import gaussian, gaussian_digital
+from pricing.references.normal import DEGENERATE, broadcast, gaussian, gaussian_digital
+from pricing.references.reflection import End, out, touched
 from pricing.simulation.fixings import strike_left, summands
 from pricing.simulation.scenario import Scenario, correlation, dates, discount, growth
 from pricing.specs.european import Call, Digital, Put
@@ -37,14 +37,16 @@ def linear(process: Bachelier, payoff: Call | Put | Digital | Asian, at: Scenari
     amounts = counted * until.new_tensor(payoff.weights) / summands(payoff)
     carry = growth(process, at, until)[:, 0]
     mean = (at["spot"] * torch.exp(carry) * amounts).sum(dim=(1, 2))
+    held = (at["spot"] * amounts).sum(dim=(1, 2))  # what it is off the strike is exact where the two are near
+    gap = held - strike_left(payoff, at)[:, 0] + (at["spot"] * torch.expm1(carry) * amounts).sum(dim=(1, 2))
     spread = variance(process, at, amounts, until)
     paid = discount(process, at, until)[:, 0, -1]
     strike, sign = strike_left(payoff, at)[:, 0], 1.0 if payoff.side == "call" else -1.0
     match payoff:
         case Digital(cash=cash):
-            return paid * cash * gaussian_digital(mean, strike, spread, sign=sign)
+            return paid * cash * gaussian_digital(mean, strike, spread, sign=sign, gap=gap)
         case Call() | Put() | Asian():
-            return paid * gaussian(mean, strike, spread, sign=sign)
+            return paid * gaussian(mean, strike, spread, sign=sign, gap=gap)
         case _:
             assert_never(payoff)
 
@@ -79,20 +81,23 @@ def barrier(process: Bachelier, payoff: Barrier, at: Scenario) -> Tensor:
     one = at["spot"].new_ones(1, 1)
     spread = variance(process, at, one, dates(payoff, at))
     spot, strike, level = at["spot"][:, 0, 0], at.scalar("strike")[:, 0], at.scalar("barrier")[:, 0]
-    sign, down = (1.0 if payoff.side == "call" else -1.0), payoff.direction == "down"
-
-    def beyond(start: Tensor, edge: Tensor) -> Tensor:
-        """E_s[sign (X - K); sign X > sign edge]."""
-        mass = gaussian_digital(start, edge, spread, sign=sign)
-        return gaussian(start, edge, spread, sign=sign) + sign * (edge - strike) * mass
-
-    def inside(start: Tensor) -> Tensor:
-        if down == (sign > 0.0):  # the barrier may lie in the money alone: one edge is left
-            return beyond(start, torch.maximum(strike, level) if down else torch.minimum(strike, level))
-        return beyond(start, strike) - beyond(
-            start, torch.maximum(strike, level) if sign > 0.0 else torch.minimum(strike, level)
-        )
-
+    spot, strike, level, spread = broadcast(spot, strike, level, spread)
+    call, down = payoff.side == "call", payoff.direction == "down"
+    sign = 1.0 if call else -1.0
     alive = (spot > level) if down else (spot < level)
-    out = torch.where(alive, inside(spot) - inside(2.0 * level - spot), 0.0)
-    return out if payoff.knock == "out" else gaussian(spot, strike, spread, sign=sign) - out
+    moves = spread.sqrt() > DEGENERATE * torch.maximum(spot.abs(), strike.abs())
+    s = spread.where(moves, 1.0).sqrt()
+    struck = (strike - spot) / s
+    end = End(
+        call=call,
+        down=down,
+        strike=struck,
+        barrier=torch.where(alive, (level - spot) / s, -1.0 if down else 1.0),
+        start=torch.where(alive, (spot - level).abs() / s, 1.0),
+        tilt=torch.zeros_like(s),
+        paid=lambda z: sign * s[:, None] * (z - struck[:, None]),
+    )
+    certain = torch.where(alive, (sign * (spot - strike)).clamp(min=0.0), 0.0)
+    if payoff.knock == "out":
+        return torch.where(alive & moves, out(end), certain)
+    return torch.where(alive & moves, touched(end), gaussian(spot, strike, spread, sign=sign) - certain)

@@ -23,7 +23,7 @@ from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Bachelier
 from pricing.types import Array, BoolArray
 
-# Below this standard deviation, relative to max(1, |F|), d is rounding noise and the limit s -> 0 is returned.
+# Below this standard deviation, relative to max(|F|, |K|), d is rounding noise and the limit s -> 0 is returned.
 DEGENERATE = 1e-12
 # At d = +-40, N is exactly 1 or 0 in float64 and n is 0: what a degenerate sample is given.
 CERTAIN = 40.0
@@ -98,7 +98,7 @@ def bachelier(process: Bachelier, payoff: Call | Put, maturity: float, *, spots:
     D, gw = math.exp(-process.rate * T), np.exp(b * T) * w
     F, variance = spots @ gw, float((c * v).sum())
     m, s = sign * (F - payoff.strike), math.sqrt(variance)
-    degenerate = s < DEGENERATE * np.maximum(1.0, np.abs(F))
+    degenerate = s <= DEGENERATE * np.maximum(np.abs(payoff.strike), np.abs(F))
     x = np.divide(m, s, out=np.where(m > 0.0, CERTAIN, -CERTAIN), where=~degenerate)
     probability = ndtr(x)
     density = np.divide(normal_density(x), s, out=np.zeros_like(x), where=~degenerate)

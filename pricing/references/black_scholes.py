@@ -14,21 +14,17 @@ from typing import assert_never
 import torch
 from torch import Tensor
 
-from pricing.references.normal import lognormal, lognormal_digital
+from pricing.references.conditioned import Pair, Turn, crossing, expectation, reach
+from pricing.references.normal import broadcast, log_ratio, lognormal, lognormal_digital
+from pricing.references.reflection import FAR, End, out, touched
 from pricing.simulation.fixings import past_factor
 from pricing.simulation.scenario import Scenario, clock, correlation, dates, discount, growth
 from pricing.specs.european import Call, Digital, Put
 from pricing.specs.payoff import Asian, Barrier
 from pricing.specs.process import BlackScholes, Process
 
-# Trapezoidal rule over [-REACH, REACH] standard deviations of one asset: spectral for analytic integrands.
-REACH, NODES = 9.0, 721
-# |rho| and total variances are kept this far from perfection and zero, where a conditional law has no width.
-MARGIN = 1e-12
 # Levels and variances below these are zero: logarithms of them stay finite.
 TINY_LEVEL, TINY_VARIANCE = 1e-300, 1e-24
-# A level that nothing reaches, and an exponent short of overflow where the image's weight meets a mass of zero.
-FAR_LEVEL, LARGEST_EXPONENT = 1e60, 100.0
 
 
 def terminal(process: Process, at: Scenario, until: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -50,45 +46,53 @@ def carry(process: Process, at: Scenario, until: Tensor) -> Tensor:
     return total
 
 
+def spot_moneyness(level: Tensor, strike: Tensor, grown: Tensor) -> Tensor:
+    """ln(F / K) with F = level e^grown: the digits that e^grown rounds away count where little is random.
+
+    0 where level or strike is not positive. Shape: any, broadcast.
+    """
+    positive = (level > 0.0) & (strike > 0.0)
+    return torch.where(positive, log_ratio(level.where(positive, 1.0), strike.where(positive, 1.0)) + grown, 0.0)
+
+
 def single(process: BlackScholes, payoff: Call | Put | Digital, at: Scenario) -> Tensor:
     """Value of a payoff on one asset; a negative weight swaps call and put. Shape: -> batch."""
-    forward, paid, ticks = terminal(process, at, dates(payoff, at))
+    until = dates(payoff, at)
+    forward, paid, ticks = terminal(process, at, until)
     (weight,) = payoff.weights
     turn = math.copysign(1.0, weight)
     level, strike = abs(weight) * forward[:, 0, 0], turn * at.scalar("strike")[:, 0]
+    moneyness = spot_moneyness(abs(weight) * at["spot"][:, 0, 0], strike, carry(process, at, until)[:, 0, 0, 0])
     variance = at["volatility"][:, 0, 0].square() * ticks[:, 0]
     sign = turn if payoff.side == "call" else -turn
     match payoff:
         case Digital(cash=cash):
-            return paid[:, 0] * cash * lognormal_digital(level, strike, variance, sign=sign)
+            return paid[:, 0] * cash * lognormal_digital(level, strike, variance, sign=sign, moneyness=moneyness)
         case Call() | Put():
-            return paid[:, 0] * lognormal(level, strike, variance, sign=sign)
+            return paid[:, 0] * lognormal(level, strike, variance, sign=sign, moneyness=moneyness)
         case _:
             assert_never(payoff)
 
 
 def pair(process: BlackScholes, payoff: Call | Put | Digital, at: Scenario) -> Tensor:
-    """Value of a payoff on w_1 S_1 + w_2 S_2, any signs: given one asset the other is lognormal.
-
-    E[E[f(w_1 S_1 + w_2 S_2) | z_2]] by the trapezoidal rule in z_2, or the other way round; Margrabe where K = 0 and
-    w = (1, -1).
+    """Value of a payoff on w_1 S_1 + w_2 S_2, any signs: Black's formula given the normal of one of them.
 
     Shape: -> batch.
     """
     forward, paid, ticks = terminal(process, at, dates(payoff, at))
-    rho = correlation(process, at)[:, 0, 1, None].clamp(MARGIN - 1.0, 1.0 - MARGIN)
     deviation = at["volatility"][:, 0] * ticks.clamp(min=TINY_VARIANCE).sqrt()
-    exposure = (forward[:, 0] * deviation * forward.new_tensor(payoff.weights)).abs().mean(dim=0)
+    forward, deviation = broadcast(forward[:, 0], deviation)
+    exposure = (forward * deviation * forward.new_tensor(payoff.weights)).abs().mean(dim=0)
     inner, outer = (0, 1) if exposure[0] >= exposure[1] else (1, 0)  # the larger one smooths the kink
-    z = torch.linspace(-REACH, REACH, NODES, dtype=torch.float64)
-    mass = torch.exp(-0.5 * z * z)
-    first, second = deviation[:, inner, None], deviation[:, outer, None]
-    level = forward[:, 0, inner, None] * torch.exp(first * rho * z - 0.5 * (first * rho).square())
-    other = payoff.weights[outer] * forward[:, 0, outer, None] * torch.exp(second * z - 0.5 * second.square())
-    gap = at.scalar("strike") - other
-    weight = payoff.weights[inner]
-    turn = math.copysign(1.0, weight)
-    left = first.square() * (1.0 - rho.square())
+    weight, other = payoff.weights[inner], payoff.weights[outer]
+    turn, strike = math.copysign(1.0, weight), at.scalar("strike")[:, 0].expand(len(forward))
+    both = Pair(
+        first=abs(weight) * forward[:, inner],
+        second=other * forward[:, outer],
+        first_deviation=deviation[:, inner],
+        second_deviation=deviation[:, outer],
+        correlation=correlation(process, at)[:, 0, 1],
+    )
     match payoff:
         case Digital():
             formula, cash = lognormal_digital, payoff.cash
@@ -96,60 +100,121 @@ def pair(process: BlackScholes, payoff: Call | Put | Digital, at: Scenario) -> T
             formula, cash = lognormal, 1.0
         case _:
             assert_never(payoff)
-    given = formula(abs(weight) * level, turn * gap, left, sign=turn if payoff.side == "call" else -turn)
-    return paid[:, 0] * cash * (given @ (mass / mass.sum()))
+    sign, left = turn if payoff.side == "call" else -turn, both.left[:, None]
+
+    def given(z: Tensor) -> Tensor:
+        level, rest = both.given(z)
+        return formula(level, turn * (strike[:, None] - rest), left, sign=sign)
+
+    vanishing = _alone(both, strike)
+    turns = _turns(both.detach(), turn, strike.detach())
+    return paid[:, 0] * cash * expectation(both, given, kinks=[vanishing], turns=turns, vanishing=vanishing)
+
+
+def _alone(both: Pair, strike: Tensor) -> Tensor:
+    """The z at which the second is worth the strike, out of reach where it never is. Shape: batch -> batch."""
+    ratio, s = strike / both.second.where(both.second != 0.0, 1.0), both.second_deviation
+    meets = (both.second != 0.0) & (ratio > 0.0) & (s > TINY_VARIANCE**0.5)
+    return torch.where(meets, ratio.where(meets, 1.0).log() / s.where(meets, 1.0) + 0.5 * s, FAR)
+
+
+def _turns(both: Pair, turn: float, strike: Tensor) -> list[Turn]:
+    """Where the first is worth as much as the strike less the second: once before and once after their sum's extremum.
+
+    Shape: strike batch.
+    """
+    low, high = reach(both)
+
+    def gap(z: Tensor) -> Tensor:
+        a, b = both.given(z[:, None])
+        return (turn * a + b)[:, 0] - strike
+
+    rates = [both.known, both.second_deviation]
+    slopes = [turn * both.known * both.first, both.second_deviation * both.second]
+    apart = rates[0] - rates[1]
+    bends = (slopes[0] * slopes[1] < 0.0) & (apart != 0.0)
+    ratio = (-slopes[1] / slopes[0].where(bends, 1.0)).where(bends, 1.0)
+    middle = (ratio.log() + 0.5 * (rates[0].square() - rates[1].square())) / apart.where(bends, 1.0)
+    middle = torch.minimum(torch.maximum(middle.where(bends, low), low), high)
+    turns = []
+    for first, last in ((low, middle), (middle, high)):
+        place = crossing(gap, first, last)
+        b = both.given(place[:, None])[1][:, 0]
+        rest = strike - b
+        slope = rates[0] + rates[1] * b / rest.where(rest != 0.0, 1.0)
+        turns.append(Turn(place=place, width=both.left.sqrt() / slope.abs().clamp(min=TINY_LEVEL)))
+    return turns
 
 
 def geometric(process: BlackScholes, payoff: Asian, at: Scenario) -> Tensor:
     """A geometric Asian of one asset: the average of logarithms is normal, past ones known. Shape: -> batch."""
-    forward, paid, ticks = terminal(process, at, dates(payoff, at))
-    count = len(payoff.dates)
+    until, count = dates(payoff, at), len(payoff.dates)
+    _, paid, ticks = terminal(process, at, until)
     variances = at["volatility"][:, 0].square() * ticks[:, :count]
-    later = torch.arange(count, dtype=torch.float64).flip(0)
+    later, share = torch.arange(count, dtype=torch.float64).flip(0), count / payoff.fixings
     spread = (variances * (1.0 + 2.0 * later)).sum(dim=1) / payoff.fixings**2
-    levels = payoff.weights[0] * forward[:, :count, 0]
-    drift = levels.clamp(min=TINY_LEVEL).log().mean(dim=1) - 0.5 * variances.mean(dim=1)
-    known = past_factor(payoff, at)[:, 0]
-    mean = torch.where((levels > 0.0).all(dim=1), known * torch.exp(count / payoff.fixings * drift + 0.5 * spread), 0.0)
-    return paid[:, -1] * lognormal(mean, at.scalar("strike")[:, 0], spread, sign=1.0 if payoff.side == "call" else -1.0)
+    drift = carry(process, at, until)[:, 0, :count, 0].mean(dim=1) - 0.5 * variances.mean(dim=1)
+    grown, base = share * drift + 0.5 * spread, payoff.weights[0] * at["spot"][:, 0, 0]
+    level = past_factor(payoff, at)[:, 0] * (base if payoff.fixings == count else base.clamp(min=TINY_LEVEL) ** share)
+    strike, sign = at.scalar("strike")[:, 0], 1.0 if payoff.side == "call" else -1.0
+    moneyness = spot_moneyness(level, strike, grown)
+    return paid[:, -1] * lognormal(level * torch.exp(grown), strike, spread, sign=sign, moneyness=moneyness)
 
 
 def barrier(process: BlackScholes, payoff: Barrier, at: Scenario) -> Tensor:
-    """A continuous barrier, all eight kinds, constant parameters, by the image of the spot in the barrier.
-
-    out = R(S) - (H / S)^(2 b / sigma^2 - 1) R(H^2 / S),    R(s) = D E_s[sign (S_T - K); S_T in the money, not beyond H]
-
-    Shape: -> batch.
-    """
+    """A continuous barrier, all eight kinds, constant parameters: `pricing.references.reflection`. Shape: -> batch."""
     until = dates(payoff, at)
-    carry, paid = growth(process, at, until)[:, 0, 0, 0], discount(process, at, until)[:, 0, 0]
+    grown, paid = growth(process, at, until)[:, 0, 0, 0], discount(process, at, until)[:, 0, 0]
     variance = at["volatility"][:, 0, 0].square() * clock(process, at, until)[:, 0, 0]
-    spot, strike, level = at["spot"][:, 0, 0], at.scalar("strike")[:, 0], at.scalar("barrier")[:, 0]
-    sign, down = (1.0 if payoff.side == "call" else -1.0), payoff.direction == "down"
+    spot, strike, level = broadcast(at["spot"][:, 0, 0], at.scalar("strike")[:, 0], at.scalar("barrier")[:, 0])
+    call, down = payoff.side == "call", payoff.direction == "down"
+    forward, sign = spot * torch.exp(grown), 1.0 if call else -1.0
     alive = (spot > level) if down else (spot < level)
-    safe = torch.where(alive & (spot > 0.0), spot, level * (2.0 if down else 0.5)).clamp(min=TINY_LEVEL)
-    wall = level.clamp(min=TINY_LEVEL)
-    low = strike if sign > 0.0 else torch.zeros_like(strike)
-    high = torch.full_like(strike, FAR_LEVEL) if sign > 0.0 else strike
-    low, high = (torch.maximum(low, wall), high) if down else (low, torch.minimum(high, wall))
-
-    def inside(start: Tensor) -> Tensor:
-        forward = start * torch.exp(carry)
-        above, below = (_moments(forward, edge, variance) for edge in (low, high))
-        (mass_low, level_low), (mass_high, level_high) = above, below
-        return sign * ((level_low - level_high) - strike * (mass_low - mass_high))
-
-    power = 2.0 * carry / variance.clamp(min=TINY_VARIANCE) - 1.0
-    image = torch.exp((power * (wall / safe).log()).clamp(max=LARGEST_EXPONENT)) * inside(wall * wall / safe)
-    random = variance > TINY_VARIANCE
-    out = inside(safe) - torch.where(random, image, 0.0)
-    out = paid * torch.where(alive & (low < high), out, 0.0)
+    random = alive & (spot > 0.0) & (level > 0.0) & (variance > TINY_VARIANCE)
+    ends = end(random, spot=spot, strike=strike, level=level, grown=grown, variance=variance, call=call, down=down)
+    stays = alive & ((forward > level) if down else (forward < level))
+    certain = torch.where(stays, (sign * (forward - strike)).clamp(min=0.0), 0.0)
     if payoff.knock == "out":
-        return out
-    return paid * lognormal(spot * torch.exp(carry), strike, variance, sign=sign) - out
+        return paid * torch.where(random, out(ends), certain)
+    moneyness = spot_moneyness(spot, strike, grown)
+    vanilla = lognormal(forward, strike, variance, sign=sign, moneyness=moneyness)
+    return paid * torch.where(random, touched(ends), vanilla - certain)
 
 
-def _moments(forward: Tensor, edge: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
-    """P(X > edge) and E[X; X > edge] of a lognormal X. Shape: batch -> batch; batch."""
-    mass = lognormal_digital(forward, edge, variance, sign=1.0)
-    return mass, lognormal(forward, edge, variance, sign=1.0) + edge * mass
+def end(
+    random: Tensor,
+    *,
+    spot: Tensor,
+    strike: Tensor,
+    level: Tensor,
+    grown: Tensor,
+    variance: Tensor,
+    call: bool,
+    down: bool,
+) -> End:
+    """Where the logarithm ends; where nothing is random, numbers that are finite. Shape: batch, all of them."""
+    spot, level, variance = (
+        spot.where(random, 1.0),
+        level.where(random, 0.5 if down else 2.0),
+        variance.where(random, 1.0),
+    )
+    positive = strike > 0.0
+    s, distance = variance.sqrt(), log_ratio(spot, level)
+    struck = 0.5 * s - (log_ratio(spot, strike.where(positive, 1.0)) + grown) / s
+    forward, sign = (spot * torch.exp(grown - 0.5 * variance))[:, None], 1.0 if call else -1.0
+
+    def paid(z: Tensor) -> Tensor:
+        above = s[:, None] * (z - struck[:, None])
+        near = positive[:, None] & (above.abs() < 1.0)
+        gain = forward * torch.exp(s[:, None] * z) - strike[:, None]
+        return sign * torch.where(near, strike[:, None] * torch.expm1(above.where(near, 0.0)), gain)
+
+    return End(
+        call=call,
+        down=down,
+        strike=torch.where(positive, struck, -FAR),
+        barrier=0.5 * s - (distance + grown) / s,
+        start=distance.abs() / s,
+        tilt=s if call else torch.zeros_like(s),
+        paid=paid,
+    )

@@ -20,7 +20,8 @@ from pricing.simulation.scenario import Scenario, clock, dates, discount, growth
 from pricing.specs.process import Bachelier, BlackScholes
 from pricing.specs.schedule import Dividend
 
-# A step of less than this standard deviation is taken to have it, so that certain steps stay integrable.
+# A step of less than this standard deviation, of the logarithm or as a share of the largest of spots and edges, is
+# taken to have it, so that certain steps stay integrable.
 LEAST_DEVIATION = 1e-5
 # Share of the lowest edge that spots below are taken as: the value is flat there.
 LEAST_SHARE = 1e-8
@@ -38,6 +39,7 @@ class Clockwork:
         marks: the number of the contract's date by event, None where there are dividends alone.
         dividends: paid at an event, before the contract looks at the spot.
         floor: the spot that dividends leave at least.
+        least: what a step's deviation is taken to be at least.
         additive: y is the discounted spot itself.
 
     Shape: carry, variances (from today), paid (discount factors): event.
@@ -49,6 +51,7 @@ class Clockwork:
     marks: tuple[int | None, ...]
     dividends: tuple[tuple[Dividend, ...], ...]
     floor: float
+    least: float
     additive: bool
 
     def spot(self, y: Tensor, k: int) -> Tensor:
@@ -82,7 +85,7 @@ class Clockwork:
     def step(self, k: int) -> tuple[Tensor, Tensor]:
         """Standard deviation and mean of the step that ends at event k. Shape: -> scalar, twice."""
         variance = self.variances[k] - self.variances[k - 1] if k else self.variances[k]
-        variance = variance.clamp(min=LEAST_DEVIATION**2)
+        variance = variance.clamp(min=self.least**2)
         return variance.sqrt(), variance * (0.0 if self.additive else -0.5)
 
 
@@ -106,6 +109,7 @@ def clockwork(process: Bachelier | BlackScholes, payoff: DatedPayoff, at: Scenar
         marks=marks,
         dividends=dividends,
         floor=_floor(payoff, at),
+        least=LEAST_DEVIATION * (1.0 if process.facts.positive else _size(payoff, at)),
         additive=not process.facts.positive,
     )
 
@@ -126,6 +130,12 @@ def _events(
     events.sort(key=lambda event: float(event[0].detach()))
     moments = torch.stack([event[0] for event in events])[None, None]
     return moments, tuple(event[1] for event in events), tuple(tuple(event[2]) for event in events)
+
+
+def _size(payoff: DatedPayoff, at: Scenario) -> float:
+    """The largest of spots and edges, currency."""
+    levels = [edge.detach().abs() for date in contract(payoff, at).edges for edge in date]
+    return float(torch.stack([*levels, at["spot"].detach().abs().amax()]).amax())
 
 
 def _floor(payoff: DatedPayoff, at: Scenario) -> float:

@@ -43,7 +43,7 @@ def _block(value: Callable[[Tensor], Tensor], features: Array, order: Order) -> 
     gradient, hessian = torch.zeros_like(x), x.new_zeros(*x.shape, x.shape[1])
     if order > 0:
         (gradient,) = torch.autograd.grad(y.sum(), x, create_graph=order > 1)
-    if order > 1:
+    if order > 1 and gradient.requires_grad:  # else it is linear
         columns = gradient.sum(dim=0).unbind()
         rows = [torch.autograd.grad(column, x, retain_graph=True)[0] for column in columns]
         hessian = torch.stack(rows, dim=1)

@@ -153,8 +153,10 @@ def risen(payoff: SumPayoff, total: Sum, strike: Tensor) -> Tensor:
     sign, t = _sign(payoff), _meets(total, strike)
     for _ in range(2 if payoff.facts.jumps else 1):
         terms = total.terms(t)
+        level = terms.sum(dim=-1)
         rise = (terms * total.slopes[:, None, :]).sum(dim=-1)
-        t = t - torch.where(rise > LEAST_RISE, (terms.sum(dim=-1) - strike) / rise.clamp(min=LEAST_RISE), 0.0)
+        rises = rise > LEAST_RISE * torch.maximum(level, strike.abs())
+        t = t - torch.where(rises, (level - strike) / rise.where(rises, 1.0), 0.0)
     match payoff:
         case Digital(cash=cash):
             return cash * distribution(-sign * t)
@@ -175,7 +177,8 @@ def _expanded(payoff: SumPayoff, total: Sum, strike: Tensor) -> Tensor:
     held = torch.exp(total.noise + 0.5 * slopes.square()) * distribution(sign * (slopes - t))
     value = (fixed * held).sum(dim=-1) - strike * distribution(-sign * t[..., 0])
     rise = (fixed * units * slopes).sum(dim=-1, keepdim=True)
-    mass = torch.exp(-0.5 * t.square()) / math.sqrt(2.0 * math.pi) / rise.clamp(min=LEAST_RISE)
+    least = (LEAST_RISE * (fixed * units).sum(dim=-1, keepdim=True)).clamp(min=TINY_AMOUNT)
+    mass = torch.exp(-0.5 * t.square()) / math.sqrt(2.0 * math.pi) / torch.maximum(rise, least)
     bend = (units * mass).mT @ units / units.shape[1]
     moved = total.amounts - total.amounts.detach()
     slope = (moved * held.mean(dim=1)).sum(dim=-1)

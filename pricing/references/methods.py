@@ -30,7 +30,9 @@ Known = Literal["all", "spots", "nothing"]
 Formula = Callable[[Scenario], Tensor]
 Sampled = Callable[[Scenario, Tensor], Tensor]
 
-# Errors of value and gradient relative to the forward, that the tests hold the deterministic kinds to.
+# Errors that the tests hold the deterministic kinds to. Of closed forms a share of the value itself, but of two assets
+# never less than that of `LEAST_SHARE` of the spots; of x dV/dx a share of itself, the value and all S dV/dS together.
+# Of the others a share of the forward.
 RELATIVE_ERRORS: Mapping[FormulaKind | GridKind, float] = {
     "closed form": 1e-12,
     "fourier": 1e-9,
@@ -38,6 +40,9 @@ RELATIVE_ERRORS: Mapping[FormulaKind | GridKind, float] = {
     "pde": 1e-6,
     "plane quadrature": 1e-4,
 }
+
+
+LEAST_SHARE = 1e-15
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +57,7 @@ class Differentiated:
 
     @property
     def relative_error(self) -> float:
-        """Of value and gradient."""
+        """Of value and gradient, as `RELATIVE_ERRORS` has it."""
         return RELATIVE_ERRORS[self.kind]
 
 
@@ -67,7 +72,7 @@ class Solved:
 
     @property
     def relative_error(self) -> float:
-        """Of value and gradient beside what the differences miss."""
+        """Of value and gradient, as `RELATIVE_ERRORS` has it, beside what the differences miss."""
         return RELATIVE_ERRORS[self.kind]
 
 

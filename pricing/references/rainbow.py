@@ -17,9 +17,11 @@ from typing import assert_never
 import torch
 from torch import Tensor
 
-from pricing.references.black_scholes import TINY_LEVEL, TINY_VARIANCE, terminal
+from pricing.references.black_scholes import TINY_LEVEL, TINY_VARIANCE, carry, spot_moneyness, terminal
+from pricing.references.conditioned import Pair, Turn, expectation
 from pricing.references.methods import Replicated
-from pricing.references.normal import bivariate, distribution, quantile
+from pricing.references.normal import broadcast, distribution, log_ratio, lognormal, quantile
+from pricing.references.reflection import FAR
 from pricing.references.replicates import PLAIN, VARIED
 from pricing.simulation.scenario import Scenario, correlation, dates
 from pricing.specs.european import BestOf, WorstOf
@@ -48,7 +50,65 @@ def method(process: BlackScholes, payoff: WorstOf | BestOf) -> Replicated:
 
 def ranked(process: BlackScholes, payoff: WorstOf | BestOf, at: Scenario) -> Tensor:
     """Value of a worst-of or best-of of one or two assets. Shape: -> batch."""
-    return _value(process, payoff, at, _exact)
+    until = dates(payoff, at)
+    forward, paid, ticks = terminal(process, at, until)
+    strike, sign = at.scalar("strike")[:, 0], 1.0 if payoff.side == "call" else -1.0
+    initial = forward.new_tensor(payoff.initial)
+    variance = at["volatility"][:, 0].square() * ticks
+    if payoff.assets == 1:
+        grown = carry(process, at, until)[:, 0, 0, 0]
+        moneyness = spot_moneyness(at["spot"][:, 0, 0] / initial[0], strike, grown)
+        value = lognormal(forward[:, 0, 0] / initial[0], strike, variance[:, 0], sign=sign, moneyness=moneyness)
+        return paid[:, 0] * value
+    level, deviation = broadcast(forward[:, 0] / initial, variance.clamp(min=TINY_VARIANCE).sqrt())
+    outer = int((level * deviation).detach().mean(dim=0).argmin())
+    both = Pair(
+        first=level[:, 1 - outer],
+        second=level[:, outer],
+        first_deviation=deviation[:, 1 - outer],
+        second_deviation=deviation[:, outer],
+        correlation=correlation(process, at)[:, 0, 1],
+    )
+    strike = strike.expand(len(level))
+    given = partial(_given, payoff, both, strike[:, None])
+    kink, turns = _alone(both, strike), _ranked_turns(both.detach(), strike.detach())
+    return paid[:, 0] * expectation(both, given, kinks=[kink], turns=turns)
+
+
+def _given(payoff: WorstOf | BestOf, both: Pair, strike: Tensor, z: Tensor) -> Tensor:
+    """Expectation over the first given the second's normal: what the second pays itself, and what the first adds.
+
+    Shape: strike batch 1, z batch node -> batch node.
+    """
+    a, b = both.given(z)
+    call, worst = payoff.side == "call", _rank(payoff) > 0.0
+    black = partial(lognormal, a, variance=both.left[:, None], sign=1.0 if call else -1.0)
+    if call == worst:  # of the two that pay, the one that pays less
+        pays = (b > strike) if call else (b < strike)
+        return torch.where(pays, black(strike) - black(b), 0.0)
+    own = ((b - strike) if call else (strike - b)).clamp(min=0.0)
+    return own + black(torch.maximum(b, strike) if call else torch.minimum(b, strike))
+
+
+def _alone(both: Pair, strike: Tensor) -> Tensor:
+    """The z at which the second is at the strike, out of reach where it never is. Shape: batch -> batch."""
+    s = both.second_deviation
+    meets = (both.second > 0.0) & (strike > 0.0)
+    ratio = log_ratio(strike.where(meets, 1.0), both.second.where(meets, 1.0))
+    return torch.where(meets, ratio / s + 0.5 * s, FAR)
+
+
+def _ranked_turns(both: Pair, strike: Tensor) -> list[Turn]:
+    """Where the first is at the strike, and where at the second. Shape: strike batch."""
+    logs = [level.clamp(min=TINY_LEVEL).log() for level in (both.first, both.second, strike)]
+    rates = [both.known, both.second_deviation, torch.zeros_like(strike)]
+    turns = []
+    for other in (1, 2):
+        slope = rates[0] - rates[other]
+        safe = slope.where(slope.abs() > TINY_VARIANCE**0.5, 1.0)
+        place = (logs[other] - logs[0] + 0.5 * (rates[0].square() - rates[other].square())) / safe
+        turns.append(Turn(place=place, width=both.left.sqrt() / safe.abs()))
+    return turns
 
 
 def sampled(process: BlackScholes, payoff: WorstOf | BestOf, at: Scenario, uniforms: Tensor) -> Tensor:
@@ -98,11 +158,6 @@ def _probability(bound: Tensor, covariance: Tensor, law: Law) -> Tensor:
     """P(Y <= bound) of centred normals. Shape: bound batch asset; covariance batch-or-1 asset asset -> batch."""
     deviation = torch.diagonal(covariance, dim1=1, dim2=2).clamp(min=TINY_VARIANCE).sqrt()
     return law(bound / deviation, covariance / (deviation[:, :, None] * deviation[:, None, :]))
-
-
-def _exact(x: Tensor, rho: Tensor) -> Tensor:
-    """The law of one or two normals. Shape: batch asset; batch-or-1 asset asset -> batch."""
-    return distribution(x[:, 0]) if x.shape[1] == 1 else bivariate(x[:, 0], x[:, 1], rho[:, 0, 1])
 
 
 def _sequential(x: Tensor, rho: Tensor, uniforms: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from numpy.polynomial.hermite_e import hermeval
 from torch import Tensor
 from torch.nn.functional import silu, softplus
 
-from pricing.elementary import density
+from pricing.elementary import cumulative, density
 from pricing.specs.estimator import (
     Automatic,
     Bridge,
@@ -77,7 +77,7 @@ def unit_ramp(kernel: Kernel, u: Tensor) -> Tensor:
         case "average":
             p = 0.5 * (silu(u) + softplus(u, threshold=SOFTPLUS_EXACT))
         case "gaussian":
-            p = u * torch.special.ndtr(u) + density(u)
+            p = u * cumulative(u) + density(u)
         case _:
             assert_never(kernel)
     return p
@@ -94,8 +94,7 @@ def unit_step(kernel: Kernel, u: Tensor) -> Tensor:
         case "average":
             return s + 0.5 * u * s * (1.0 - s)
         case "gaussian":
-            slope: Tensor = torch.special.ndtr(u)
-            return slope
+            return cumulative(u)
         case _:
             assert_never(kernel)
 

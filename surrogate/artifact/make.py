@@ -8,7 +8,7 @@ from typing import Any, assert_never
 
 import onnx
 import torch
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from pricing.domain import Box
@@ -27,6 +27,7 @@ from surrogate.artifact.manifest import (
 )
 from surrogate.artifact.model_card import model_card
 from surrogate.artifact.sentences import few_points
+from surrogate.errors import ParityFailure
 from surrogate.export.onnx_writer import to_onnx
 from surrogate.export.parity import check_parity
 from surrogate.functions.network import Network
@@ -61,18 +62,19 @@ def make_artifact(
         network: single output, raw units; of the inputs of the reduction where there is one.
         problem: or only the Box, where nobody here knows what was priced and the labels were imported.
         certificate: what is proven of the network (`pruning.certificates`).
-        float32: also export in single precision and measure its loss.
+        float32: also export in single precision and measure its loss; what loses too much is left out, and the manifest
+            says so.
         training: the losses on the way, where something was trained.
         requirement: what the report is held to.
         environment: where it was made.
 
     Raises:
-        ParityFailure: a graph does not reproduce the network.
+        ParityFailure: the graph in double precision does not reproduce the network.
     """
     box = problem if isinstance(problem, Box) else problem.box
     spec_hash = spec_sha256(provenance.build)
     written = graphs(network, name=name, box=box, spec=spec_hash, float32=float32, reduction=reduction)
-    parity = {file: check_parity(graph, network, box, reduction=reduction) for file, graph in written.items()}
+    parity, unfit = compared(written, network, box, reduction)
     manifest = Manifest(
         name=name,
         problem=None if isinstance(problem, Box) else dump(replace(problem, features=box.features)),
@@ -86,6 +88,7 @@ def make_artifact(
         certificate=certificate,
         gate=UNSET if requirement is None else judge(report, requirement),
         parity=parity,
+        float32_unfit=unfit,
         provenance=provenance,
         hashes={file: hashlib.sha256(graph).hexdigest() for file, graph in written.items()} | {"spec": spec_hash},
     )
@@ -110,6 +113,26 @@ def graphs(
         file: to_onnx(network, box=box, metadata=metadata, dtype=dtype, reduction=reduction)
         for file, dtype in kinds.items()
     }
+
+
+def compared(
+    written: dict[str, bytes], network: Surrogate, box: Box, reduction: Reduction | None
+) -> tuple[dict[str, dict[str, float]], str | UnsetType]:
+    """How far each graph is from the network; one in single precision that is too far is taken out, with the reason.
+
+    Raises:
+        ParityFailure: the graph in double precision does not reproduce the network.
+    """
+    parity, unfit = dict[str, dict[str, float]](), UNSET
+    for file, graph in tuple(written.items()):
+        try:
+            parity[file] = check_parity(graph, network, box, reduction=reduction)
+        except ParityFailure as failure:
+            if file == MODEL:
+                raise
+            del written[file]
+            return parity, f"float32 was asked for and is unfit, so there is none: {failure}"
+    return parity, unfit
 
 
 def spec_sha256(build: Mapping[str, Any]) -> str:

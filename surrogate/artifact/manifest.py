@@ -162,6 +162,7 @@ class Manifest(Record, frozen=True, kw_only=True):
         certificate: None where nothing was tried.
         gate: what was required of it; none of versions from before there were requirements.
         parity: by file and output, the largest difference between graph and network as a share of the output's size.
+        float32_unfit: where single precision was asked for and loses too much, by how much.
         hashes: sha256 of the model bytes by file, and of the specification.
     """
 
@@ -177,6 +178,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     certificate: Certificate | UnsetType | None = UNSET
     gate: Gate | UnsetType = UNSET
     parity: dict[str, dict[str, float]] | UnsetType = UNSET
+    float32_unfit: str | UnsetType = UNSET
     provenance: Provenance
     hashes: dict[str, str] | UnsetType = UNSET
 

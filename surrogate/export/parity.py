@@ -67,8 +67,8 @@ def check_parity(
         difference = apart / (size or 1.0)
         if not difference <= tolerances[name]:
             raise ParityFailure(
-                f"{name} of the exported graph differs from the network by {difference:.3g} of its range; "
-                f"the bound is {tolerances[name]:g}"
+                f"{name} of the {'float32' if single else 'exported'} graph differs from the network by "
+                f"{difference:.3g} of its range; the bound is {tolerances[name]:g}"
             )
         differences[name] = difference
     empty = session.run(list(OUTPUTS), {"features": points[:0]})

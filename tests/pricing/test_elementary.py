@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import exprel as accurate_exprel
-from scipy.special import ndtr
+from scipy.special import log_ndtr, ndtr
 from torch import Tensor
 
-from pricing.elementary import SERIES, cumulative, density, exprel, ratio, root
+from pricing.elementary import SERIES, cumulative, density, exprel, mass, ratio, root, tail
 from tests.pricing.cases import doubles
 
 # On both sides of the switch to the series, at 0 and far from it.
@@ -71,3 +71,28 @@ def test_distribution_function_is_the_integral_of_the_density() -> None:
     torch.testing.assert_close(bend, -x * density(x), rtol=1e-12, atol=0.0)
     torch.testing.assert_close(cumulative(x) + cumulative(-x), torch.ones_like(x), rtol=0.0, atol=1e-15)
     assert density(doubles(0.0)).item() == pytest.approx(1.0 / math.sqrt(2.0 * math.pi), rel=1e-15)
+
+
+def test_masses_do_not_cancel_in_the_upper_tail() -> None:
+    low, high = torch.tensor([6.0, -7.0], dtype=torch.float64), torch.tensor([7.0, -6.0], dtype=torch.float64)
+    upper, lower = mass(low, high)
+    assert upper.item() == pytest.approx(lower.item(), rel=1e-14)
+    assert lower.item() == pytest.approx(math.exp(log_ndtr(-6.0)) - math.exp(log_ndtr(-7.0)), rel=1e-12)
+
+
+@pytest.mark.parametrize("x", [-30.0, -8.0, -6.0, -1.0, 0.0, 3.0])
+def test_the_distribution_keeps_its_relative_accuracy_in_the_lower_tail(x: float) -> None:
+    value = cumulative(torch.tensor(x, dtype=torch.float64)).log()
+    assert value.item() == pytest.approx(float(log_ndtr(x)), rel=1e-13)
+
+
+@pytest.mark.parametrize(("y", "weight"), [(-2.0, 0.1), (0.5, 0.3), (1.5, 1.0), (38.0, 700.0), (100.0, 5002.0)])
+def test_a_weighted_tail_is_a_probability_whatever_its_factors(y: float, weight: float) -> None:
+    got = tail(torch.tensor(y, dtype=torch.float64), torch.tensor(weight, dtype=torch.float64))
+    assert got.item() == pytest.approx(math.exp(weight + log_ndtr(-y)), rel=1e-11)
+
+
+def test_a_weighted_mass_has_two_derivatives() -> None:
+    parts = [torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in ([-1.0, 2.0], [0.5, 3.0], [0.2, 1.5])]
+    assert torch.autograd.gradcheck(mass, parts)
+    assert torch.autograd.gradgradcheck(mass, parts)

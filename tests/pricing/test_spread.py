@@ -85,6 +85,14 @@ def test_spots_below_their_dividends_rise_above_them() -> None:
     assert float(((x > 70.0) & (x < 116.0)).double().mean()) == 1.0
 
 
+def test_a_box_below_its_dividends_is_refused_by_them() -> None:
+    paid = BlackScholes(volatilities=(0.3,), correlation=ONE, dividends=(Dividend(time=0.3, amount=30.0),))
+    with pytest.raises(
+        InvalidSpec, match="dividends in cash, 30 in all, leave the forward of every spot of the Box at 0"
+    ):
+        sampled(asked(paid, Call(weights=(1.0,), strike=60.0), spots(5.0, 25.0)))
+
+
 def test_prices_for_performances_are_refused_by_their_distance() -> None:
     """Deviations grow with the levels, so that levels of a hundred times the strike are five of their own above it."""
     process = BlackScholes(volatilities=(0.2, 0.3), correlation=TWO)

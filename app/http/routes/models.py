@@ -81,7 +81,8 @@ def download(
     sums = verify(folder)
     if file not in sums:
         raise UnknownVersion(
-            f"{name} version {folder.name} was published without float32; build it with float32 = true under [export]"
+            f"{name} version {folder.name} was published without float32; build it with float32 = true under [export], "
+            "unless `float32_unfit` in its manifest says that single precision loses too much"
         )
     etag = f'"{sums[file]}"'
     headers = {

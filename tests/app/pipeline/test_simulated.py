@@ -53,6 +53,31 @@ def test_what_differs_by_rounding_alone_is_constant() -> None:
     require_variation(problem, torch.tensor([0.0, 1e-9], dtype=torch.float64))
 
 
+@pytest.mark.parametrize("unit", [1e-30, 1e-12, 1.0, 1e8])
+@pytest.mark.parametrize(
+    "payoff",
+    [
+        {"kind": "call", "strike": 100.0, "weights": [1.0]},
+        {"kind": "digital", "strike": 100.0, "weights": [1.0], "cash": 1.0},
+        {"kind": "pieces", "weights": [1.0], "knots": [100.0], "slopes": [0.0, 1.0]},
+        {"kind": "autocall", "initial": [100.0], "dates": [1.0], "triggers": [1.0], "coupon": 0.1, "knock_in": 0.6},
+    ],
+    ids=lambda payoff: str(payoff["kind"]),
+)
+def test_what_is_paid_in_another_unit_varies_as_much(payoff: dict[str, Any], unit: float) -> None:
+    match payoff["kind"]:
+        case "call":
+            payoff = payoff | {"strike": 100.0 * unit, "weights": [unit]}
+        case "digital":
+            payoff = payoff | {"cash": unit}
+        case "pieces":
+            payoff = payoff | {"slopes": [0.0, unit]}
+        case _:
+            payoff = payoff | {"notional": unit, "coupon_barrier": 0.8}
+    problem = load(PricingProblem, {"process": PROCESS, "payoff": payoff, "maturity": 1.0, "features": [SPOT]})
+    require_variation(problem, unit * torch.tensor([0.47, 0.48], dtype=torch.float64))
+
+
 def test_what_is_worth_less_than_the_rounding_of_a_spot_is_worth_nothing() -> None:
     with pytest.raises(InvalidSpec, match=r"its value is 1e-16 at all 2 samples"):
         require_variation(load(PricingProblem, barrier(90.0, "down")), torch.tensor([0.0, 1e-16], dtype=torch.float64))

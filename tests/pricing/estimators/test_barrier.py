@@ -12,11 +12,12 @@ from msgspec.structs import replace
 from scipy.special import ndtr
 from torch import Tensor
 
-from pricing.estimators.barrier import Open, drawn, ended, expected, paid, survived, unconditional, vanilla
+from pricing.estimators.barrier import Open, drawn, ended, expected, paid, split, survived, unconditional, vanilla
 from pricing.estimators.steps import Steps, steps
+from pricing.references.reference import reference
 from pricing.simulation.scenario import Scenario, scenario, times
 from pricing.specs.payoff import Barrier
-from pricing.specs.process import Process
+from pricing.specs.process import BlackScholes, Process
 from tests.pricing.cases import CARRYING, CONTINUOUS, DATED, GAUSSIAN, doubles, feature, normals, problem_of
 
 UP = replace(CONTINUOUS, direction="up", barrier=115.0)
@@ -62,7 +63,7 @@ def test_the_last_step_is_the_integral_over_its_normal(payoff: Barrier, process:
     # Without a bridge the integrand jumps by up to 15, of which the sum misses up to half a cell.
     for bridged, integrand, missed in ((True, cash * alive, 1e-8), (False, cash * (gaps[1] > 0.0), 2e-4)):
         dated = payoff if bridged else replace(payoff, dates=(1.0,))
-        value = ended(dated, path, at, y, bridged=bridged)[:, 0, 0]
+        value = ended(dated, path, at, y, bridged=bridged)[0][:, 0, 0]
         torch.testing.assert_close(value, (integrand * weight).sum(dim=(1, 2)), rtol=1e-6, atol=missed)
 
 
@@ -74,12 +75,43 @@ def test_without_a_barrier_a_step_is_blacks_formula() -> None:
     np.testing.assert_allclose(value, forward * ndtr(d) - 95.0 * ndtr(d - 0.25), rtol=1e-13)
 
 
-@pytest.mark.parametrize(("payoff", "bridged"), [(DATED, False), (CONTINUOUS, True), (UP, True)])
-def test_in_and_out_are_the_vanilla_option_on_every_path(payoff: Barrier, bridged: bool) -> None:
+@pytest.mark.parametrize("payoff", [CONTINUOUS, UP, replace(CONTINUOUS, dates=(1.0,))])
+def test_in_and_out_are_the_vanilla_option_on_every_path_of_one_step(payoff: Barrier) -> None:
     path, at = walk(payoff, paths=32)
+    bridged = not payoff.dates
     out, inside = (expected(replace(payoff, knock=knock), path, at, bridged=bridged) for knock in ("out", "in"))
     torch.testing.assert_close(out + inside, vanilla(payoff, path, at).expand_as(out), rtol=1e-13, atol=1e-12)
     assert bool((out >= -1e-12).all())
+
+
+@pytest.mark.parametrize("bridged", [False, True])
+def test_what_a_touch_begins_and_ends_is_the_vanilla_option_on_average(bridged: bool) -> None:
+    payoff = replace(DATED, knock="in")
+    path, at = walk(payoff, paths=1 << 14)
+    out, touched = split(payoff, path, at, bridged=bridged)
+    excess = out + touched - vanilla(payoff, path, at)
+    assert bool((touched > 0.0).all())
+    assert bool((excess.mean(dim=1).abs() < 4.0 * excess.std(dim=1) / 128.0).all())
+
+
+def test_a_touch_far_away_is_labelled_by_itself() -> None:
+    """Far less than the noise of what is left: a path that meets the barrier is drawn and weighted."""
+    payoff = Barrier(strike=120.0, barrier=40.0, direction="down", knock="in", dates=(0.25, 0.5, 0.75, 1.0))
+    path, at = walk(payoff, paths=1 << 12)
+    inside = expected(payoff, path, at, bridged=False)
+    assert bool((inside.mean(dim=1) > 0.0).all())
+    assert bool((inside.std(dim=1) < 1e-3 * vanilla(payoff, path, at).mean(dim=1)).all())
+
+
+def test_an_images_weight_that_overflows_leaves_a_probability() -> None:
+    """Volatility 0.1 %, drift 50 deviations to a barrier 49 away: the weight is e^4800 and its mass underflows."""
+    process = BlackScholes(volatilities=(0.001,), correlation=((1.0,),), rate=0.05)
+    problem = problem_of(process, Barrier(strike=90.0, barrier=105.0, direction="up", knock="out"))
+    at = scenario(problem, doubles([[100.0], [99.9]]))
+    path = steps(process, at, normals(1, paths=1), times(problem, at))
+    exact = reference(problem, np.array([[100.0], [99.9]]), order=0).value
+    assert isinstance(problem.payoff, Barrier)
+    np.testing.assert_allclose(expected(problem.payoff, path, at, bridged=True)[:, 0], exact, rtol=1e-9)
 
 
 @pytest.mark.parametrize("direction", ["down", "up"])

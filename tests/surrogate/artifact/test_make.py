@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 import torch
+from msgspec.structs import replace as replace_spec
 
 from pricing.domain import Box, Feature
 from pricing.specs.base import load
@@ -44,6 +45,25 @@ def build(network: Network, problem: PricingProblem, **changes: Any) -> Artifact
     return make_artifact(network, name="basket", problem=problem, report=report, provenance=provenance, float32=True)
 
 
+def test_single_precision_that_loses_too_much_is_declared_unfit(network: Network, problem: PricingProblem) -> None:
+    """A narrow Box far from 0 leaves float32 a few points, and the network a bend between any two."""
+    far, width = 1e6, 60.0
+    narrow = tuple(Feature(name="spot", lower=(far - width,) * 3, upper=(far + width,) * 3) for _ in range(1))
+    first = network.weights[0] / width
+    moved = replace(
+        network,
+        weights=(first, *network.weights[1:]),
+        biases=(network.biases[0] - first.sum(dim=1) * far, *network.biases[1:]),
+    )
+    process = Bachelier(volatilities=(20.0, 20.0, 20.0), correlation=problem.process.correlation)
+    payoff = Call(weights=(0.5, 0.3, 0.2), strike=far)
+    artifact = build(moved, replace_spec(problem, process=process, payoff=payoff, features=narrow))
+    manifest = json.loads(files(artifact)["manifest.json"])
+    assert artifact.model_float32 is None
+    assert set(manifest["parity"]) == set(manifest["hashes"]) - {"spec"} == {MODEL}
+    assert manifest["float32_unfit"].startswith("float32 was asked for and is unfit")
+
+
 def test_artifact_describes_its_network(network: Network, problem: PricingProblem) -> None:
     artifact = build(network, problem)
     manifest = json.loads(files(artifact)["manifest.json"])
@@ -56,6 +76,7 @@ def test_artifact_describes_its_network(network: Network, problem: PricingProble
     assert manifest["accuracy"] == json.loads(files(artifact)["report.json"])["accuracy"]
     assert (flatten(read_network(artifact.model)) == flatten(network)).all()
     assert "linear" not in manifest["network"]
+    assert "float32_unfit" not in manifest
 
 
 def test_layers_without_activation_are_named(network: Network, problem: PricingProblem) -> None:
