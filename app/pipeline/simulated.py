@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from msgspec.structs import replace
 from torch import Tensor
@@ -13,12 +15,13 @@ from app.specification.build import BuildSpec
 from app.specification.requirements import flow_pruning
 from pricing.errors import InvalidSpec
 from pricing.estimators.contribute import bias
+from pricing.exercise.degree import chosen_degree
 from pricing.labels import Labels, make_labels, save
 from pricing.references import reference as references
 from pricing.sampling import sample_features, sample_inside, sample_uniform
 from pricing.specs.base import dump
 from pricing.specs.choice import settle
-from pricing.specs.estimator import Frozen
+from pricing.specs.estimator import Estimator, Frozen
 from pricing.specs.problem import PricingProblem
 from pricing.specs.sampler import MoneynessSampler, TableSampler
 from pricing.specs.states import states_sha256
@@ -62,11 +65,19 @@ def simulate_labels(folder: JobFolder, progress: Progress) -> None:
             simulated_paths=labels.paths,
             payoff_evaluations=labels.payoffs,
             standard_error=label_error(labels),
-            estimator=dump(estimator),
+            estimator=estimator_facts(simulated, estimator, seed=build.seed),
             bias=bias(simulated, estimator),
             table=states,
         )
     )
+
+
+def estimator_facts(problem: PricingProblem, estimator: Estimator, *, seed: int) -> dict[str, Any]:
+    """The estimator's specification as plain data; of an exercise rule the degree that was chosen, and the regrets."""
+    chosen = chosen_degree(problem, estimator, seed=seed) if isinstance(estimator, Frozen) else None
+    if chosen is None:
+        return dump(estimator)
+    return dump(estimator) | {"degree": chosen.degree, "regrets": {str(n): lost for n, lost in chosen.regrets.items()}}
 
 
 def simulate_unseen(folder: JobFolder, build: BuildSpec, simulated: PricingProblem) -> None:

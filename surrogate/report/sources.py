@@ -22,7 +22,8 @@ class SimulatedLabels(Record, frozen=True, kw_only=True):
 
     Args:
         standard_error: root mean square by kind of label.
-        estimator: its specification as plain data.
+        estimator: its specification as plain data; an exercise rule's with the degree that was chosen, and what each
+            degree lost on unseen paths, as a share of the best rule's mean cash.
         bias: what the estimator states of it (`pricing.estimators.contribute.bias`).
         table: where there is one.
     """
