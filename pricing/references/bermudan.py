@@ -30,8 +30,8 @@ from pricing.types import Array
 REPLICATES, SURE = 16, 3.5
 # What the lower bound misses of each of its derivatives.
 MISSED = {"value": "gap", "gradient": "slack", "hessian": "bend"}
-# Points that take a minute or so on one thread: so many numbers, at so many points at most and at least.
-NUMBERS, MOST, LEAST = 1 << 34, 1 << 6, 1 << 2
+# Points that take two minutes on one thread: so many numbers, at so many points at most and at least.
+NUMBERS, MOST, LEAST = 1 << 35, 1 << 6, 1 << 2
 
 
 def method(problem: PricingProblem, payoff: Bermudan) -> TwoSided:
