@@ -135,7 +135,8 @@ def basis(problem: PricingProblem, estimator: Estimator) -> float:
     """Polynomials of an exercise rule, over its dates."""
     if not isinstance(estimator, Frozen):
         return 0.0
-    return size(math.comb(problem.process.assets + estimator.degree, estimator.degree))
+    inputs = problem.process.assets
+    return size(math.comb(inputs + max(estimator.degrees(inputs)), max(estimator.degrees(inputs))))
 
 
 def path_seconds(problem: PricingProblem, spec: LabelSpec, order: int) -> float:

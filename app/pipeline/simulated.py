@@ -19,12 +19,13 @@ from app.specification.build import BuildSpec
 from app.specification.requirements import flow_pruning
 from pricing.errors import InvalidSpec
 from pricing.estimators.contribute import bias
+from pricing.exercise.degree import chosen_degree
 from pricing.labels import Labels, make_labels, save
 from pricing.references import reference as references
 from pricing.sampling import sample_features, sample_inside, sample_uniform
 from pricing.specs.base import dump
 from pricing.specs.choice import settle
-from pricing.specs.estimator import Frozen
+from pricing.specs.estimator import Estimator, Frozen
 from pricing.specs.kinks import require_no_kink
 from pricing.specs.labels import LabelSpec
 from pricing.specs.payoff import Autocall
@@ -80,7 +81,7 @@ def simulate_labels(folder: JobFolder, progress: Progress) -> None:
             payoff_evaluations=labels.payoffs,
             standard_error=label_error(labels),
             noise=label_noise(labels, simulated, wanted) or UNSET,
-            estimator=dump(estimator),
+            estimator=estimator_facts(simulated, estimator, seed=build.seed),
             bias=bias(simulated, estimator) | time_steps(simulated, features, wanted, seed=build.seed),
             table=states,
         )
@@ -91,6 +92,14 @@ def time_steps(problem: PricingProblem, features: Tensor, labels: LabelSpec, *, 
     """What twice the time steps would change in the labels, if anything. Shape: features batch feature."""
     found = time_step_bias(problem, features, labels, seed=seed)
     return {} if found is None else {"time_steps": found}
+
+
+def estimator_facts(problem: PricingProblem, estimator: Estimator, *, seed: int) -> dict[str, Any]:
+    """The estimator's specification as plain data; of an exercise rule the degree that was chosen, and the regrets."""
+    chosen = chosen_degree(problem, estimator, seed=seed) if isinstance(estimator, Frozen) else None
+    if chosen is None:
+        return dump(estimator)
+    return dump(estimator) | {"degree": chosen.degree, "regrets": {str(n): lost for n, lost in chosen.regrets.items()}}
 
 
 def simulate_unseen(folder: JobFolder, build: BuildSpec, simulated: PricingProblem) -> None:

@@ -138,5 +138,6 @@ def cut(spec: SpecType, most: dict[str, int]) -> SpecType:
 
 
 def bounded(spec: Spec, most: dict[str, int]) -> dict[str, int]:
-    """Those of its fields that have a bound, at the most at it."""
-    return {name: min(getattr(spec, name), bound) for name, bound in most.items() if hasattr(spec, name)}
+    """Those of its fields that have a bound, at the most at it; at it where they are left open."""
+    given = {name: getattr(spec, name) for name in most if hasattr(spec, name)}
+    return {name: most[name] if value is UNSET else min(value, most[name]) for name, value in given.items()}

@@ -31,12 +31,13 @@ def bias(problem: PricingProblem, estimator: Estimator) -> Stated:
 
     Of a smoothed payoff in pieces ``joins`` says it knot by knot (`stated_joins`).
 
-    Survival smooths the ties between several assets as `Smoothed` does. Time steps, bridges that are not exact and the
-    exercise rule have no formula: more steps (`pricing.time_step_bias`), or paths of the rule, and the change of the
-    labels tell.
+    Survival smooths the ties between several assets as `Smoothed` does, early exercise over its own width. Time steps,
+    bridges that are not exact and the exercise rule have no formula: more steps (`pricing.time_step_bias`), or paths of
+    the rule, and the change of the labels tell.
     """
     chosen, process = settle(problem, estimator), problem.process
     tied = isinstance(chosen, Survival) and process.assets > 1
+    ranked = isinstance(chosen, Frozen) and problem.payoff.facts.ranked and process.assets > 1 and chosen.width > 0.0
     unstated = list[str]()
     if process.facts.grid is not None:
         unstated.append("time steps of the process")
@@ -45,7 +46,10 @@ def bias(problem: PricingProblem, estimator: Estimator) -> Stated:
     if isinstance(chosen, Frozen):
         unstated.append("exercise rule")
     joins = stated_joins(problem.payoff, chosen) if isinstance(chosen, Smoothed) else []
-    stated: Stated = {**stated_bias(Smoothed() if tied else chosen), "unstated": unstated}
+    smoothed = Smoothed() if tied else chosen
+    if isinstance(chosen, Frozen) and ranked:
+        smoothed = Smoothed(width=chosen.width)
+    stated: Stated = {**stated_bias(smoothed), "unstated": unstated}
     return {**stated, "joins": joins} if joins else stated
 
 

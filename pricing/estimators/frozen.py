@@ -11,6 +11,7 @@ The indicator is held fixed, and C_k stands for V_(k+1) where the paths cross th
 * value: that of the rule, which no rule of the same information exceeds (low), plus O(w^4);
 * gradient: pathwise, with the exercise boundary held fixed in the states, right to first order in the error of C_k at
   the boundary (the optimal boundary has no first-order effect);
+* ties between ranked assets, where what exercise pays is kinked: smoothed over the same width of their distance;
 * curvature: the boundary's share is the jump from grad C_k to grad h_k across it, where a plain smooth decision would
   differentiate the noise of V_(k+1) twice: 20 times the standard error on a 5-asset max-call.
 
@@ -29,9 +30,11 @@ from pricing.estimators import conditional
 from pricing.estimators.contribution import Contribution
 from pricing.estimators.open_normal import Line, paths_along
 from pricing.estimators.opening import bent
+from pricing.exercise.degree import UNSEEN, settled
 from pricing.exercise.inputs import gain, require_bermudan, scale
 from pricing.exercise.rule import ExerciseRule, fit_rule
-from pricing.processes.simulate import blocks
+from pricing.processes.simulate import blocks, simulate
+from pricing.simulation.payoffs import SHARP, Edges, Recorder, Smooth, moneyness
 from pricing.simulation.rotation import Rotation, identity
 from pricing.simulation.scenario import Scenario, times
 from pricing.simulation.smoothing import ramp
@@ -50,14 +53,15 @@ def contribution(problem: PricingProblem, estimator: Frozen, *, seed: int) -> Co
         InvalidSpec: a payoff without exercise dates, or one whose last step no formula integrates.
     """
     require_estimator(problem, estimator)
-    rule, sizes = fit_rule(problem, estimator, seed=seed), groups(problem)
+    with_degree = settled(problem, estimator, seed=seed)
+    rule, sizes = fit_rule(problem, with_degree, seed=seed), groups(problem)
     value = partial(held, rule, estimator.width)
     return Contribution(
         value=value,
         pilot=partial(value, rotation=identity(sizes)),
         blocks=sizes,
-        numbers=4 * sum(sizes) + sum(len(polynomial.basis) for polynomial in rule.inside),
-        fitting=estimator.paths,
+        numbers=4 * sum(sizes) + sum(len(polynomial.basis) for fits in rule.near for polynomial in fits),
+        fitting=estimator.paths * (1 if estimator.given_degree is not None else 1 + UNSEEN),
     )
 
 
@@ -84,13 +88,34 @@ def held(rule: ExerciseRule, width: float, at: Scenario, normals: Tensor, rotati
     problem = rule.problem
     paths = opened(problem, at, normals, rotation)
     total = paths.discount[..., -1] * conditional.expected(european(problem), paths, at)
-    for date in reversed(range(len(rule.inside))):
+    smooth_ties = ties(problem, at, width, normals.shape[-1])
+    for date in reversed(range(len(rule.near))):
         levels, discount = paths.level[:, :, date], paths.discount[..., date]
         later = rule.continuation(levels, at, date=date).clamp(min=0.0)
-        excess = gain(problem, levels, at) - later
+        excess = gain(problem, levels, at, smooth_ties[date]) - later
         smooth = ramp("average", excess, width=width * rule.spreads[date] * scale(problem, at).detach())
         total = discount * (later + smooth) + torch.where(excess < 0.0, total - discount * later, 0.0)
     return total
+
+
+def ties(problem: PricingProblem, at: Scenario, width: float, dimension: int) -> list[Edges]:
+    """How ties between ranked assets are taken at each date: what exercise pays has a kink there like any other.
+
+    Smooth over the width in standard deviations of the assets' distance at that date, on the path of zero normals.
+    """
+    option, dates = require_bermudan(problem).option, len(require_bermudan(problem).dates)
+    if not (option.facts.ranked and option.assets > 1 and width > 0.0):
+        return [SHARP] * dates
+    fixed = at.detach()
+    zeros = torch.zeros(len(at["spot"]), 1, dimension, dtype=torch.float64, requires_grad=True)
+    edges: list[Edges] = []
+    with torch.enable_grad():
+        paths = simulate(problem.process, fixed, zeros, times(problem, fixed))
+        for date in range(dates):
+            recorder = Recorder(normals=zeros, deviations=[])
+            moneyness(option, paths, fixed, recorder, date=date)
+            edges.append(Smooth(kernel="average", widths=iter([width * wide for wide in recorder.deviations])))
+    return edges
 
 
 def opened(problem: PricingProblem, at: Scenario, normals: Tensor, rotation: Rotation) -> Line:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from pricing.draws import stream, to_normals, uniforms
+from pricing.exercise.degree import settled
 from pricing.exercise.inputs import gain, require_bermudan
 from pricing.exercise.rule import ExerciseRule, fit_rule
 from pricing.processes.simulate import blocks, simulate
@@ -62,7 +63,7 @@ def bounds(problem: PricingProblem, features: Tensor, estimator: Frozen, *, seed
     """
     problem.box.require_shape(tuple(features.shape))
     problem = gridded(problem)
-    rule = fit_rule(problem, estimator, seed=seed)
+    rule = fit_rule(problem, settled(problem, estimator, seed=seed), seed=seed)
     lows, highs, chances = [], [], []
     with torch.no_grad():
         for replicate in range(REPLICATES):
@@ -79,9 +80,9 @@ def bounds(problem: PricingProblem, features: Tensor, estimator: Frozen, *, seed
 
 def report(problem: PricingProblem, estimator: Estimator, *, seed: int) -> list[dict[str, Any]]:
     """The bounds at a few points on the diagonal of the Box, as plain data for JSON."""
-    settled = estimator if isinstance(estimator, Frozen) else Frozen()
+    own = estimator if isinstance(estimator, Frozen) else Frozen()
     features = problem.box.lower + np.array(SHARES)[:, None] * (problem.box.upper - problem.box.lower)
-    columns = {"features": features, **vars(bounds(problem, torch.from_numpy(features), settled, seed=seed))}
+    columns = {"features": features, **vars(bounds(problem, torch.from_numpy(features), own, seed=seed))}
     known = {name: column for name, column in columns.items() if column is not None}
     return [{name: column[row].tolist() for name, column in known.items()} for row in range(len(features))]
 

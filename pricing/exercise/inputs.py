@@ -1,9 +1,9 @@
 """What continuation values are functions of: the assets' levels at a date, and every parameter that varies.
 
 Levels that stay positive enter as (S - L) / (S + L), L an asset's level at the strike: half its log-moneyness near
-there, within [-1, 1] and finite at 0. A ranked payoff of exchangeable assets sees them in order of size, one of other
-assets sees its own event beside them. A positive strike is the unit, and no input where values are homogeneous in
-spots and strike, which those of a surface of local volatility are not.
+there, within [-1, 1] and finite at 0. A ranked payoff of exchangeable assets sees them in order of size; of other
+assets there is one function for each that may be the best or the worst. A positive strike is the unit, and no input
+where values are homogeneous in spots and strike, which those of a surface of local volatility are not.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from pricing.errors import InvalidSpec
 from pricing.simulation.paths import Paths
-from pricing.simulation.payoffs import moneyness
+from pricing.simulation.payoffs import SHARP, Edges, moneyness
 from pricing.simulation.scenario import Scenario
 from pricing.specs.european import BestOf, Call, Put, WorstOf
 from pricing.specs.payoff import Bermudan
@@ -34,15 +34,19 @@ def require_bermudan(problem: PricingProblem) -> Bermudan:
     return problem.payoff
 
 
-def gain(problem: PricingProblem, levels: Tensor, at: Scenario) -> Tensor:
-    """How far the payoff is in the money, currency. Shape: levels batch path asset -> batch path."""
+def gain(problem: PricingProblem, levels: Tensor, at: Scenario, edges: Edges = SHARP) -> Tensor:
+    """How far the payoff is in the money, currency. Shape: levels batch path asset -> batch path.
+
+    Args:
+        edges: how ties between ranked assets are taken.
+    """
     paths = Paths(
         forward=torch.zeros_like(levels[:1, :1, None]),
         noise=levels[:, :, None],
         law="additive",
         discount=levels.new_ones(1, 1, 1),
     )
-    return moneyness(problem.payoff, paths, at)
+    return moneyness(problem.payoff, paths, at, edges)
 
 
 def inputs(problem: PricingProblem, levels: Tensor, at: Scenario) -> Tensor:
@@ -51,9 +55,6 @@ def inputs(problem: PricingProblem, levels: Tensor, at: Scenario) -> Tensor:
     if exchangeable(problem):
         known = known.sort(dim=-1, descending=True).values
     columns = [known]
-    if watches_event(problem):
-        event = (gain(problem, levels, at) / scale(problem, at))[..., None]
-        columns.append(event / (2.0 + event.abs()) if homogeneous(problem) else event)
     others = [feature.name for feature in problem.features if feature.name != "spot"]
     if homogeneous(problem) and problem.process.facts.unscaled is None:
         others = [name for name in others if name != "strike"]
@@ -78,10 +79,26 @@ def relative(problem: PricingProblem, levels: Tensor, at: Scenario) -> Tensor:
     return (levels - at_strike) / (levels + at_strike)
 
 
-def watches_event(problem: PricingProblem) -> bool:
-    """Whether the payoff's own event is an input: no polynomial of the levels follows the best or worst of them."""
+def regions(problem: PricingProblem) -> int:
+    """How many functions there are: no polynomial of unlike assets follows the best or the worst of them."""
     option = require_bermudan(problem).option
-    return option.facts.ranked and option.assets > 1 and not exchangeable(problem)
+    return option.assets if option.facts.ranked and not exchangeable(problem) else 1
+
+
+def region(problem: PricingProblem, levels: Tensor) -> Tensor:
+    """Whose function holds: that of the best or the worst asset. Shape: batch path asset -> batch path."""
+    option = require_bermudan(problem).option
+    if regions(problem) == 1:
+        return torch.zeros(levels.shape[:2], dtype=torch.long)
+    match option:
+        case WorstOf(initial=initial):
+            return (levels / levels.new_tensor(initial)).argmin(dim=-1)
+        case BestOf(initial=initial):
+            return (levels / levels.new_tensor(initial)).argmax(dim=-1)
+        case Call() | Put():
+            raise AssertionError
+        case _:
+            assert_never(option)
 
 
 def scale(problem: PricingProblem, at: Scenario) -> Tensor:

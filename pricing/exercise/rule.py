@@ -5,6 +5,9 @@ h_k(s) > 0. Paths start all over the Box, so that one rule serves every sample. 
 that the rule of the later dates takes on the path itself, on paths in the money alone (Longstaff & Schwartz 2001), with
 its pathwise derivatives by the state (Huge & Savine 2020): a 5-asset max-call reaches with 8,192 paths the value that
 takes 131,072 without them.
+
+A rule needs C where it decides and nowhere else: the regression is repeated with weights around h = C, which leaves the
+degree free of what the cash does far from there. Greeks are of first order in the error there, values of second.
 """
 
 from __future__ import annotations
@@ -15,9 +18,10 @@ import torch
 from torch import Tensor
 
 from pricing.draws import stream, uniforms
-from pricing.exercise.inputs import exchangeable, gain, inputs, relative, require_bermudan, scale, watches_event
+from pricing.errors import InvalidSpec
+from pricing.exercise.inputs import exchangeable, gain, inputs, region, regions, relative, require_bermudan, scale
 from pricing.processes.simulate import blocks, simulate
-from pricing.regression import Polynomial, evaluate, fit, make_basis
+from pricing.regression import Basis, Polynomial, evaluate, fit, make_basis
 from pricing.simulation.paths import Paths
 from pricing.simulation.scenario import Scenario, growth, scenario, times
 from pricing.specs.estimator import Frozen
@@ -25,6 +29,13 @@ from pricing.specs.problem import PricingProblem
 
 # Fewer paths in the money than this many a term say less than all paths together.
 PATHS_PER_TERM = 20
+# Weights are normal in h - C, this many of its standard deviations wide, beside a share for all that keeps the sign of
+# h - C right far away; so often are they settled anew.
+NEAR, FAR, ROUNDS = 1.0, 1e-2, 2
+
+
+# One polynomial for each of `regions`.
+Fits = tuple[Polynomial, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,19 +43,21 @@ class ExerciseRule:
     """Continuation values of every date but the last.
 
     Args:
-        inside: C_k of `inputs`, in units of `scale`, fitted where the option is in the money: the rule.
-        outside: the same where it is not, for who needs its value there.
+        near: C_k of `inputs`, in units of `scale`, fitted where exercise is close: the rule.
+        inside: the same wherever the option is in the money.
+        outside: where it is not; for who needs its value, as is ``inside``.
         spreads: standard deviation of h_k - C_k in the money, in units of `scale`.
     """
 
     problem: PricingProblem
-    inside: tuple[Polynomial, ...]
-    outside: tuple[Polynomial, ...]
+    near: tuple[Fits, ...]
+    inside: tuple[Fits, ...]
+    outside: tuple[Fits, ...]
     spreads: tuple[float, ...]
 
     def continuation(self, levels: Tensor, at: Scenario, *, date: int) -> Tensor:
-        """C_k in the money, currency of the date. Shape: levels batch path asset -> batch path."""
-        return self._value(self.inside[date], levels, at)
+        """C_k where exercise is close, currency of the date. Shape: levels batch path asset -> batch path."""
+        return self._value(self.near[date], levels, at)
 
     def worth(self, levels: Tensor, at: Scenario, *, date: int) -> Tensor:
         """max(h_k, C_k, 0) anywhere, currency of the date. Shape: levels batch path asset -> batch path."""
@@ -54,37 +67,77 @@ class ExerciseRule:
         inside, outside = (self._value(polynomials[date], levels, at) for polynomials in (self.inside, self.outside))
         return torch.where(now > 0.0, inside, outside).maximum(now).clamp(min=0.0)
 
-    def _value(self, polynomial: Polynomial, levels: Tensor, at: Scenario) -> Tensor:
-        x = inputs(self.problem, levels, at)
-        values = evaluate(polynomial, x.flatten(end_dim=1))
+    def _value(self, fits: Fits, levels: Tensor, at: Scenario) -> Tensor:
+        x, place = inputs(self.problem, levels, at), region(self.problem, levels)
+        values = value(fits, x.flatten(end_dim=1), place.flatten())
         return scale(self.problem, at) * values.reshape(x.shape[:2])
+
+
+def value(fits: Fits, x: Tensor, place: Tensor) -> Tensor:
+    """The polynomial of every row's region. Shape: x batch input, place batch -> batch."""
+    result = evaluate(fits[0], x)
+    for i, polynomial in enumerate(fits[1:], start=1):
+        result = torch.where(place == i, evaluate(polynomial, x), result)
+    return result
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
     """States at a date with the cash that follows, in units of `scale` and currency of the date.
 
-    Shape: x batch input; cash batch; gradient batch input, None where it is not known.
+    Shape: x batch input; place batch; cash batch; gradient batch input, None where it is not known.
     """
 
     x: Tensor
+    place: Tensor
     cash: Tensor
     gradient: Tensor | None
 
-    def continuation(self, degree: int, *, rows: Tensor) -> Polynomial:
-        """Continuation value fitted on the rows, or on all where those are few. Shape: rows batch."""
+    def continuation(self, degree: int, *, rows: Tensor, regions: int) -> Fits:
+        """Continuation value fitted region by region on the rows, or on all where those are few. Shape: rows batch."""
+        return tuple(self._whole(degree, rows & (self.place == i)) for i in range(regions))
+
+    def close(self, fits: Fits, now: Tensor, *, rows: Tensor) -> Fits:
+        """The same fitted where it is close to what exercise pays. Shape: now batch; rows batch."""
+        return tuple(self._around(one, now, rows=rows & (self.place == i)) for i, one in enumerate(fits))
+
+    def _whole(self, degree: int, rows: Tensor) -> Polynomial:
         basis = make_basis(self.x, degree)
         kept = rows if int(rows.sum()) >= PATHS_PER_TERM * len(basis) else torch.ones_like(rows)
-        gradient = None if self.gradient is None else self.gradient[kept]
-        return fit(basis, self.x[kept], self.cash[kept], gradient=gradient)
+        return self._fit(basis, kept)
+
+    def _around(self, polynomial: Polynomial, now: Tensor, *, rows: Tensor) -> Polynomial:
+        """With weights around where the polynomial says that is; itself where too few rows are close."""
+        if int(rows.sum()) < PATHS_PER_TERM * len(polynomial.basis):
+            return polynomial
+        degree = polynomial.basis.degree
+        for _ in range(ROUNDS):
+            excess = now - evaluate(polynomial, self.x)
+            width = NEAR * excess[rows].std(correction=0)
+            weight = torch.exp(-0.5 * (excess / width).square())
+            if not width > 0.0 or float(weight[rows].sum()) < PATHS_PER_TERM * len(polynomial.basis):
+                return polynomial
+            basis = make_basis(self.x[rows & (excess.abs() < 2.0 * width)], degree)
+            polynomial = self._fit(basis, rows, weight=weight + FAR)
+        return polynomial
+
+    def _fit(self, basis: Basis, rows: Tensor, *, weight: Tensor | None = None) -> Polynomial:
+        gradient = None if self.gradient is None else self.gradient[rows]
+        return fit(
+            basis, self.x[rows], self.cash[rows], gradient=gradient, weight=None if weight is None else weight[rows]
+        )
 
 
 def fit_rule(problem: PricingProblem, estimator: Frozen, *, seed: int) -> ExerciseRule:
     """The rule of a Bermudan problem, from ``estimator.paths`` paths of a stream of its own.
 
     Raises:
-        InvalidSpec: a payoff without exercise dates, or more terms than a regression takes.
+        InvalidSpec: a payoff without exercise dates, an estimator without a degree (`pricing.exercise.degree` finds
+            one), or more terms than a regression takes.
     """
+    degree = estimator.given_degree
+    if degree is None:
+        raise InvalidSpec("estimator.degree: a rule is fitted with a degree; give one", path="estimator.degree")
     count, generator = len(require_bermudan(problem).dates), stream("exercise", seed=seed)
     points = uniforms("sobol", estimator.paths, problem.box.dimension, generator=generator)
     normals = generator.standard_normal((estimator.paths, 1, sum(blocks(problem.process, count))))
@@ -92,7 +145,7 @@ def fit_rule(problem: PricingProblem, estimator: Frozen, *, seed: int) -> Exerci
     paths = simulate(problem.process, at, torch.from_numpy(normals), times(problem, at))
     unit = scale(problem, at)
     cash, slope = exercised(problem, paths, at, date=-1)
-    insides, outsides, spreads = [], [], []
+    nears, insides, outsides, spreads = [], [], [], []
     for date in reversed(range(count - 1)):
         numeraire = (paths.discount[..., date] * unit).expand_as(cash)
         now, slope_now = exercised(problem, paths, at, date=date)
@@ -100,16 +153,21 @@ def fit_rule(problem: PricingProblem, estimator: Frozen, *, seed: int) -> Exerci
         if differentiates(problem):
             slopes = by_inputs(problem, paths, at, slope, date=date) / numeraire
             gradient = torch.nn.functional.pad(slopes, (0, x.shape[1] - slopes.shape[1]))
-        sample, inside = Sample(x=x, cash=(cash / numeraire)[:, 0], gradient=gradient), now[:, 0] > 0.0
-        polynomial = sample.continuation(estimator.degree, rows=inside)
-        excess = (now / numeraire)[:, 0] - evaluate(polynomial, x)
-        insides.append(polynomial)
-        outsides.append(sample.continuation(estimator.degree, rows=~inside))
-        spreads.append(float(excess[inside].std(correction=0)) if inside.any() else 0.0)
+        place, inside = region(problem, paths.levels(date))[:, 0], now[:, 0] > 0.0
+        sample = Sample(x=x, place=place, cash=(cash / numeraire)[:, 0], gradient=gradient)
+        whole = sample.continuation(degree, rows=inside, regions=regions(problem))
+        paid = (now / numeraire)[:, 0]
+        near = sample.close(whole, paid, rows=inside)
+        nears.append(near)
+        insides.append(whole)
+        outsides.append(sample.continuation(degree, rows=~inside, regions=regions(problem)))
+        spreads.append(float((paid - value(whole, x, place))[inside].std(correction=0)) if inside.any() else 0.0)
+        excess = paid - value(near, x, place)
         stop = (inside & (excess >= 0.0))[:, None]
         cash, slope = torch.where(stop, now, cash), torch.where(stop[..., None], slope_now, slope)
     return ExerciseRule(
         problem=problem,
+        near=tuple(reversed(nears)),
         inside=tuple(reversed(insides)),
         outside=tuple(reversed(outsides)),
         spreads=tuple(reversed(spreads)),
@@ -117,8 +175,8 @@ def fit_rule(problem: PricingProblem, estimator: Frozen, *, seed: int) -> Exerci
 
 
 def differentiates(problem: PricingProblem) -> bool:
-    """Whether derivatives by the inputs are known, of which none may be a function of the others."""
-    return problem.process.facts.independent_increments and not watches_event(problem)
+    """Whether derivatives by the inputs are known."""
+    return problem.process.facts.independent_increments
 
 
 def exercised(problem: PricingProblem, paths: Paths, at: Scenario, *, date: int) -> tuple[Tensor, Tensor]:

@@ -23,7 +23,7 @@ ResimulatedKind = Literal[
     "resimulated (same simulator, other estimator, seed and steps)",
     "resimulated (same simulator and estimator, other seed and steps)",
 ]
-Kind = FormulaKind | GridKind | Literal["replicates"] | ResimulatedKind
+Kind = FormulaKind | GridKind | Literal["replicates", "lower bound and dual"] | ResimulatedKind
 # Of which pairs of features second derivatives are known.
 Known = Literal["all", "spots", "nothing"]
 # Value at a scenario, and the same given uniforms. Shape: -> batch; path coordinate -> batch.
@@ -106,6 +106,16 @@ class Replicated:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TwoSided:
+    """A lower bound, whose error at every point is how far its dual lies above."""
+
+    points: int
+    known: Known
+    kind: ClassVar[Kind] = "lower bound and dual"
+    relative_error: ClassVar[float] = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Resimulated:
     """The package's own simulation again.
 
@@ -128,4 +138,4 @@ class Resimulated:
         return "nothing" if self.second is None else "all"
 
 
-Method = Differentiated | Solved | Replicated | Resimulated
+Method = Differentiated | Solved | Replicated | TwoSided | Resimulated

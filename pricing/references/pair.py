@@ -22,8 +22,8 @@ import numpy as np
 import torch
 
 from pricing.references import differences
-from pricing.references.bermudan import gain
 from pricing.references.black_scholes import TINY_LEVEL, carry
+from pricing.references.market import gain
 from pricing.references.methods import Solved
 from pricing.simulation.scenario import Scenario, clock, correlation, dates, discount, scenario
 from pricing.specs.european import BestOf, Call, Put, WorstOf
@@ -89,7 +89,7 @@ def greeks(process: BlackScholes, payoff: Bermudan, at: Scenario, spots: Array) 
 
     Shape: batch asset -> batch; batch asset; batch asset asset.
     """
-    levels = np.maximum(spots, _floor(payoff, at, spots))
+    levels = np.maximum(spots, floor(payoff, at, spots))
     plane = _plane(process, payoff, at, np.log(levels[0]))
     start = (np.log(levels) - plane.origin) @ plane.inverse.T
     value, slope, bend = _priced(plane, start)
@@ -100,7 +100,7 @@ def greeks(process: BlackScholes, payoff: Bermudan, at: Scenario, spots: Array) 
     return value + (delta * (spots - levels)).sum(axis=1), delta, gamma
 
 
-def _floor(payoff: Bermudan, at: Scenario, spots: Array) -> Array:
+def floor(payoff: Bermudan, at: Scenario, spots: Array) -> Array:
     """Where values turn into straight lines. Shape: batch asset -> the same."""
     option, strike = payoff.option, abs(float(at.scalar("strike")[0, 0]))
     match option:

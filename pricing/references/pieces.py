@@ -16,7 +16,16 @@ from torch import Tensor
 
 from pricing.references import resimulated
 from pricing.references.differences import Grid, Refined
-from pricing.references.methods import Differentiated, Formula, Method, Replicated, Resimulated, Sampled, Solved
+from pricing.references.methods import (
+    Differentiated,
+    Formula,
+    Method,
+    Replicated,
+    Resimulated,
+    Sampled,
+    Solved,
+    TwoSided,
+)
 from pricing.simulation.scenario import Scenario, discount, times
 from pricing.specs.pieces import Leg, Pieces
 from pricing.specs.problem import PricingProblem
@@ -42,7 +51,7 @@ def method(problem: PricingProblem, payoff: Pieces, of: Callable[[PricingProblem
             sampled = [how.sampled for how in methods if isinstance(how, Replicated)]
             points = max(1, one.points // len(legs))
             return replace(one, sampled=_sampled(problem, payoff, sampled), points=points)
-        case Resimulated():
+        case Resimulated() | TwoSided():
             return resimulated.method(problem)
         case _:
             assert_never(methods[0])

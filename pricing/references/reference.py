@@ -43,6 +43,7 @@ from pricing.references.methods import (
     Replicated,
     Resimulated,
     Solved,
+    TwoSided,
 )
 from pricing.simulation.scenario import scenario
 from pricing.specs.european import BestOf, Call, Digital, Put, WorstOf
@@ -68,6 +69,7 @@ class Reference:
         kind: how it was computed.
         relative_error: of value and gradient beyond the other errors.
         known: which part of the Hessian means something.
+        gap: how far an upper bound lies above the value, where that is a lower bound; part of its error. Shape: batch.
     """
 
     value: Array
@@ -79,6 +81,7 @@ class Reference:
     kind: Kind
     relative_error: float
     known: Known = "all"
+    gap: Array | None = None
 
 
 def reference(problem: PricingProblem, features: Array, *, order: Order = 2, seed: int = 0) -> Reference:
@@ -95,6 +98,7 @@ def reference(problem: PricingProblem, features: Array, *, order: Order = 2, see
     problem.box.require_shape(features.shape)
     how = method(problem)
     errors: tuple[Array | None, Array | None, Array | None] = (None, None, None)
+    gap = None
     match how:
         case Differentiated(formula=formula, rows=rows):
             means = differentiate(lambda x: formula(scenario(problem, x)), features, order=order, rows=rows)
@@ -102,6 +106,8 @@ def reference(problem: PricingProblem, features: Array, *, order: Order = 2, see
             means, errors = differences.solve(problem, grid, features, order=order)
         case Replicated():
             means, errors = replicates.replicated(problem, how, features, order=order, seed=seed)
+        case TwoSided():
+            means, errors, gap = bermudan.enclosed(problem, features, order=order, seed=seed)
         case Resimulated():
             means, errors = resimulated.reference(how, features, order=order, seed=seed)
         case _:
@@ -117,6 +123,7 @@ def reference(problem: PricingProblem, features: Array, *, order: Order = 2, see
         kind=how.kind,
         relative_error=how.relative_error,
         known=how.known,
+        gap=gap,
     )
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
+
+from msgspec import UNSET, UnsetType
 
 from pricing.errors import InvalidSpec
 from pricing.specs.base import MAXIMUM_PATHS, Spec, require_power_of_two, require_range
 
 # Smoothing narrower than this has derivatives that no number of paths averages, and at last none that are numbers.
 LEAST_WIDTH, LEAST_BIAS = 1e-6, 1e-12
+
+# Degrees that are tried where none is given, as long as they have no more terms than this.
+DEGREES, MOST_TERMS = range(2, 9), 130
 
 Kernel = Literal["silu", "softplus", "average", "gaussian", "logistic"]
 
@@ -101,21 +107,34 @@ class Frozen(Spec, frozen=True, kw_only=True, tag_field="kind", tag="frozen"):
     """Early exercise by least-squares Monte Carlo, differentiated with the exercise rule held fixed.
 
     Args:
-        degree: of the polynomials that estimate continuation values.
+        degree: of the polynomials that estimate continuation values. By default the smallest of 2 to 8, as far as they
+            have 130 terms or less, whose rule earns on unseen paths what the best of them does, within noise.
         paths: that the rule is fitted on, independent of the label's; a power of two.
         width: of the smooth exercise decision, in standard deviations of exercise value less continuation; its bias is
             of fourth order. 0 decides hard, which leaves no curvature.
     """
 
-    degree: int = 3
+    degree: int | UnsetType = UNSET
     paths: int = 1 << 15
     width: float = 0.1
 
     def __post_init__(self) -> None:
-        require_range("degree", self.degree, 1, 8)
+        if self.degree is not UNSET:
+            require_range("degree", self.degree, 1, max(DEGREES))
         require_power_of_two("paths", self.paths, MAXIMUM_PATHS)
         if self.width != 0.0:
             require_range("width", self.width, LEAST_WIDTH, 1.0)
+
+    @property
+    def given_degree(self) -> int | None:
+        """The degree that the specification says, if it says one."""
+        return None if self.degree is UNSET else self.degree
+
+    def degrees(self, inputs: int) -> tuple[int, ...]:
+        """The degree that is given, or those that are tried on so many inputs."""
+        if self.degree is not UNSET:
+            return (self.degree,)
+        return tuple(n for n in DEGREES if math.comb(inputs + n, n) <= MOST_TERMS) or (1,)
 
 
 class Automatic(Spec, frozen=True, kw_only=True, tag_field="kind", tag="auto"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pricing.errors import InvalidSpec
 from pricing.specs.choice import require_estimator, settle
 from pricing.specs.coefficients import require_coefficients
+from pricing.specs.crossings import require_one_rule
 from pricing.specs.estimator import Bridge, Estimator, Frozen, LikelihoodRatio, Pathwise
 from pricing.specs.kinks import require_no_kink, straightened
 from pricing.specs.labels import LabelSpec
@@ -24,6 +25,7 @@ def require_fit(problem: PricingProblem, labels: LabelSpec) -> None:
     require_differentiable(problem, labels.estimator, order=labels.order)
     require_sampler(problem, labels.sampler)
     require_no_jump(problem)
+    require_one_rule(problem)
     if not straightened(problem):
         require_no_kink(problem)
     require_no_cash_at_barrier(problem)

@@ -24,7 +24,8 @@ class SimulatedLabels(Record, frozen=True, kw_only=True):
         standard_error: root mean square by kind of label.
         noise: the same of the value, of the derivatives by each feature of what is simulated, and of its gamma where
             the directions tell it; currency per unit of the feature.
-        estimator: its specification as plain data.
+        estimator: its specification as plain data; an exercise rule's with the degree that was chosen, and what each
+            degree lost on unseen paths, as a share of the best rule's mean cash.
         bias: what the estimator states of it (`pricing.estimators.contribute.bias`), and under ``time_steps`` what
             twice the steps change (`pricing.time_step_bias`).
         table: where there is one.

@@ -17,7 +17,7 @@ from pricing.references.reference import reference
 from pricing.simulation.rotation import identity
 from pricing.simulation.scenario import scenario
 from pricing.specs.estimator import Frozen
-from pricing.specs.european import BestOf, Call, Put
+from pricing.specs.european import BestOf, Call, Put, WorstOf
 from pricing.specs.labels import LabelSpec
 from pricing.specs.payoff import Bermudan
 from pricing.specs.problem import PricingProblem
@@ -64,7 +64,7 @@ def test_labels_agree_with_quadrature(process: Process) -> None:
 
 def expectation(problem: PricingProblem, width: float) -> tuple[ExerciseRule, Tensor]:
     """A rule, and normals to value it on."""
-    rule = fit_rule(problem, Frozen(paths=1 << 12, width=width), seed=1)
+    rule = fit_rule(problem, Frozen(degree=3, paths=1 << 12, width=width), seed=1)
     dimension = sum(frozen.groups(problem))
     return rule, torch.from_numpy(np.random.default_rng(3).standard_normal((1, 256, dimension)))
 
@@ -150,3 +150,58 @@ def test_assets_that_differ_see_the_best_of_them() -> None:
 def test_a_payoff_without_dates_is_refused() -> None:
     with pytest.raises(InvalidSpec, match="Bermudan"):
         contribution(replace(put(), payoff=PUT), Frozen(), seed=1)
+
+
+def biases(problem: PricingProblem, rows: Tensor) -> list[float]:
+    """By how much value, delta and gamma labels of the defaults are off beyond four standard errors, of the largest."""
+    directions = rows.shape[1]
+    spec = LabelSpec(samples=32, paths=2048, replicates=8, directions=directions)
+    labels, exact = make_labels(problem, rows, spec, seed=1), reference(problem, rows.numpy())
+    assert labels.gradient is not None
+    assert labels.curvature is not None
+    assert labels.directions is not None
+    bent = np.einsum("nij,nkj->nki", exact.hessian, labels.directions.numpy())
+    pairs = [
+        (labels.value, labels.value_error, exact.value),
+        (labels.gradient, labels.gradient_error, exact.gradient),
+        (labels.curvature, labels.curvature_error, bent),
+    ]
+    off = []
+    for label, error, right in pairs:
+        assert error is not None
+        beyond = np.maximum(np.abs(label.numpy() - right) - 4.0 * error.numpy(), 0.0)
+        off.append(float(beyond.max() / np.abs(right).max()))
+    return off
+
+
+CALL = Call(weights=(1.0,), strike=40.0)
+PAYING = BlackScholes(volatilities=(0.3,), correlation=((1.0,),), rate=0.03, dividend_yields=(0.07,))
+
+
+@pytest.mark.parametrize(
+    ("process", "option", "bounds", "maturity"),
+    [
+        (replace(PLAIN, rate=0.06), PUT, (20.0, 60.0), 1.0),
+        (replace(PLAIN, rate=0.06), PUT, (5.0, 100.0), 1.0),
+        (PAYING, CALL, (20.0, 70.0), 2.0),
+        (replace(BACHELIER, volatilities=(8.0,)), PUT, (20.0, 60.0), 1.0),
+    ],
+    ids=["put", "wide", "call", "bachelier"],
+)
+def test_greeks_are_within_a_percent_all_over_the_box(
+    process: Process, option: Call | Put, bounds: tuple[float, float], maturity: float
+) -> None:
+    problem = problem_of(process, Bermudan(option=option, dates=DATES), maturity=maturity, spots=bounds)
+    rows = torch.linspace(*bounds, 25, dtype=torch.float64)[:, None]
+    assert max(biases(problem, rows)) < 0.01
+
+
+UNLIKE = BlackScholes(volatilities=(0.2, 0.35), correlation=((1.0, 0.3), (0.3, 1.0)), rate=0.06)
+
+
+@pytest.mark.parametrize("option", [WorstOf(initial=(1.0, 1.0), strike=40.0), Put(weights=(0.5, 0.5), strike=40.0)])
+def test_two_assets_are_within_a_percent_too(option: WorstOf | Put) -> None:
+    """Ties of the worst are kinks of what exercise pays: without their share gammas are off by twice their size."""
+    problem = problem_of(UNLIKE, Bermudan(option=option, dates=(1 / 3, 2 / 3, 1.0)), spots=(25.0, 60.0))
+    rows = torch.tensor([[42.5, 42.5], [30.0, 30.0], [45.0, 35.0], [35.0, 50.0]], dtype=torch.float64)
+    assert max(biases(problem, rows)) < 0.01

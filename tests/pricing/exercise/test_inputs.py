@@ -8,7 +8,18 @@ from msgspec.structs import replace
 from torch import Tensor
 
 from pricing.errors import InvalidSpec
-from pricing.exercise.inputs import exchangeable, gain, homogeneous, inputs, middle, relative, require_bermudan, scale
+from pricing.exercise.inputs import (
+    exchangeable,
+    gain,
+    homogeneous,
+    inputs,
+    middle,
+    region,
+    regions,
+    relative,
+    require_bermudan,
+    scale,
+)
 from pricing.simulation.scenario import scenario
 from pricing.specs.european import BestOf, Call, Put, WorstOf
 from pricing.specs.payoff import Bermudan
@@ -67,14 +78,24 @@ def test_assets_that_are_alike_are_seen_in_order_of_size(payoff: Bermudan) -> No
         replace(alike(STOCHASTIC, PAIR), long_variances=(0.04, 0.05)),
     ],
 )
-def test_assets_that_differ_keep_their_places_and_show_the_event(process: Process) -> None:
+def test_assets_that_differ_keep_their_places_and_have_a_function_each(process: Process) -> None:
     problem, spots = problem_of(process, BEST), levels(2)
     assert not exchangeable(problem)
     assert not exchangeable(problem_of(alike(PLAIN, PAIR), replace(BEST, option=Call(weights=(1, 1), strike=1.0))))
     known = seen(problem, spots)
     torch.testing.assert_close(known[:, :2], seen(problem, spots.flip(-1))[:, :2].flip(-1))
-    event = spots.amax(dim=-1) / 100.0 - 1.0
-    torch.testing.assert_close(known[:, 2], event / (2.0 + event.abs()))
+    assert known.shape[-1] == 2
+    assert regions(problem) == 2
+    assert torch.equal(region(problem, spots[None])[0], spots.argmax(dim=-1))
+    worst = replace(BEST, option=WorstOf(initial=(1.0, 2.0), strike=100.0))
+    assert torch.equal(region(problem_of(process, worst), spots[None])[0], (spots / doubles([1.0, 2.0])).argmin(dim=-1))
+
+
+def test_alike_assets_and_baskets_have_one_function() -> None:
+    for payoff in (BEST, replace(BEST, option=Call(weights=(1.0, 1.0), strike=200.0))):
+        problem = problem_of(alike(PLAIN, PAIR), payoff)
+        assert regions(problem) == 1
+        assert not region(problem, levels(2)[None]).any()
 
 
 def test_a_feature_of_every_asset_tells_alike_assets_apart() -> None:

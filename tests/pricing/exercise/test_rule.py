@@ -8,7 +8,7 @@ import torch
 from msgspec.structs import replace
 from torch import Tensor
 
-from pricing.exercise.inputs import inputs
+from pricing.exercise.inputs import inputs, region, scale
 from pricing.exercise.rule import (
     PATHS_PER_TERM,
     ExerciseRule,
@@ -17,6 +17,7 @@ from pricing.exercise.rule import (
     differentiates,
     exercised,
     fit_rule,
+    value,
 )
 from pricing.processes.simulate import blocks, simulate
 from pricing.references.reference import reference
@@ -47,7 +48,26 @@ def test_continuation_is_the_value_of_what_is_left(process: Process) -> None:
     european = problem_of(process, PUT.option, maturity=0.5)
     exact = reference(european, spots[:, None].numpy(), order=0).value
     at = scenario(rule.problem, doubles([[100.0]]))
-    np.testing.assert_allclose(rule.continuation(spots[None, :, None], at, date=0)[0], exact, rtol=0.02)
+    levels = spots[None, :, None]
+    kept = value(rule.inside[0], inputs(rule.problem, levels, at)[0], region(rule.problem, levels)[0])
+    np.testing.assert_allclose(scale(rule.problem, at)[0] * kept, exact, rtol=0.02)
+
+
+@pytest.mark.parametrize("process", [EARNING, LEVELS])
+def test_where_exercise_is_close_it_is_closer(process: Process) -> None:
+    """At the spot where both are worth the same, a low degree that looks there beats the same that looks everywhere."""
+    problem = problem_of(process, PUT, spots=(20.0, 300.0))
+    rule = fit_rule(problem, Frozen(degree=3, paths=1 << 15), seed=2)
+    spots = torch.linspace(80.0, 99.0, 381, dtype=torch.float64)
+    european = problem_of(process, PUT.option, maturity=0.5)
+    exact = torch.from_numpy(reference(european, spots[:, None].numpy(), order=0).value)
+    boundary = int((100.0 - spots - exact).abs().argmin())
+    levels, at = spots[None, boundary : boundary + 1, None], scenario(problem, doubles([[100.0]]))
+    near = float(rule.continuation(levels, at, date=0))
+    whole = float(scale(problem, at) * value(rule.inside[0], inputs(problem, levels, at)[0], torch.zeros(1)))
+    right = float(exact[boundary])
+    assert abs(near - right) < abs(whole - right)
+    assert near == pytest.approx(right, rel=0.02)
 
 
 def test_worth_is_the_best_of_exercise_continuation_and_nothing() -> None:
@@ -55,7 +75,7 @@ def test_worth_is_the_best_of_exercise_continuation_and_nothing() -> None:
     at, spots = scenario(rule.problem, doubles([[100.0]])), doubles([[60.0], [80.0], [99.0]])[None]
     now = 100.0 - spots[..., 0]
     assert torch.equal(rule.worth(spots, at, date=1), now)
-    kept = rule.continuation(spots, at, date=0)
+    kept = scale(rule.problem, at) * value(rule.inside[0], inputs(rule.problem, spots, at)[0], torch.zeros(3))[None]
     assert torch.equal(rule.worth(spots, at, date=0), torch.maximum(now, kept))
     assert bool((rule.worth(doubles([[[150.0]]]), at, date=0) >= 0.0).all())
     assert float(rule.worth(doubles([[[150.0]]]), at, date=1)) == 0.0
@@ -82,11 +102,13 @@ def test_the_spread_is_none_where_nothing_is_in_the_money() -> None:
 
 def test_a_sample_of_few_rows_is_fitted_on_all() -> None:
     x = normals(1, paths=256)[0]
-    sample = Sample(x=x, cash=x[:, 0].square(), gradient=None)
+    place = torch.zeros(256, dtype=torch.long)
+    sample = Sample(x=x, place=place, cash=x[:, 0].square(), gradient=None)
     few = torch.zeros(256, dtype=torch.bool)
     few[: PATHS_PER_TERM * len(make_basis(x, 2)) - 1] = True
-    whole = sample.continuation(2, rows=torch.ones(256, dtype=torch.bool))
-    assert torch.equal(sample.continuation(2, rows=few).coefficients, whole.coefficients)
+    (whole,) = sample.continuation(2, rows=torch.ones(256, dtype=torch.bool), regions=1)
+    assert torch.equal(sample.continuation(2, rows=few, regions=1)[0].coefficients, whole.coefficients)
+    assert sample.close((whole,), x[:, 0], rows=few) == (whole,)
     torch.testing.assert_close(evaluate(whole, x), x[:, 0].square(), rtol=0.0, atol=1e-6)
 
 
@@ -118,9 +140,9 @@ def test_derivatives_by_the_inputs_are_differences_along_them(process: Process, 
         assert x.shape[1] == process.assets
 
 
-def test_no_derivatives_where_the_state_is_more_than_the_levels_or_an_input_is_a_function_of_others() -> None:
+def test_no_derivatives_where_the_state_is_more_than_the_levels() -> None:
     assert not differentiates(problem_of(STOCHASTIC, PUT))
     unlike = replace(alike(PLAIN, PAIR), volatilities=(0.2, 0.3))
-    assert not differentiates(problem_of(unlike, BEST))
+    assert differentiates(problem_of(unlike, BEST))
     assert differentiates(problem_of(PLAIN, PUT))
     assert differentiates(problem_of(PLAIN, Bermudan(option=CALL, dates=(1.0,))))

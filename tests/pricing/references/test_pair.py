@@ -6,20 +6,16 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-import torch
 from msgspec.structs import replace
 
 from pricing.domain import Feature
 from pricing.references import bermudan, pair
 from pricing.references.reference import reference
-from pricing.references.replicates import REPLICATES, uniforms
-from pricing.simulation.scenario import scenario
 from pricing.specs.european import BestOf, Call, Put, WorstOf
 from pricing.specs.payoff import Bermudan
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes
 from pricing.specs.schedule import Dividend
-from pricing.types import Array
 
 BEST = BestOf(initial=(1.0, 1.0), strike=100.0)
 ALIKE = BlackScholes(
@@ -125,25 +121,11 @@ def test_a_date_just_after_another_needs_too_large_a_grid() -> None:
         assert pair.supported(replace(case(ALIKE, BEST, 2), payoff=payoff), ALIKE, payoff) == expected
 
 
-def policy(problem: PricingProblem) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-    """Value and gradient of the least-squares reference for any number of assets, with standard errors."""
-    x, rule = torch.tensor(SPOTS, requires_grad=True), bermudan.Policy(problem=problem, option=BEST)
-    runs = []
-    for index in range(REPLICATES):
-        points = uniforms(bermudan.PATHS, 2 * len(problem.payoff.facts.dates), seed=1, replicate=index)
-        value = rule(scenario(problem, x), points)
-        (gradient,) = torch.autograd.grad(value.sum(), x)
-        runs.append((value.detach().numpy(), gradient.numpy()))
-    values, gradients = (np.stack(part) for part in zip(*runs, strict=True))
-    root = np.sqrt(REPLICATES)
-    return (values.mean(axis=0), gradients.mean(axis=0)), (values.std(axis=0) / root, gradients.std(axis=0) / root)
-
-
-@pytest.mark.parametrize(
-    ("process", "upper"), [(ALIKE, 120.0), (UNLIKE, 120.0), (ALIKE, 180.0)], ids=["alike", "unlike", "another Box"]
-)
-def test_a_fitted_rule_misses_no_more_than_it_says(process: BlackScholes, upper: float) -> None:
-    problem = case(process, BEST, 5, upper=upper)
-    exact, (means, errors) = reference(problem, SPOTS, order=1), policy(problem)
-    for mean, error, right in zip(means, errors, (exact.value, exact.gradient), strict=True):
-        assert (np.abs(mean - right) <= 4.0 * error + bermudan.RULE_ERROR * np.abs(right).max()).all()
+@pytest.mark.parametrize("process", [ALIKE, UNLIKE], ids=["alike", "unlike"])
+def test_bounds_of_a_rule_at_every_sample_enclose_it(process: BlackScholes) -> None:
+    problem, rows = case(process, BEST, 5), np.array(SPOTS)[:2]
+    exact = reference(problem, rows)
+    means, errors, gap = bermudan.enclosed(problem, rows, order=2, seed=1)
+    for mean, error, right in zip(means, errors, (exact.value, exact.gradient, exact.hessian), strict=True):
+        assert (np.abs(mean - right) <= error + exact.relative_error * np.abs(right).max()).all()
+    assert (gap < 1e-3 * exact.value).all()

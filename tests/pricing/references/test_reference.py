@@ -61,7 +61,7 @@ EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*.toml"))
         (STOCHASTIC, Barrier(strike=100.0, barrier=90.0, direction="down", knock="in"), OWN),
         (STOCHASTIC, Bermudan(option=CALL, dates=(0.5, 1.0)), OWN),
         (TWO, Bermudan(option=RANKED, dates=(0.5, 1.0)), "plane quadrature"),
-        (TWO, Bermudan(option=RANKED, dates=(0.999, 1.0)), "replicates"),
+        (TWO, Bermudan(option=RANKED, dates=(0.999, 1.0)), "lower bound and dual"),
         (BACHELIER, Bermudan(option=RANKED, dates=(0.5, 1.0)), OWN),
         (LOCAL, Asian(weights=(1.0,), strike=100.0, dates=(0.5, 1.0)), OTHER),
         (STOCHASTIC, CALL, "fourier"),
