@@ -137,5 +137,6 @@ def reference_quality(exact: references.Reference, box: Box) -> ReferenceQuality
         delta_error=sizes.get("delta"),
         gamma_error=sizes.get("gamma"),
         perfect_r2=perfect,
+        duality_gap=UNSET if exact.gap is None else float(np.sqrt(np.mean(exact.gap**2))),
         unjudged=None if exact.known == "all" else UNJUDGED[exact.known],
     )

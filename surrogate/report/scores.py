@@ -141,6 +141,7 @@ class ReferenceQuality(Record, frozen=True, kw_only=True):
         relative_error: of value or delta, whichever is larger; None of labels with their noise.
         value_error, delta_error, gamma_error: root mean square errors, where it knows its own.
         perfect_r2: what the truth itself would score against it, by output.
+        duality_gap: of early exercise, how far an upper bound lies above the value, root mean square, currency.
         unjudged: what it does not know of the Hessian, and why.
     """
 
@@ -150,6 +151,7 @@ class ReferenceQuality(Record, frozen=True, kw_only=True):
     delta_error: float | None = None
     gamma_error: float | None = None
     perfect_r2: dict[str, float] | UnsetType = UNSET
+    duality_gap: float | UnsetType = UNSET
     unjudged: str | None = None
 
     @property
