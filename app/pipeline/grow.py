@@ -23,6 +23,7 @@ from pricing.labels import load as load_labels
 from pricing.specs.problem import PricingProblem
 from pricing.types import Progress
 from surrogate.dataset import Dataset, from_labels
+from surrogate.errors import TrainingDiverged
 from surrogate.evaluation.buckets import BUCKETS, barrier_distance, event_distance
 from surrogate.evaluation.fresh import fresh_errors
 from surrogate.learning.watching import Heard, unheard
@@ -57,7 +58,13 @@ def grow(folder: JobFolder, progress: Progress, heard: Heard = unheard) -> None:
             progress(min(1.0, begun + done * part))
 
         folders.append(folder.round(len(rounds)))
-        rounds.append(run(folders, with_choice(build, step.choice), step, report, heard))
+        try:
+            rounds.append(run(folders, with_choice(build, step.choice), step, report, heard))
+        except TrainingDiverged as error:
+            if not rounds:
+                raise
+            ended = str(error)
+            break
         spent += cost
         _, multiple = worst(rounds[-1].errors, aims)
         if multiple <= 1.0:
