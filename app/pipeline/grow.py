@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from msgspec.structs import replace
 from torch import Tensor, from_numpy
@@ -110,8 +111,10 @@ def judge(folder: JobFolder, build: BuildSpec, reason: str) -> Round:
     """How good the network of a round is, on fresh labels and on those that it has learnt."""
     network, problem = read_trained(folder), canonical(build)
     unseen, learnt = load_labels(folder.unseen.path), load_labels(folder.labels.path)
-    fresh = fresh_errors(network, seen(unseen, build), off_by_one(unseen, build), places(problem, unseen))
-    known = fresh_errors(network, seen(learnt, build), None, places(problem, learnt))
+    box = input_box(build)
+    compare = partial(fresh_errors, network, widths=from_numpy(box.upper - box.lower))
+    fresh = compare(seen(unseen, build), off_by_one(unseen, build), places(problem, unseen))
+    known = compare(seen(learnt, build), None, places(problem, learnt))
     (optimiser,) = build.training.optimisers
     assert isinstance(optimiser, LevenbergMarquardt)
     return Round(

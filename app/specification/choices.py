@@ -49,9 +49,9 @@ PATHS_GROW, WIDTH_GROWS, ITERATIONS_GROW = 4, 1.4, 2
 # Residuals a parameter, at least: fewer samples than that grow with the network.
 RESIDUALS = 8
 MOST_ITERATIONS = 1200
-# Noise is what limits where it is this share of the error; samples are where the error on what was learnt is less than
-# this share of that on fresh labels.
-NOISY, LEARNT = 0.1, 0.4
+# Noise is what limits where it is this share of the error, unless what was learnt is missed by as much and by more than
+# noise; samples are where the error on what was learnt is less than this share of that on fresh labels.
+NOISY, BLUNT, LEARNT = 0.1, 0.5, 0.4
 # A round helps if the worst error is this much of the best before it, and after so many that do not nothing grows.
 GAIN, PATIENCE = 0.8, 2
 
@@ -138,13 +138,15 @@ def grown(choice: Choice, seen: Round, *, inputs: int, aims: Mapping[str, float]
     name, _ = worst(seen.errors, aims)
     error, noise = seen.errors[name], seen.noise[name]
     labels = choice.labels
-    if noise > NOISY * error and labels.paths < MOST_PATHS:
+    learnt = seen.learnt[name]
+    noisy = noise > NOISY * error and (learnt < BLUNT * error or noise > BLUNT * learnt)
+    if noisy and labels.paths < MOST_PATHS:
         paths = min(MOST_PATHS, PATHS_GROW * labels.paths)
         return changed(choice, f"the labels' noise is {noise / error:.0%} of the {name} error", labels={"paths": paths})
-    if seen.learnt[name] < LEARNT * error and labels.samples < MOST_SAMPLES:
-        factor = 4 if seen.learnt[name] < LEARNT**2 * error else 2
+    if learnt < LEARNT * error and labels.samples < MOST_SAMPLES:
+        factor = 4 if learnt < LEARNT**2 * error else 2
         samples = min(MOST_SAMPLES, factor * labels.samples)
-        reason = f"the {name} error is {seen.learnt[name]:.0e} on what was learnt and {error:.0e} on fresh labels"
+        reason = f"the {name} error is {learnt:.0e} on what was learnt and {error:.0e} on fresh labels"
         return changed(choice, reason, labels={"samples": samples})
     reason = f"the {name} error is {error:.0e} on fresh labels and on those that were learnt"
     if name in ("gamma", "worst_bucket") and choice.training.loss.order < labels.order:

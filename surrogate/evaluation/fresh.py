@@ -36,19 +36,22 @@ class Fresh:
     noise: dict[str, float]
 
 
-def fresh_errors(surrogate: Surrogate, data: Dataset, noisy: Dataset | None, buckets: Sequence[Tensor]) -> Fresh:
+def fresh_errors(
+    surrogate: Surrogate, data: Dataset, noisy: Dataset | None, buckets: Sequence[Tensor], *, widths: Tensor
+) -> Fresh:
     """What the surrogate misses of labels, by their kind.
 
     Args:
         data: fresh labels in the inputs of the surrogate.
         noisy: the same, each off by one standard error; None of labels that are exact.
         buckets: samples of each, as masks. Shape: batch of bool.
+        widths: of the inputs; curvatures by all of them are compared in these units. Shape: input.
     """
     value, gradient, along = predicted(surrogate, data)
-    said = {"value": value[:, None], "delta": gradient, "gamma": along}
+    said = {"value": value[:, None], "delta": gradient, "gamma": None if along is None else widths * along}
     errors, noise = dict[str, float](), dict[str, float]()
-    for name, label in labels_of(data).items():
-        guess, off = said[name], None if noisy is None else labels_of(noisy)[name]
+    for name, label in labels_of(data, widths).items():
+        guess, off = said[name], None if noisy is None else labels_of(noisy, widths)[name]
         assert guess is not None
         compare = by_column if name == "delta" else together
         errors[name], noise[name] = net(compare(guess, label), 0.0 if off is None else compare(off, label))
@@ -70,9 +73,10 @@ def of_bucket(guess: Tensor, label: Tensor, off: Tensor | None, mask: Tensor) ->
     return net(ratio(missed, here), ratio(noise, here))
 
 
-def labels_of(data: Dataset) -> dict[str, Tensor]:
-    """The labels that there are by their kind. Shape: batch ... each."""
-    kinds = {"value": data.y[:, None], "delta": data.gradient, "gamma": data.curvature}
+def labels_of(data: Dataset, widths: Tensor) -> dict[str, Tensor]:
+    """The labels that there are by their kind. Shape: widths input -> batch ... each."""
+    bent = None if data.curvature is None else widths * data.curvature
+    kinds = {"value": data.y[:, None], "delta": data.gradient, "gamma": bent}
     return {name: label for name, label in kinds.items() if label is not None}
 
 

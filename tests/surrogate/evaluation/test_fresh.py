@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 
 from surrogate.dataset import Dataset
-from surrogate.evaluation.fresh import by_column, fresh_errors, predicted
+from surrogate.evaluation import fresh
+from surrogate.evaluation.fresh import by_column, predicted
 from surrogate.functions.network import initialise
 
 GENERATOR = torch.Generator().manual_seed(3)
 NETWORK = initialise((2, 5, 1), "silu", generator=GENERATOR, dtype=torch.float64)
+fresh_errors = partial(fresh.fresh_errors, widths=torch.ones(2, dtype=torch.float64))
 X = torch.rand(64, 2, generator=GENERATOR, dtype=torch.float64)
 
 
@@ -70,3 +73,14 @@ def test_labels_without_derivatives_judge_values_alone() -> None:
 def test_a_column_that_does_not_vary_has_no_share() -> None:
     flat = torch.ones(4, 1, dtype=torch.float64)
     assert by_column(flat + 1.0, flat) == 0.0
+
+
+def test_curvatures_are_compared_in_units_of_the_box() -> None:
+    data = labels()
+    assert data.curvature is not None
+    wrong = replace(data, curvature=data.curvature + torch.tensor([0.0, 1.0], dtype=torch.float64))
+    near, far = (
+        fresh.fresh_errors(NETWORK, wrong, None, [], widths=torch.tensor([1.0, width], dtype=torch.float64))
+        for width in (1e-3, 1.0)
+    )
+    assert near.errors["gamma"] < 1e-3 * far.errors["gamma"]
