@@ -67,6 +67,7 @@ def worst() -> dict[str, list[Request]]:
         "/v1/jobs": "/v1/jobs",
         "/v1/jobs/{job}": "/v1/jobs/" + "x" * 8000,
         "/v1/jobs/{job}/events": "/v1/jobs/nobody/events",
+        "/v1/jobs/{job}/report": "/v1/jobs/nobody/report",
         "/v1/datasets": "/v1/datasets",
         "/v1/datasets/{dataset}": "/v1/datasets/" + "x" * 8000,
     }
