@@ -74,7 +74,7 @@ def grow(folder: JobFolder, progress: Progress, heard: Heard = unheard) -> None:
         if stalled(rounds, aims):
             ended = f"{PATIENCE} rounds did not help"
             break
-        step = grown(step.choice, rounds[-1], inputs=inputs, aims=aims)
+        step = grown(step.choice, *last_two(rounds), inputs=inputs, aims=aims)
     taken = min(range(len(rounds)), key=lambda place: worst(rounds[place].errors, aims)[1])
     folder.take_learnt(folders[taken])
     choices = Choices(rounds=tuple(rounds), taken=taken, ended=ended)
@@ -150,6 +150,11 @@ def places(problem: PricingProblem, labels: Labels) -> list[Tensor]:
     if "barrier" in problem.payoff.parameters:
         distances.append(barrier_distance(problem, features))
     return [from_numpy((low <= where) & (where < high)) for where in distances for low, high in BUCKETS]
+
+
+def last_two(rounds: Sequence[Round]) -> tuple[Round, Round | None]:
+    """The last round, and the one before it."""
+    return rounds[-1], rounds[-2] if len(rounds) > 1 else None
 
 
 def stalled(rounds: Sequence[Round], aims: Mapping[str, float]) -> bool:

@@ -33,7 +33,7 @@ AIMS: Mapping[AccuracyLevel, Mapping[str, float]] = {
 }
 SECONDS: Mapping[AccuracyLevel, float] = {"normal": 240.0, "high": 1200.0}
 # Where it begins: samples and width by the number of inputs, up to which.
-BEGINNINGS = ((1, 256, 12), (3, 512, 14), (7, 512, 14), (math.inf, 1024, 16))
+BEGINNINGS = ((1, 256, 12), (3, 512, 14), (7, 1024, 16), (math.inf, 2048, 16))
 # Up to so many inputs curvatures are learnt from the first round on; beyond, they only judge until they limit.
 FEW_INPUTS = 3
 PATHS, REPLICATES = 256, 4
@@ -52,6 +52,8 @@ MOST_ITERATIONS = 1200
 # Noise is what limits where it is this share of the error, unless what was learnt is missed by as much and by more than
 # noise; samples are where the error on what was learnt is less than this share of that on fresh labels.
 NOISY, BLUNT, LEARNT = 0.1, 0.5, 0.4
+# What few replicates say of the noise in a bucket is right within this factor.
+UNSURE = 3.0
 # A round helps if the worst error is this much of the best before it, and after so many that do not nothing grows.
 GAIN, PATIENCE = 0.8, 2
 
@@ -133,13 +135,19 @@ def worst(errors: Mapping[str, float], aims: Mapping[str, float]) -> tuple[str, 
     return name, errors[name] / aims[name]
 
 
-def grown(choice: Choice, seen: Round, *, inputs: int, aims: Mapping[str, float]) -> Next | None:
-    """What the next round takes, None where nothing may grow any more."""
+def grown(choice: Choice, seen: Round, before: Round | None, *, inputs: int, aims: Mapping[str, float]) -> Next | None:
+    """What the next round takes, None where nothing may grow any more.
+
+    Args:
+        before: the round before it, if there was one.
+    """
     name, _ = worst(seen.errors, aims)
     error, noise = seen.errors[name], seen.noise[name]
     labels = choice.labels
     learnt = seen.learnt[name]
-    noisy = noise > NOISY * error and (learnt < BLUNT * error or noise > BLUNT * learnt)
+    helpless = before is not None and before.samples < seen.samples and error > GAIN * before.errors[name]
+    unsure = helpless or UNSURE * noise > error - learnt
+    noisy = noise > NOISY * error and unsure and (learnt < BLUNT * error or noise > BLUNT * learnt)
     if noisy and labels.paths < MOST_PATHS:
         paths = min(MOST_PATHS, PATHS_GROW * labels.paths)
         return changed(choice, f"the labels' noise is {noise / error:.0%} of the {name} error", labels={"paths": paths})

@@ -57,8 +57,10 @@ def seen(choice: Choice, error: float, learnt: float, noise: float) -> Round:
     )
 
 
-def after(choice: Choice, error: float, learnt: float, noise: float, inputs: int = 1) -> Next | None:
-    return grown(choice, seen(choice, error, learnt, noise), inputs=inputs, aims=AIM)
+def after(
+    choice: Choice, error: float, learnt: float, noise: float, before: Round | None = None, inputs: int = 1
+) -> Next | None:
+    return grown(choice, seen(choice, error, learnt, noise), before, inputs=inputs, aims=AIM)
 
 
 @pytest.mark.parametrize(
@@ -107,6 +109,19 @@ def test_noise_asks_for_paths_a_gap_for_samples_and_neither_for_a_network() -> N
     assert gap.choice.labels.samples == 2 * first.labels.samples
     assert blunt is not None
     assert blunt.choice.network.hidden > first.network.hidden
+
+
+def test_samples_that_do_not_help_leave_it_to_paths() -> None:
+    first = begun()
+    wider = after(first, 1e-2, 1e-4, 1.5e-3)
+    assert wider is not None
+    assert wider.choice.labels.samples > first.labels.samples
+    helpless = after(wider.choice, 1e-2, 1e-4, 1.5e-3, seen(first, 1e-2, 1e-4, 1.5e-3))
+    assert helpless is not None
+    assert helpless.choice.labels.paths > wider.choice.labels.paths
+    helped = after(wider.choice, 5e-3, 1e-4, 0.8e-3, seen(first, 1e-2, 1e-4, 1.5e-3))
+    assert helped is not None
+    assert helped.choice.labels.samples > wider.choice.labels.samples
 
 
 def test_every_way_ends() -> None:
