@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from app.pipeline.derived import reduction_of
@@ -15,14 +16,16 @@ from app.settings import Settings
 from app.specification.build import BuildSpec
 from pricing.exercise import bounds
 from pricing.specs.base import load
+from pricing.specs.problem import PricingProblem
 from pricing.types import Progress
 from surrogate.evaluation.evaluate import evaluate as evaluate_surrogate
 from surrogate.evaluation.floor import noise_floor
 from surrogate.evaluation.held_out import judge
-from surrogate.evaluation.points import Ears
+from surrogate.evaluation.points import Ears, planned
 from surrogate.report.record import known
 from surrogate.report.report import AnyReport, LabelFacts
 from surrogate.report.sources import ExerciseBounds, ImportedLabels, SimulatedLabels
+from surrogate.spec import EvaluationSpec
 
 # Told what a step takes, in a sentence.
 Noted = Callable[[str], None]
@@ -60,6 +63,15 @@ def evaluate(folder: JobFolder, progress: Progress, noted: Noted = unnoted) -> N
     )
 
 
+def enough(build: BuildSpec, problem: PricingProblem) -> EvaluationSpec:
+    """How it is judged: where nothing is said of it, on as many points as are required before it is published."""
+    given, required = build.evaluation, build.requirement
+    silent = given.samples is UNSET and given.seconds is UNSET
+    if required is None or not silent or planned(problem, given).samples >= required.points:
+        return given
+    return replace(given, samples=required.points)
+
+
 def measure(folder: JobFolder, build: BuildSpec, labels: LabelFacts, ears: Ears) -> AnyReport:
     """Errors against an independent reference, or against the rows that a dataset held out."""
     surrogate = read_final(folder)
@@ -70,7 +82,7 @@ def measure(folder: JobFolder, build: BuildSpec, labels: LabelFacts, ears: Ears)
     return evaluate_surrogate(
         surrogate,
         build.problem,
-        build.evaluation,
+        enough(build, build.problem),
         seed=build.seed,
         label_error=None if noise is None else noise_floor(noise, build.problem, reduction, seed=build.seed),
         reduction=reduction,

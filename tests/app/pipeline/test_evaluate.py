@@ -5,15 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from app.http.report_page import report_page
 from app.pipeline.build import build
+from app.pipeline.evaluate import enough
 from app.specification.build import BuildSpec
 from pricing.references import resimulated
 from pricing.specs.base import load
 from surrogate.artifact import files
 from surrogate.artifact.manifest import plain_manifest
 from surrogate.report.report import plain_report
+from surrogate.requirement import Accuracy
+from surrogate.spec import EvaluationSpec
 
 
 def test_early_exercise_is_reported_between_bounds(tiny: dict[str, Any], tmp_path: Path) -> None:
@@ -87,3 +91,12 @@ def test_a_gamma_that_no_reference_knows_is_unjudged(
 
 def test_what_has_one_date_has_no_bounds(tiny: dict[str, Any], tmp_path: Path) -> None:
     assert "bounds" not in plain_report(build(load(BuildSpec, tiny), tmp_path).report)
+
+
+def test_where_nothing_is_said_there_are_as_many_points_as_are_required(tiny_build: BuildSpec) -> None:
+    build = replace(tiny_build, evaluation=EvaluationSpec(), accuracy="high")
+    assert enough(build, build.pricing) == EvaluationSpec()  # a closed form judges more of them
+    many = replace(build, accuracy=Accuracy(points=1 << 13))
+    assert enough(many, many.pricing) == EvaluationSpec(samples=1 << 13)
+    said = replace(many, evaluation=EvaluationSpec(samples=64))
+    assert enough(said, said.pricing) == said.evaluation
