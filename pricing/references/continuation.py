@@ -68,8 +68,8 @@ class Continuation:
             for chosen in combinations_with_replacement(range(len(y)), total):
                 powers[chosen] = powers[chosen[:-1]] * y[chosen[-1]]
         columns = list(powers.values())
-        for expiry in sorted({self.date + 1, market.dates - 1}):
-            european = proxy(market, x, self.date, expiry)
+        for last in sorted({self.date + 1, market.dates - 1}):
+            european = proxy(market, x, self.date, last)
             columns += [european, *(european * component for component in y)]
         return columns
 

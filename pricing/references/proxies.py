@@ -20,13 +20,13 @@ from pricing.specs.european import BestOf, Call, Put, WorstOf
 LEAST_VARIANCE = 1e-16
 
 
-def proxy(market: Market, x: Tensor, k: int, expiry: int) -> Tensor:
-    """Of exercise at date ``expiry`` alone, seen from date k, in today's money. Shape: asset row -> row."""
+def proxy(market: Market, x: Tensor, k: int, last: int) -> Tensor:
+    """Of exercise at date ``last`` alone, seen from date k, in today's money. Shape: asset row -> row."""
     sigma = market.sigma
-    covariance = market.rho * sigma[:, None] * sigma * (market.ticks[expiry] - market.ticks[k])
-    forward = x + (market.carry[expiry] - market.carry[k])[:, None]
+    covariance = market.rho * sigma[:, None] * sigma * (market.ticks[last] - market.ticks[k])
+    forward = x + (market.carry[last] - market.carry[k])[:, None]
     mean = forward - 0.5 * covariance.diagonal()[:, None]
-    option, strike, paid = market.option, market.at["strike"][0, 0, 0], market.paid[expiry]
+    option, strike, paid = market.option, market.at["strike"][0, 0, 0], market.paid[last]
     sign = 1.0 if option.side == "call" else -1.0
     match option:
         case Call(weights=weights) | Put(weights=weights):

@@ -176,7 +176,6 @@ def test_a_false_fact_of_a_payoff_is_caught(payoff: Payoff, false: dict[str, Any
         (PAYING, {"unaffine": None}, "affinity", "not affine in their dates"),
         (SINGLE, {"unaffine": "steps of another kind"}, "affinity", "the levels are affine"),
         (LOCAL, {"opened": "every step"}, "opening", "not such that one can be integrated"),
-        (replace(STOCHASTIC, spot_variance_correlations=(1.0,)), {"unopened": None}, "opening", "not such that"),
         (STOCHASTIC, {"random_variance": False}, "slopes", "slopes are not alike"),
         (SINGLE, {"random_variance": True}, "slopes", "slopes are alike"),
         (STOCHASTIC, {"shared_noise": True}, "slopes", "shared_noise, but"),
@@ -205,10 +204,6 @@ def test_a_false_fact_of_a_process_is_caught(process: Process, false: dict[str, 
 
 
 def test_facts_that_estimators_rely_on_are_caught_by_their_labels() -> None:
-    certain = claiming(replace(STOCHASTIC, spot_variance_correlations=(-1.0,)), unopened=None)
-    asked = problem(certain, DATED, varying="spots")
-    with pytest.raises(AssertionError, match="the derivative by spot is"):
-        check_agreement(asked, quick(asked, Automatic()))
     jumps = claiming(DIGITAL, jumps=False)
     with pytest.raises(AssertionError, match="the derivative by"):
         check_agreement(problem(SINGLE, jumps), Pathwise())
