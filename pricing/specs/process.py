@@ -27,9 +27,9 @@ MAXIMUM_DIVIDENDS = 1_000
 MAXIMUM_INTENSITY, MAXIMUM_JUMP = 100.0, 5.0
 # Time steps of a path that a problem takes by itself, at least: what a year asks for.
 HESTON_STEPS, SURFACE_STEPS = 16, 32
-# Tensors of a double backward pass at its peak, two to three times what its graph keeps; measured: 10 to 120, and 300
-# through the steps of a local volatility.
-TENSORS, LOCAL_VOLATILITY_TENSORS = 128, 320
+# Tensors of a double backward pass at its peak, two to three times what its graph keeps; measured: 10 to 120, 130
+# through the steps of Heston and 300 through those of a local volatility.
+TENSORS, HESTON_TENSORS, LOCAL_VOLATILITY_TENSORS = 128, 144, 320
 
 
 class Bachelier(Diffusion, frozen=True, kw_only=True, tag_field="kind", tag="bachelier"):
@@ -221,7 +221,7 @@ class Heston(Diffusion, frozen=True, kw_only=True, tag_field="kind", tag="heston
             shared_noise=False,
             level_noise=False,
             bridge="own steps",
-            tensors=TENSORS,
+            tensors=HESTON_TENSORS,
             randomness=("initial_variance", "long_variance"),
             dividends=(),
             convex=True,
