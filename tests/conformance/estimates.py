@@ -38,7 +38,7 @@ from pricing.specs.estimator import (
 )
 from pricing.specs.labels import LabelSpec
 from pricing.specs.parameters import bounds
-from pricing.specs.payoff import Payoff
+from pricing.specs.payoff import Barrier, Payoff
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import Process
 from pricing.specs.refusals import require_fit
@@ -54,6 +54,8 @@ MATURITY, LEVEL = 1.0, 100.0
 # The Box: spots this far on both sides of 100, other parameters by this share of their value and at the least. No date
 # may pass a dividend. A parameter on a bound stays there: it may mean another law than beside it.
 REACH, SHARE, LEAST = 40.0, 0.02, 0.005
+# Of the way to a barrier that no Box may cross.
+NEAR = 0.8
 # The loading of every asset where the features hold loadings in place of one correlation, as they do of three assets.
 LOADING, LOADED = 0.6, 3
 # Where labels are made: beside the middle of the Box, off the kinks of the instances.
@@ -78,7 +80,8 @@ SOLVED = ("pde", "plane quadrature")
 @cache
 def problem(process: Process, payoff: Payoff, *, varying: Varying = "everything") -> PricingProblem:
     """The problem in which everything varies that may, or less."""
-    spot = Feature(name="spot", lower=(LEVEL - REACH,) * process.assets, upper=(LEVEL + REACH,) * process.assets)
+    far = reach(payoff)
+    spot = Feature(name="spot", lower=(LEVEL - far,) * process.assets, upper=(LEVEL + far,) * process.assets)
     bare = PricingProblem(process=process, payoff=payoff, maturity=MATURITY, features=(spot,))
     left_out = {"spot", *process.facts.constant, "loading" if process.assets < LOADED else "correlation"}
     match varying:
@@ -94,6 +97,13 @@ def problem(process: Process, payoff: Payoff, *, varying: Varying = "everything"
             pass
     others = (around(bare, name) for name in bare.sizes if name not in left_out)
     return replace(bare, features=(spot, *(feature for feature in others if feature is not None)))
+
+
+def reach(payoff: Payoff) -> float:
+    """How far the Box goes from 100: up to a barrier without dates that starts an option, which none may cross."""
+    if isinstance(payoff, Barrier) and not payoff.dates and payoff.knock == "in":
+        return min(REACH, NEAR * abs(payoff.barrier - LEVEL))
+    return REACH
 
 
 def around(bare: PricingProblem, name: str) -> Feature | None:
