@@ -11,6 +11,8 @@ from pricing.specs.base import Spec, require_range
 
 # Least R2 that asks for nothing: a surrogate that is wrong by any amount has a larger one.
 ANYTHING = -1e30
+# And no surrogate, nor its reference, has none at all.
+MOST = 1.0 - 1e-12
 MOST_POINTS = 1 << 20
 # Up to so many features whole Hessians are learnt to three digits more than their labels cost; beyond it to two.
 FEW_FEATURES = 3
@@ -38,7 +40,7 @@ class Accuracy(Spec, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         for name in ("value", "delta", "gamma", "worst_bucket"):
             if (least := getattr(self, name)) is not UNSET:
-                require_range(name, least, ANYTHING, 1.0)
+                require_range(name, least, ANYTHING, MOST)
         if self.points is not UNSET:
             require_range("points", self.points, 1, MOST_POINTS)
 

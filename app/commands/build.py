@@ -45,6 +45,7 @@ from app.specification.smoke import smoke as cut_short
 from app.specification.state_files import with_states
 from pricing.specs.base import load
 from surrogate.artifact.files import MANIFEST, Artifact, write
+from surrogate.report.record import known
 
 SpecArgument = Annotated[Path, typer.Argument(metavar="SPEC.toml", help="See examples/ for one per product.")]
 OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="Also write the files to this new folder.")]
@@ -204,6 +205,9 @@ def show_published(name: str, number: int, artifact: Artifact, folder: Path, as_
         show_json({"model": name, "version": number, "folder": str(folder), **summary})
         return
     typer.echo(f"published {name}@{number} ({artifact.manifest.network.parameters} parameters) in {folder}")
+    gate = known(artifact.manifest.gate)
+    if gate is not None and gate.missed:
+        typer.echo(f"warning: it misses what was required of it: {gate.missed[0]}; no alias takes it without --force")
     show_accuracy(artifact.report)
 
 

@@ -7,12 +7,16 @@ from pathlib import Path
 from app.errors import NotPublished
 from app.pipeline.folder import JobFolder
 from app.registry.registry import Registry
+from app.specification.build import BuildSpec
 from app.specification.jobs import JobSpec
 from app.specification.prune_job import PruneJobSpec
 from pricing.types import Progress
 from surrogate.artifact import files
 from surrogate.artifact.manifest import Manifest, Version
 from surrogate.report.record import known
+
+# Shortfalls that a sentence tells.
+TOLD = 2
 
 
 def publish(folder: JobFolder, _: Progress) -> Version:
@@ -45,8 +49,11 @@ def require_met(spec: JobSpec, manifest: Manifest, kept: str) -> None:
     gate = known(manifest.gate)
     if gate is None or gate.met or isinstance(spec, PruneJobSpec) or manifest.provenance.build.get("publish_anyway"):
         return
+    more = f"; and {len(gate.missed) - TOLD} more" if len(gate.missed) > TOLD else ""
+    further = ' (accuracy = "high" gives the rounds more time)' if isinstance(spec, BuildSpec) and spec.chooses else ""
     raise NotPublished(
-        f"not published: {'; '.join(gate.missed)}. Change that, lower `accuracy`, or publish_anyway; {kept}",
+        f"not published: {'; '.join(gate.missed[:TOLD])}{more}. Change that{further}, lower `accuracy`, or "
+        f"publish_anyway; {kept}",
         path="accuracy",
         missed=list(gate.missed),
     )

@@ -2,8 +2,8 @@
 
 A folder tells all of its row: SHA256SUMS that it is complete and the hash of its model, ``publication`` by which job
 and when. A folder of an earlier release has no ``publication``; it counts as published when its files were written.
-``aliases`` beside the versions of a name tells where its aliases stood; without it ``champion`` is the oldest version,
-as it is when nobody has moved it. What the database does say is right: nothing here changes a row.
+``aliases`` beside the versions of a name tells where its aliases stood; without it ``champion`` is the oldest version
+that misses nothing, as it is when nobody has moved it. What the database does say is right: nothing here changes a row.
 
 A job publishes once. Of two folders by the same job one is a copy that somebody has made: the one whose manifest has
 another name, else the later one. It is passed over; registered, it would keep the other from being found by its job.
@@ -16,7 +16,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ def recover(root: Path, engine: sa.Engine) -> tuple[str, ...]:
     with writing(engine) as connection:
         restored = restore(root, connection, names)
         for name in names:
-            if _kept_aliases(root / name) != _aliases(connection, name):
+            if _kept_aliases(root / name) != aliases(connection, name):
                 keep_aliases(root, connection, name)
     return restored
 
@@ -88,7 +88,7 @@ def keep_aliases(root: Path, connection: sa.Connection, name: str) -> None:
     """Write the aliases of a name beside its versions; the write lock is held, so the temporary name is free."""
     partial = root / UNFINISHED
     with partial.open("w", encoding="utf-8") as file:
-        json.dump(_aliases(connection, name), file, sort_keys=True)
+        json.dump(aliases(connection, name), file, sort_keys=True)
         file.flush()
         os.fsync(file.fileno())
     partial.replace(root / name / ALIASES_FILE)
@@ -98,6 +98,11 @@ def numbers(folder: Path) -> Iterator[int]:
     """The numbers that something in the folder of a name is called by, complete or not."""
     if folder.is_dir():
         yield from (int(path.name) for path in folder.iterdir() if NUMBER.fullmatch(path.name))
+
+
+def missed(manifest: Mapping[str, Any]) -> list[str]:
+    """What a version misses of what was required of it, a sentence each."""
+    return list((manifest.get("gate") or {}).get("missed", ()))
 
 
 def submitter_of(folder: Path) -> str | None:
@@ -116,11 +121,11 @@ def is_complete(folder: Path) -> bool:
 
 def _is_whole(root: Path, connection: sa.Connection, name: str) -> bool:
     """Whether rows, folders and the file of aliases of a name agree."""
-    versions, aliases = _versions(connection, name), _aliases(connection, name)
+    versions, known = _versions(connection, name), aliases(connection, name)
     lost = any(
         _published_by(connection, _job(root / name / str(version))) is None for version in _lost(root / name, versions)
     )
-    return not lost and (not versions or _kept_aliases(root / name) == aliases != {})
+    return not lost and not _lost_aliases(root, connection, name) and _kept_aliases(root / name) == known
 
 
 def _lost(folder: Path, versions: set[int]) -> Iterator[int]:
@@ -145,9 +150,10 @@ def _has_its_name(folder: Path) -> bool:
 
 
 def _lost_aliases(root: Path, connection: sa.Connection, name: str) -> dict[str, int]:
-    versions, known = _versions(connection, name), _aliases(connection, name)
+    versions, known = _versions(connection, name), aliases(connection, name)
     kept = {alias: number for alias, number in _kept_aliases(root / name).items() if number in versions}
-    default = {CHAMPION: min(versions)} if versions else {}
+    met = [version for version in versions if not missed(_read(root / name / str(version) / MANIFEST))]
+    default = {CHAMPION: min(met)} if met else {}
     return {alias: number for alias, number in (default | kept).items() if alias not in known}
 
 
@@ -155,7 +161,8 @@ def _versions(connection: sa.Connection, name: str) -> set[int]:
     return set(connection.scalars(sa.select(VERSIONS.c.version).filter_by(name=name)))
 
 
-def _aliases(connection: sa.Connection, name: str) -> dict[str, int]:
+def aliases(connection: sa.Connection, name: str) -> dict[str, int]:
+    """Alias to version number, as the rows of a name have them."""
     rows = connection.execute(sa.select(ALIASES).filter_by(name=name))
     return {row.alias: row.version for row in rows}
 

@@ -6,8 +6,8 @@ died between rename and commit, or the database was lost) gets its row from `app
 version is ever replaced or removed. The write lock makes publishers wait for each other: whatever lies in ``.staging``
 when a publisher holds it belongs to a dead one.
 
-``latest`` is derived. ``champion`` is set by the first version of a name, if it meets what was required of it, and
-moves only by `Registry.set_alias`: publishing never changes what the champion's clients are answered.
+``latest`` is derived. ``champion`` is set by the first version of a name that meets what was required of it, and moves
+only by `Registry.set_alias`: publishing never changes what the champion's clients are answered.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from app.errors import InvalidRequest, NotGated, UnknownModel, UnknownVersion
+from app.files import read_json
 from app.registry import recovery
 from app.registry.database import (
     ALIASES,
@@ -204,7 +205,7 @@ class Registry:
         self.require_present()
         number = self.resolve(name, version)
         if not force:
-            require_gated(f"{name}@{number}", (self.folder(name, number) / MANIFEST).read_bytes())
+            require_gated(f"{name}@{number}", read_json(self.folder(name, number) / MANIFEST))
         row = {"name": name, "alias": alias, "version": number}
         with self._writing(LOCK_SECONDS) as connection:
             connection.execute(
@@ -260,7 +261,9 @@ class Registry:
             record = json.dumps({"job_id": job_id, "published": row["published"], **whose}).encode()
             self._place(self.root / name / str(version), {**content, RECORD: record})
             connection.execute(sa.insert(VERSIONS).values(row))
-            if highest is None and not missed(content[MANIFEST]):
+            if CHAMPION not in recovery.aliases(connection, name) and not recovery.missed(
+                json.loads(content[MANIFEST])
+            ):
                 connection.execute(sa.insert(ALIASES).values(name=name, alias=CHAMPION, version=version))
                 recovery.keep_aliases(self.root, connection, name)
         recovery.tell_change(logging.INFO, f"job {job_id}", f"version {name}@{version}", None, "published")
@@ -292,18 +295,13 @@ class Registry:
         _flush(self.root)
 
 
-def missed(manifest: bytes) -> list[str]:
-    """What a version misses of what was required of it, a sentence each."""
-    gate = json.loads(manifest).get("gate") or {}
-    return list(gate.get("missed", ()))
-
-
-def require_gated(reference: str, manifest: bytes) -> None:
+def require_gated(reference: str, manifest: Mapping[str, Any]) -> None:
     """Raise NotGated for a version that misses what was required of it."""
-    if sentences := missed(manifest):
+    if sentences := recovery.missed(manifest):
+        more = f", and {len(sentences) - 1} more" if len(sentences) > 1 else ""
         raise NotGated(
-            f"{reference} was published although it misses what was required: {'; '.join(sentences)}. Let the alias "
-            "stand for another version, or force it",
+            f"{reference} was published although it misses what was required: {sentences[0]}{more}. Let the alias "
+            "stand for another version, or force it (--force, or force in the request)",
             path="version",
         )
 

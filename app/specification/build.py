@@ -68,6 +68,7 @@ class BuildSpec(Spec, frozen=True, kw_only=True):
         require_range("seed", self.seed, 0, (1 << 63) - 1)
         require_source(self)
         require_learner(self)
+        require_points(self)
         if self.problem is None and self.dataset is not None and not self.dataset.features:
             return  # its size is known when its Box is: `app.datasets.lookup.settle_dataset`
         if self.chooses:
@@ -162,6 +163,18 @@ def require_learner(build: BuildSpec) -> None:
             "polynomial: it takes the place of the network and is not trained; leave out network and training",
             path="polynomial",
         )
+
+
+def require_points(build: BuildSpec) -> None:
+    """Raise InvalidSpec where fewer points are judged than are required by name."""
+    judged, asked = build.evaluation.samples, build.accuracy
+    if not isinstance(asked, Accuracy) or asked.points is UNSET or judged is UNSET or judged >= asked.points:
+        return
+    raise InvalidSpec(
+        f"accuracy.points: {asked.points} are required and evaluation.samples judges {judged}; raise that one",
+        path="accuracy.points",
+        bound=judged,
+    )
 
 
 def require_size(build: BuildSpec) -> None:

@@ -116,6 +116,7 @@ def _edges(end: End, ends: tuple[Tensor, Tensor], top: Tensor) -> Tensor:
             first[:, None] + (middle - first)[:, None] * shares,
             middle[:, None] + (last - middle)[:, None] * shares,
             end.barrier.detach()[:, None] + layers,
+            last[:, None],  # itself, for the sum of what leads there may end a rounding before it
         ],
         dim=1,
     )

@@ -60,8 +60,8 @@ def show_offsets(scores: SampleScores) -> list[str]:
     """
     return [
         f"{output} has a constant offset of {score.offset.mean:.1e} ± {score.offset.standard_error:.0e}, "
-        f"{100.0 * score.offset.share:.0f} % of its mean square error: a bias of labels that are "
-        "smoothed, or their noise where all samples share their paths; no training moves it"
+        f"{100.0 * score.offset.share:.0f} % of its mean square error: a bias of smoothed labels, "
+        "the noise of labels that share their paths, or where they have neither the network's own"
         for output, score in scores.shown()
         if score.offset is not UNSET
     ]

@@ -16,8 +16,8 @@ QUIET = 1e-4
 REMEDIES = {
     "value": "more labels.samples or a larger network",
     "delta": "more labels.samples or a larger network",
-    "gamma": "labels.order = 2 with more samples and paths, or a larger network",
-    "bucket": "samples that go there (labels.sampler), a larger network, or a Box without that place",
+    "gamma": "more samples and paths of labels with order = 2, or a larger network",
+    "bucket": "more paths, samples that go there, a larger network, or a Box without that place",
     "points": "more evaluation.samples",
 }
 

@@ -20,7 +20,9 @@ def test_what_numbers_leave_out_is_normal() -> None:
     )
 
 
-@pytest.mark.parametrize("wrong", [{"gamma": 1.5}, {"value": float("nan")}, {"points": 0}, {"delta": -1e300}])
+@pytest.mark.parametrize(
+    "wrong", [{"gamma": 1.5}, {"value": 1.0}, {"value": float("nan")}, {"points": 0}, {"delta": -1e300}]
+)
 def test_numbers_that_no_surrogate_has_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(InvalidSpec, match=next(iter(wrong))):
         Accuracy(**wrong)  # type: ignore[arg-type]

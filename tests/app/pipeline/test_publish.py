@@ -80,3 +80,20 @@ def test_no_alias_stands_for_what_misses_its_requirement_without_force(
     with pytest.raises(InvalidRequest):
         registry.set_alias("tiny", "latest", 1, force=True)
     registry.close()
+
+
+def test_neither_recovery_nor_a_worse_version_makes_a_champion(
+    poor: tuple[BuildSpec, Artifact], tiny_build: BuildSpec, tmp_path: Path
+) -> None:
+    registry = Registry(tmp_path / "registry")
+    registry.publish("tiny", anyway(poor[1]), job_id="a")
+    registry.close()
+    registry = Registry(tmp_path / "registry")
+    assert registry.aliases("tiny") == {"latest": 1}
+    registry.publish("tiny", build(tiny_build, tmp_path / "good"), job_id="b")
+    assert registry.aliases("tiny") == {"champion": 2, "latest": 2}
+    registry.close()
+    (tmp_path / "registry" / "registry.sqlite").unlink()
+    registry = Registry(tmp_path / "registry")
+    assert registry.aliases("tiny") == {"champion": 2, "latest": 2}
+    registry.close()

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable
 from itertools import groupby, product
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -14,12 +14,13 @@ from scipy.stats import norm
 
 from pricing.domain import Feature
 from pricing.references.reference import Reference, reference
-from pricing.specs.european import Call, Digital, Put
+from pricing.specs.european import Call, Digital, Put, Side
 from pricing.specs.payoff import Asian, Barrier
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes
 from pricing.specs.schedule import Piece
 from pricing.types import Array
+from tests.pricing.cases import ONE, problem_of
 
 Build = Callable[..., PricingProblem]
 RATE, YIELD, VOLATILITY, STRIKE = 0.05, 0.02, 0.3, 100.0
@@ -324,3 +325,20 @@ def test_published_exchanges(problem: Build, row: dict[str, str]) -> None:
     assert got.value[0] == pytest.approx(number["value"], abs=number["tolerance"])
     assert got.gradient[0] == pytest.approx([number["delta_1"], number["delta_2"]], abs=number["tolerance"])
     assert got.hessian[0].diagonal() == pytest.approx([number["gamma_1"], number["gamma_2"]], abs=number["tolerance"])
+
+
+@pytest.mark.parametrize("knock", ["in", "out"])
+@pytest.mark.parametrize("side", ["call", "put"])
+@pytest.mark.parametrize("direction", ["up", "down"])
+def test_gammas_of_a_barrier_are_the_slopes_of_its_deltas_at_every_spot(
+    direction: Literal["up", "down"], side: Side, knock: Literal["in", "out"]
+) -> None:
+    level = 130.0 if direction == "up" else 80.0
+    payoff = Barrier(strike=100.0, barrier=level, direction=direction, side=side, knock=knock)
+    process = BlackScholes(volatilities=(0.25,), correlation=ONE, rate=0.03, dividend_yields=(0.02,))
+    problem = problem_of(process, payoff, maturity=0.5, spots=(60.0, 160.0))
+    low, high = (60.0, 129.0) if direction == "up" else (81.0, 160.0)
+    x, step = np.linspace(low, high, 700)[:, None], 1e-4
+    before, after = (reference(problem, x + move, order=1).gradient for move in (-step, step))
+    slopes, gammas = (after - before)[:, 0] / (2.0 * step), reference(problem, x).hessian[:, 0, 0]
+    assert np.abs(gammas - slopes).max() < 1e-6 * np.abs(gammas).max() + 1e-9
