@@ -61,6 +61,7 @@ def smoke(spec: BuildSpec) -> BuildSpec:
         polynomial=None if spec.polynomial is None else cut(spec.polynomial, {"degree": DEGREE}),
         pruning=pruning,
         evaluation=replace(spec.evaluation, samples=POINTS, seconds=UNSET),
+        accuracy=UNSET,
     )
 
 
