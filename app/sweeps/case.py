@@ -30,7 +30,7 @@ from app.sweeps import memory
 from app.sweeps.record import Failed, Measured, Preserved, Scores, Skipped
 from app.sweeps.spec import SEPARATE, Case, start_of
 from pricing.domain import Box
-from pricing.draws import stream, uniforms
+from pricing.draws import stream
 from pricing.errors import InvalidSpec
 from pricing.specs.base import dump, load
 from pruning.compact import compact
@@ -209,7 +209,7 @@ def _places(case: Case) -> tuple[Domain, ...]:
     return domains(
         problem,
         case.shifts,
-        uniforms=uniforms("sobol", *shape, generator=stream("evaluation", seed=seed)),
+        uniforms=stream("evaluation", seed=seed).random(shape),
         noise=stream("noise", seed=seed).random(shape),
     )
 
