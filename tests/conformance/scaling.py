@@ -37,7 +37,7 @@ EXACT = 1e-7
 # Kernels are held constant in derivatives, though they scale; a bridge under stochastic variance holds less.
 KERNEL, BRIDGE = 0.02, 1e-3
 # An exercise rule is fitted in other units; in the plane nothing is fitted, but grids differ.
-RULE, PLANE = 0.06, 1e-3
+RULE, PLANE = 0.1, 1e-3
 PATHS = 64
 # Differences of the graph: their step in moves of `scales`, and the share of the largest Greek that they may miss.
 STEP, DIFFERENCED = 1e-5, 1e-6
