@@ -17,6 +17,7 @@ MARGIN = 2.0
 # What a reference has for every point.
 PARTS = ("value", "gradient", "hessian")
 ERRORS = ("standard_error", "gradient_error", "hessian_error")
+POINTWISE = (*PARTS, *ERRORS, "gap")
 
 
 def as_prediction(exact: Reference, *, independent: bool = False) -> Prediction:
@@ -45,14 +46,14 @@ def _margin(exact: Reference, part: str, error: str) -> Array:
 
 def rows_of(exact: Reference, index: BoolArray) -> Reference:
     """The points that ``index`` selects. Shape: index batch of bool."""
-    chosen: dict[str, Any] = {name: getattr(exact, name) for name in (*PARTS, *ERRORS)}
+    chosen: dict[str, Any] = {name: getattr(exact, name) for name in POINTWISE}
     rows: dict[str, Any] = {name: None if each is None else each[index] for name, each in chosen.items()}
     return replace(exact, **rows)
 
 
 def joined(parts: Sequence[Reference]) -> Reference:
     """One after the other, of one problem."""
-    columns = {name: [getattr(part, name) for part in parts] for name in (*PARTS, *ERRORS)}
+    columns = {name: [getattr(part, name) for part in parts] for name in POINTWISE}
     whole: dict[str, Any] = {
         name: None if column[0] is None else np.concatenate(column) for name, column in columns.items()
     }

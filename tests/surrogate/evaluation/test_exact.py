@@ -11,7 +11,13 @@ from surrogate.evaluation.exact import MARGIN, as_prediction, joined, rows_of
 
 def noisy(call: PricingProblem) -> Reference:
     exact = reference(call, np.random.default_rng(1).uniform(0.6, 1.4, (10, 2)))
-    return replace(exact, standard_error=np.full(10, 0.1), gradient_error=np.full((10, 2), 0.2), relative_error=0.5)
+    return replace(
+        exact,
+        standard_error=np.full(10, 0.1),
+        gradient_error=np.full((10, 2), 0.2),
+        gap=np.arange(10.0),
+        relative_error=0.5,
+    )
 
 
 def test_the_margin_is_what_the_reference_may_be_off(call: PricingProblem) -> None:
@@ -30,5 +36,5 @@ def test_parts_are_joined_as_they_were_cut(call: PricingProblem) -> None:
     exact, first = noisy(call), np.arange(10) < 4
     whole = joined([rows_of(exact, first), rows_of(exact, ~first)])
     assert whole.hessian_error is None
-    for name in ("value", "gradient", "hessian", "standard_error", "gradient_error"):
+    for name in ("value", "gradient", "hessian", "standard_error", "gradient_error", "gap"):
         np.testing.assert_array_equal(getattr(whole, name), getattr(exact, name))
