@@ -152,9 +152,11 @@ def _has_its_name(folder: Path) -> bool:
 def _lost_aliases(root: Path, connection: sa.Connection, name: str) -> dict[str, int]:
     versions, known = _versions(connection, name), aliases(connection, name)
     kept = {alias: number for alias, number in _kept_aliases(root / name).items() if number in versions}
-    met = [version for version in versions if not missed(_read(root / name / str(version) / MANIFEST))]
-    default = {CHAMPION: min(met)} if met else {}
-    return {alias: number for alias, number in (default | kept).items() if alias not in known}
+    if CHAMPION not in known | kept:  # looked for only then: it reads the manifests of a name
+        good = (number for number in sorted(versions) if not missed(_read(root / name / str(number) / MANIFEST)))
+        if (first := next(good, None)) is not None:
+            kept[CHAMPION] = first
+    return {alias: number for alias, number in kept.items() if alias not in known}
 
 
 def _versions(connection: sa.Connection, name: str) -> set[int]:
