@@ -22,7 +22,15 @@ from app.commands.terminal import (
 )
 from app.errors import InvalidRequest, NonFiniteAnswer
 from app.inference.derived import Column, Derived
-from app.inference.predictor import DEFAULT_OUTPUTS, Answer, GammaForm, Predictor, gamma_form, load_predictor
+from app.inference.predictor import (
+    DEFAULT_OUTPUTS,
+    Answer,
+    GammaForm,
+    Predictor,
+    first_infinite,
+    gamma_form,
+    load_predictor,
+)
 from app.specification.csv_text import ID
 from app.specification.feature_files import read_rows
 from pricing.domain import Box
@@ -104,9 +112,8 @@ def asked(outputs: str, predictor: Predictor) -> tuple[list[str], list[Derived]]
 
 def require_finite(arrays: Sequence[Array]) -> None:
     """Raise NonFiniteAnswer for the first row that is not finite everywhere. Shape: batch, and what each has."""
-    finite = np.all([np.isfinite(array).reshape(len(array), -1).all(axis=1) for array in arrays], axis=0)
-    if not finite.all():
-        raise NonFiniteAnswer(f"row {np.argmin(finite)}: too far outside the domain for a finite answer")
+    if (row := first_infinite(arrays)) is not None:
+        raise NonFiniteAnswer(f"row {row}: too far outside the domain for a finite answer")
 
 
 def plain(column: Column) -> list[Any]:

@@ -21,7 +21,7 @@ from app.errors import InvalidRequest, NonFiniteAnswer, NotJson, TooLarge
 from app.http.price_errors import SHOWN, find_fault, shown
 from app.http.schemas import Outside
 from app.inference.derived import Derived
-from app.inference.predictor import DEFAULT_OUTPUTS, Answer, GammaForm, gamma_form
+from app.inference.predictor import DEFAULT_OUTPUTS, Answer, GammaForm, first_infinite, gamma_form
 from pricing.domain import Box
 from pricing.types import Array, BoolArray
 
@@ -149,9 +149,8 @@ def _encode_derived(query: Query, answer: Answer, first: int) -> list[bytes]:
 
 def _refuse_infinite(arrays: Sequence[Array], first: int) -> None:
     """Raise NonFiniteAnswer for the first row that is not finite everywhere. Shape: batch, and what each has."""
-    finite = np.all([np.isfinite(array).reshape(len(array), -1).all(axis=1) for array in arrays], axis=0)
-    if not finite.all():
-        row = first + int(np.argmin(finite))
+    if (row := first_infinite(arrays)) is not None:
+        row += first
         raise NonFiniteAnswer(
             f"row {row}: the surrogate is not finite there, far outside its Box", path=f"inputs[{row}]"
         )

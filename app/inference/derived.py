@@ -128,28 +128,24 @@ def read_further(manifest: Mapping[str, Any], box: Box, outputs: Sequence[str]) 
 
 
 def _greek(greek: Greek, box: Box) -> Derived:
-    labels = box.labels[greek.columns]
-    return Derived(
-        name=greek.name,
-        source="delta",
-        labels=labels,
-        unit=greek.unit,
-        keys=(greek.name,),
-        size=greek.size,
-        make=lambda delta, _: {greek.name: greek.of(delta)},
-    )
+    return _taken(greek, source="delta", labels=box.labels[greek.columns])
 
 
 def _cross(cross: Cross, box: Box) -> Derived:
     pairs = tuple(f"{one} {other}" for one in box.labels[cross.rows] for other in box.labels[cross.columns])
+    return _taken(cross, source="gamma", labels=pairs)
+
+
+def _taken(found: Greek | Cross, *, source: str, labels: tuple[str, ...]) -> Derived:
+    """A part of one of the graph's outputs, with its sign."""
     return Derived(
-        name=cross.name,
-        source="gamma",
-        labels=pairs,
-        unit=cross.unit,
-        keys=(cross.name,),
-        size=cross.size,
-        make=lambda gamma, _: {cross.name: cross.of(gamma)},
+        name=found.name,
+        source=source,
+        labels=labels,
+        unit=found.unit,
+        keys=(found.name,),
+        size=found.size,
+        make=lambda array, _: {found.name: found.of(array)},
     )
 
 

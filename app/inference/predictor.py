@@ -73,6 +73,12 @@ class Predictor:
         return tuple(name for name in self.sizes if name in wanted)
 
 
+def first_infinite(arrays: Sequence[Array]) -> int | None:
+    """The first row that is not finite everywhere; None where all are. Shape: batch, and what each has."""
+    finite = np.all([np.isfinite(array).reshape(len(array), -1).all(axis=1) for array in arrays], axis=0)
+    return None if finite.all() else int(np.argmin(finite))
+
+
 def rows_of(answer: Answer, rows: slice) -> Answer:
     """Some of the rows, as views. Shape: see `Answer`."""
     return {name: array[rows] for name, array in answer.items()}
