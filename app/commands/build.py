@@ -77,9 +77,7 @@ def build(
     as_json: JsonOption = False,
 ) -> None:
     """Label, train, prune, evaluate, export and publish a new version, if it is as good as required."""
-    given = read_spec(spec, registry)
-    if publish_anyway:
-        given = replace(given, publish_anyway=True)
+    given = read_spec(spec, registry, anyway=publish_anyway)
     if smoke:
         try_out(spec, given, registry, progress)
     else:
@@ -121,9 +119,14 @@ def time_limit(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGPROF, before)
 
 
-def read_spec(path: Path, registry: Path | None) -> BuildSpec:
-    """The build in a TOML file; a dataset that it names as a file is imported."""
-    return load(BuildSpec, with_states(read_tables(path, registry), path.parent))
+def read_spec(path: Path, registry: Path | None, *, anyway: bool) -> BuildSpec:
+    """The build in a TOML file; a dataset that it names as a file is imported.
+
+    Args:
+        anyway: to be published whatever it misses.
+    """
+    tables = with_states(read_tables(path, registry), path.parent)
+    return load(BuildSpec, tables | ({"publish_anyway": True} if anyway else {}))
 
 
 def train(
@@ -135,9 +138,7 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Build, but leave out the pruning."""
-    given = replace(read_spec(spec, registry), pruning=None)
-    if publish_anyway:
-        given = replace(given, publish_anyway=True)
+    given = replace(read_spec(spec, registry, anyway=publish_anyway), pruning=None)
     run(given, registry, output, progress=progress, as_json=as_json)
 
 

@@ -80,12 +80,17 @@ def parts(spec: JobSpec, build: BuildSpec, named: Named) -> list[Work]:
 def choose(build: BuildSpec) -> list[Work]:
     """A build that chooses by itself: the seconds that all rounds may take, or the first one, and what follows."""
     first = first_choice(build.pricing).choice
-    begun = replace(build, labels=first.labels, network=first.network, training=first.training)
-    task = what_is_learnt(begun, Named())
-    works = [*make_labels(begun, Named(), task), *learn(replace(begun, pruning=None), task)]
+    begun = build.with_choice(first)
+    task, works = what_is_learnt(begun, Named()), a_round(begun)
     rounds = max(SECONDS[build.level], sum(work.seconds for work in works))
     most = {part: LATER * max(getattr(work, part) for work in works) for part in ("memory", "disk")}
     return [Work(seconds=rounds, **most), *prune(begun, task), *judge(begun, task)]
+
+
+def a_round(build: BuildSpec) -> list[Work]:
+    """Labels and training of one round of such a build, its choice in it."""
+    task, dense = what_is_learnt(build, Named()), replace(build, pruning=None)
+    return [*make_labels(dense, Named(), task), *learn(dense, task)]
 
 
 def what_is_learnt(build: BuildSpec, named: Named) -> Task:

@@ -77,9 +77,10 @@ class JobFolder:
 
     def build(self) -> BuildSpec:
         """The specification that the steps follow: the order's own, or the parent's with what the order changes."""
-        order, chosen = self.order.read(), self.chosen.read_if_there()
+        order = self.order.read()
         if not isinstance(order, TrainOrder):
             return self.parent.read().build
+        chosen = self.chosen.read_if_there()
         return order.spec if chosen is None else chosen.build
 
     def registry(self, wanted: str) -> Path:

@@ -7,28 +7,26 @@ import shutil
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from msgspec.structs import replace
 from torch import Tensor, from_numpy
 
-from app.cost.job import Named, learn, make_labels, what_is_learnt
-from app.pipeline.derived import canonical, input_box, reduction_of
+from app.cost.job import a_round
+from app.pipeline.derived import canonical, input_box
 from app.pipeline.facts import Chosen, TrainOrder
 from app.pipeline.folder import JobFolder
 from app.pipeline.label import label
-from app.pipeline.tensors import read_trained
+from app.pipeline.tensors import as_seen, read_trained
 from app.pipeline.train import train
 from app.specification.build import BuildSpec
-from app.specification.choices import AIMS, GAIN, PATIENCE, SECONDS, Choice, Next, first_choice, grown, worst
+from app.specification.choices import AIMS, GAIN, PATIENCE, SECONDS, Next, first_choice, grown, worst
 from pricing.labels import Labels
 from pricing.labels import load as load_labels
 from pricing.specs.problem import PricingProblem
 from pricing.types import Progress
-from surrogate.dataset import Dataset, from_labels
+from surrogate.dataset import Dataset
 from surrogate.errors import TrainingDiverged
-from surrogate.evaluation.buckets import BUCKETS, barrier_distance, event_distance
+from surrogate.evaluation.buckets import barrier_distance, event_distance, masks
 from surrogate.evaluation.fresh import fresh_errors
 from surrogate.learning.watching import Heard, unheard
-from surrogate.reductions.reduction import to_network
 from surrogate.report.choices import Choices, Round
 from surrogate.spec import LevenbergMarquardt
 
@@ -49,7 +47,8 @@ def grow(folder: JobFolder, progress: Progress, heard: Heard = unheard) -> None:
     step: Next | None = first_choice(build.pricing, inputs=inputs)
     rounds, folders, spent, ended = list[Round](), list[JobFolder](), 0.0, "nothing may grow any more"
     while step is not None:
-        cost = seconds(with_choice(build, step.choice))
+        chosen = build.with_choice(step.choice)
+        cost = sum(work.seconds for work in a_round(chosen))
         if rounds and spent + cost > SECONDS[level]:
             ended = f"the next round would take about {cost:.0f} s, and {SECONDS[level]:.0f} s are for all of them"
             break
@@ -60,7 +59,7 @@ def grow(folder: JobFolder, progress: Progress, heard: Heard = unheard) -> None:
 
         folders.append(folder.round(len(rounds)))
         try:
-            rounds.append(run(folders, with_choice(build, step.choice), step, report, heard))
+            rounds.append(run(folders, chosen, step, report, heard))
         except TrainingDiverged as error:
             if not rounds:
                 raise
@@ -74,25 +73,14 @@ def grow(folder: JobFolder, progress: Progress, heard: Heard = unheard) -> None:
         if stalled(rounds, aims):
             ended = f"{PATIENCE} rounds did not help"
             break
-        step = grown(step.choice, *last_two(rounds), inputs=inputs, aims=aims)
+        before = rounds[-2] if len(rounds) > 1 else None
+        step = grown(step.choice, rounds[-1], before, inputs=inputs, aims=aims)
     taken = min(range(len(rounds)), key=lambda place: worst(rounds[place].errors, aims)[1])
     folder.take_learnt(folders[taken])
     choices = Choices(rounds=tuple(rounds), taken=taken, ended=ended)
     folder.chosen.write(Chosen(build=folders[taken].build(), choices=choices))
     for done in folders:
         shutil.rmtree(done.path, ignore_errors=True)
-
-
-def with_choice(build: BuildSpec, choice: Choice) -> BuildSpec:
-    """The build with a round's choice in it."""
-    return replace(build, labels=choice.labels, network=choice.network, training=choice.training)
-
-
-def seconds(build: BuildSpec) -> float:
-    """What labels and training of a round take, by their estimate."""
-    task = what_is_learnt(build, Named())
-    dense = replace(build, pruning=None)
-    return sum(work.seconds for work in (*make_labels(dense, Named(), task), *learn(dense, task)))
 
 
 def run(folders: Sequence[JobFolder], build: BuildSpec, step: Next, progress: Progress, heard: Heard) -> Round:
@@ -113,8 +101,8 @@ def judge(folder: JobFolder, build: BuildSpec, reason: str) -> Round:
     unseen, learnt = load_labels(folder.unseen.path), load_labels(folder.labels.path)
     box = input_box(build)
     compare = partial(fresh_errors, network, widths=from_numpy(box.upper - box.lower))
-    fresh = compare(seen(unseen, build), off_by_one(unseen, build), places(problem, unseen))
-    known = compare(seen(learnt, build), None, places(problem, learnt))
+    fresh = compare(as_seen(unseen, build), off_by_one(unseen, build), places(problem, unseen))
+    known = compare(as_seen(learnt, build), None, places(problem, learnt))
     (optimiser,) = build.training.optimisers
     assert isinstance(optimiser, LevenbergMarquardt)
     return Round(
@@ -130,17 +118,11 @@ def judge(folder: JobFolder, build: BuildSpec, reason: str) -> Round:
     )
 
 
-def seen(labels: Labels, build: BuildSpec) -> Dataset:
-    """Labels as the network sees them. Shape: -> x (batch, input)."""
-    data, reduction = from_labels(labels), reduction_of(build)
-    return data if reduction is None else to_network(reduction, data)
-
-
 def off_by_one(labels: Labels, build: BuildSpec) -> Dataset:
-    """The same, each label off by one standard error."""
+    """Labels as the network sees them, each off by one standard error. Shape: -> x (batch, input)."""
     pairs = {"value": labels.value_error, "gradient": labels.gradient_error, "curvature": labels.curvature_error}
     moved = {name: getattr(labels, name) + error for name, error in pairs.items() if error is not None}
-    return seen(dataclasses.replace(labels, **moved), build)
+    return as_seen(dataclasses.replace(labels, **moved), build)
 
 
 def places(problem: PricingProblem, labels: Labels) -> list[Tensor]:
@@ -149,12 +131,7 @@ def places(problem: PricingProblem, labels: Labels) -> list[Tensor]:
     distances = [event_distance(problem, features)]
     if "barrier" in problem.payoff.parameters:
         distances.append(barrier_distance(problem, features))
-    return [from_numpy((low <= where) & (where < high)) for where in distances for low, high in BUCKETS]
-
-
-def last_two(rounds: Sequence[Round]) -> tuple[Round, Round | None]:
-    """The last round, and the one before it."""
-    return rounds[-1], rounds[-2] if len(rounds) > 1 else None
+    return [from_numpy(mask) for where in distances for mask in masks(where)]
 
 
 def stalled(rounds: Sequence[Round], aims: Mapping[str, float]) -> bool:

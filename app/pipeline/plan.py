@@ -30,14 +30,23 @@ AFTER = ("certify", "evaluate", "export", "publish")
 
 def plan(spec: JobSpec) -> tuple[str, ...]:
     """Names of the steps in order; each is a function in `app.pipeline.steps.STEPS`."""
+    made = makes(spec)
+    if isinstance(spec, BuildSpec) and spec.chooses:
+        made = ("grow", *(step for step in made if step not in ("label", "train")))
+    return (*made, *AFTER)
+
+
+def makes(spec: JobSpec) -> tuple[str, ...]:
+    """The steps that make the network of a job whose choices are made."""
     match spec:
+        case BuildSpec(pruning=None):
+            return ("label", "train")
         case BuildSpec():
-            learnt = ("grow",) if spec.chooses else ("label", "train")
-            return (*learnt, *(() if spec.pruning is None else ("prune",)), *AFTER)
+            return ("label", "train", "prune")
         case PruneJobSpec():
-            return ("load", "label", "prune", *AFTER)
+            return ("load", "label", "prune")
         case RetrainJobSpec():  # whether there is anything to prune is known when the version is
-            return ("load", "label", "train", "prune", *AFTER)
+            return ("load", "label", "train", "prune")
         case _:
             assert_never(spec)
 

@@ -61,10 +61,10 @@ def simulate_labels(folder: JobFolder, progress: Progress) -> None:
     """
     build = folder.build()
     references.kind(build.pricing)
-    require_no_kink(canonical(build))
+    simulated = canonical(build)
+    require_no_kink(simulated)
     before = FLOW_SHARE if isinstance(build.labels.sampler, TableSampler) else 0.0
     features, states = draw_canonical(build, lambda done: progress(before * done))
-    simulated = canonical(build)
     wanted = build.labels if build.polynomial is None else replace(build.labels, order=build.polynomial.order)
     labels = make_labels(
         simulated, features, wanted, seed=build.seed, progress=lambda done: progress(before + (1.0 - before) * done)

@@ -11,6 +11,7 @@ from app.files import replacing
 from app.pipeline.derived import input_box, reduction_of
 from app.pipeline.folder import BinaryFile, JobFolder
 from app.specification.build import BuildSpec
+from pricing.labels import Labels
 from pricing.labels import load as load_labels
 from surrogate.dataset import Dataset, from_labels
 from surrogate.export.onnx_reader import read_network, read_surrogate
@@ -41,7 +42,12 @@ def _read_data(labels: BinaryFile, build: BuildSpec) -> Dataset:
     """
     if build.dataset is not None or build.labels.teacher is not None:
         return read_rows(labels)
-    data, reduction = from_labels(load_labels(labels.path)), reduction_of(build)
+    return as_seen(load_labels(labels.path), build)
+
+
+def as_seen(labels: Labels, build: BuildSpec) -> Dataset:
+    """Simulated labels of the canonical problem in the network's own inputs. Shape: -> x (batch, input)."""
+    data, reduction = from_labels(labels), reduction_of(build)
     return data if reduction is None else to_network(reduction, data)
 
 

@@ -16,7 +16,6 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import assert_never
 
 from msgspec import UnsetType
 from msgspec.structs import replace
@@ -26,7 +25,7 @@ from app.pipeline.apart import differences, environment_apart, sha256, unlike, w
 from app.pipeline.derived import reduction_of
 from app.pipeline.facts import order_of
 from app.pipeline.folder import JobFolder
-from app.pipeline.plan import JobProgress, done
+from app.pipeline.plan import JobProgress, done, makes
 from app.pipeline.provenance import origin_of, told, trained_sha256
 from app.pipeline.steps import run_step
 from app.pipeline.tensors import read_final
@@ -107,27 +106,12 @@ def rebuild(published: Artifact, folder: Path, registry: Registry, progress: Job
     job, provenance = JobFolder(folder), published.manifest.provenance
     spec = order(provenance, registry)
     job.begin(order_of(spec, registry=registry.root))
-    steps = steps_of(spec)
+    steps = makes(spec)  # of a build by the choices that its provenance has, whoever has made them
     for step in steps:
         run_step(step, job, _part(progress, steps, step), heard)
         if step == "load":  # aliases that it names may stand elsewhere now
             job.parent.write(replace(job.parent.read(), build=load(BuildSpec, provenance.build)))
     return job
-
-
-def steps_of(spec: JobSpec) -> tuple[str, ...]:
-    """What makes the network of a job; of a build by the choices that its provenance has, whoever has made them."""
-    match spec:
-        case BuildSpec(pruning=None):
-            return ("label", "train")
-        case BuildSpec():
-            return ("label", "train", "prune")
-        case PruneJobSpec():
-            return ("load", "label", "prune")
-        case RetrainJobSpec():
-            return ("load", "label", "train", "prune")
-        case _:
-            assert_never(spec)
 
 
 def _part(progress: JobProgress, steps: tuple[str, ...], step: str) -> Callable[[float], None]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
-from app.specification.choices import first_choice
+from app.specification.choices import Choice, first_choice
 from app.specification.dataset import DatasetSource
 from app.specification.name import require_name, split_reference
 from app.specification.requirements import pruning_orders, require_order, require_states
@@ -97,6 +98,10 @@ class BuildSpec(Spec, frozen=True, kw_only=True):
         """Whether the build chooses labels, network and training by itself: where nothing is said of any of them."""
         given = (self.labels, self.network, self.training) != (LabelSpec(), NetworkSpec(), TrainingSpec())
         return not given and self.problem is not None and self.dataset is None and self.polynomial is None
+
+    def with_choice(self, choice: Choice) -> BuildSpec:
+        """The build with what a round of it takes."""
+        return replace(self, labels=choice.labels, network=choice.network, training=choice.training)
 
     @property
     def level(self) -> AccuracyLevel:

@@ -44,7 +44,7 @@ def scores_by_place(
         parts = buckets(predicted, right, box=box, name=name, where=where, edges=edges)
         if not several:
             return parts
-        inside = [index for low, high in edges if (index := (where >= low) & (where < high)).any()]
+        inside = [index for index in masks(where, edges) if index.any()]
         return tuple(replace(part, second_order=pairs(index)) for part, index in zip(parts, inside, strict=True))
 
     def pairs(index: BoolArray) -> tuple[PairScore, ...]:
@@ -64,6 +64,11 @@ def scores_by_place(
     )
 
 
+def masks(where: Array, edges: BucketEdges = BUCKETS) -> list[BoolArray]:
+    """The samples of each bucket. Shape: where batch -> batch each."""
+    return [(where >= low) & (where < high) for low, high in edges]
+
+
 def buckets(
     predicted: Prediction, exact: Prediction, *, box: Box, name: str, where: Array, edges: BucketEdges
 ) -> tuple[Bucket, ...]:
@@ -72,8 +77,7 @@ def buckets(
     Shape: where batch ->.
     """
     filled = []
-    for low, high in edges:
-        index = (where >= low) & (where < high)
+    for (low, high), index in zip(edges, masks(where, edges), strict=True):
         if index.any():
             text = f"{low:g} <= {name}" + (f" < {high:g}" if np.isfinite(high) else "")
             scores = accuracy(predicted.rows(index), exact.rows(index), box)

@@ -16,11 +16,8 @@ from torch import Tensor
 from surrogate.dataset import Dataset
 from surrogate.evaluation.accuracy import ROWS
 from surrogate.functions.surrogate import Surrogate, value_gradient_hessian
-
-# Least share of the variance of all curvatures that a bucket's count as: in a wing there is nothing to be good at.
-QUIET = 1e-4
-# A bucket of fewer samples says nothing of a variance.
-LEAST_SAMPLES = 8
+from surrogate.report.gate import QUIET
+from surrogate.report.scores import FEWEST_POINTS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +53,7 @@ def fresh_errors(
         compare = by_column if name == "delta" else together
         errors[name], noise[name] = net(compare(guess, label), 0.0 if off is None else compare(off, label))
         if name == "gamma":
-            parts = [of_bucket(guess, label, off, mask) for mask in buckets if int(mask.sum()) >= LEAST_SAMPLES]
+            parts = [of_bucket(guess, label, off, mask) for mask in buckets if int(mask.sum()) >= FEWEST_POINTS]
             errors["worst_bucket"], noise["worst_bucket"] = max([(errors[name], noise[name]), *parts])
     return Fresh(errors=errors, noise=noise)
 
