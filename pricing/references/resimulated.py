@@ -29,6 +29,7 @@ from pricing.references.derivatives import Derivatives, Order
 from pricing.references.methods import Resimulated, ResimulatedKind
 from pricing.simulation.rotation import identity
 from pricing.simulation.smoothing import stated_bias, width_ratio
+from pricing.specs.dividends import kinked
 from pricing.specs.draws import Draws
 from pricing.specs.estimator import Bridge, Estimator, Frozen, Pathwise, Smoothed
 from pricing.specs.labels import LabelSpec
@@ -76,7 +77,7 @@ def method(problem: PricingProblem) -> Resimulated:
     other: ResimulatedKind = "resimulated (same simulator, other estimator, seed and steps)"
     alone = isinstance(first, Bridge | Frozen)
     second: Estimator | None = first if alone else SMOOTHED
-    if bridged(problem) or problem.process.facts.kinked:
+    if bridged(problem) or kinked(problem):
         second = None  # `pricing.specs.refusals.require_differentiable` says why
     finer, first = doubled(problem, first)
     return Resimulated(

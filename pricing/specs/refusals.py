@@ -9,6 +9,7 @@ from pricing.errors import InvalidSpec
 from pricing.specs.choice import require_estimator, settle
 from pricing.specs.coefficients import require_coefficients
 from pricing.specs.crossings import require_one_rule
+from pricing.specs.dividends import LEAST_CHANCE, shortfall
 from pricing.specs.estimator import Bridge, Estimator, Frozen, LikelihoodRatio, Pathwise
 from pricing.specs.kinks import require_no_kink, straightened
 from pricing.specs.labels import LabelSpec
@@ -63,6 +64,14 @@ def require_differentiable(problem: PricingProblem, estimator: Estimator, *, ord
             f"order = 2: abs, max and min of S leave the levels of '{tag(problem.process)}' kinked, and on no path is "
             "the curvature of a kink; use order = 1, or a smooth function such as sqrt(S^2 + 0.01)",
             path="labels.order",
+        )
+    if order >= 2 and (chance := shortfall(problem)) > LEAST_CHANCE:
+        raise InvalidSpec(
+            f"order = 2: in a corner of the Box the spot is worth less than its dividends in cash with a chance of about "
+            f"{chance:.2g}, and stays at 0 then: a kink, which has curvature on no path; use order = 1, raise the "
+            "spot's lower end, or give the dividends as proportions",
+            path="labels.order",
+            bound=LEAST_CHANCE,
         )
     if order >= 1 and isinstance(chosen, Pathwise) and problem.payoff.facts.jumps:
         raise InvalidSpec(
