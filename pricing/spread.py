@@ -17,6 +17,7 @@ from pricing.processes.simulate import blocks, simulate
 from pricing.simulation.payoffs import kinks, moneyness, triggers
 from pricing.simulation.scenario import scenario, times
 from pricing.specs.problem import PricingProblem
+from pricing.specs.sampler import UNIFORM
 
 # Halvings of the segment on which a target is met: 6e-8 of its length, far below what a law of points can show; and of
 # that on which a kink is looked for, whose standard deviation is but a scale.
@@ -96,25 +97,25 @@ def require_reached(problem: PricingProblem, spread: Sequence[Spread], *, bound:
     if distance[nearest] == torch.inf and problem.process.facts.pays_cash:
         amount = sum(dividend.amount for dividend in problem.process.facts.dividends)
         raise InvalidSpec(
-            "sampler: 'moneyness' needs a payoff that is random about its forward, but dividends in cash, "
-            f"{amount:g} in all, leave the forward of every spot of the Box at 0; raise the bounds of 'spot' or sample "
-            "'uniform'",
+            "samples around the kinks need a payoff that is random about its forward, but dividends in cash, "
+            f"{amount:g} in all, leave the forward of every spot of the Box at 0; raise the bounds of 'spot', or "
+            f"{UNIFORM}",
             path="labels.sampler",
         )
     if distance[nearest] == torch.inf:
         raise InvalidSpec(
-            "sampler: 'moneyness' needs a random payoff, but volatilities or maturity leave it a standard deviation of "
-            "0; sample 'uniform'",
+            "samples around the kinks need a random payoff, but volatilities or maturity leave it a standard deviation "
+            f"of 0; give positive ones, or {UNIFORM}",
             path="labels.sampler",
         )
     unit = "; its levels are performances, spots over `initial`" if performance(problem) else ""
     numbers = torch.cat([part.features for part in spread])[nearest].tolist()
     place = ", ".join(f"{label} = {number:g}" for label, number in zip(problem.box.labels, numbers, strict=True))
     raise InvalidSpec(
-        f"sampler: no point of the Box lies within {bound:g} terminal standard deviations of where the payoff bends or "
-        f"jumps: even on the way of the spots from {place} to the corner of the Box that is nearest to it, "
-        f"{distance[nearest]:.4g} of them remain{unit}; move the Box, the strike or the triggers, raise bound, or "
-        "sample 'uniform'",
+        f"no point of the Box lies within {bound:g} terminal standard deviations of where the payoff bends or jumps: "
+        f"even on the way of the spots from {place} to the corner of the Box that is nearest to it, "
+        f"{distance[nearest]:.4g} of them remain{unit}; look at the strike or the triggers, at volatilities (0.25 is "
+        f"25 %) and at the bounds of the features, or {UNIFORM}",
         path="labels.sampler",
         bound=bound,
     )

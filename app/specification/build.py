@@ -171,14 +171,19 @@ def require_learner(build: BuildSpec) -> None:
 
 
 def require_points(build: BuildSpec) -> None:
-    """Raise InvalidSpec where fewer points are judged than are required by name."""
-    judged, asked = build.evaluation.samples, build.accuracy
-    if not isinstance(asked, Accuracy) or asked.points is UNSET or judged is UNSET or judged >= asked.points:
+    """Raise InvalidSpec where fewer points are judged than its accuracy requires: it would never be published."""
+    judged, named = (
+        build.evaluation.samples,
+        isinstance(build.accuracy, Accuracy) and build.accuracy.points is not UNSET,
+    )
+    needed = required(build.accuracy, features=0).points  # the same of any number
+    if judged is UNSET or judged >= needed or build.publish_anyway is True:
         return
     raise InvalidSpec(
-        f"accuracy.points: {asked.points} are required and evaluation.samples judges {judged}; raise that one",
-        path="accuracy.points",
-        bound=judged,
+        f"evaluation.samples: {judged} points are judged and accuracy requires {needed} to say so; raise it, leave it "
+        f"out, or {'lower' if named else 'give'} accuracy.points",
+        path="accuracy.points" if named else "evaluation.samples",
+        bound=judged if named else needed,
     )
 
 

@@ -19,6 +19,7 @@ from pricing.specs.problem import PricingProblem
 from pricing.specs.sampler import FlowSpec, TableSampler
 from pricing.specs.variations import on_grid
 from pruning.spec import PruningSpec
+from surrogate.requirement import Accuracy
 from surrogate.spec import NetworkSpec, TrainingSpec
 
 # The most of each field that a smoke build keeps: everything runs in seconds and nothing is learnt.
@@ -61,7 +62,7 @@ def smoke(spec: BuildSpec) -> BuildSpec:
         polynomial=None if spec.polynomial is None else cut(spec.polynomial, {"degree": DEGREE}),
         pruning=pruning,
         evaluation=replace(spec.evaluation, samples=POINTS, seconds=UNSET),
-        accuracy=UNSET,
+        accuracy=Accuracy(points=POINTS),
     )
 
 

@@ -17,7 +17,7 @@ from pricing.specs.parameters import PARAMETERS
 from pricing.specs.payoff import Autocall, Barrier
 from pricing.specs.problem import PricingProblem, tag
 from pricing.specs.running import ends, require_past
-from pricing.specs.sampler import DiffusedSampler, MoneynessSampler, Sampler
+from pricing.specs.sampler import UNIFORM, DiffusedSampler, MoneynessSampler, Sampler
 
 
 def require_fit(problem: PricingProblem, labels: LabelSpec) -> None:
@@ -67,9 +67,9 @@ def require_differentiable(problem: PricingProblem, estimator: Estimator, *, ord
         )
     if order >= 2 and (chance := shortfall(problem)) > LEAST_CHANCE:
         raise InvalidSpec(
-            f"order = 2: in a corner of the Box the spot is worth less than its dividends in cash with a chance of about "
-            f"{chance:.2g}, and stays at 0 then: a kink, which has curvature on no path; use order = 1, raise the "
-            "spot's lower end, or give the dividends as proportions",
+            "order = 2: in a corner of the Box the spot is worth less than its dividends in cash with a chance of "
+            f"about {chance:.2g}, and stays at 0 then, and on no path is the curvature of such a kink; use order = 1, "
+            "raise the lower end of spot, or give the dividends as proportions",
             path="labels.order",
             bound=LEAST_CHANCE,
         )
@@ -142,8 +142,8 @@ def require_sampler(problem: PricingProblem, sampler: Sampler) -> None:
     zero = vanishing(problem)
     if isinstance(sampler, MoneynessSampler) and zero is not None:
         raise InvalidSpec(
-            f"sampler: 'moneyness' needs a random payoff, and {zero} leaves it a standard deviation of 0; give a "
-            "positive one, or sample 'uniform'",
+            f"samples around the kinks need a random payoff, and {zero} leaves it a standard deviation of 0; give a "
+            f"positive one, or {UNIFORM}",
             path="labels.sampler",
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pricing.errors import InvalidSpec
 from pricing.specs.asian import Asian
 from pricing.specs.problem import PricingProblem
-from pricing.specs.sampler import MoneynessSampler, Sampler
+from pricing.specs.sampler import UNIFORM, MoneynessSampler, Sampler
 
 
 def require_past(problem: PricingProblem, sampler: Sampler) -> None:
@@ -48,8 +48,8 @@ def require_undecided(problem: PricingProblem, payoff: Asian, sampler: Sampler) 
         )
     if isinstance(sampler, MoneynessSampler):
         raise InvalidSpec(
-            f"{said}: the call is a forward in all of the Box, without a kink that 'moneyness' could sample around; "
-            "sample 'uniform', or price it as a forward",
+            f"{said}: the call is a forward in all of the Box, without a kink to sample around; price it as a "
+            f"forward, or {UNIFORM}",
             path="labels.sampler",
             bound=strike,
         )

@@ -13,6 +13,8 @@ MAXIMUM_FLOW_STEPS = 100_000
 # Horizons in years, multipliers of a deviation, and deviations from the strike: others put all samples in one place, or
 # nearly none into the Box.
 LEAST_SPREAD, MOST_SPREAD = 1e-6, 1e3
+# What refusals of samples around kinks end with.
+UNIFORM = "sample all of the Box alike: labels.sampler = { kind = 'uniform' }"
 
 
 class UniformSampler(Spec, frozen=True, kw_only=True, tag_field="kind", tag="uniform"):

@@ -111,7 +111,7 @@ def test_moneyness_targets_end_where_the_box_ends(long_short: PricingProblem) ->
 
 @pytest.mark.parametrize(
     ("strike", "maturity", "reason"),
-    [(50.0, 1.0, "within 5 terminal standard deviations"), (1.1, 0.0, "needs a random payoff")],
+    [(50.0, 1.0, "within 5 terminal standard deviations"), (1.1, 0.0, "need a random payoff")],
 )
 def test_moneyness_out_of_reach(strike: float, maturity: float, reason: str, seven: PricingProblem) -> None:
     assert isinstance(seven.payoff, Call)

@@ -38,7 +38,7 @@ def test_past_fixings_beyond_the_strike_leave_a_forward_or_nothing(
     call = replace(RUNNING, past_average=average)
     given = problem_of(PLAIN, call, *features)
     require_past(given, UniformSampler())
-    with pytest.raises(InvalidSpec, match=f"{reached}.*the call is a forward.*sample 'uniform'"):
+    with pytest.raises(InvalidSpec, match=f"{reached}.*the call is a forward.*kind = 'uniform'"):
         require_past(given, MoneynessSampler())
     with pytest.raises(InvalidSpec, match=f"{reached}.*the put is worth nothing"):
         require_past(problem_of(PLAIN, replace(call, side="put"), *features), UniformSampler())
