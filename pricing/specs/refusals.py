@@ -65,11 +65,13 @@ def require_differentiable(problem: PricingProblem, estimator: Estimator, *, ord
             "the curvature of a kink; use order = 1, or a smooth function such as sqrt(S^2 + 0.01)",
             path="labels.order",
         )
-    if order >= 2 and (chance := shortfall(problem)) > LEAST_CHANCE:
+    missed = shortfall(problem)
+    if order >= 2 and missed.chance > LEAST_CHANCE:
         raise InvalidSpec(
-            "order = 2: in a corner of the Box the spot is worth less than its dividends in cash with a chance of "
-            f"about {chance:.2g}, and stays at 0 then, and on no path is the curvature of such a kink; use order = 1, "
-            "raise the lower end of spot, or give the dividends as proportions",
+            f"order = 2: a spot of {missed.spot:g} in the Box is worth less than its dividends in cash, "
+            f"{missed.cash:g} up to {missed.time:g} years, with a chance of about {missed.chance:.2g}, and stays at 0 "
+            "then; on no path is the curvature of such a kink; use order = 1, raise the lower bound of spot, or give "
+            "the dividends as proportions",
             path="labels.order",
             bound=LEAST_CHANCE,
         )
