@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: serve test lint bench check
+.PHONY: serve test lint bench nightly check
 
 serve: .venv/train.stamp
 	$(BIN)/sobolite serve
@@ -18,6 +18,10 @@ lint: .venv/train,test.stamp
 
 bench: .venv/train,test.stamp
 	set -e; for benchmark in benchmarks/*.py; do $(BIN)/python "$$benchmark"; done
+
+nightly: .venv/train,test.stamp
+	$(BIN)/pytest -n 2 --dist worksteal -m slow
+	STOP_ROUNDS=20 SOBOLITE_FUZZ_FILES=100000 $(BIN)/pytest tests/abuse/test_stop.py tests/abuse/test_files.py
 
 check:
 	.ci/run

@@ -39,7 +39,7 @@ from app.pipeline.cost import job_cost
 from app.pipeline.publish import require_met
 from app.registry.registry import Registry
 from app.settings import Settings
-from app.specification.build import BuildSpec
+from app.specification.build import BuildSpec, require_points
 from app.specification.jobs import JobSpec, model_name
 from app.specification.smoke import smoke as cut_short
 from app.specification.state_files import with_states
@@ -145,6 +145,8 @@ def train(
 def run(spec: JobSpec, registry: Path | None, output: Path | None, *, progress: ProgressMode, as_json: bool) -> None:
     """Build, publish and show."""
     require_new(output)
+    if isinstance(spec, BuildSpec):
+        require_points(spec)
     settings = read_settings(registry)
     opened = open_registry(settings)
     if progress != "none":

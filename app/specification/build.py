@@ -69,7 +69,6 @@ class BuildSpec(Spec, frozen=True, kw_only=True):
         require_range("seed", self.seed, 0, (1 << 63) - 1)
         require_source(self)
         require_learner(self)
-        require_points(self)
         if self.problem is None and self.dataset is not None and not self.dataset.features:
             return  # its size is known when its Box is: `app.datasets.lookup.settle_dataset`
         if self.chooses:

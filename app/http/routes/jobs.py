@@ -29,6 +29,7 @@ from app.pipeline.folder import JobFolder
 from app.pipeline.settle import settle
 from app.registry.registry import Registry
 from app.settings import Settings
+from app.specification.build import BuildSpec, require_points
 from app.specification.client_text import plain
 from app.specification.jobs import JobKind, JobSpec, load_spec
 from app.telemetry import REQUEST
@@ -91,7 +92,10 @@ def read_job(body: JobRequest, registry: Registry) -> JobSpec:
     Raises:
         AppError, InvalidSpec: it cannot.
     """
-    return settle(load_spec(body.kind, body.spec), registry)
+    spec = load_spec(body.kind, body.spec)
+    if isinstance(spec, BuildSpec):
+        require_points(spec)
+    return settle(spec, registry)
 
 
 @router.post("", status_code=202, responses=REFUSALS)

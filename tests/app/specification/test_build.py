@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.specification.build import BuildSpec
+from app.specification.build import BuildSpec, require_points
 from pricing.errors import InvalidSpec
 from pricing.specs.base import dump, load
 
@@ -77,3 +77,25 @@ def test_a_network_too_large_for_its_optimiser_is_refused_before_any_work(tiny: 
         load(BuildSpec, tiny | {"network": large})
     training = {"optimisers": [{"kind": "lbfgs"}]}
     assert load(BuildSpec, tiny | {"network": large, "training": training}).network.parameters(2) == 4417
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "place", "said"),
+    [
+        ({}, "evaluation.samples", "32 points are judged and accuracy requires 64 .* or give accuracy.points"),
+        (
+            {"points": 48},
+            "accuracy.points",
+            "32 points are judged and accuracy requires 48 .* or lower accuracy.points",
+        ),
+    ],
+)
+def test_points_that_would_never_suffice_are_refused(
+    tiny: dict[str, Any], accuracy: dict[str, int], place: str, said: str
+) -> None:
+    few = tiny | {"evaluation": {"samples": 32}, "accuracy": accuracy}
+    with pytest.raises(InvalidSpec, match=said) as caught:
+        require_points(load(BuildSpec, few))
+    assert caught.value.fields["path"] == place
+    for more in ({"publish_anyway": True}, {"accuracy": {"points": 32}}, {"evaluation": {"samples": 64}}):
+        require_points(load(BuildSpec, few | more))

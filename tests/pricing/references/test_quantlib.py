@@ -380,7 +380,7 @@ def test_dividends_in_cash(problem: Build, kind: type[Call] | type[Put]) -> None
     agree(problem(process, kind(weights=(1.0,), strike=100.0), 1.0), oracle, (1e-4, 1e-4, 1e-3))
 
 
-@pytest.mark.parametrize(("direction", "level"), [("down", 85.0), ("up", 125.0)])
+@pytest.mark.parametrize(("direction", "level"), [("down", 85.0), pytest.param("up", 125.0, marks=pytest.mark.slow)])
 def test_heston_barriers(problem: Build, direction: Any, level: float) -> None:
     """Bridges between 32 steps see the variance at their ends alone: an up-and-out call is 2 % too low."""
     process = Heston(

@@ -22,7 +22,7 @@ SINGLE = BlackScholes(
     volatilities=(0.3,), correlation=((1.0,),), rate=0.03, dividends=(Dividend(time=0.4, proportion=0.03),)
 )
 RATED = BlackScholes(volatilities=(0.3,), correlation=((1.0,),), rate=0.05)
-CASH = BlackScholes(volatilities=(0.3,), correlation=((1.0,),), dividends=(Dividend(time=0.4, amount=3.0),))
+CASH = BlackScholes(volatilities=(0.3,), correlation=((1.0,),), dividends=(Dividend(time=0.4, amount=0.4),))
 TWO = BlackScholes(volatilities=(0.2, 0.3), correlation=((1.0, 0.4), (0.4, 1.0)), rate=0.03)
 STOCHASTIC = Heston(
     initial_variances=(0.04,),

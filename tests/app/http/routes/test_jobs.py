@@ -99,6 +99,7 @@ async def test_a_prune_job_needs_its_model(http: httpx.AsyncClient) -> None:
     [
         ({"name": "../up"}, "spec.name"),
         ({"surprise": 1}, "spec"),
+        ({"evaluation": {"samples": 32}, "accuracy": {"points": 48}}, "spec.accuracy.points"),
         ({"labels": {"samples": 3}}, "spec.labels.samples"),
         ({"labels": {"samples": "many"}}, "spec.labels.samples"),
         ({"problem": {"maturity": float("1e400")}}, "spec.problem.maturity"),
