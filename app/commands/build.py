@@ -183,12 +183,13 @@ def user() -> str:
 def foretold(spec: JobSpec, registry: Registry, settings: Settings) -> str:
     """What the work will take; a machine of one's own may be given as much as one likes, so nothing is refused."""
     cost = job_cost(spec, registry)
-    estimate = total(cost.parts, processes=1)
+    rounds = isinstance(spec, BuildSpec) and spec.chooses
+    said = f"estimate: {'at most ' if rounds else ''}{in_words(total(cost.parts, processes=1))}"
     try:
         require_affordable(cost, settings)
     except TooCostly:
-        return f"estimate: {in_words(estimate)}; a server would refuse it as a job"
-    return f"estimate: {in_words(estimate)}"
+        return f"{said}; a server would refuse it as a job"
+    return said
 
 
 def carry_out(spec: JobSpec, folder: Path, registry: Path | None, shown: Standing) -> Artifact:

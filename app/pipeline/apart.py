@@ -68,6 +68,8 @@ def flat(made: Environment) -> dict[str, str]:
     """Its facts by their names in words."""
     plain: dict[str, Any] = msgspec.to_builtins(made)
     sets: Mapping[str, str] = plain.pop("instruction_set")
+    if (changed := plain.pop("changed", None)) is not None:
+        plain["changed since the commit"] = "yes" if changed else "no"
     named = {name: str(value) for name, value in plain.items()}
     return named | {f"instruction set of {library}": text for library, text in sets.items()}
 

@@ -66,6 +66,8 @@ def test_facts_of_the_environment_that_differ(tiny_registry: Path) -> None:
         "instruction set of torch": Pair(then="DEFAULT", now=here.instruction_set["torch"]),
     }
     assert "commit" not in flat(replace(here, commit=None))
+    said = "changed since the commit"
+    assert [flat(replace(here, changed=changed)).get(said) for changed in (True, False, None)] == ["yes", "no", None]
 
 
 def test_a_file_that_is_not_there_has_no_hash() -> None:
