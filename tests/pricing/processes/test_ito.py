@@ -115,6 +115,7 @@ def test_the_weak_order_is_one(scheme: Literal["euler", "milstein"]) -> None:
     assert all(1.6 < ratio < 2.6 for ratio in ratios), (errors, ratios)
 
 
+@pytest.mark.slow
 def test_a_mean_reverting_level_has_the_law_of_ornstein_and_uhlenbeck() -> None:
     constants = {"kappa": KAPPA, "theta": THETA, "sigma": 20.0}
     made = labels(written("kappa * (theta - S)", "sigma", constants=constants, rate=RATE, steps=128))
@@ -137,6 +138,7 @@ def cev(spot: float, beta: float, sigma: float) -> float:
     return float(spot * above - 100.0 * math.exp(-RATE) * ncx2.cdf(2.0 * x, nu, 2.0 * y))
 
 
+@pytest.mark.slow
 def test_constant_elasticity_has_the_law_of_a_noncentral_chi_square() -> None:
     beta, sigma, step = 0.5, 2.0, 0.05
     constants = {"beta": beta, "sigma": sigma}
