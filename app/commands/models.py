@@ -23,8 +23,9 @@ from app.commands.terminal import (
 )
 from app.files import read_json
 from app.registry.recovery import submitter_of
+from pricing.domain import Feature
 from surrogate.artifact.files import ENVIRONMENT, MANIFEST, load_environment, load_manifest, load_report, verify
-from surrogate.artifact.manifest import Certificate
+from surrogate.artifact.manifest import Certificate, Provenance
 from surrogate.artifact.sentences import (
     few_points,
     nothing_proven,
@@ -80,7 +81,8 @@ def show(model: ModelArgument, registry: RegistryOption = None, as_json: JsonOpt
             ("network", show_network(manifest.network)),
             ("parameters", manifest.network.parameters),
             ("simulated paths", manifest.provenance.simulated_paths),
-            *((feature.name, f"{feature.size} in {feature.unit}") for feature in manifest.features),
+            *product_rows(manifest.provenance),
+            *((feature.name, show_span(feature)) for feature in manifest.features),
             ("submitter", submitter_of(folder)),
             *environment_rows(folder),
             ("folder", folder),
@@ -90,6 +92,20 @@ def show(model: ModelArgument, registry: RegistryOption = None, as_json: JsonOpt
     show_accuracy(load_report(folder))
     show_certificate(known(manifest.certificate))
     typer.echo(show_gate(known(manifest.gate)), nl=False)
+
+
+def product_rows(provenance: Provenance) -> list[tuple[str, object]]:
+    """What is priced, by the names of its specification; nothing of imported labels, of which nobody knows."""
+    problem = provenance.build.get("problem")
+    if not problem:
+        return []
+    return [("product", f"{problem['payoff']['kind']} under {problem['process']['kind']}")]
+
+
+def show_span(feature: Feature) -> str:
+    """The bounds of a feature in the Box, of several coordinates the outermost."""
+    count = "" if feature.size == 1 else f"{feature.size} of "
+    return f"{count}{min(feature.lower):g} to {max(feature.upper):g} in {feature.unit}"
 
 
 def environment_rows(folder: Path) -> list[tuple[str, object]]:

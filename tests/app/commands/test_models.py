@@ -22,6 +22,8 @@ def test_models_are_listed_shown_pulled_and_renamed(run: Run, built: Any, tmp_pa
     assert json.loads(run("models", "show", "tiny@latest", "--json").out)["version"] == 1
     shown = run("models", "show", "tiny").out
     assert "2-3-1 (silu)" in shown
+    assert "call under bachelier" in shown
+    assert "2 of 0.5 to 1.5 in currency" in shown
     assert "value >= intrinsic" in shown
     assert "Implied volatility (normal, currency / sqrt(year))" in shown
     assert f"user {getpass.getuser()}, command line" in shown
