@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from msgspec import UNSET
+
 from surrogate.report.record import Record
 from surrogate.report.report import AnyReport
 from surrogate.report.scores import Accuracy, OutputScore, SampleScores
@@ -20,6 +22,8 @@ REMEDIES = {
     "bucket": "more paths, samples that go there, a larger network, or a Box without that place",
     "points": "more evaluation.samples",
 }
+# What helps where an error is for a good part the same everywhere, which no network and no number of samples mends.
+OFFSET = "more labels.paths, and more process.steps where it has time steps, for its error is a constant offset"
 
 
 class Gate(Record, frozen=True, kw_only=True):
@@ -68,9 +72,9 @@ def shortfalls(accuracy: Accuracy, requirement: Requirement) -> Iterator[Miss]:
         )
     for name in ("value", "delta", "gamma"):
         least = getattr(requirement, name)
-        r2 = accuracy.outputs[name].r2 if name in accuracy.outputs else None
-        if r2 is not None and not r2 >= least:
-            yield missed(f"{name} R2", r2, least, REMEDIES[name])
+        score = accuracy.outputs.get(name)
+        if score is not None and score.r2 is not None and not score.r2 >= least:
+            yield missed(f"{name} R2", score.r2, least, REMEDIES[name] if score.offset is UNSET else OFFSET)
     whole = accuracy.outputs.get("gamma")
     for bucket in accuracy.parts():
         r2 = None if whole is None else bucket_r2(whole, bucket)

@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from surrogate.report.gate import QUIET, bucket_r2, judge
 from surrogate.report.report import EvaluationFacts, Report
-from surrogate.report.scores import Accuracy, Bucket, OutputScore, ReferenceQuality
+from surrogate.report.scores import Accuracy, Bucket, Offset, OutputScore, ReferenceQuality
 from surrogate.report.sources import SimulatedLabels
 from surrogate.requirement import Requirement
 
@@ -76,3 +76,12 @@ def test_a_bucket_without_errors_or_without_r2_misses_nothing() -> None:
     assert bucket_r2(score(0.99), bucket(None, 0.1)) is None
     whole = replace(score(0.99), r2=None)
     assert bucket_r2(whole, bucket(0.5, 0.1)) is None
+
+
+def test_an_error_that_is_the_same_everywhere_is_the_labels_and_not_the_networks() -> None:
+    shifted = OutputScore(r2=0.5, rmse=0.1, max_error=0.1, offset=Offset(mean=0.1, standard_error=1e-3, share=0.9))
+    (constant,) = judge(report(gamma=shifted), REQUIREMENT).missed
+    (other,) = judge(report(gamma=score(0.5)), REQUIREMENT).missed
+    assert "try more labels.paths, and more process.steps" in constant
+    assert "larger network" not in constant
+    assert "larger network" in other
