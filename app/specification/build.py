@@ -171,11 +171,9 @@ def require_learner(build: BuildSpec) -> None:
 
 def require_points(build: BuildSpec) -> None:
     """Raise InvalidSpec where fewer points are judged than its accuracy requires: it would never be published."""
-    judged, named = (
-        build.evaluation.samples,
-        isinstance(build.accuracy, Accuracy) and build.accuracy.points is not UNSET,
-    )
-    needed = required(build.accuracy, features=0).points  # the same of any number
+    judged, asked = build.evaluation.samples, build.accuracy
+    named = isinstance(asked, Accuracy) and asked.points is not UNSET
+    needed = required(asked, features=0).points  # the same of any number
     if judged is UNSET or judged >= needed or build.publish_anyway is True:
         return
     raise InvalidSpec(
