@@ -19,7 +19,6 @@ from pricing.specs.problem import PricingProblem
 from pricing.specs.sampler import FlowSpec, TableSampler
 from pricing.specs.variations import on_grid
 from pruning.spec import PruningSpec
-from surrogate.requirement import Accuracy
 from surrogate.spec import NetworkSpec, TrainingSpec
 
 # The most of each field that a smoke build keeps: everything runs in seconds and nothing is learnt.
@@ -62,7 +61,6 @@ def smoke(spec: BuildSpec) -> BuildSpec:
         polynomial=None if spec.polynomial is None else cut(spec.polynomial, {"degree": DEGREE}),
         pruning=pruning,
         evaluation=replace(spec.evaluation, samples=POINTS, seconds=UNSET),
-        accuracy=Accuracy(points=POINTS),
     )
 
 

@@ -65,8 +65,7 @@ def require_differentiable(problem: PricingProblem, estimator: Estimator, *, ord
             "the curvature of a kink; use order = 1, or a smooth function such as sqrt(S^2 + 0.01)",
             path="labels.order",
         )
-    missed = shortfall(problem)
-    if order >= 2 and missed.chance > LEAST_CHANCE:
+    if order >= 2 and (missed := shortfall(problem)).chance > LEAST_CHANCE:
         raise InvalidSpec(
             f"order = 2: a spot of {missed.spot:g} in the Box is worth less than its dividends in cash, "
             f"{missed.cash:g} up to {missed.time:g} years, with a chance of about {missed.chance:.2g}, and stays at 0 "
