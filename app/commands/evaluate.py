@@ -27,7 +27,7 @@ from app.pipeline.executor import ONE_THREAD, open_map
 from app.pipeline.provenance import read_origin
 from app.processors import processors
 from app.specification.build import BuildSpec
-from surrogate.artifact.files import MODEL, load_report
+from surrogate.artifact.files import MODEL, load_manifest, load_report
 from surrogate.report.report import AnyReport, plain_report
 from surrogate.spec import EvaluationSpec
 
@@ -91,10 +91,10 @@ def measured(
     folder: Path, build: BuildSpec, spec: EvaluationSpec, *, seed: int, workers: int, shown: Standing
 ) -> AnyReport:
     """The report of what a folder holds."""
+    from app.pipeline.derived import as_learnt, reduction_of
     from surrogate.evaluation.evaluate import evaluate as evaluate_network
     from surrogate.evaluation.points import Ears
     from surrogate.export.onnx_reader import read_surrogate
-    from surrogate.reductions.choice import reduce
 
     problem = build.pricing
     with open_map(workers) as mapper:
@@ -104,7 +104,7 @@ def measured(
             spec,
             seed=seed,
             label_error=load_report(folder).noise_floor,
-            reduction=reduce(problem),
+            reduction=reduction_of(as_learnt(build, load_manifest(folder))),
             ears=Ears(
                 progress=lambda share: shown("evaluate", share), noted=shown.take_note, mapper=mapper, abreast=workers
             ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.pipeline.derived import canonical, input_box
+from app.pipeline.derived import canonical, input_box, reduction_of
 from app.pipeline.folder import JobFolder
 from app.pipeline.prune import starts_trained
 from app.pipeline.tensors import read_final, read_trained
@@ -22,6 +22,10 @@ from surrogate.functions.surrogate import Surrogate
 # What a certificate says instead of statements about the shape.
 NO_SHAPE = "the payoff behind imported labels is not known, so there is no shape to prove"
 NO_STATEMENT = "shapes are proven of calls and puts on a basket as functions of their spots alone"
+NO_DIFFERENCE = (
+    "shapes are proven of networks that are the value, and this one is its difference to a closed form; "
+    'control = "none" learns the value itself'
+)
 NO_NETWORK = "shapes are proven of networks by bounds on their activations; a polynomial is judged at points alone"
 
 
@@ -41,6 +45,9 @@ def shape_of(surrogate: Surrogate, build: BuildSpec) -> tuple[list[dict[str, Any
         return None, NO_NETWORK
     if build.problem is None:
         return None, NO_SHAPE
+    reduction = reduction_of(build)
+    if reduction is not None and reduction.control is not None:
+        return None, NO_DIFFERENCE
     proofs = prove_shape(surrogate, canonical(build), tolerance=build.evaluation.tolerance, seed=build.seed)
     return proofs, None if proofs else NO_STATEMENT
 

@@ -10,16 +10,26 @@ from app.specification.build import BuildSpec
 from pricing.domain import Box
 from pricing.draws import stream
 from pricing.specs.problem import PricingProblem
+from surrogate.artifact.manifest import Manifest
 from surrogate.dataset import Dataset
 from surrogate.functions.network import Network
 from surrogate.learning.training import draw
 from surrogate.reductions.choice import reduce
 from surrogate.reductions.reduction import Reduction
+from surrogate.report.record import known
 
 
 def reduction_of(build: BuildSpec) -> Reduction | None:
     """The exact scaling of what is priced; None where there is none, or nobody knows what is priced."""
-    return None if build.problem is None else reduce(build.problem)
+    return None if build.problem is None else reduce(build.problem, controlled=build.control != "none")
+
+
+def as_learnt(build: BuildSpec, published: Manifest) -> BuildSpec:
+    """The build of a version with what it was learnt beside: one from before there were controls had none."""
+    today, then = reduction_of(build), published.reduction
+    if today is None or today.control is None or (then is not None and known(then.control) is not None):
+        return build
+    return replace(build, control="none")
 
 
 def canonical(build: BuildSpec) -> PricingProblem:

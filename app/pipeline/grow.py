@@ -101,8 +101,13 @@ def judge(folder: JobFolder, build: BuildSpec, reason: str) -> Round:
     unseen, learnt = load_labels(folder.unseen.path), load_labels(folder.labels.path)
     box = input_box(build)
     compare = partial(fresh_errors, network, widths=from_numpy(box.upper - box.lower))
-    fresh = compare(as_seen(unseen, build), off_by_one(unseen, build), places(problem, unseen))
-    known = compare(as_seen(learnt, build), None, places(problem, learnt))
+    fresh = compare(
+        as_seen(unseen, build),
+        off_by_one(unseen, build),
+        places(problem, unseen),
+        whole=as_seen(unseen, build, whole=True),
+    )
+    known = compare(as_seen(learnt, build), None, places(problem, learnt), whole=as_seen(learnt, build, whole=True))
     (optimiser,) = build.training.optimisers
     assert isinstance(optimiser, LevenbergMarquardt)
     return Round(

@@ -9,7 +9,7 @@ import numpy as np
 from msgspec.structs import asdict, replace
 
 from app.datasets.lookup import settle_dataset
-from app.pipeline.derived import input_box
+from app.pipeline.derived import as_learnt, input_box
 from app.pipeline.facts import Parent, TrainOrder
 from app.pipeline.folder import JobFolder
 from app.pipeline.provenance import origin_of
@@ -44,6 +44,7 @@ def take_parent(folder: JobFolder, _: Progress) -> None:
     number = registry.resolve(job.model, job.version)
     published = files.read(registry.folder(job.model, number))
     origin = origin_of(published.manifest.provenance)
+    origin = replace(origin, build=as_learnt(origin.build, published.manifest))
     match job:
         case PruneJobSpec():
             build, retraining = job.changed(origin.build), None

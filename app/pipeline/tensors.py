@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -45,10 +46,18 @@ def _read_data(labels: BinaryFile, build: BuildSpec) -> Dataset:
     return as_seen(load_labels(labels.path), build)
 
 
-def as_seen(labels: Labels, build: BuildSpec) -> Dataset:
-    """Simulated labels of the canonical problem in the network's own inputs. Shape: -> x (batch, input)."""
+def as_seen(labels: Labels, build: BuildSpec, *, whole: bool = False) -> Dataset:
+    """Simulated labels of the canonical problem in the network's own inputs.
+
+    Args:
+        whole: without a control taken off.
+
+    Shape: -> x (batch, input).
+    """
     data, reduction = from_labels(labels), reduction_of(build)
-    return data if reduction is None else to_network(reduction, data)
+    if reduction is None:
+        return data
+    return to_network(replace(reduction, local_control=None) if whole else reduction, data)
 
 
 def curves_of(folder: JobFolder, log: Log, step: Literal["train", "prune"]) -> TrainingCurves:

@@ -22,7 +22,7 @@ from msgspec.structs import replace
 
 from app.errors import InvalidRequest, UnknownDataset, UnknownModel, UnknownVersion
 from app.pipeline.apart import differences, environment_apart, sha256, unlike, weights
-from app.pipeline.derived import reduction_of
+from app.pipeline.derived import as_learnt, reduction_of
 from app.pipeline.facts import order_of
 from app.pipeline.folder import JobFolder
 from app.pipeline.plan import JobProgress, done, makes
@@ -40,7 +40,7 @@ from pricing.specs.base import load
 from surrogate.artifact import files
 from surrogate.artifact.files import MODEL, MODEL_FLOAT32, Artifact
 from surrogate.artifact.make import graphs, spec_sha256
-from surrogate.artifact.manifest import Provenance, Version
+from surrogate.artifact.manifest import Manifest, Version
 from surrogate.export.onnx_reader import read_surrogate
 from surrogate.functions.surrogate import Surrogate
 from surrogate.learning.watching import Heard, unheard
@@ -69,7 +69,8 @@ def verify(
     published = files.read(registry.folder(version.model, version.version))
     with buildable(f"{version.model}@{version.version}"):
         job = rebuild(published, folder, registry, progress, heard)
-    build, plain = job.build(), told(job.build(), job.label_facts.read())
+    build, said = job.build(), origin_of(published.manifest.provenance).build
+    plain = told(replace(build, control=said.control), job.label_facts.read())
     final, spec, name = read_final(job), spec_sha256(plain), published.manifest.name
     float32 = build.export.float32 and known(published.manifest.float32_unfit) is None
     reduction = reduction_of(build)
@@ -103,14 +104,14 @@ def buildable(reference: str) -> Iterator[None]:
 
 def rebuild(published: Artifact, folder: Path, registry: Registry, progress: JobProgress, heard: Heard) -> JobFolder:
     """The steps that make a network, by the specification that the version was built by."""
-    job, provenance = JobFolder(folder), published.manifest.provenance
-    spec = order(provenance, registry)
+    job = JobFolder(folder)
+    spec = order(published.manifest, registry)
     job.begin(order_of(spec, registry=registry.root))
     steps = makes(spec)  # of a build by the choices that its provenance has, whoever has made them
     for step in steps:
         run_step(step, job, _part(progress, steps, step), heard)
         if step == "load":  # aliases that it names may stand elsewhere now
-            job.parent.write(replace(job.parent.read(), build=load(BuildSpec, provenance.build)))
+            job.parent.write(replace(job.parent.read(), build=build_of(published.manifest)))
     return job
 
 
@@ -119,13 +120,15 @@ def _part(progress: JobProgress, steps: tuple[str, ...], step: str) -> Callable[
     return lambda share: progress(step, done(steps, step, share))
 
 
-def order(provenance: Provenance, registry: Registry) -> JobSpec:
-    """What was ordered, as far as the provenance tells it: that by which the same steps run."""
-    build, parent, retraining = (
-        load(BuildSpec, provenance.build),
-        known(provenance.parent),
-        known(provenance.retraining),
-    )
+def build_of(published: Manifest) -> BuildSpec:
+    """The specification that a version was built by, and what it was learnt beside."""
+    return as_learnt(origin_of(published.provenance).build, published)
+
+
+def order(published: Manifest, registry: Registry) -> JobSpec:
+    """What was ordered, as far as the manifest tells it: that by which the same steps run."""
+    build, provenance = build_of(published), published.provenance
+    parent, retraining = known(provenance.parent), known(provenance.retraining)
     if parent is None:
         return build
     if retraining is not None:
@@ -134,7 +137,7 @@ def order(provenance: Provenance, registry: Registry) -> JobSpec:
             RetrainJobSpec,
             {"model": parent.model, "version": parent.version, "changes": retraining.changes, "start": start},
         )
-    before = origin_of(files.load_manifest(registry.folder(parent.model, parent.version)).provenance).build
+    before = build_of(files.load_manifest(registry.folder(parent.model, parent.version)))
     assert build.pruning is not None
     other = build.dataset is not None and build.dataset != before.dataset
     return PruneJobSpec(

@@ -35,6 +35,7 @@ from surrogate.functions.polynomial import PolynomialSurrogate
 from surrogate.functions.surrogate import Surrogate
 from surrogate.greeks import greeks
 from surrogate.reductions.choice import reason
+from surrogate.reductions.control import CONTROL
 from surrogate.reductions.reduction import Reduction
 from surrogate.report.curves import TrainingCurves
 from surrogate.report.gate import judge
@@ -174,7 +175,10 @@ def describe_network(network: Surrogate, *, nodes: int) -> NetworkFacts:
 def describe_reduction(reduction: Reduction) -> ReductionFacts:
     """What a manifest says of an exact scaling."""
     return ReductionFacts(
-        formula=reduction.kind, simulated=dump(reduction.canonical), inputs=published(reduction.box.features)
+        formula=reduction.kind,
+        simulated=dump(reduction.canonical),
+        inputs=published(reduction.box.features),
+        control=UNSET if reduction.control is None else CONTROL,
     )
 
 

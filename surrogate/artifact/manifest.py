@@ -47,11 +47,16 @@ class NetworkFacts(Record, frozen=True, kw_only=True):
 
 
 class ReductionFacts(Record, frozen=True, kw_only=True):
-    """An exact scaling: its formula, the problem that is simulated as plain data, and what the network sees."""
+    """An exact scaling: its formula, the problem that is simulated as plain data, and what the network sees.
+
+    Args:
+        control: what C of the formula is, where the network has learnt the difference to it.
+    """
 
     formula: str
     simulated: dict[str, Any]
     inputs: tuple[PublishedFeature, ...]
+    control: str | UnsetType = UNSET
 
 
 class ShapeProof(Record, frozen=True, kw_only=True):

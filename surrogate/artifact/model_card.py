@@ -81,7 +81,9 @@ simulated paths, seed {provenance.seed}; `manifest.json` holds the whole specifi
 def scaling(manifest: Manifest) -> str:
     """Whether exact scaling leaves less to learn, and why not."""
     if manifest.reduction is not None:
-        return f"Exact scaling, {manifest.reduction.formula}, leaves h to learn.\n"
+        control = known(manifest.reduction.control)
+        beside = "" if control is None else f" C is {control}, and the graph adds it again."
+        return f"Exact scaling, {manifest.reduction.formula}, leaves h to learn.{beside}\n"
     return "" if manifest.no_reduction is None else f"No exact scaling: {manifest.no_reduction}.\n"
 
 

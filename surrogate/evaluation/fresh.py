@@ -1,6 +1,7 @@
 """How good is a surrogate while it is made? Errors against fresh labels of its own inputs, their noise told apart.
 
-Of each kind of label the error is a share of its variance, 1 - R2: of the values, of the slopes by every input (the
+Of each kind of label the error is a share of its variance, 1 - R2, that of the whole label where only the difference to
+a closed form is learnt: of the values, of the slopes by every input (the
 mean), of the curvatures H v along the labels' directions, and of the curvatures in the worst bucket. What the standard
 errors of the labels explain is taken off.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -34,7 +36,13 @@ class Fresh:
 
 
 def fresh_errors(
-    surrogate: Surrogate, data: Dataset, noisy: Dataset | None, buckets: Sequence[Tensor], *, widths: Tensor
+    surrogate: Surrogate,
+    data: Dataset,
+    noisy: Dataset | None,
+    buckets: Sequence[Tensor],
+    *,
+    widths: Tensor,
+    whole: Dataset | None = None,
 ) -> Fresh:
     """What the surrogate misses of labels, by their kind.
 
@@ -43,17 +51,19 @@ def fresh_errors(
         noisy: the same, each off by one standard error; None of labels that are exact.
         buckets: samples of each, as masks. Shape: batch of bool.
         widths: of the inputs; curvatures by all of them are compared in these units. Shape: input.
+        whole: the same labels without anything taken off, by whose variance errors are measured; by default the data.
     """
     value, gradient, along = predicted(surrogate, data)
     said = {"value": value[:, None], "delta": gradient, "gamma": None if along is None else widths * along}
-    errors, noise = dict[str, float](), dict[str, float]()
+    errors, noise, wholes = dict[str, float](), dict[str, float](), labels_of(data if whole is None else whole, widths)
     for name, label in labels_of(data, widths).items():
         guess, off = said[name], None if noisy is None else labels_of(noisy, widths)[name]
         assert guess is not None
-        compare = by_column if name == "delta" else together
-        errors[name], noise[name] = net(compare(guess, label), 0.0 if off is None else compare(off, label))
+        compare = partial(by_column if name == "delta" else together, label=label, whole=wholes[name])
+        errors[name], noise[name] = net(compare(guess), 0.0 if off is None else compare(off))
         if name == "gamma":
-            parts = [of_bucket(guess, label, off, mask) for mask in buckets if int(mask.sum()) >= FEWEST_POINTS]
+            of = partial(of_bucket, guess, label, off, wholes[name])
+            parts = [of(mask) for mask in buckets if int(mask.sum()) >= FEWEST_POINTS]
             errors["worst_bucket"], noise["worst_bucket"] = max([(errors[name], noise[name]), *parts])
     return Fresh(errors=errors, noise=noise)
 
@@ -63,9 +73,9 @@ def net(missed: float, noise: float) -> tuple[float, float]:
     return max(missed - noise, noise), noise
 
 
-def of_bucket(guess: Tensor, label: Tensor, off: Tensor | None, mask: Tensor) -> tuple[float, float]:
-    """`net` of the curvatures of a bucket. Shape: guess, label, off batch direction input; mask batch of bool."""
-    here = max(variance(label[mask]), QUIET * variance(label))
+def of_bucket(guess: Tensor, label: Tensor, off: Tensor | None, whole: Tensor, mask: Tensor) -> tuple[float, float]:
+    """`net` of a bucket's curvatures. Shape: guess, label, off, whole batch direction input; mask batch of bool."""
+    here = max(variance(whole[mask]), QUIET * variance(whole))
     missed, noise = (0.0 if of is None else square(of[mask] - label[mask]) for of in (guess, off))
     return net(ratio(missed, here), ratio(noise, here))
 
@@ -88,14 +98,14 @@ def predicted(surrogate: Surrogate, data: Dataset) -> tuple[Tensor, Tensor, Tens
     return value, gradient, along
 
 
-def together(guess: Tensor, label: Tensor) -> float:
+def together(guess: Tensor, *, label: Tensor, whole: Tensor) -> float:
     """Mean square distance as a share of the variance of whole labels. Shape: batch ... ->."""
-    return ratio(square(guess - label), variance(label))
+    return ratio(square(guess - label), variance(whole))
 
 
-def by_column(guess: Tensor, label: Tensor) -> float:
+def by_column(guess: Tensor, *, label: Tensor, whole: Tensor) -> float:
     """The same of each column that varies, their mean. Shape: batch column ->."""
-    variances = label.var(dim=0, correction=0)
+    variances = whole.var(dim=0, correction=0)
     varies = variances > 0.0
     shares = (guess - label).square().mean(dim=0)[varies] / variances[varies]
     return float(shares.mean()) if varies.any() else 0.0

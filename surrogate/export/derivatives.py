@@ -8,12 +8,13 @@ References: Griewank & Walther, "Evaluating Derivatives" (2008), chapters 3 and 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from surrogate.reductions.expressions import Expression, add, constant, multiply, order, product, reciprocal, total
+from surrogate.reductions.expressions import Expression, add, constant, exp, multiply, order, product, reciprocal, total
 
 
 def gradient(end: Expression, leaves: Sequence[Expression]) -> list[Expression]:
@@ -76,6 +77,8 @@ def slope(y: Expression) -> Expression:
             return reciprocal(y) * 0.5
         case "reciprocal":
             return -(y * y)
+        case "normal":
+            return exp(x * x * -0.5) * (1.0 / math.sqrt(2.0 * math.pi))
         case "clamp":
             return Expression("inside", (x,), y.array, y.rows, y.width)
         case operator:

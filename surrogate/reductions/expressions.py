@@ -25,6 +25,7 @@ Operator = Literal[
     "log",
     "square_root",
     "reciprocal",
+    "normal",
     "total",
     "product",
     "clamp",
@@ -88,6 +89,7 @@ OPERATIONS: Mapping[str, Callable[..., Tensor]] = {
     "log": torch.log,
     "square_root": torch.sqrt,
     "reciprocal": torch.reciprocal,
+    "normal": torch.special.ndtr,
     "total": lambda x: x.sum(dim=-1, keepdim=True),
 }
 
@@ -163,6 +165,11 @@ def square_root(x: Expression) -> Expression:
 def reciprocal(x: Expression) -> Expression:
     """1 / x."""
     return _make("reciprocal", x)
+
+
+def normal(x: Expression) -> Expression:
+    """N(x), the standard normal distribution function."""
+    return _make("normal", x)
 
 
 def total(x: Expression) -> Expression:

@@ -86,11 +86,12 @@ def reduce(problem: PricingProblem) -> Reduction | str:
     if low <= LEAST_VARIANCE * high:
         return "the variance to maturity goes down to 0 in the Box; let volatility and maturity start above 0"
     local_inputs, local_amplitude = chart(canonical, own, varying)
-    inputs, amplitude = chart(canonical, {**own, **varying}, varying)
+    leaves = {**own, **varying}
+    inputs, amplitude = chart(canonical, leaves, varying)
     money = unit(at) * share if payoff.degree == 1 else constant(1.0)
     terminal = payoff.decided == "maturity"
     discount = exp(-integral(at["rate"], problem.process.rate_pieces, at["maturity"])) if terminal else constant(1.0)
-    distance, limit = asymptote(canonical, {**own, **varying})
+    distance, limit = asymptote(canonical, leaves)
     return Reduction(
         kind="V = K D w h((F / K) in widths w, ...)" if terminal else "V = A h(ln(S / K) / w, ...)",
         problem=problem,
@@ -103,6 +104,8 @@ def reduce(problem: PricingProblem) -> Reduction | str:
         local_inputs=local_inputs,
         distance=distance,
         asymptote=None if limit is None else limit / amplitude,
+        leaves=leaves,
+        unit=money * discount,
     )
 
 
@@ -247,16 +250,20 @@ def canonical_problem(problem: PricingProblem, box: Box, scaled: Leaves, varying
 
 def variance(canonical: PricingProblem, at: Leaves) -> Expression:
     """The mean over the assets of the expected variance to the maturity 1."""
+    squares = variances(canonical, at)
+    return total(squares) * (1.0 / squares.width)
+
+
+def variances(problem: PricingProblem, at: Leaves) -> Expression:
+    """The expected variance of every asset to the maturity."""
     if "mean_reversion" in at:
-        assets = canonical.process.assets
-        exponents, weights = mean_over_time(-at["mean_reversion"])
+        assets, years = problem.process.assets, at["maturity"]
+        exponents, weights = mean_over_time(-(at["mean_reversion"] * years))
         averages = torch.kron(weights.numbers.reshape(-1, 1), torch.eye(assets, dtype=torch.float64))
         decay = product(exp(exponents), averages)
-        squares = at["long_variance"] * (-decay + 1.0) + at["initial_variance"] * decay
-    else:
-        sigma = at["volatility"] * at["volatility_scale"]
-        squares = sigma * sigma
-    return total(squares) * (1.0 / squares.width)
+        return (at["long_variance"] * (-decay + 1.0) + at["initial_variance"] * decay) * years
+    sigma = at["volatility"] * scale_to_maturity(problem, at)
+    return sigma * sigma
 
 
 def chart(canonical: PricingProblem, at: Leaves, varying: Leaves) -> tuple[Expression, Expression]:

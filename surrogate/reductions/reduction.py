@@ -36,14 +36,17 @@ Leaves = Mapping[str, Expression]
 
 @dataclass(frozen=True, kw_only=True)
 class Reduction:
-    """V(x) = amplitude(x) h(inputs(x)), and how the labels of the canonical problem become labels of h.
+    """V(x) = control(x) + amplitude(x) h(inputs(x)), and how the labels of the canonical problem become labels of h.
 
     Args:
         canonical: the problem that is simulated, at ``arguments`` of x; as a function of its own features u its value
-            is local_amplitude(u) h(local_inputs(u)).
+            is local_control(u) + local_amplitude(u) h(local_inputs(u)).
         box: of the inputs of h.
         distance: |d| in terminal standard deviations, or None where no asymptote is known.
         asymptote: what h tends to where |d| is large.
+        leaves: every parameter of the canonical problem as a formula of x, where a control may be built of them.
+        unit: what one of its value is worth, V(x) = unit(x) V_canonical(arguments(x)).
+        control, local_control: a closed form near the value (`surrogate.reductions.control`), or None.
         kind: what metadata call it.
     """
 
@@ -58,6 +61,10 @@ class Reduction:
     local_inputs: Expression
     distance: Expression | None = None
     asymptote: Expression | None = None
+    leaves: Leaves | None = None
+    unit: Expression | None = None
+    control: Expression | None = None
+    local_control: Expression | None = None
 
     @property
     def value(self) -> Expression:
@@ -65,7 +72,8 @@ class Reduction:
         h = network(self.inputs)
         if self.distance is not None and self.asymptote is not None:
             h = h + smooth_step(self.distance) * (self.asymptote - h)
-        return self.amplitude * h
+        found = self.amplitude * h
+        return found if self.control is None else self.control + found
 
 
 def parameters(problem: PricingProblem) -> Leaves:
@@ -86,6 +94,8 @@ def smooth_step(distance: Expression) -> Expression:
 
 def beside(parts: list[Expression]) -> Expression:
     """Several expressions as the columns of one."""
+    if len(parts) == 1:
+        return parts[0]
     width, start = sum(part.width for part in parts), 0
     joined = constant(torch.zeros(width))
     for part in parts:
@@ -130,7 +140,8 @@ def to_canonical(reduction: Reduction, features: Tensor) -> Tensor:
 def to_network(reduction: Reduction, dataset: Dataset) -> Dataset:
     """Labels of the canonical problem as labels of h on its inputs.
 
-    Where V(u) = a(u) h(z(u)) with J = dz/du, the labels g = grad V and c = Hess V v give, with q = grad h,
+    Where V(u) = a(u) h(z(u)), the control taken off, with J = dz/du, the labels g = grad V and c = Hess V v give, with
+    q = grad h,
 
         J^T q = (g - h grad a) / a,    J^T (Hess h J v) = (c - Hess[a (h0 + q0 . (z - z0))] v) / a
 
@@ -138,6 +149,8 @@ def to_network(reduction: Reduction, dataset: Dataset) -> Dataset:
 
     Shape: dataset in the canonical problem's features -> in the network's inputs, as many.
     """
+    if reduction.local_control is not None:
+        dataset = without(reduction.local_control, dataset)
     if reduction.local_inputs.operator == "feature" and reduction.local_amplitude.is_constant:
         return dataset
     x = dataset.x.clone().requires_grad_()
@@ -162,6 +175,21 @@ def to_network(reduction: Reduction, dataset: Dataset) -> Dataset:
     return Dataset(x=inputs.detach(), y=h, gradient=q, directions=directions, curvature=torch.stack(curvature, dim=1))
 
 
+def without(control: Expression, dataset: Dataset) -> Dataset:
+    """The labels less those of a closed form of their features. Shape: dataset x (batch, feature)."""
+    x = dataset.x.clone().requires_grad_()
+    value = evaluate([control], x)[0][:, 0]
+    rest = replace(dataset, y=dataset.y - value.detach())
+    if dataset.gradient is None:
+        return rest
+    (slope,) = torch.autograd.grad(value.sum(), x, create_graph=dataset.curvature is not None)
+    rest = replace(rest, gradient=dataset.gradient - slope.detach())
+    if dataset.directions is None or dataset.curvature is None:
+        return rest
+    bends = [torch.autograd.grad((slope * v).sum(), x, retain_graph=True)[0] for v in dataset.directions.unbind(dim=1)]
+    return replace(rest, curvature=dataset.curvature - torch.stack(bends, dim=1))
+
+
 def from_features(reduction: Reduction, dataset: Dataset) -> Dataset:
     """Labels of what is priced, by all its features, as labels of h, without samples outside its Box or known anyway.
 
@@ -173,7 +201,12 @@ def from_features(reduction: Reduction, dataset: Dataset) -> Dataset:
     inputs, amplitude = evaluate([reduction.inputs, reduction.amplitude], dataset.x)
     known = amplitude[:, 0] == 0.0  # by the formula alone, whatever h is
     inside = dataset.rows(torch.from_numpy(reduction.box.contains(inputs.numpy())) & ~known)
-    whole = replace(reduction, local_inputs=reduction.inputs, local_amplitude=reduction.amplitude)
+    whole = replace(
+        reduction,
+        local_inputs=reduction.inputs,
+        local_amplitude=reduction.amplitude,
+        local_control=reduction.control,
+    )
     return to_network(whole, inside)
 
 

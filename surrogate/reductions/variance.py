@@ -26,8 +26,8 @@ def repeat(count: int, width: int) -> Tensor:
     return torch.eye(width, dtype=torch.float64).repeat(1, count)
 
 
-def correlated_squares(process: Diffusion, at: Leaves, exposures: Expression) -> Expression:
-    """a' rho a of one or several exposures a side by side, by whichever correlation the problem has.
+def correlated_squares(process: Diffusion, at: Leaves, exposures: Expression, *, power: int = 1) -> Expression:
+    """a' rho^power a, entry by entry, of one or several exposures a side by side, by whichever correlation there is.
 
     Shape: exposures of width k assets -> k.
     """
@@ -37,16 +37,21 @@ def correlated_squares(process: Diffusion, at: Leaves, exposures: Expression) ->
     squares = product(exposures * exposures, each)
     if "correlation" in at:
         sums = product(exposures, each)
-        return squares + at["correlation"] * (sums * sums - squares)
+        return squares + raised(at["correlation"], power) * (sums * sums - squares)
     if "loading" in at:
-        loaded = exposures * product(at["loading"], repeat(count, assets))
+        loaded = exposures * product(raised(at["loading"], power), repeat(count, assets))
         sums = product(loaded, each)
         return squares - product(loaded * loaded, each) + sums * sums
-    matrix = torch.tensor(process.correlation, dtype=torch.float64)
+    matrix = torch.tensor(process.correlation, dtype=torch.float64) ** power
     if count == 1:
         return total(exposures * product(exposures, matrix))
     turned = product(exposures, torch.kron(torch.eye(count, dtype=torch.float64), matrix))
     return product(exposures * turned, each)
+
+
+def raised(x: Expression, power: int) -> Expression:
+    """x to a whole power, entry by entry."""
+    return x if power == 1 else x * raised(x, power - 1)
 
 
 def mean_over_time(rates: Expression) -> tuple[Expression, Expression]:

@@ -256,13 +256,13 @@ def test_the_environment_is_compared_and_its_absence_said(registry: Registry, tm
 
 
 def test_an_order_takes_over_what_the_job_had_changed(registry: Registry, half: Artifact) -> None:
-    assert isinstance(order(half.manifest.provenance, registry), BuildSpec)
+    assert isinstance(order(half.manifest, registry), BuildSpec)
     build_spec = load(BuildSpec, half.manifest.provenance.build)
     provenance = replace(half.manifest.provenance, parent=Version(model="tiny", version=1))
-    prune = order(provenance, registry)
+    prune = order(replace(half.manifest, provenance=provenance), registry)
     assert isinstance(prune, PruneJobSpec)
     assert (prune.labels, prune.dataset, prune.pruning) == (None, None, build_spec.pruning)
     moved = replace(provenance, build=json.loads(to_json(dump(replace(build_spec, labels=load(LabelSpec, LABELS))))))
-    changed = order(moved, registry)
+    changed = order(replace(half.manifest, provenance=moved), registry)
     assert isinstance(changed, PruneJobSpec)
     assert changed.labels == load(LabelSpec, LABELS)

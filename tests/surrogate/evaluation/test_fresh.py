@@ -70,9 +70,21 @@ def test_labels_without_derivatives_judge_values_alone() -> None:
     assert set(fresh_errors(NETWORK, Dataset(x=data.x, y=data.y), None, []).errors) == {"value"}
 
 
+def test_errors_are_shares_of_the_whole_labels_where_only_a_difference_is_learnt() -> None:
+    data = labels()
+    half = replace(data, y=data.y + 0.1 * torch.arange(64, dtype=torch.float64).sin())
+    assert half.gradient is not None
+    assert half.curvature is not None
+    ten = replace(half, y=10.0 * half.y, gradient=10.0 * half.gradient, curvature=10.0 * half.curvature)
+    own = fresh_errors(NETWORK, half, None, [])
+    shared = fresh_errors(NETWORK, half, None, [], whole=ten)
+    assert own.errors["value"] > 0.0
+    assert {name: 100.0 * error for name, error in shared.errors.items()} == pytest.approx(own.errors)
+
+
 def test_a_column_that_does_not_vary_has_no_share() -> None:
     flat = torch.ones(4, 1, dtype=torch.float64)
-    assert by_column(flat + 1.0, flat) == 0.0
+    assert by_column(flat + 1.0, label=flat, whole=flat) == 0.0
 
 
 def test_curvatures_are_compared_in_units_of_the_box() -> None:

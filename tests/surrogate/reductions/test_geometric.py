@@ -219,7 +219,7 @@ def test_what_gains_nothing_or_is_not_homogeneous_stays_as_it_is_and_says_why() 
         (replace(call, features=(call.features[0], replace(VOLATILITY, lower=(0.0,)))), "to maturity goes down"),
         (replace(call, features=(call.features[0], replace(MATURITY, lower=(0.0,)))), "maturity goes down to 0"),
     ):
-        assert reduce(problem) is None
+        assert reduce(problem, controlled=False) is None
         assert why in str(reason(problem))
     width = replace(call, features=(call.features[0], VOLATILITY))
     assert reduced(width).canonical.box.dimension == width.box.dimension

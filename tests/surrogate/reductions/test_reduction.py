@@ -30,7 +30,7 @@ def test_labels_of_the_canonical_problem_become_those_of_the_network(order: int)
     problem = PricingProblem(
         process=process, payoff=Call(weights=(0.6, 0.4), strike=1.0), maturity=1.0, features=FEATURES
     )
-    reduction = reduce(problem)
+    reduction = reduce(problem, controlled=False)
     assert reduction is not None
     generator = torch.Generator().manual_seed(3)
     h = initialise((3, 4, 1), "silu", generator=generator)
