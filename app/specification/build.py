@@ -44,9 +44,9 @@ class BuildSpec(Spec, frozen=True, kw_only=True):
         network: what is learnt.
         training: how it is learnt.
         polynomial: what is learnt in place of a network; ``network``, ``training`` and ``pruning`` are left out then.
-        control: the closed form that is taken off the labels, so that only the difference is learnt, and is added again
-            in the graph: by default "lognormal" (`surrogate.reductions.control`) where it is near the value, which are
-            calls, puts and digitals on baskets under Black-Scholes and Heston; "none" learns the value itself.
+        control: "none" learns the value itself. By default the difference to a closed form is learnt where one is near,
+            and the graph adds it again (`surrogate.reductions.control`): of calls, puts and digitals with positive
+            weights on two Black-Scholes assets and more, or on any under Heston.
         pruning: how the trained network is pruned; none leaves it whole.
         evaluation: how it is judged.
         export: what is written beside the graph in double precision.
@@ -63,7 +63,7 @@ class BuildSpec(Spec, frozen=True, kw_only=True):
     network: NetworkSpec = NetworkSpec()
     training: TrainingSpec = TrainingSpec()
     polynomial: PolynomialSpec | None = None
-    control: Literal["lognormal", "none"] | UnsetType = UNSET
+    control: Literal["none"] | UnsetType = UNSET
     pruning: PruningSpec | None = None
     evaluation: EvaluationSpec = EvaluationSpec()
     export: ExportSpec = ExportSpec()

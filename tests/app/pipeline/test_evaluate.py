@@ -20,6 +20,7 @@ from surrogate.requirement import Accuracy
 from surrogate.spec import EvaluationSpec
 
 
+@pytest.mark.slow
 def test_early_exercise_is_reported_between_bounds(tiny: dict[str, Any], tmp_path: Path) -> None:
     """The report's points, a quarter, a half and three quarters of the way, are those of Andersen & Broadie's table."""
     tiny["problem"] |= {
