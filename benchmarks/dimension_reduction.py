@@ -1,8 +1,9 @@
 """How many directions of differential PCA a basket of many assets needs: accuracy and seconds against the axes kept.
 
 A Black-Scholes call at the money on n assets, their market made as for `examples/black_scholes_basket_50.toml`, whose
-labels, network and optimiser it takes; only the number of assets and of axes change. R2 against replicated Monte Carlo,
-worst of the seeds; processor seconds of a build with its evaluation, median.
+labels, network and optimiser it takes; only the number of assets and of axes change. The value itself is learnt, or
+with --controlled the difference to a closed form, as builds do by default (docs/decisions/0021-control-variate.md). R2
+against replicated Monte Carlo, worst of the seeds; processor seconds of a build with its evaluation, median.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ sys.path[0] = str(Path(__file__).parent.parent)
 
 import numpy as np
 import torch
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from app.specification.build import BuildSpec
@@ -37,7 +39,7 @@ SEEDS, ASSETS, AXES = (0, 1, 2), (50, 100), (1, 3, 10, 30)
 HALF_WIDTH, VOLATILITY = 0.68, 0.3
 
 
-def basket(assets: int, axes: int) -> BuildSpec:
+def basket(assets: int, axes: int, *, controlled: bool = False) -> BuildSpec:
     """The example with another number of assets and axes."""
     spec = read_build_spec(EXAMPLE)
     assert spec.problem is not None
@@ -57,7 +59,8 @@ def basket(assets: int, axes: int) -> BuildSpec:
             ),
         ),
     )
-    return replace(spec, problem=problem, network=replace(spec.network, axes=axes))
+    network = replace(spec.network, axes=axes)
+    return replace(spec, problem=problem, network=network, control=UNSET if controlled else "none")
 
 
 def row(assets: int, axes: int, runs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -76,6 +79,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Differential PCA in front of a network, for baskets of many assets.")
     parser.add_argument("--json", action="store_true", help="one JSON object in place of the table")
     parser.add_argument("--smoke", action="store_true", help="one tiny build, for CI: shows that it runs, not how well")
+    parser.add_argument("--controlled", action="store_true", help="learn the difference to a closed form")
     parser.add_argument("--assets", type=int, nargs="+", default=ASSETS)
     parser.add_argument("--axes", type=int, nargs="+", default=AXES)
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
@@ -84,8 +88,10 @@ def main() -> None:
     if given.smoke:
         rows = [row(10, 2, [run(smoke(basket(10, 2)))])]
     else:
-        cases = [(assets, axes) for assets in given.assets for axes in given.axes]
-        rows = [row(*case, [run(replace(basket(*case), seed=seed)) for seed in given.seeds]) for case in cases]
+        rows = []
+        for case in [(assets, axes) for assets in given.assets for axes in given.axes]:
+            spec = basket(*case, controlled=given.controlled)
+            rows.append(row(*case, [run(replace(spec, seed=seed)) for seed in given.seeds]))
     if given.json:
         print(json.dumps({"rows": rows}))
         return
