@@ -99,6 +99,8 @@ def how_to_start(job: RetrainJobSpec, before: BuildSpec, after: BuildSpec) -> Re
         reason = "a network takes the place of a polynomial"
     elif after.network != before.network or after.pruning != before.pruning:
         reason = "network or pruning is another"
+    elif after.control != before.control:
+        reason = "one has learnt the value and the other its difference to a closed form"
     elif inputs(after) != inputs(before):
         reason = f"the inputs are {inputs(after)} and were {inputs(before)}"
     return Retraining(changes=job.changes, start="weights" if reason is None else "scratch", reason=reason)

@@ -104,6 +104,19 @@ def test_it_is_pruned_retrained_judged_and_made_again_as_it_was_learnt(
         assert verify(version, tmp_path / "again", registry, lambda step, share: None).same
 
 
+def test_the_value_itself_is_learnt_from_scratch(tiny: dict[str, Any], registry: Registry, tmp_path: Path) -> None:
+    version = published(registry, build(spec(tiny), tmp_path / "whole"))
+    parent = {"model": version.model, "version": version.version, "changes": {"control": "none"}}
+    made = build(load_spec("retrain", parent), tmp_path / "again", registry=registry.root)
+    retraining = known(made.manifest.provenance.retraining)
+    assert retraining is not None
+    assert (retraining.start, retraining.reason) == (
+        "scratch",
+        "one has learnt the value and the other its difference to a closed form",
+    )
+    assert made.manifest.reduction is None
+
+
 def test_a_teacher_without_it_is_asked_for_its_price(tiny: dict[str, Any], registry: Registry, tmp_path: Path) -> None:
     """What the small function inside a version means is another thing with and without the closed form."""
     teachers = [
