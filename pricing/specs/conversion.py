@@ -35,7 +35,8 @@ def explain(error: msgspec.ValidationError, kind: Any, data: object) -> InvalidS
         bound = [name for place in here if isinstance(place, inspect.StructType) for name in _names(place)]
         fault = f"{fault}; the fields are {', '.join(bound)}"
     elif words := [str(word) for place in here if isinstance(place, inspect.LiteralType) for word in place.values]:
-        fault, bound = f"{fault}; choose one of {', '.join(words)}", words
+        choice = f"choose one of {', '.join(words)}" if len(words) > 1 else f"give {words[0]!r} or leave it out"
+        fault, bound = f"{fault}; {choice}", words
     return InvalidSpec(f"{fault} - at `{path or 'the top level'}`", path=path, bound=bound)
 
 

@@ -34,7 +34,7 @@ from surrogate.functions.network import Network
 from surrogate.functions.polynomial import PolynomialSurrogate
 from surrogate.functions.surrogate import Surrogate
 from surrogate.greeks import greeks
-from surrogate.reductions.choice import reason
+from surrogate.reductions.choice import no_control, reason
 from surrogate.reductions.control import CONTROL
 from surrogate.reductions.reduction import Reduction
 from surrogate.report.curves import TrainingCurves
@@ -84,6 +84,7 @@ def make_artifact(
         network=describe_network(network, nodes=len(onnx.load_from_string(written[MODEL]).graph.node)),
         reduction=None if reduction is None else describe_reduction(reduction),
         no_reduction=why_not_reduced(problem) if reduction is None else None,
+        no_control=why_no_control(problem, reduction) or UNSET,
         accuracy=report.accuracy,
         accuracy_warning=few_points(report.evaluation) or UNSET,
         certificate=certificate,
@@ -185,6 +186,13 @@ def describe_reduction(reduction: Reduction) -> ReductionFacts:
 def why_not_reduced(problem: PricingProblem | Box) -> str | None:
     """Why there is no exact scaling, where more than the spots vary."""
     return None if isinstance(problem, Box) or len(problem.features) == 1 else reason(problem)
+
+
+def why_no_control(problem: PricingProblem | Box, reduction: Reduction | None) -> str | None:
+    """Why no closed form is taken off; None where one is, or none was to be."""
+    if isinstance(problem, Box) or (reduction is not None and reduction.control is not None):
+        return None
+    return no_control(problem)
 
 
 def describe_outputs(box: Box) -> dict[str, str]:

@@ -164,6 +164,7 @@ class Manifest(Record, frozen=True, kw_only=True):
         accuracy_warning: where accuracy is of fewer points than were asked for.
         reduction: where exact scaling leaves less to learn.
         no_reduction: why it does not, where more than the spots vary.
+        no_control: why no closed form is taken off a product that has one near it.
         certificate: None where nothing was tried.
         gate: what was required of it; none of versions from before there were requirements.
         parity: by file and output, the largest difference between graph and network as a share of the output's size.
@@ -178,6 +179,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     network: NetworkFacts
     reduction: ReductionFacts | None = None
     no_reduction: str | None = None
+    no_control: str | UnsetType = UNSET
     accuracy: Accuracy
     accuracy_warning: str | UnsetType = UNSET
     certificate: Certificate | UnsetType | None = UNSET

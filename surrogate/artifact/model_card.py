@@ -79,12 +79,17 @@ simulated paths, seed {provenance.seed}; `manifest.json` holds the whole specifi
 
 
 def scaling(manifest: Manifest) -> str:
-    """Whether exact scaling leaves less to learn, and why not."""
-    if manifest.reduction is not None:
-        control = known(manifest.reduction.control)
+    """Whether exact scaling and a closed form leave less to learn, and why not."""
+    lines, reduction, missing = [], manifest.reduction, known(manifest.no_control)
+    if reduction is not None:
+        control = known(reduction.control)
         beside = "" if control is None else f" C is {control}, and the graph adds it again."
-        return f"Exact scaling, {manifest.reduction.formula}, leaves h to learn.{beside}\n"
-    return "" if manifest.no_reduction is None else f"No exact scaling: {manifest.no_reduction}.\n"
+        lines.append(f"Exact scaling, {reduction.formula}, leaves h to learn.{beside}\n")
+    elif manifest.no_reduction is not None:
+        lines.append(f"No exact scaling: {manifest.no_reduction}.\n")
+    if missing is not None:
+        lines.append(f"The value itself is learnt, without a closed form beside it: {missing}.\n")
+    return "".join(lines)
 
 
 def scores(manifest: Manifest, report: AnyReport) -> str:

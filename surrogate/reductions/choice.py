@@ -23,6 +23,11 @@ def reason(problem: PricingProblem) -> str | None:
     return found if isinstance(found, str) else None
 
 
+def no_control(problem: PricingProblem) -> str | None:
+    """Why no closed form is taken off a product of the kind that has one near it; None of any other."""
+    return control.obstacle(problem) if control.concerns(problem) else None
+
+
 def _found(problem: PricingProblem, *, controlled: bool) -> Reduction | str:
     scaled = _scaled(problem)
     scaled = control.with_the_control(problem, scaled) if controlled else scaled

@@ -57,7 +57,9 @@ def with_the_control(problem: PricingProblem, found: Reduction | str) -> Reducti
     if isinstance(found, str):
         reduction = replace(reduction, leaves=positive(problem), unit=constant(1.0))
     canonical = reduction.canonical
-    if reduction.leaves is None or reduction.unit is None or not is_near(canonical):
+    if reduction.leaves is None or reduction.unit is None or not concerns(canonical):
+        return found
+    if obstacle(canonical) is not None:
         return found
     return replace(
         reduction,
@@ -72,17 +74,30 @@ def positive(problem: PricingProblem) -> Leaves:
     return {**geometric.away_from_zero(problem), "spot": parameters(problem)["spot"]}
 
 
-def is_near(problem: PricingProblem) -> bool:
-    """Whether there is a closed form near the value that is not the value itself."""
-    process, payoff, at = problem.process, problem.payoff, parameters(problem)
+def concerns(problem: PricingProblem) -> bool:
+    """Whether it is a product that has a closed form near it which is not the value itself."""
+    process, payoff = problem.process, problem.payoff
     if not isinstance(process, BlackScholes | Heston) or not isinstance(payoff, Call | Put | Digital):
         return False
-    if process.facts.dividends or (process.facts.random_variance and process.volatility_pieces):
-        return False
-    if (process.facts.lognormal and process.assets == 1) or min(payoff.weights) <= 0.0:
-        return False
-    positive = (at["strike"], at["spot"], geometric.variances(problem, at))
-    return all(float(bounds(part, problem.box)[0].min()) > 0.0 for part in positive)
+    return process.assets > 1 or not process.facts.lognormal
+
+
+def obstacle(problem: PricingProblem) -> str | None:
+    """Why the closed form is not near in all of the Box; None where it is."""
+    process, payoff, at = problem.process, problem.payoff, parameters(problem)
+    assert isinstance(payoff, Call | Put | Digital)
+    if process.facts.dividends:
+        return "dividends are paid at fixed times"
+    if process.facts.random_variance and process.volatility_pieces:
+        return "volatilities change at fixed times, and the variance is random"
+    if min(payoff.weights) <= 0.0:
+        return "not all weights are above 0"
+    parts = {name: at[name] for name in ("spot", "strike", "maturity")}
+    parts["the variance to the maturity"] = geometric.variances(problem, at)
+    for name, part in parts.items():
+        if (least := float(bounds(part, problem.box)[0].min())) <= 0.0:
+            return f"{name} goes down to {least:g} in the Box; let it start above 0"
+    return None
 
 
 def matched(problem: PricingProblem, at: Leaves) -> Expression:

@@ -21,6 +21,7 @@ REMEDIES = {
     "gamma": "more samples and paths of labels with order = 2, or a larger network",
     "bucket": "more paths, samples that go there, a larger network, or a Box without that place",
     "points": "more evaluation.samples",
+    "seconds": "more evaluation.seconds, for their budget was over before the points were",
 }
 # What helps where an error is for a good part the same everywhere, which no network and no number of samples mends.
 OFFSET = "more labels.paths, and more process.steps where it has time steps, for its error is a constant offset"
@@ -54,7 +55,9 @@ class Miss(NamedTuple):
 
 def judge(report: AnyReport, requirement: Requirement) -> Gate:
     """Hold a report to a requirement."""
-    misses = sorted(shortfalls(report.accuracy, requirement), reverse=True)
+    ended = report.evaluation.seconds is not UNSET and (report.evaluation.asked or 0) > report.evaluation.samples
+    points = REMEDIES["seconds" if ended else "points"]
+    misses = sorted(shortfalls(report.accuracy, requirement, points), reverse=True)
     outputs = report.accuracy.outputs
     return Gate(
         required=dict(requirement._asdict()),
@@ -63,12 +66,12 @@ def judge(report: AnyReport, requirement: Requirement) -> Gate:
     )
 
 
-def shortfalls(accuracy: Accuracy, requirement: Requirement) -> Iterator[Miss]:
-    """What falls short, in no order."""
+def shortfalls(accuracy: Accuracy, requirement: Requirement, points: str) -> Iterator[Miss]:
+    """What falls short, in no order; ``points`` is what helps against too few of them."""
     if accuracy.samples < requirement.points:
         yield Miss(
             requirement.points / accuracy.samples,
-            f"{accuracy.samples} points say so, and {requirement.points} are required; try {REMEDIES['points']}",
+            f"{accuracy.samples} points say so, and {requirement.points} are required; try {points}",
         )
     for name in ("value", "delta", "gamma"):
         least = getattr(requirement, name)

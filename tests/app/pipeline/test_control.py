@@ -66,6 +66,7 @@ def test_the_difference_is_learnt_and_the_graph_is_the_value(tiny: dict[str, Any
     assert "V = C + h(x)" in made.card
     assert "the graph adds it again" in made.card
     assert plain.manifest.reduction is None
+    assert plain.manifest.no_control is made.manifest.no_control is UNSET
     # Three neurons and three steps: the closed form is nearly all that is right.
     errors = [each.manifest.accuracy["gamma"].rmse or np.inf for each in (made, plain)]
     assert errors[0] < 0.3 * errors[1]
@@ -75,6 +76,14 @@ def test_the_difference_is_learnt_and_the_graph_is_the_value(tiny: dict[str, Any
     answers = open_session(made.model, threads=1).run(["value", "delta", "gamma"], {"features": x.numpy()})
     for answer, mine in zip(answers, derivatives(reduction, read_surrogate(made.model), x), strict=True):
         np.testing.assert_allclose(answer, mine.numpy(), rtol=1e-9)
+
+
+def test_where_it_is_left_out_the_card_says_why(tiny: dict[str, Any], tmp_path: Path) -> None:
+    features = [{"name": "spot", "lower": [0.0, 0.5], "upper": [1.5, 1.5]}]
+    problem = tiny["problem"] | {"process": PROCESS, "features": features}
+    made = build(load(BuildSpec, tiny | {"problem": problem}), tmp_path)
+    assert made.manifest.no_control == "spot goes down to 0 in the Box; let it start above 0"
+    assert f"without a closed form beside it: {made.manifest.no_control}" in made.card
 
 
 @pytest.mark.parametrize("old", [False, True], ids=["today", "earlier"])

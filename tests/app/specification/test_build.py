@@ -99,3 +99,8 @@ def test_points_that_would_never_suffice_are_refused(
     assert caught.value.fields["path"] == place
     for more in ({"publish_anyway": True}, {"accuracy": {"points": 32}}, {"evaluation": {"samples": 64}}):
         require_points(load(BuildSpec, few | more))
+
+
+def test_a_single_word_is_given_or_left_out(tiny: dict[str, Any]) -> None:
+    with pytest.raises(InvalidSpec, match="give 'none' or leave it out - at `control`"):
+        load(BuildSpec, tiny | {"control": "lognormal"})

@@ -22,7 +22,7 @@ from pricing.specs.schedule import Dividend
 from surrogate.dataset import Dataset, from_labels
 from surrogate.export.onnx_writer import to_onnx
 from surrogate.functions.network import value_gradient_hessian
-from surrogate.reductions.choice import reason, reduce
+from surrogate.reductions.choice import no_control, reason, reduce
 from surrogate.reductions.expressions import constant, evaluate, feature, normal
 from surrogate.reductions.reduction import Reduction, derivatives, to_canonical, to_network, without
 from surrogate.runtime import open_session
@@ -218,6 +218,24 @@ def test_the_graphs_distribution_function_is_exact_to_rounding() -> None:
     np.testing.assert_allclose(value, norm.cdf(x), rtol=0.0, atol=2e-15)
     np.testing.assert_allclose(delta[:, 0], norm.pdf(x), rtol=1e-14)
     np.testing.assert_allclose(gamma[:, 0, 0], -x * norm.pdf(x), rtol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("problem", "why"),
+    [
+        (make(replace(BLACK_SCHOLES, dividends=(Dividend(time=0.5, proportion=0.1),)), CALL, SPOT), "dividends"),
+        (make(replace(BLACK_SCHOLES, volatilities=(0.0, 0.2, 0.3)), CALL, SPOT), "the variance to the maturity"),
+        (make(BLACK_SCHOLES, replace(CALL, weights=(0.5, 0.5, 0.0)), SPOT), "not all weights are above 0"),
+        (make(BLACK_SCHOLES, CALL, replace(SPOT, lower=(0.0, 70.0, 70.0))), "spot goes down to 0 in the Box"),
+        (make(BLACK_SCHOLES, CALL, SPOT, replace(STRIKE, lower=(-5.0,))), "strike goes down to -5 in the Box"),
+        (make(BLACK_SCHOLES, CALL, SPOT, replace(MATURITY, lower=(0.0,))), "maturity goes down to 0 in the Box"),
+        (make(BLACK_SCHOLES, BestOf(initial=(1.0, 1.0, 1.0), strike=100.0), SPOT), None),
+        (CASES["call"], None),
+    ],
+)
+def test_why_there_is_none_of_a_product_that_could_have_one(problem: PricingProblem, why: str | None) -> None:
+    said = no_control(problem)
+    assert said is None if why is None else why in str(said)
 
 
 @pytest.mark.parametrize(

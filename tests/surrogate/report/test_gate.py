@@ -57,6 +57,13 @@ def test_too_few_points_say_nothing() -> None:
     assert "99 points say so, and 100" in judge(report(gamma=score(0.95), samples=99), REQUIREMENT).missed[0]
 
 
+def test_what_helps_against_too_few_points_is_what_ended_them() -> None:
+    few = report(gamma=score(0.95), samples=99)
+    timed = replace(few.evaluation, asked=128, seconds=15.0)
+    assert "try more evaluation.samples" in judge(few, REQUIREMENT).missed[0]
+    assert "try more evaluation.seconds" in judge(replace(few, evaluation=timed), REQUIREMENT).missed[0]
+
+
 def test_what_no_reference_knows_is_named_and_not_held_against_it() -> None:
     gate = judge(report(gamma=score(None, None)), REQUIREMENT)
     assert gate.met
