@@ -43,7 +43,7 @@ BUCKETS = {"delta, worst bucket": "delta", "gamma, worst bucket": "gamma"}
 TRIGGER = {"delta, worst bucket": 0.999, "gamma, worst bucket": 0.99}
 TARGETS: dict[str, dict[str, float]] = {
     "black_scholes_basket_7": {"value": 0.99999, "delta": 0.9999, "gamma": 0.999, "seconds": 120.0},
-    "black_scholes_basket_50": {"gamma": 0.99, "seconds": 600.0},
+    "black_scholes_basket_50": {"gamma": 0.9999, "gamma, worst bucket": 0.999, "seconds": 600.0},
     "bachelier_parametric_7": {
         "value": 0.999999,
         "delta": 0.999999,
@@ -52,8 +52,9 @@ TARGETS: dict[str, dict[str, float]] = {
         "theta": 0.9999,
         "parameters": 40.0,
     },
+    "heston_basket": {"gamma": 0.9999},
     "heston_call": {
-        "gamma": 0.999,
+        "gamma": 0.9999,
         "initial_variance": 0.99,
         "mean_reversion": 0.99,
         "long_variance": 0.99,
