@@ -46,7 +46,7 @@ def shape_of(surrogate: Surrogate, build: BuildSpec) -> tuple[list[dict[str, Any
     if build.problem is None:
         return None, NO_SHAPE
     reduction = reduction_of(build)
-    if reduction is not None and reduction.control is not None:
+    if reduction is not None and reduction.controlled:
         return None, NO_DIFFERENCE
     proofs = prove_shape(surrogate, canonical(build), tolerance=build.evaluation.tolerance, seed=build.seed)
     return proofs, None if proofs else NO_STATEMENT

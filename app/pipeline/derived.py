@@ -16,7 +16,6 @@ from surrogate.functions.network import Network
 from surrogate.learning.training import draw
 from surrogate.reductions.choice import reduce
 from surrogate.reductions.reduction import Reduction
-from surrogate.report.record import known
 
 
 def reduction_of(build: BuildSpec) -> Reduction | None:
@@ -26,10 +25,9 @@ def reduction_of(build: BuildSpec) -> Reduction | None:
 
 def as_learnt(build: BuildSpec, published: Manifest) -> BuildSpec:
     """The build of a version with what it was learnt beside: one from before there were controls had none."""
-    today, then = reduction_of(build), published.reduction
-    if today is None or today.control is None or (then is not None and known(then.control) is not None):
-        return build
-    return replace(build, control="none")
+    today = reduction_of(build)
+    newer = today is not None and today.controlled and not published.controlled
+    return replace(build, control="none") if newer else build
 
 
 def canonical(build: BuildSpec) -> PricingProblem:

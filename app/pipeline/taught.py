@@ -33,9 +33,8 @@ from surrogate.export.onnx_reader import read_surrogate
 from surrogate.functions.surrogate import Surrogate, value_gradient_hessian
 from surrogate.learning.training import silent
 from surrogate.reductions.expressions import evaluate
-from surrogate.reductions.reduction import Reduction, from_features
+from surrogate.reductions.reduction import from_features
 from surrogate.report.curves import HeldOutLabels
-from surrogate.report.record import known
 from surrogate.report.sources import TaughtLabels
 from surrogate.runtime import open_session
 
@@ -86,20 +85,17 @@ def lessons(teacher: Artifact, build: BuildSpec, progress: Progress) -> Dataset:
     Shape: -> x (batch, input).
     """
     spec, seed, reduction = build.labels, build.seed, reduction_of(build)
-    if reduction is not None and problem_of(teacher.manifest) is not None and same_difference(teacher, reduction):
+    if (
+        reduction is not None
+        and problem_of(teacher.manifest) is not None
+        and teacher.manifest.controlled == reduction.controlled
+    ):
         features, _ = draw_canonical(build, progress)
         inputs = evaluate([reduction.local_inputs], features)[0]
         return answers(read_surrogate(teacher.model), reduction.box, inputs, spec, seed=seed)
     features, _ = draw_features(build, progress)
     rows = ask(teacher.model, build.box, features, spec, seed=seed)
     return rows if reduction is None else from_features(reduction, rows)
-
-
-def same_difference(teacher: Artifact, reduction: Reduction) -> bool:
-    """Whether the small function of a teacher is taken off the same closed form."""
-    scaled = teacher.manifest.reduction
-    learnt = None if scaled is None else known(scaled.control)
-    return (learnt is not None) == (reduction.control is not None)
 
 
 def answers(surrogate: Surrogate, box: Box, x: Tensor, spec: LabelSpec, *, seed: int) -> Dataset:

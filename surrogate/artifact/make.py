@@ -190,7 +190,7 @@ def why_not_reduced(problem: PricingProblem | Box) -> str | None:
 
 def why_no_control(problem: PricingProblem | Box, reduction: Reduction | None) -> str | None:
     """Why no closed form is taken off; None where one is, or none was to be."""
-    if isinstance(problem, Box) or (reduction is not None and reduction.control is not None):
+    if isinstance(problem, Box) or (reduction is not None and reduction.controlled):
         return None
     return no_control(problem)
 

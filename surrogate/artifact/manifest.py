@@ -189,6 +189,11 @@ class Manifest(Record, frozen=True, kw_only=True):
     provenance: Provenance
     hashes: dict[str, str] | UnsetType = UNSET
 
+    @property
+    def controlled(self) -> bool:
+        """Whether the network has learnt the difference to a closed form."""
+        return self.reduction is not None and self.reduction.control is not UNSET
+
 
 def plain_manifest(manifest: Manifest) -> dict[str, Any]:
     """The manifest as plain data for JSON."""

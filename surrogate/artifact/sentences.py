@@ -74,12 +74,12 @@ def few_points(evaluation: EvaluationFacts) -> str | None:
     'warning: judged on 96 of the 256 points asked for, as the budget of 60 s was over'
     >>> few_points(EvaluationFacts(samples=256, asked=256, points="in the Box"))
     """
-    asked, seconds = evaluation.asked or 0, known(evaluation.seconds)
-    if asked <= evaluation.samples:
+    if not evaluation.fewer:
         return None
+    seconds = known(evaluation.seconds)
     why = "their reference would have taken more than a minute" if seconds is None else None
     why = why or f"the budget of {seconds:g} s was over"
-    return f"warning: judged on {evaluation.samples} of the {asked} points asked for, as {why}"
+    return f"warning: judged on {evaluation.samples} of the {evaluation.asked} points asked for, as {why}"
 
 
 def nothing_proven(certificate: Certificate | None) -> str:

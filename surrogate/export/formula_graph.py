@@ -11,16 +11,15 @@ import hashlib
 import math
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import torch
 from onnx import helper
 from torch import Tensor
 
 from pricing.domain import Box
-from pricing.types import Array
 from surrogate.export.derivatives import gradient, tangents
 from surrogate.export.graph import Graph, Names
 from surrogate.reductions.expressions import Expression, feature, order
+from surrogate.reductions.variance import nodes
 
 OPERATORS = {
     "add": "Add",
@@ -148,15 +147,15 @@ class _Emitter:
 
     def _normal(self, x: str) -> str:
         """N(x) = 1/2 + x / sqrt(2 pi) int_0^1 e^(-x^2 t^2 / 2) dt: no runtime has an error function in float64."""
-        points, weights = np.polynomial.legendre.leggauss(NODES)
-        squares, shares = (0.5 * (1.0 + points)) ** 2, weights[:, None] * (0.5 / math.sqrt(2.0 * math.pi))
+        points, weights = nodes(NODES)
         near = self._clamp(x, torch.tensor([-FAR, FAR], dtype=torch.float64))
-        halved = self._once("Mul", self._once("Mul", near, near), self._numbers(-0.5 * squares[None]))
-        sums = self._once("MatMul", self._once("Exp", halved), self._numbers(shares))
-        return self._once("Add", self._once("Mul", near, sums), self._numbers(np.full((1, 1), 0.5)))
-
-    def _numbers(self, array: Array) -> str:
-        return self._constant(torch.from_numpy(array))
+        halved = self._once("Mul", self._once("Mul", near, near), self._constant(-0.5 * points.square()[None]))
+        sums = self._once(
+            "MatMul", self._once("Exp", halved), self._constant(weights[:, None] * (1.0 / math.sqrt(2.0 * math.pi)))
+        )
+        return self._once(
+            "Add", self._once("Mul", near, sums), self._constant(torch.full((1, 1), 0.5, dtype=torch.float64))
+        )
 
     def _surrogate(self, inputs: Expression) -> Names:
         name = self._of(inputs)

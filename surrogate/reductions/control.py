@@ -53,13 +53,13 @@ LEAST = 1e-12
 
 def with_the_control(problem: PricingProblem, found: Reduction | str) -> Reduction | str:
     """The reduction, or the value as it is, less a closed form; itself where none is near."""
-    reduction = unscaled(problem) if isinstance(found, str) else found
-    if isinstance(found, str):
-        reduction = replace(reduction, leaves=positive(problem), unit=constant(1.0))
+    reduction = found
+    if isinstance(reduction, str):
+        reduction = replace(unscaled(problem), leaves=positive(problem), unit=constant(1.0))
     canonical = reduction.canonical
-    if reduction.leaves is None or reduction.unit is None or not concerns(canonical):
+    if reduction.leaves is None or reduction.unit is None:
         return found
-    if obstacle(canonical) is not None:
+    if not concerns(canonical) or obstacle(canonical) is not None:
         return found
     return replace(
         reduction,

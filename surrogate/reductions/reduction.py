@@ -69,6 +69,11 @@ class Reduction:
     local_control: Expression | None = None
 
     @property
+    def controlled(self) -> bool:
+        """Whether h is the difference to a closed form."""
+        return self.control is not None
+
+    @property
     def value(self) -> Expression:
         """V as one formula of the features: the network inside, the asymptote outside, in between both."""
         h = network(self.inputs)

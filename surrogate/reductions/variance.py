@@ -15,9 +15,9 @@ from surrogate.reductions.reduction import Leaves
 NODES = 16
 
 
-def nodes() -> tuple[Tensor, Tensor]:
+def nodes(count: int = NODES) -> tuple[Tensor, Tensor]:
     """Nodes and weights on [0, 1]. Shape: -> node; node."""
-    points, weights = np.polynomial.legendre.leggauss(NODES)
+    points, weights = np.polynomial.legendre.leggauss(count)
     return torch.from_numpy(0.5 * (1.0 + points)), torch.from_numpy(0.5 * weights)
 
 

@@ -55,7 +55,7 @@ class Miss(NamedTuple):
 
 def judge(report: AnyReport, requirement: Requirement) -> Gate:
     """Hold a report to a requirement."""
-    ended = report.evaluation.seconds is not UNSET and (report.evaluation.asked or 0) > report.evaluation.samples
+    ended = report.evaluation.seconds is not UNSET and report.evaluation.fewer
     points = REMEDIES["seconds" if ended else "points"]
     misses = sorted(shortfalls(report.accuracy, requirement, points), reverse=True)
     outputs = report.accuracy.outputs

@@ -44,6 +44,11 @@ class EvaluationFacts(Record, frozen=True, kw_only=True):
     seed: int | None = None
     points: str
 
+    @property
+    def fewer(self) -> bool:
+        """Whether fewer were judged than asked for."""
+        return (self.asked or 0) > self.samples
+
 
 LabelFacts = SimulatedLabels | TaughtLabels | ImportedLabels
 Labels = TypeVar("Labels", SimulatedLabels, TaughtLabels, ImportedLabels)
