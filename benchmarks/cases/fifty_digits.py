@@ -78,19 +78,27 @@ def poisson(formula: Callable[[Any, Any, Any], Any], x: Sequence[Any]) -> Any:
             return mp.exp(-rate * maturity) * total
 
 
-def inside(start: Any, *, low: Any, high: Any, strike: Any, carry: Any, variance: Any) -> Any:
-    """E[S_T - K; low < S_T < high] from a start."""
+def between(ends: Sequence[Any], sign: int) -> Any:
+    """N(one) - N(other) for the larger and the smaller, by the thin tails, by those of the sign at an open end."""
+    low, high = ends
+    thin = sign if mp.isinf(low) or mp.isinf(high) else (1 if low + high < 0 else -1)
+    one, other = (mp.mpf(0) if mp.isinf(d) else normal(thin * d) for d in (low, high))
+    return thin * (one - other)
+
+
+def inside(start: Any, *, low: Any, high: Any, strike: Any, carry: Any, variance: Any, sign: int) -> Any:
+    """E[sign (S_T - K); low < S_T < high] from a start; calls may have no high, puts no low."""
     forward, s = start * mp.exp(carry), mp.sqrt(variance)
+    d = [mp.inf if edge == 0 else -mp.inf if mp.isinf(edge) else mp.log(forward / edge) / s for edge in (low, high)]
+    owned, owed = (between([each + shift for each in d], sign) for shift in (s / 2, -s / 2))
+    return sign * (forward * owned - strike * owed)
 
-    def beyond(edge: Any) -> Any:
-        if edge is None:
-            return mp.mpf(0)
-        if edge == 0:
-            return forward - strike
-        d = mp.log(forward / edge) / s - s / 2
-        return forward * normal(d + s) - strike * normal(d)
 
-    return beyond(low) - beyond(high)
+def normal_inside(start: Any, *, low: Any, high: Any, strike: Any, deviation: Any, sign: int) -> Any:
+    """The same of a normal law."""
+    d = [(start - edge) / deviation for edge in (low, high)]
+    ends = [mp.mpf(0) if mp.isinf(each) else density(each) for each in d]
+    return sign * ((start - strike) * between(d, sign) + deviation * (ends[0] - ends[1]))
 
 
 def call_like(level: Any, gap: Any, variance: Any) -> Any:

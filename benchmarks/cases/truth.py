@@ -1,7 +1,6 @@
-"""Random options far out, for days and for decades, in arithmetic of fifty digits and more: what closed forms are.
+"""The random options of `benchmarks/cases/draws.py` in arithmetic of fifty digits and more: what closed forms are.
 
-Volatilities of .005 to 2, maturities of a day to 30 years, rates and yields of -5 to 15 %, strikes up to 25 standard
-deviations out. The formulas are the textbooks', which need the digits: an image's weight may be 1e1000.
+The formulas are the textbooks', which need the digits: an image's weight may be 1e1000.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from typing import Any
 import mpmath as mp
 import numpy as np
 
+from benchmarks.cases.draws import BOUNDS, bachelier_drawn, deviations, drawn, market, moves, near, shares, struck
 from benchmarks.cases.fifty_digits import (
     DATES,
     START,
@@ -24,13 +24,13 @@ from benchmarks.cases.fifty_digits import (
     call_like,
     conditional_rank,
     conditional_sum,
-    density,
     digital,
     digital_like,
     forward_start,
     geometric,
     inside,
     normal,
+    normal_inside,
     poisson,
     put_like,
 )
@@ -135,8 +135,11 @@ def needed(family: Family, x: list[Any], floor: Any) -> int:
     for digits in (DIGITS << doubling for doubling in range(DOUBLINGS + 1)):
         with mp.workdps(digits):
             value = family.truth(x)
-            if abs(value) < floor or (before is not None and abs(value - before) < SETTLED * value):
-                return digits // 2 if before is not None else digits
+            seen = floor > mp.mpf(10) ** (50 - digits)
+            if seen and value < floor:
+                return digits
+            if before is not None and abs(value - before) < SETTLED * value:
+                return digits // 2
         before = value
     raise AssertionError(f"{family.name}: {x} takes more than {digits} digits")
 
@@ -169,43 +172,6 @@ def families() -> Iterator[Family]:
     for rank, call in product(ranks, (True, False)):
         ranked = rank(side="call" if call else "put", strike=1.0, initial=(1.0, 1.0))
         yield pair(ranked, partial(conditional_rank, worst=rank is WorstOf, sign=1 if call else -1))
-
-
-# What all draws share: volatility, maturity, rate, yield.
-BOUNDS = {
-    "volatility": (0.005, 2.0),
-    "maturity": (1 / 365, 30.0),
-    "rate": (-0.05, 0.15),
-    "dividend_yield": (-0.05, 0.15),
-}
-
-
-def market(rng: np.random.Generator, options: int) -> list[Array]:
-    """Volatility, maturity, rate and yield. Shape: -> 4 batch."""
-    (low, high), (soon, late) = BOUNDS["volatility"], BOUNDS["maturity"]
-    volatility = np.exp(rng.uniform(np.log(low), np.log(high), options))
-    maturity = np.exp(rng.uniform(np.log(soon), np.log(late), options))
-    return [volatility, maturity, *(rng.uniform(*BOUNDS[name], options) for name in ("rate", "dividend_yield"))]
-
-
-def moves(rng: np.random.Generator, options: int) -> Array:
-    """Standard deviations that a strike is out: mostly few, sometimes many. Shape: -> batch."""
-    return np.where(rng.random(options) < 0.6, rng.normal(0.0, 2.0, options), rng.uniform(-25.0, 25.0, options))
-
-
-def drawn(rng: np.random.Generator, options: int) -> Array:
-    """Spot, strike and the market. Shape: -> batch feature."""
-    volatility, maturity, rate, dividend = market(rng, options)
-    spot = np.exp(rng.uniform(-5.0, 7.0, options))
-    out = np.clip(moves(rng, options) * volatility * np.sqrt(maturity), -6.0, 6.0)
-    return np.stack([spot, spot * np.exp(out + (rate - dividend) * maturity), volatility, maturity, rate, dividend], 1)
-
-
-def shares(rng: np.random.Generator, options: int) -> Array:
-    """The same with strikes as shares of the spot. Shape: -> batch feature."""
-    features = drawn(rng, options)
-    features[:, 1] /= features[:, 0]
-    return features
 
 
 def problem(process: Process, payoff: Payoff, spots: int = 1, **more: tuple[float, float]) -> PricingProblem:
@@ -273,33 +239,25 @@ def merton() -> Iterator[Family]:
         yield Family(name=name, problem=problem(JUMPS, payoff, 1, **more), truth=partial(poisson, formula), draw=draw)
 
 
-def near(rng: np.random.Generator, features: Array, *, down: bool) -> Array:
-    """Barriers on the living side, from nearly touched to far. Shape: batch feature -> batch."""
-    deviation = features[:, 2] * np.sqrt(features[:, 3])
-    away = np.abs(np.where(rng.random(len(features)) < 0.8, 1.0, 4.0) * rng.normal(0.0, 2.0, len(features)))
-    gap = np.clip(away * deviation, 1e-6, 4.0)
-    result: Array = features[:, 0] * np.exp(-gap if down else gap)
-    return result
-
-
 def barrier(*, down: bool, out: bool, call: bool) -> Family:
     """A continuous barrier by the image of the spot."""
 
     def draw(rng: np.random.Generator, options: int) -> Array:
         features = drawn(rng, options)
-        return np.concatenate([features, near(rng, features, down=down)[:, None]], axis=1)
+        level = near(rng, features, down=down)
+        spot, strike = np.log(features[:, :2].T)
+        features[:, 1] = np.exp(struck(rng, strike, spot, np.log(level), deviations(features)))
+        return np.concatenate([features, level[:, None]], axis=1)
 
     def truth(x: Sequence[Any]) -> Any:
         spot, strike, volatility, maturity, rate, dividend, level = x
         variance, carry = volatility**2 * maturity, (rate - dividend) * maturity
         power, sign = 2 * carry / variance - 1, 1 if call else -1
         weight = power * mp.log(level / spot)
-        ends = (strike, None) if call else (mp.mpf(0), strike)
-        low, high = (max(ends[0], level), ends[1]) if down else (ends[0], min(level, ends[1] or level))
-        mass = partial(inside, low=low, high=high, strike=strike, carry=carry, variance=variance)
-        held = high is None or low < high
-        kept = mass(spot) - mp.exp(weight) * mass(level**2 / spot) if held else mp.mpf(0)
-        kept = sign * kept
+        low, high = (strike, mp.inf) if call else (mp.mpf(0), strike)
+        low, high = (max(low, level), high) if down else (low, min(high, level))
+        mass = partial(inside, low=low, high=high, strike=strike, carry=carry, variance=variance, sign=sign)
+        kept = mass(spot) - mp.exp(weight) * mass(level**2 / spot) if low < high else mp.mpf(0)
         vanilla = black(spot * mp.exp(carry), strike, variance, sign=sign)
         return mp.exp(-rate * maturity) * (kept if out else vanilla - kept)
 
@@ -312,14 +270,6 @@ def barrier(*, down: bool, out: bool, call: bool) -> Family:
     )
     name = f"{payoff.direction}-and-{payoff.knock} {payoff.side}"
     return Family(name=name, problem=problem(FLAT, payoff, barrier=(1e-9, 1e9)), truth=truth, draw=draw)
-
-
-def bachelier_drawn(rng: np.random.Generator, options: int) -> Array:
-    """Spot, strike, volatility in currency and maturity. Shape: -> batch feature."""
-    volatility, maturity, *_ = market(rng, options)
-    spot = np.exp(rng.uniform(-5.0, 7.0, options))
-    deviation = spot * volatility * np.sqrt(maturity)
-    return np.stack([spot, spot + moves(rng, options) * deviation, spot * volatility, maturity], axis=1)
 
 
 def bachelier() -> Iterator[Family]:
@@ -353,9 +303,10 @@ def bachelier_barrier(*, down: bool, out: bool, call: bool) -> Family:
     """A continuous barrier by reflection."""
 
     def draw(rng: np.random.Generator, options: int) -> Array:
-        features = bachelier_drawn(rng, options)
-        gap = np.abs(rng.normal(0.0, 2.0, options)) * features[:, 2] * np.sqrt(features[:, 3])
-        return np.concatenate([features, (features[:, 0] - gap if down else features[:, 0] + gap)[:, None]], axis=1)
+        features, away = bachelier_drawn(rng, options), -1.0 if down else 1.0
+        level = features[:, 0] + away * np.abs(rng.normal(0.0, 2.0, options)) * deviations(features)
+        features[:, 1] = struck(rng, features[:, 1], features[:, 0], level, deviations(features))
+        return np.concatenate([features, level[:, None]], axis=1)
 
     def truth(x: Sequence[Any]) -> Any:
         spot, strike, volatility, maturity, level = x
@@ -363,13 +314,8 @@ def bachelier_barrier(*, down: bool, out: bool, call: bool) -> Family:
         low, high = (strike, mp.inf) if call else (-mp.inf, strike)
         low, high = (max(low, level), high) if down else (low, min(high, level))
 
-        def held(start: Any) -> Any:
-            d = [(start - edge) / s for edge in (low, high)]
-            masses = [mp.mpf(int(each > 0)) if mp.isinf(each) else normal(each) for each in d]
-            densities = [mp.mpf(0) if mp.isinf(each) else density(each) for each in d]
-            return (start - strike) * (masses[0] - masses[1]) + s * (densities[0] - densities[1])
-
-        kept = sign * (held(spot) - held(2 * level - spot)) if low < high else mp.mpf(0)
+        mass = partial(normal_inside, low=low, high=high, strike=strike, deviation=s, sign=sign)
+        kept = mass(spot) - mass(2 * level - spot) if low < high else mp.mpf(0)
         return kept if out else bachelier_formula(spot, strike, s * s, sign=sign) - kept
 
     payoff = Barrier(

@@ -37,7 +37,7 @@ def linear(process: Bachelier, payoff: Call | Put | Digital | Asian, at: Scenari
     amounts = counted * until.new_tensor(payoff.weights) / summands(payoff)
     carry = growth(process, at, until)[:, 0]
     mean = (at["spot"] * torch.exp(carry) * amounts).sum(dim=(1, 2))
-    held = (at["spot"] * amounts).sum(dim=(1, 2))  # what it is off the strike is exact where the two are near
+    held = (at["spot"] * amounts.sum(dim=0)).sum(dim=(1, 2))  # off the strike exactly, where the two are near
     gap = held - strike_left(payoff, at)[:, 0] + (at["spot"] * torch.expm1(carry) * amounts).sum(dim=(1, 2))
     spread = variance(process, at, amounts, until)
     paid = discount(process, at, until)[:, 0, -1]
@@ -87,15 +87,15 @@ def barrier(process: Bachelier, payoff: Barrier, at: Scenario) -> Tensor:
     alive = (spot > level) if down else (spot < level)
     moves = spread.sqrt() > DEGENERATE * torch.maximum(spot.abs(), strike.abs())
     s = spread.where(moves, 1.0).sqrt()
-    struck = (strike - spot) / s
+    away = 1.0 if down else -1.0
+    start, struck = torch.where(alive, (spot - level).abs() / s, 1.0), away * (strike - level) / s
     end = End(
-        call=call,
-        down=down,
+        beyond=call == down,
         strike=struck,
-        barrier=torch.where(alive, (level - spot) / s, -1.0 if down else 1.0),
-        start=torch.where(alive, (spot - level).abs() / s, 1.0),
+        start=start,
+        mean=start,
         tilt=torch.zeros_like(s),
-        paid=lambda z: sign * s[:, None] * (z - struck[:, None]),
+        paid=lambda w: sign * away * s[:, None] * (w - struck[:, None]),
     )
     certain = torch.where(alive, (sign * (spot - strike)).clamp(min=0.0), 0.0)
     if payoff.knock == "out":

@@ -106,9 +106,8 @@ def pair(process: BlackScholes, payoff: Call | Put | Digital, at: Scenario) -> T
         level, rest = both.given(z)
         return formula(level, turn * (strike[:, None] - rest), left, sign=sign)
 
-    vanishing = _alone(both, strike)
     turns = _turns(both.detach(), turn, strike.detach())
-    return paid[:, 0] * cash * expectation(both, given, kinks=[vanishing], turns=turns, vanishing=vanishing)
+    return paid[:, 0] * cash * expectation(both, given, kink=_alone(both, strike), turns=turns, vanishes=True)
 
 
 def _alone(both: Pair, strike: Tensor) -> Tensor:
@@ -198,23 +197,22 @@ def end(
         level.where(random, 0.5 if down else 2.0),
         variance.where(random, 1.0),
     )
-    positive = strike > 0.0
-    s, distance = variance.sqrt(), log_ratio(spot, level)
-    struck = 0.5 * s - (log_ratio(spot, strike.where(positive, 1.0)) + grown) / s
-    forward, sign = (spot * torch.exp(grown - 0.5 * variance))[:, None], 1.0 if call else -1.0
+    positive, away, sign = strike > 0.0, 1.0 if down else -1.0, 1.0 if call else -1.0
+    s = variance.sqrt()
+    start = log_ratio(spot, level).abs() / s
+    struck = away * log_ratio(strike.where(positive, 1.0), level) / s
+    K, B, k, rate = strike[:, None], level[:, None], struck[:, None], away * s[:, None]
 
-    def paid(z: Tensor) -> Tensor:
-        above = s[:, None] * (z - struck[:, None])
+    def paid(w: Tensor) -> Tensor:
+        above = rate * (w - k)
         near = positive[:, None] & (above.abs() < 1.0)
-        gain = forward * torch.exp(s[:, None] * z) - strike[:, None]
-        return sign * torch.where(near, strike[:, None] * torch.expm1(above.where(near, 0.0)), gain)
+        return sign * torch.where(near, K * torch.expm1(above.where(near, 0.0)), B * torch.exp(rate * w) - K)
 
     return End(
-        call=call,
-        down=down,
-        strike=torch.where(positive, struck, -FAR),
-        barrier=0.5 * s - (distance + grown) / s,
-        start=distance.abs() / s,
-        tilt=s if call else torch.zeros_like(s),
+        beyond=call == down,
+        strike=torch.where(positive, struck, -away * FAR),
+        start=start,
+        mean=start + away * (grown / s - 0.5 * s),
+        tilt=away * s if call else torch.zeros_like(s),
         paid=paid,
     )

@@ -30,6 +30,9 @@ WIDE, LEAST_WIDTH = 0.5, 1e-7
 HALVINGS, BY_DEVIATION = 4, 13.0
 MOST_HALVINGS = 50
 BISECTIONS = 60
+# Edges within one less than this of the kink move with it, those further than this stand still: one that stood still
+# beside one that moves would cost a narrow panel the digits of its derivatives.
+ALONG = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,20 +79,21 @@ def expectation(
     pair: Pair,
     given: Callable[[Tensor], Tensor],
     *,
-    kinks: Sequence[Tensor],
+    kink: Tensor,
     turns: Sequence[Turn],
-    vanishing: Tensor | None = None,
+    vanishes: bool = False,
 ) -> Tensor:
     """E[given(z)].
 
     Args:
         given: Shape: batch node -> batch node.
-        kinks: where it has corners, with their derivatives; anywhere beyond reach where there is none. Shape: batch.
-        vanishing: the kink at which what A is compared with vanishes.
+        kink: where it has a corner, with its derivatives; anywhere beyond reach where there is none. Shape: batch.
+        vanishes: whether what A is compared with vanishes there.
 
     Shape: -> batch.
     """
-    edges = _edges(pair, kinks, turns, vanishing)
+    edges = _edges(pair, kink.detach(), turns, vanishes=vanishes)
+    edges = edges + (ALONG - (edges - kink.detach()[:, None]).abs()).clamp(0.0, 1.0) * (kink - kink.detach())[:, None]
     x, weights = map(torch.from_numpy, np.polynomial.legendre.leggauss(NODES))
     left, width = edges[:, :-1, None], torch.diff(edges, dim=1)[..., None]
     z = (left + 0.5 * width * (1.0 + x)).flatten(1)
@@ -112,23 +116,20 @@ def reach(pair: Pair) -> tuple[Tensor, Tensor]:
     return means.detach().amin(dim=0) - REACH, means.detach().amax(dim=0) + REACH
 
 
-def _edges(pair: Pair, kinks: Sequence[Tensor], turns: Sequence[Turn], vanishing: Tensor | None) -> Tensor:
-    """Ends of the panels. Shape: -> batch edge."""
+def _edges(pair: Pair, kink: Tensor, turns: Sequence[Turn], *, vanishes: bool) -> Tensor:
+    """Ends of the panels. Shape: kink batch -> batch edge."""
     low, high = reach(pair)
     count = int((high - low).max().ceil()) + 1
     inner = [low[:, None] + (high - low)[:, None] * torch.linspace(0.0, 1.0, count, dtype=torch.float64)]
-    inner += [kink.detach()[:, None] for kink in kinks]
+    inner.append(kink[:, None])
     for turn in turns:
         width = turn.width.detach().clamp(LEAST_WIDTH, WIDE)
         doubled = range(1, 2 + int(torch.log2(WIDE / width.min())))
         around = torch.tensor([0.0, *AROUND, *(AROUND[-1] * 2.0**k for k in doubled)], dtype=torch.float64)
         around = torch.cat([-around.flip(0), around])
         inner.append(turn.place.detach()[:, None] + width[:, None] * around)
-    if vanishing is not None:
+    if vanishes:
         halvings = min(HALVINGS + int(BY_DEVIATION * float(pair.left.detach().amax().sqrt())), MOST_HALVINGS)
         steps = 0.5 ** torch.arange(1, halvings + 1, dtype=torch.float64)
-        inner.append(vanishing.detach()[:, None] + torch.cat([-steps, steps]))
-    edges = torch.minimum(torch.maximum(torch.cat(inner, dim=1), low[:, None]), high[:, None]).sort(dim=1).values
-    for kink in kinks:
-        edges = torch.where(edges == kink.detach()[:, None], kink[:, None], edges)
-    return edges
+        inner.append(kink[:, None] + torch.cat([-steps, steps]))
+    return torch.minimum(torch.maximum(torch.cat(inner, dim=1), low[:, None]), high[:, None]).sort(dim=1).values

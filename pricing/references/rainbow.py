@@ -72,7 +72,7 @@ def ranked(process: BlackScholes, payoff: WorstOf | BestOf, at: Scenario) -> Ten
     strike = strike.expand(len(level))
     given = partial(_given, payoff, both, strike[:, None])
     kink, turns = _alone(both, strike), _ranked_turns(both.detach(), strike.detach())
-    return paid[:, 0] * expectation(both, given, kinks=[kink], turns=turns)
+    return paid[:, 0] * expectation(both, given, kink=kink, turns=turns)
 
 
 def _given(payoff: WorstOf | BestOf, both: Pair, strike: Tensor, z: Tensor) -> Tensor:

@@ -1,13 +1,14 @@
-"""Options with a continuous barrier as integrals of positive numbers over the normal that the asset ends at.
+"""Options with a continuous barrier as integrals of positive numbers over how far beyond it the asset ends.
 
-A Brownian motion starts a deviations off a barrier and ends at z, which is w of them short of it: a bridge between the
-two has touched with the chance e^(-2 a w), and any path that ends beyond the barrier has. So
+In its deviations, a Brownian motion starts a on the living side of the barrier and ends w on that side, w ~ N(m, 1). A
+bridge between the two has touched with the chance e^(-2 a w), and any path that ends beyond the barrier has. So
 
     out = E[payoff (1 - e^(-2 a w)); w > 0],    in = E[payoff; w <= 0] + E[payoff e^(-2 a w); w > 0]
 
 which are the formulas of Reiner and Rubinstein, that is weights of any size times differences of masses that may be
 nearly nothing or nearly one, before anything is taken from anything. The integrands are entire between the strike and
-the barrier, so Gauss-Legendre panels there give every digit.
+the barrier, so Gauss-Legendre panels there give every digit. Neither end moves with the spot, which is in a and m
+alone: gammas lose nothing, however near the strike is to the barrier.
 
 References: Karatzas & Shreve (1991), 2.8; Reiner & Rubinstein (1991).
 """
@@ -28,102 +29,110 @@ from pricing.references.normal import density
 PANELS, NODES, REACH = 6, 16, 9.0
 # Panels by the barrier, in units of what a bridge needs to get there.
 LAYERS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
-# An end that is not there.
-FAR = 1e4
+# An end that is not there, and how many deviations from both ends a top is in the open.
+FAR, OPEN = 1e4, 4.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class End:
-    """Where a Brownian motion ends, in its deviations; what it pays there has the sign of the side.
+    """Where a Brownian motion ends, as deviations w on the living side of the barrier; its payoff is not negative.
 
     Args:
-        call: whether it pays above the strike.
-        down: whether the barrier lies below.
-        strike, barrier: as ends z. Shape: batch.
+        beyond: whether it pays above the strike's w, that is nearer to the living side, or below.
+        strike: as an end w. Shape: batch.
         start: deviations a from today to the barrier. Shape: batch.
-        tilt: what the payoff grows by, e^(tilt z) of a call that is lognormal, else 0. Shape: batch.
-        paid: of the end, signed. Shape: batch node -> batch node.
+        mean: m of the end. Shape: batch.
+        tilt: what the payoff grows by, e^(tilt w) of a call that is lognormal, else 0. Shape: batch.
+        paid: of the end. Shape: batch node -> batch node.
     """
 
-    call: bool
-    down: bool
+    beyond: bool
     strike: Tensor
-    barrier: Tensor
     start: Tensor
+    mean: Tensor
     tilt: Tensor
     paid: Callable[[Tensor], Tensor]
-
-    @property
-    def paying(self) -> tuple[Tensor, Tensor]:
-        """Between which ends it pays. Shape: batch; batch."""
-        far = torch.full_like(self.strike, FAR)
-        return (self.strike, far) if self.call else (-far, self.strike)
 
 
 def out(end: End) -> Tensor:
     """Undiscounted value of the option that a touch ends. Shape: -> batch."""
-    return _integral(end, _beyond(end, clear=True), end.tilt, lambda w: -torch.expm1(-2.0 * end.start[:, None] * w))
+    return _integral(end, end.tilt, lambda w: _held(2.0 * end.start[:, None] * w), clear=True)
 
 
 def touched(end: End) -> Tensor:
     """Undiscounted value of the option that a touch begins. Shape: -> batch."""
-    away = 1.0 if end.down else -1.0
-    through = _integral(end, _beyond(end, clear=False), end.tilt, torch.ones_like)
-    tilt = end.tilt - 2.0 * away * end.start
-    return through + _integral(end, _beyond(end, clear=True), tilt, lambda w: torch.exp(-2.0 * end.start[:, None] * w))
+    through = _integral(end, end.tilt, torch.ones_like, clear=False)
+    tilt = end.tilt - 2.0 * end.start
+    return through + _integral(end, tilt, lambda w: torch.exp(-2.0 * end.start[:, None] * w), clear=True)
 
 
-def _beyond(end: End, *, clear: bool) -> tuple[Tensor, Tensor]:
-    """The paying ends on one side of the barrier; maybe none. Shape: batch; batch."""
-    low, high = end.paying
-    if end.down == clear:
-        low = torch.maximum(low, end.barrier)
-    else:
-        high = torch.minimum(high, end.barrier)
-    return low, torch.maximum(low, high)
+def _held(x: Tensor) -> Tensor:
+    """1 - e^(-x); torch's expm1 has no digits of its own derivative where that is small. Shape: any -> the same."""
+    near = x < 1.0
+    return torch.where(near, -torch.expm1(-x.where(near, 0.0)), 1.0 - torch.exp(-x))
 
 
-def _integral(end: End, ends: tuple[Tensor, Tensor], top: Tensor, chance: Callable[[Tensor], Tensor]) -> Tensor:
-    """E[payoff chance(w); low < z < high].
+def _integral(end: End, tilt: Tensor, chance: Callable[[Tensor], Tensor], *, clear: bool) -> Tensor:
+    """E[payoff chance(w); w > 0], or w < 0.
 
     Args:
-        top: where payoff, density and chance have their top on the whole line. Shape: batch.
-        chance: of distances from the barrier, 0 or more. Shape: batch node -> batch node.
+        tilt: what payoff and chance grow by together. Shape: batch.
+        chance: of ends. Shape: batch node -> batch node.
+        clear: on the living side of the barrier.
     """
-    away = 1.0 if end.down else -1.0
-    edges = _edges(end, ends, top.detach())
+    strike = end.strike.clamp(0.0, FAR) if clear else end.strike.clamp(-FAR, 0.0)
+    other = torch.full_like(strike, 0.0 if clear != end.beyond else FAR if clear else -FAR)
+    low, high, top = torch.minimum(strike, other), torch.maximum(strike, other), end.mean + tilt
+    edges = _edges(low.detach(), high.detach(), top.detach(), end.start.detach())
+    edges = edges + _motion(edges, low, high, top)
     x, weights = map(torch.from_numpy, np.polynomial.legendre.leggauss(NODES))
     left, width = edges[:, :-1, None], torch.diff(edges, dim=1)[..., None]
-    z = (left + 0.5 * width * (1.0 + x)).flatten(1)
-    mass = (0.5 * width * weights).flatten(1) * density(z)
-    return (mass * end.paid(z) * chance(away * (z - end.barrier[:, None]))).sum(dim=1)
+    w = (left + 0.5 * width * (1.0 + x)).flatten(1)
+    mass = (0.5 * width * weights).flatten(1) * density(w - end.mean[:, None])
+    return (mass * end.paid(w) * chance(w)).sum(dim=1)
 
 
-def _edges(end: End, ends: tuple[Tensor, Tensor], top: Tensor) -> Tensor:
-    """Ends of the panels; the first and the last move with strike and barrier where they are those.
+def _motion(edges: Tensor, low: Tensor, high: Tensor, top: Tensor) -> Tensor:
+    """0, with the derivative that keeps the digits of derivatives: any is right that moves the ends as they move.
 
-    Shape: -> batch edge.
+    An edge that stands still beside one that moves costs a narrow panel its digits, and one that stands still where
+    most of the mass is takes second derivatives from n'', which cancel. So around a top in the open the edges move with
+    it, and elsewhere with the ends, or with the strike alone where the other is not there.
+
+    Shape: batch edge, batch, batch, batch -> batch edge.
     """
-    low, high = (bound.detach() for bound in ends)
+    first, last, middle = (bound.detach()[:, None] for bound in (low, high, top))
+    moves, rises, shifts = ((bound - bound.detach())[:, None] for bound in (low, high, top))
+    near, far = first > -FAR, last < FAR
+    share = torch.where(near & far, (edges - first) / torch.where(last > first, last - first, 1.0), far.to(edges.dtype))
+    bound = moves + share * (rises - moves)
+    room = torch.minimum(middle - first, last - middle)
+    held = torch.where(room > OPEN, middle, 0.5 * (first + last))
+    inside = 2.0 * torch.minimum((edges - first) / (held - first), (last - edges) / (last - held))
+    free = torch.where(room > OPEN, inside.clamp(max=1.0), 0.0)
+    return bound + free * (shifts - bound)
+
+
+def _edges(low: Tensor, high: Tensor, top: Tensor, start: Tensor) -> Tensor:
+    """Ends of the panels between two ends, for an integrand with its top somewhere.
+
+    Shape: batch, batch, batch, batch -> batch edge.
+    """
     middle = torch.minimum(torch.maximum(top, low), high)
     first = torch.maximum(low, middle - _reach((top - middle).clamp(min=0.0)))
     last = torch.minimum(high, middle + _reach((middle - top).clamp(min=0.0)))
     shares = torch.linspace(0.0, 1.0, PANELS + 1, dtype=torch.float64)
-    scale = 1.0 / (2.0 * end.start.detach()).clamp(min=1.0 / FAR)
-    layers = (1.0 if end.down else -1.0) * scale[:, None] * torch.tensor(LAYERS, dtype=torch.float64)
+    scale = 1.0 / (2.0 * start).clamp(min=1.0 / FAR)
     inner = torch.cat(
         [
             first[:, None] + (middle - first)[:, None] * shares,
             middle[:, None] + (last - middle)[:, None] * shares,
-            end.barrier.detach()[:, None] + layers,
+            scale[:, None] * torch.tensor(LAYERS, dtype=torch.float64),
             last[:, None],  # itself, for the sum of what leads there may end a rounding before it
         ],
         dim=1,
     )
-    edges = torch.minimum(torch.maximum(inner, first[:, None]), last[:, None]).sort(dim=1).values
-    for bound in ends:
-        edges = torch.where(edges == bound.detach()[:, None], bound[:, None], edges)
-    return edges
+    return torch.minimum(torch.maximum(inner, first[:, None]), last[:, None]).sort(dim=1).values
 
 
 def _reach(slope: Tensor) -> Tensor:

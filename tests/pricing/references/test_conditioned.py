@@ -30,15 +30,15 @@ FAR = torch.tensor([1e4], dtype=torch.float64)
 @pytest.mark.parametrize("correlation", [-1.0, -0.5, 0.99, 1.0])
 def test_means_are_those_of_the_assets(correlation: float, deviation: float) -> None:
     both = pair(correlation, deviation)
-    first = expectation(both, lambda z: both.given(z)[0], kinks=[FAR], turns=[])
-    second = expectation(both, lambda z: both.given(z)[1], kinks=[FAR], turns=[])
+    first = expectation(both, lambda z: both.given(z)[0], kink=FAR, turns=[])
+    second = expectation(both, lambda z: both.given(z)[1], kink=FAR, turns=[])
     assert [float(first), float(second)] == pytest.approx([2.0, 3.0], rel=1e-12)
 
 
 def test_a_corner_moves_with_its_place() -> None:
     """E[(z - k)^+] has the slope -N(-k) and the curvature n(k)."""
     place = torch.tensor([0.4], dtype=torch.float64, requires_grad=True)
-    value = expectation(pair(0.5), lambda z: (z - place[:, None]).clamp(min=0.0), kinks=[place], turns=[])
+    value = expectation(pair(0.5), lambda z: (z - place[:, None]).clamp(min=0.0), kink=place, turns=[])
     (slope,) = torch.autograd.grad(value.sum(), place, create_graph=True)
     (bend,) = torch.autograd.grad(slope.sum(), place)
     exact = [norm.pdf(0.4) - 0.4 * norm.sf(0.4), -norm.sf(0.4), norm.pdf(0.4)]
@@ -53,7 +53,7 @@ def test_a_turn_is_resolved_whatever_its_width(width: float) -> None:
     def given(z: Tensor) -> Tensor:
         return 0.5 * torch.erfc(-(z - place[:, None]) / (width * math.sqrt(2.0)))
 
-    value = expectation(pair(0.5), given, kinks=[FAR], turns=[Turn(place=place, width=wide)])
+    value = expectation(pair(0.5), given, kink=FAR, turns=[Turn(place=place, width=wide)])
     assert float(value) == pytest.approx(float(norm.cdf(-0.7 / math.sqrt(1.0 + width * width))), rel=1e-13)
 
 

@@ -15,16 +15,16 @@ def numbers(*values: float) -> Tensor:
 
 
 def gaussian_end(start: Tensor, strike: Tensor, *, down: bool, call: bool) -> End:
-    """Without drift, in deviations: the barrier is the start's distance away."""
-    sign = 1.0 if call else -1.0
+    """Without drift, in deviations from today's level: the barrier is the start's distance away."""
+    away = 1.0 if down else -1.0
+    struck = start + away * strike
     return End(
-        call=call,
-        down=down,
-        strike=strike,
-        barrier=-start if down else start,
+        beyond=call == down,
+        strike=struck,
         start=start,
+        mean=start,
         tilt=torch.zeros_like(start),
-        paid=lambda z: sign * (z - strike[:, None]),
+        paid=lambda w: (w - struck[:, None]).abs(),
     )
 
 
@@ -54,3 +54,23 @@ def test_values_have_two_derivatives() -> None:
 
     assert torch.autograd.gradcheck(values, (start, strike))
     assert torch.autograd.gradgradcheck(values, (start, strike))
+
+
+@pytest.mark.parametrize("gap", [1e-6, 1e-9])
+def test_a_strike_by_the_barrier_keeps_the_digits_of_the_curvature(gap: float) -> None:
+    """A payoff of k - w on [0, k] that a touch ends is worth a n(a) k^3 / 3."""
+    start = numbers(0.7).requires_grad_()
+    end = End(
+        beyond=False,
+        strike=numbers(gap),
+        start=start,
+        mean=start,
+        tilt=torch.zeros_like(start),
+        paid=lambda w: gap - w,
+    )
+    value = out(end)
+    (slope,) = torch.autograd.grad(value.sum(), start, create_graph=True)
+    (bend,) = torch.autograd.grad(slope.sum(), start)
+    a, scale = 0.7, norm.pdf(0.7) * gap**3 / 3.0
+    exact = [a * scale, (1.0 - a * a) * scale, (a**3 - 3.0 * a) * scale]
+    assert [float(part.detach()) for part in (value, slope, bend)] == pytest.approx(exact, rel=10.0 * gap + 1e-11)

@@ -32,8 +32,7 @@ def test_one_asset_is_right_to_what_is_stated(family: Family) -> None:
 @pytest.mark.parametrize("family", TWO, ids=named)
 def test_two_assets_are_right_to_what_is_stated(family: Family) -> None:
     found = measure(family, FEWER, seed=4)
-    assert max(found.value, found.gradient) < found.stated
-    assert found.gamma < 10.0 * found.stated
+    assert max(found.value, found.gradient, found.gamma) < found.stated
 
 
 def test_a_barrier_of_low_volatility_is_that_of_sixty_digits() -> None:

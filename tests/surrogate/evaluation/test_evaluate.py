@@ -10,7 +10,7 @@ from msgspec.structs import replace as change
 from pricing.domain import Feature
 from pricing.errors import InvalidSpec
 from pricing.references import reference as references
-from pricing.references.methods import Known
+from pricing.references.methods import RELATIVE_ERRORS, Known
 from pricing.references.reference import Reference
 from pricing.specs.problem import PricingProblem
 from surrogate.evaluation.evaluate import INDEPENDENT, UNJUDGED, evaluate, reference, reference_quality
@@ -25,8 +25,7 @@ def test_report_covers_every_sample_once_and_prints_the_noise_floor(student: Net
     report = evaluate(student, call, EvaluationSpec(samples=256), seed=5, label_error={"value": 1e-4})
     assert sum(bucket.samples for bucket in report.accuracy.buckets) == 256
     assert report.noise_floor == {"value": 1e-4}
-    assert report.reference.relative_error is not None
-    assert report.reference.relative_error <= 1e-12
+    assert report.reference.relative_error == RELATIVE_ERRORS["closed form"]
     assert report == evaluate(student, call, EvaluationSpec(samples=256), seed=5, label_error={"value": 1e-4})
 
 
