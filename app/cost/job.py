@@ -16,6 +16,7 @@ from app.specification.choices import SECONDS, first_choice
 from app.specification.jobs import JobSpec
 from app.specification.prune_job import PruneJobSpec
 from app.specification.retrain_job import RetrainJobSpec
+from pricing.specs.exchange import copies
 
 # What a later round takes of memory and disk, over the first one's.
 LATER = 4.0
@@ -102,9 +103,12 @@ def what_is_learnt(build: BuildSpec, named: Named) -> Task:
     order: int = build.labels.order if simulated else 1
     if build.polynomial is not None:
         order = build.polynomial.order
+    samples = size(max(1, build.labels.samples if simulated else named.rows))
+    if simulated and build.problem is not None and build.labels.teacher is None:
+        samples *= copies(build.problem, build.labels.samples)
     return task_of(
         build.network,
-        samples=size(max(1, build.labels.samples if simulated else named.rows)),
+        samples=samples,
         inputs=build.box.dimension,
         directions=size(build.labels.directions) if order == 2 else 0.0,
         order=order,

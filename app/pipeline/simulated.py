@@ -26,6 +26,7 @@ from pricing.sampling import sample_features, sample_inside, sample_uniform
 from pricing.specs.base import dump
 from pricing.specs.choice import settle
 from pricing.specs.estimator import Estimator, Frozen
+from pricing.specs.exchange import copies
 from pricing.specs.kinks import require_no_kink
 from pricing.specs.labels import LabelSpec
 from pricing.specs.payoff import Autocall
@@ -79,6 +80,7 @@ def simulate_labels(folder: JobFolder, progress: Progress) -> None:
         SimulatedLabels(
             simulated_paths=labels.paths,
             payoff_evaluations=labels.payoffs,
+            arrangements=many if (many := copies(simulated, len(features))) > 1 else UNSET,
             standard_error=label_error(labels),
             noise=label_noise(labels, simulated, wanted) or UNSET,
             estimator=estimator_facts(simulated, estimator, seed=build.seed),

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 
 from app.files import replacing
-from app.pipeline.derived import input_box, reduction_of
+from app.pipeline.derived import canonical, input_box, reduction_of
 from app.pipeline.folder import BinaryFile, JobFolder
 from app.specification.build import BuildSpec
+from pricing.exchange import exchanged
 from pricing.labels import Labels
 from pricing.labels import load as load_labels
 from surrogate.dataset import Dataset, from_labels
@@ -25,25 +26,27 @@ from surrogate.report.curves import TrainingCurves
 
 
 def read_training_data(folder: JobFolder, build: BuildSpec) -> Dataset:
-    """What the network learns from, in its own inputs. Shape: x (batch, input)."""
-    return _read_data(folder.labels, build)
+    """What the network learns from, in its own inputs, simulated labels of like assets exchanged too.
+
+    Shape: x (batch, input).
+    """
+    if of_rows(build):
+        return read_rows(folder.labels)
+    return as_seen(exchanged(load_labels(folder.labels.path), canonical(build), seed=build.seed), build)
 
 
 def read_held_out(folder: JobFolder, build: BuildSpec) -> Dataset | None:
     """What a training is watched by and does not learn from, in the network's own inputs. Shape: x (batch, input)."""
     if folder.unseen_facts.read_if_there() is None:
         return None
-    return _read_data(folder.unseen, build) if build.dataset is None else read_rows(folder.held_out)
+    if build.dataset is not None:
+        return read_rows(folder.held_out)
+    return read_rows(folder.unseen) if of_rows(build) else as_seen(load_labels(folder.unseen.path), build)
 
 
-def _read_data(labels: BinaryFile, build: BuildSpec) -> Dataset:
-    """Labels of a build in the network's own inputs: simulated ones of the canonical problem, or rows as they are.
-
-    Shape: -> x (batch, input).
-    """
-    if build.dataset is not None or build.labels.teacher is not None:
-        return read_rows(labels)
-    return as_seen(load_labels(labels.path), build)
+def of_rows(build: BuildSpec) -> bool:
+    """Whether labels are rows as they are, of a dataset or a teacher, and not of the canonical problem."""
+    return build.dataset is not None or build.labels.teacher is not None
 
 
 def as_seen(labels: Labels, build: BuildSpec, *, whole: bool = False) -> Dataset:

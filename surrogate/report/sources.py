@@ -29,10 +29,12 @@ class SimulatedLabels(Record, frozen=True, kw_only=True):
         bias: what the estimator states of it (`pricing.estimators.contribute.bias`), and under ``time_steps`` what
             twice the steps change (`pricing.time_step_bias`).
         table: where there is one.
+        arrangements: of like assets that every sample is learnt from, where there are more than one.
     """
 
     simulated_paths: int
     payoff_evaluations: int
+    arrangements: int | UnsetType = UNSET
     standard_error: dict[str, float]
     noise: dict[str, float] | UnsetType = UNSET
     estimator: dict[str, Any] | UnsetType = UNSET
