@@ -212,9 +212,10 @@ def _black_scholes(problem: PricingProblem, process: BlackScholes) -> Method:
         case Pieces():
             return pieces.method(problem, payoff, method)
         case Call() | Put() | Digital() if assets <= 2:
-            return _closed_form(partial(black_scholes.single if assets == 1 else black_scholes.pair, process, payoff))
+            formula = black_scholes.single if assets == 1 else black_scholes.pair
+            return _closed_form(partial(formula, process, payoff), assets)
         case WorstOf() | BestOf() if assets <= 2:
-            return _closed_form(partial(rainbow.ranked, process, payoff))
+            return _closed_form(partial(rainbow.ranked, process, payoff), assets)
         case WorstOf() | BestOf():
             return rainbow.method(process, payoff)
         case Asian(average="geometric") if assets == 1:
@@ -335,5 +336,5 @@ def _written(problem: PricingProblem, process: ItoDiffusion) -> Method:
             assert_never(payoff)
 
 
-def _closed_form(formula: Formula) -> Differentiated:
-    return Differentiated(kind="closed form", formula=formula, rows=ROWS, points=None)
+def _closed_form(formula: Formula, assets: int = 1) -> Differentiated:
+    return Differentiated(kind="closed form", formula=formula, rows=ROWS, points=None, assets=assets)

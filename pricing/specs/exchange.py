@@ -12,7 +12,7 @@ from pricing.specs.payoff import Bermudan
 from pricing.specs.problem import PricingProblem
 
 # Samples that are learnt from in the end: more copies than these leave little to win and cost as much again.
-MOST_SAMPLES = 4096
+MOST_SAMPLES = 8192
 
 Groups = tuple[tuple[int, ...], ...]
 
@@ -32,15 +32,23 @@ def like_assets(problem: PricingProblem) -> Groups:
 
 def alike(problem: PricingProblem, one: int, other: int) -> bool:
     """Whether nothing changes where two assets change places."""
+    if marks(problem, one) != marks(problem, other):
+        return False
+    if any(PARAMETERS[feature.name].field == "correlation" for feature in problem.features):
+        return True
     rho, others = problem.process.correlation, set(range(problem.process.assets)) - {one, other}
-    return marks(problem, one) == marks(problem, other) and all(rho[one][k] == rho[other][k] for k in others)
+    return all(rho[one][k] == rho[other][k] for k in others)
 
 
 def marks(problem: PricingProblem, asset: int) -> list[object]:
-    """All that problem and Box say of one asset alone: every field that has one entry per asset, and its dividends."""
+    """All that problem and Box say of one asset alone: bounds, dividends, every field with one entry per asset.
+
+    A field in whose place a feature stands says nothing.
+    """
     process, payoff = problem.process, problem.payoff
     option = payoff.option if isinstance(payoff, Bermudan) else payoff
-    fields = [getattr(process, name) for name in process.__struct_fields__]
+    varied = {PARAMETERS[feature.name].field for feature in problem.features}
+    fields = [getattr(process, name) for name in process.__struct_fields__ if name not in varied]
     if option.facts.sized_by is not None:
         fields.append(getattr(option, option.facts.sized_by))
     listed = [field for field in fields if isinstance(field, tuple) and field]
