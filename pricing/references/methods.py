@@ -47,7 +47,11 @@ TWO_ASSETS, LEAST_SHARE = 1e-10, 1e-15
 
 @dataclass(frozen=True, kw_only=True)
 class Differentiated:
-    """A formula that is differentiated, so many rows at once."""
+    """A formula that is differentiated, so many rows at once.
+
+    Args:
+        assets: 2 of a closed form that is an integral over one of two assets.
+    """
 
     kind: FormulaKind
     formula: Formula

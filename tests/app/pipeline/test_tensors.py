@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from msgspec.structs import replace
@@ -10,9 +11,11 @@ from app.pipeline.folder import JobFolder
 from app.pipeline.tensors import read_final, read_rows, read_trained, read_training_data, write_network, write_rows
 from app.specification.build import BuildSpec
 from pricing.labels import load as load_labels
+from pricing.specs.base import load
 from pruning.spec import PruningSpec
 from surrogate.dataset import Dataset
 from surrogate.functions.network import Network, initialise
+from surrogate.report.sources import SimulatedLabels
 
 
 def test_rows_come_back_and_equal_ones_have_equal_bytes(tmp_path: Path) -> None:
@@ -54,3 +57,14 @@ def test_simulated_labels_are_what_is_learnt_from(tiny_build: BuildSpec, tmp_pat
     data, labels = read_training_data(folder, tiny_build), load_labels(folder.labels.path)
     assert torch.equal(data.x, labels.features)
     assert torch.equal(data.y, labels.value)
+
+
+def test_samples_of_like_assets_are_learnt_from_in_every_arrangement(tiny: dict[str, Any], tmp_path: Path) -> None:
+    tiny["problem"]["process"]["volatilities"] = [0.2, 0.2]
+    alike = load(BuildSpec, tiny)
+    made = build(alike, tmp_path)
+    assert isinstance(made.report.labels, SimulatedLabels)
+    assert made.report.labels.arrangements == 2
+    data, labels = read_training_data(JobFolder(tmp_path), alike), load_labels(JobFolder(tmp_path).labels.path)
+    assert torch.equal(data.x, torch.cat([labels.features, labels.features.flip(1)]))
+    assert torch.equal(data.y, labels.value.repeat(2))
