@@ -66,7 +66,7 @@ TARGETS: dict[str, dict[str, float]] = {
     "barrier_discrete": TRIGGER,
     "worst_of_put": TRIGGER,
     "autocall_5": TRIGGER,
-    "bermudan_max_call_5": {"delta": 0.999},
+    "bermudan_max_call_5": {"delta": 0.9999, "gamma": 0.998},
 }
 
 
