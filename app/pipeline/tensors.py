@@ -12,7 +12,6 @@ from app.files import replacing
 from app.pipeline.derived import canonical, input_box, reduction_of
 from app.pipeline.folder import BinaryFile, JobFolder
 from app.specification.build import BuildSpec
-from pricing.exchange import exchanged
 from pricing.labels import Labels
 from pricing.labels import load as load_labels
 from surrogate.dataset import Dataset, from_labels
@@ -20,6 +19,7 @@ from surrogate.export.onnx_reader import read_network, read_surrogate
 from surrogate.export.onnx_writer import to_onnx
 from surrogate.functions.network import Network
 from surrogate.functions.surrogate import Surrogate
+from surrogate.learning.exchange import exchanged
 from surrogate.learning.watching import Log
 from surrogate.reductions.reduction import to_network
 from surrogate.report.curves import TrainingCurves

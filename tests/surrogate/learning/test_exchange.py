@@ -6,12 +6,12 @@ import torch
 from msgspec.structs import replace
 
 from pricing.domain import Feature
-from pricing.exchange import arrangements, exchanged
 from pricing.labels import Labels
 from pricing.references.reference import reference
 from pricing.specs.european import WorstOf
 from pricing.specs.problem import PricingProblem
 from pricing.specs.process import BlackScholes
+from surrogate.learning.exchange import arrangements, exchanged
 
 # Two assets with their volatilities, and a strike between.
 PROBLEM = PricingProblem(
