@@ -29,6 +29,7 @@ from typing import Any
 sys.path[0] = str(Path(__file__).parent.parent)
 
 import numpy as np
+import psutil
 
 from app.pipeline.build import build
 from app.registry.registry import Registry
@@ -101,8 +102,8 @@ def until(condition: Callable[[], object]) -> float:
 
 def step_runs(job: str) -> bool:
     """Whether a child process of the job exists."""
-    commands = (path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists())
-    return any(job.encode() in command and b"app.jobs.child" in command for command in commands)
+    commands = (" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"]))
+    return any(job in command and "app.jobs.child" in command for command in commands)
 
 
 def latencies(client: Client, path: str, row: list[float], requests: int) -> np.ndarray[Any, np.dtype[np.float64]]:
