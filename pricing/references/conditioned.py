@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pricing.references.normal import density
+from pricing.references.normal import density, motion
 
 # Gauss-Legendre nodes of a panel, whose width is 1 at most; how many deviations beyond the means they go: what lies
 # further is worth 1e-57 of a forward.
@@ -93,7 +93,7 @@ def expectation(
     Shape: -> batch.
     """
     edges = _edges(pair, kink.detach(), turns, vanishes=vanishes)
-    edges = edges + (ALONG - (edges - kink.detach()[:, None]).abs()).clamp(0.0, 1.0) * (kink - kink.detach())[:, None]
+    edges = edges + (ALONG - (edges - kink.detach()[:, None]).abs()).clamp(0.0, 1.0) * motion(kink)[:, None]
     x, weights = map(torch.from_numpy, np.polynomial.legendre.leggauss(NODES))
     left, width = edges[:, :-1, None], torch.diff(edges, dim=1)[..., None]
     z = (left + 0.5 * width * (1.0 + x)).flatten(1)

@@ -155,7 +155,7 @@ class Gaussian(torch.autograd.Function):
         (gradient,) = gradients
         mean, strike, variance, gap = ctx.saved_tensors
         s = variance.sqrt()
-        x = ctx.sign * (gap + _motion(mean) - _motion(strike)) / s
+        x = ctx.sign * (gap + motion(mean) - motion(strike)) / s
         held = gradient * ctx.sign * distribution(x)
         return held, -held, gradient * density(x) / (2.0 * s), None, None
 
@@ -192,7 +192,7 @@ class Black(torch.autograd.Function):
         """Shape: any."""
         (gradient,) = gradients
         forward, strike, variance, moneyness = ctx.saved_tensors
-        s, x = variance.sqrt(), moneyness + _motion(forward.log()) - _motion(strike.log())
+        s, x = variance.sqrt(), moneyness + motion(forward.log()) - motion(strike.log())
         held, owed = (gradient * ctx.sign * distribution(ctx.sign * (x / s + shift)) for shift in (0.5 * s, -0.5 * s))
         return held, -owed, gradient * _at_strike(strike, variance, x) / (2.0 * s), None, None
 
@@ -204,6 +204,6 @@ def _at_strike(strike: Tensor, variance: Tensor, moneyness: Tensor) -> Tensor:
     return result
 
 
-def _motion(x: Tensor) -> Tensor:
+def motion(x: Tensor) -> Tensor:
     """0, with the derivative of x. Shape: any -> the same."""
     return x - x.detach()

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pricing.references.normal import density
+from pricing.references.normal import density, motion
 
 # Panels on either side of the integrand's top, Gauss-Legendre nodes of one, and how far they go: where the integrand is
 # e^(-REACH^2 / 2) of its top.
@@ -84,7 +84,7 @@ def _integral(end: End, tilt: Tensor, chance: Callable[[Tensor], Tensor], *, cle
     other = torch.full_like(strike, 0.0 if clear != end.beyond else FAR if clear else -FAR)
     low, high, top = torch.minimum(strike, other), torch.maximum(strike, other), end.mean + tilt
     edges = _edges(low.detach(), high.detach(), top.detach(), end.start.detach())
-    edges = edges + _motion(edges, low, high, top)
+    edges = edges + _carried(edges, low, high, top)
     x, weights = map(torch.from_numpy, np.polynomial.legendre.leggauss(NODES))
     left, width = edges[:, :-1, None], torch.diff(edges, dim=1)[..., None]
     w = (left + 0.5 * width * (1.0 + x)).flatten(1)
@@ -92,7 +92,7 @@ def _integral(end: End, tilt: Tensor, chance: Callable[[Tensor], Tensor], *, cle
     return (mass * end.paid(w) * chance(w)).sum(dim=1)
 
 
-def _motion(edges: Tensor, low: Tensor, high: Tensor, top: Tensor) -> Tensor:
+def _carried(edges: Tensor, low: Tensor, high: Tensor, top: Tensor) -> Tensor:
     """0, with the derivative that keeps the digits of derivatives: any is right that moves the ends as they move.
 
     An edge that stands still beside one that moves costs a narrow panel its digits, and one that stands still where
@@ -102,7 +102,7 @@ def _motion(edges: Tensor, low: Tensor, high: Tensor, top: Tensor) -> Tensor:
     Shape: batch edge, batch, batch, batch -> batch edge.
     """
     first, last, middle = (bound.detach()[:, None] for bound in (low, high, top))
-    moves, rises, shifts = ((bound - bound.detach())[:, None] for bound in (low, high, top))
+    moves, rises, shifts = (motion(bound)[:, None] for bound in (low, high, top))
     near, far = first > -FAR, last < FAR
     share = torch.where(near & far, (edges - first) / torch.where(last > first, last - first, 1.0), far.to(edges.dtype))
     bound = moves + share * (rises - moves)
