@@ -14,6 +14,7 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.processors import processors
+from pricing.specs.memory import LABEL_THREADS
 
 MEBIBYTE = 1 << 20
 PREFIX = "SOBOLITE_"
@@ -174,6 +175,12 @@ class Settings(BaseSettings):
     )
     sweep_workers: int = Field(
         default_factory=processors, ge=1, le=THREADS, description="cases of a sweep that run at the same time"
+    )
+    label_threads: int = Field(
+        default_factory=lambda: min(LABEL_THREADS, processors()),
+        ge=1,
+        le=THREADS,
+        description="threads that make labels, a replicate each; the same bits for any number, and memory for each",
     )
     evaluation_workers: int = Field(
         default_factory=lambda: min(2, processors()),

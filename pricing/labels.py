@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event, Lock
 from typing import Any, assert_never
 
 import numpy as np
@@ -14,7 +16,7 @@ from torch import Tensor
 from pricing.domain import Box
 from pricing.draws import principal_axes, stream
 from pricing.errors import NonFiniteLabels
-from pricing.monte_carlo import Expectation, Simulation, average, prepare, replicate
+from pricing.monte_carlo import Expectation, Simulation, average, each_replicate, prepare, replicate
 from pricing.specs.labels import LabelSpec
 from pricing.specs.problem import PricingProblem
 from pricing.types import Progress
@@ -48,12 +50,22 @@ class Labels:
 
 
 def make_labels(
-    problem: PricingProblem, features: Tensor, spec: LabelSpec, *, seed: int, progress: Progress | None = None
+    problem: PricingProblem,
+    features: Tensor,
+    spec: LabelSpec,
+    *,
+    seed: int,
+    threads: int = 1,
+    progress: Progress | None = None,
 ) -> Labels:
-    """Label every row of the features; the same seed gives the same labels, bit for bit.
+    """Label every row of the features; the same seed gives the same labels, bit for bit, by any number of threads.
 
     Each of the R replicates averages the M paths of a sample and is differentiated as it stands: once for the gradient,
     twice for H v. A label is the mean over the replicates.
+
+    Args:
+        threads: replicates that are made at the same time.
+        progress: is told by any of them, one at a time.
 
     Shape: features ``batch feature``, float64.
 
@@ -66,19 +78,23 @@ def make_labels(
     directions = find_directions(simulation, features, seed=seed) if spec.order == 2 else None
 
     done, rounds = 0, spec.replicates * len(simulation.parts)
+    telling, ended = Lock(), Event()
 
     def run(index: int) -> tuple[Tensor, ...]:
         def measure(expectation: Expectation, rows: slice) -> tuple[Tensor, ...]:
             nonlocal done
-            done += rows.stop - rows.start
-            if progress is not None:
-                progress(done / (rounds * len(features)))
+            if ended.is_set():
+                raise CancelledError
+            with telling:
+                done += rows.stop - rows.start
+                if progress is not None:
+                    progress(done / (rounds * len(features)))
             along = None if directions is None else directions[rows]
             return derivatives(expectation, features[rows], order=spec.order, directions=along)
 
         return replicate(simulation, len(features), measure, index=index, seed=seed)
 
-    estimates = average(run(index) for index in range(spec.replicates))
+    estimates = average(each_replicate(run, spec.replicates, threads=threads, ended=ended))
     mean = dict(zip(LABELS, (estimate.value for estimate in estimates), strict=False))
     error = dict(zip(LABELS, (estimate.standard_error for estimate in estimates), strict=False))
     paths, payoffs = count(simulation, len(features))

@@ -7,8 +7,10 @@ discounted cash. Everything is differentiable in x.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from threading import Event
 
 import torch
 from torch import Tensor
@@ -21,15 +23,13 @@ from pricing.simulation.rotation import Rotation, identity
 from pricing.simulation.scenario import correlation, scenario
 from pricing.specs.choice import require_estimator
 from pricing.specs.labels import LabelSpec
+from pricing.specs.memory import PART_NUMBERS, batch_numbers
 from pricing.specs.problem import PricingProblem
 from pricing.specs.refusals import require_differentiable
 from pricing.specs.time_steps import gridded
 
-# Numbers in one tensor of a batch of samples: 2 MB, so that the tensors of a double backward pass stay near the cache.
+# Numbers of what is not simulated that are worked on together: 2 MB.
 BATCH_NUMBERS = 1 << 18
-# Numbers in all tensors of a single sample, whose paths are taken in parts beyond: 1 GB, the memory that labels take
-# beside themselves whatever the number of samples and paths.
-PART_NUMBERS = 1 << 27
 # Paths are not cut below a pair: antithetic draws come in pairs.
 LEAST_PART = 2
 
@@ -153,10 +153,11 @@ def replicate(
     Shape: -> each batch ...
     """
     spec, parts, means = simulation.spec, simulation.parts, list[Tensor]()
+    most = batch_numbers(simulation.problem.process.facts, spec.order)
     for part in parts:
         generator = stream("paths", index, seed=seed)
         paths = path_sets(spec.draws, spec.paths, simulation.contribution.dimension, generator=generator, part=part)
-        for rows in batches(samples, len(part) * simulation.contribution.numbers):
+        for rows in batches(samples, len(part) * simulation.contribution.numbers, most=most):
             normals = torch.from_numpy(paths(rows.stop - rows.start))
             measured = measure(partial(expectation, simulation, normals=normals), rows)
             means = means or [label.new_zeros(samples, *label.shape[1:]) for label in measured]
@@ -165,9 +166,29 @@ def replicate(
     return tuple(means)
 
 
-def batches(samples: int, numbers: int) -> Iterator[slice]:
-    """Slices of samples whose tensors hold at most BATCH_NUMBERS numbers, or one sample."""
-    size = max(1, BATCH_NUMBERS // numbers)
+def each_replicate(
+    run: Callable[[int], tuple[Tensor, ...]], count: int, *, threads: int, ended: Event
+) -> Iterator[tuple[Tensor, ...]]:
+    """What ``run`` makes of every replicate, in their order, so many at a time; torch uses one thread in each.
+
+    Args:
+        ended: is set where nobody waits for the others any more.
+    """
+    if min(threads, count) == 1:
+        yield from map(run, range(count))
+        return
+    before = torch.get_num_threads()
+    with ThreadPoolExecutor(min(threads, count), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        try:
+            yield from pool.map(run, range(count))
+        finally:
+            ended.set()
+            torch.set_num_threads(before)
+
+
+def batches(samples: int, numbers: int, *, most: int | None = None) -> Iterator[slice]:
+    """Slices of samples whose tensors hold at most so many numbers, `BATCH_NUMBERS` by default, or one sample."""
+    size = max(1, (most or BATCH_NUMBERS) // numbers)
     return (slice(start, min(start + size, samples)) for start in range(0, samples, size))
 
 

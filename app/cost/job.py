@@ -12,7 +12,7 @@ from app.cost.judging import judge, sweep_seconds
 from app.cost.training import Task, task_of
 from app.cost.work import FLOAT, Estimate, Work, size, total
 from app.specification.build import BuildSpec
-from app.specification.choices import SECONDS, first_choice
+from app.specification.choices import first_choice, most_seconds
 from app.specification.jobs import JobSpec
 from app.specification.prune_job import PruneJobSpec
 from app.specification.retrain_job import RetrainJobSpec
@@ -83,7 +83,7 @@ def choose(build: BuildSpec) -> list[Work]:
     first = first_choice(build.pricing).choice
     begun = build.with_choice(first)
     task, works = what_is_learnt(begun, Named()), a_round(begun)
-    rounds = max(SECONDS[build.level], sum(work.seconds for work in works))
+    rounds = max(most_seconds(build.level, build.box.dimension), sum(work.seconds for work in works))
     most = {part: LATER * max(getattr(work, part) for work in works) for part in ("memory", "disk")}
     return [Work(seconds=rounds, **most), *prune(begun, task), *judge(begun, task)]
 

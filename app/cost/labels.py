@@ -26,6 +26,7 @@ from pricing.specs.estimator import (
 from pricing.specs.european import BestOf, Call, Digital, Put, WorstOf
 from pricing.specs.ito import ItoDiffusion
 from pricing.specs.labels import LabelSpec
+from pricing.specs.memory import LABEL_THREADS, PART_NUMBERS, batch_numbers, held
 from pricing.specs.payoff import Asian, Autocall, Barrier, Bermudan, ForwardStart
 from pricing.specs.pieces import Pieces
 from pricing.specs.problem import PricingProblem
@@ -35,7 +36,7 @@ from pricing.specs.time_steps import gridded
 from surrogate.spec import Adam
 
 # A path whose levels are sums, or exponentials and roots, of its normals; by normal.
-SUM_NS, PLAIN_NS, GRID_NS, SURFACE_NS, STEP_NS = 15.0, 110.0, 300.0, 800.0, 70.0
+SUM_NS, PLAIN_NS, GRID_NS, SURFACE_NS, STEP_NS = 8.0, 80.0, 170.0, 600.0, 70.0
 # A polynomial of the exercise rule on a path at a date, and a pair of them in its regression.
 BASIS_NS, REGRESSION_NS = 20.0, 0.2
 # Value alone; with its gradient; with curvature besides, less its directions, and each of those.
@@ -50,11 +51,6 @@ POINT_NS = 1e4
 CELL_NS = 400.0
 # Copies of labels while they are made: means, squares and errors over the replicates, and one replicate.
 COPIES = 5.0
-# As in `pricing.monte_carlo`: numbers of a batch, and of all tensors of one part of the paths.
-BATCH_NUMBERS, PART_NUMBERS = float(1 << 18), float(1 << 27)
-# Shares of the tensors of a double backward pass, an upper bound: met with one, through time steps and at dates, and
-# without one.
-STEPPED, DOUBLE, SINGLE = 1.0, 0.4, 0.1
 # An operation of a coefficient that a user writes.
 OPERATION_NS = 25.0
 # Paths of the bounds that a report has of an early-exercise option, as in `pricing.exercise.bounds`.
@@ -176,14 +172,15 @@ def label_numbers(features: int, directions: float, order: int) -> float:
 
 
 def _path_memory(problem: PricingProblem, spec: LabelSpec, order: int) -> float:
-    """Tensors of a batch or of one part of a sample's paths, and the normals and their rotation."""
+    """Tensors of a batch or of one part of a sample's paths, and the normals and their rotation, by every thread."""
     estimator = settle(problem, spec.estimator)
     count = _normals(problem, estimator)
     facts = problem.process.facts
-    tensors = facts.tensors * (SINGLE if order < 2 else DOUBLE if facts.grid is None else STEPPED)
+    tensors, threads = held(facts, order), min(LABEL_THREADS, spec.replicates)
     numbers = 4.0 * count * branches(problem, estimator) + basis(problem, estimator)
-    together = min(max(BATCH_NUMBERS, spec.paths * numbers) * tensors, max(PART_NUMBERS, 2.0 * numbers * tensors))
-    return FLOAT * (together + 3.0 * spec.paths * count + 4.0 * count**2)
+    batch = max(batch_numbers(facts, order), spec.paths * numbers) * tensors
+    together = min(batch, max(PART_NUMBERS, 2.0 * numbers * tensors))
+    return FLOAT * (threads * (together + 3.0 * spec.paths * count) + 4.0 * count**2)
 
 
 def _prepare(problem: PricingProblem, spec: LabelSpec) -> Work:

@@ -6,7 +6,9 @@ import dataclasses
 import shutil
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import assert_never
 
+from msgspec.structs import replace
 from torch import Tensor, from_numpy
 
 from app.cost.job import a_round
@@ -14,10 +16,22 @@ from app.pipeline.derived import canonical, input_box
 from app.pipeline.facts import Chosen, TrainOrder
 from app.pipeline.folder import JobFolder
 from app.pipeline.label import label
+from app.pipeline.simulated import label_unseen
 from app.pipeline.tensors import as_seen, read_trained
 from app.pipeline.train import train
 from app.specification.build import BuildSpec
-from app.specification.choices import AIMS, GAIN, PATIENCE, SECONDS, Next, first_choice, grown, worst
+from app.specification.choices import (
+    AIMS,
+    GAIN,
+    PATIENCE,
+    Next,
+    bent,
+    first_choice,
+    grown,
+    most_seconds,
+    seconds,
+    worst,
+)
 from pricing.labels import Labels
 from pricing.labels import load as load_labels
 from pricing.specs.problem import PricingProblem
@@ -28,7 +42,11 @@ from surrogate.evaluation.buckets import barrier_distance, event_distance, masks
 from surrogate.evaluation.fresh import fresh_errors
 from surrogate.learning.watching import Heard, unheard
 from surrogate.report.choices import Choices, Round
-from surrogate.spec import LevenbergMarquardt
+from surrogate.spec import LBFGS, Adam, LevenbergMarquardt, Optimiser
+
+# What an error is at least, of the noise, where every sample has random numbers of its own: what remains of it over
+# a few hundred samples.
+OWN_PATHS = 0.1
 
 
 def grow(folder: JobFolder, progress: Progress, heard: Heard = unheard) -> None:
@@ -44,17 +62,19 @@ def grow(folder: JobFolder, progress: Progress, heard: Heard = unheard) -> None:
     build = order.spec
     level = build.level
     aims, inputs = AIMS[level], input_box(build).dimension
+    most = most_seconds(level, inputs)
     step: Next | None = first_choice(build.pricing, inputs=inputs)
     rounds, folders, spent, ended = list[Round](), list[JobFolder](), 0.0, "nothing may grow any more"
     while step is not None:
         chosen = build.with_choice(step.choice)
         cost = sum(work.seconds for work in a_round(chosen))
-        if rounds and spent + cost > SECONDS[level]:
-            ended = f"the next round would take about {cost:.0f} s, and {SECONDS[level]:.0f} s are for all of them"
+        limit = seconds(level, step.choice)
+        if rounds and spent + cost > limit:
+            ended = f"the next round would take about {cost:.0f} s, and {limit:.0f} s are for all of them"
             break
-        begun = spent / SECONDS[level]
+        begun = spent / most
 
-        def report(done: float, begun: float = begun, part: float = cost / SECONDS[level]) -> None:
+        def report(done: float, begun: float = begun, part: float = cost / most) -> None:
             progress(min(1.0, begun + done * part))
 
         folders.append(folder.round(len(rounds)))
@@ -98,29 +118,49 @@ def run(folders: Sequence[JobFolder], build: BuildSpec, step: Next, progress: Pr
 def judge(folder: JobFolder, build: BuildSpec, reason: str) -> Round:
     """How good the network of a round is, on fresh labels and on those that it has learnt."""
     network, problem = read_trained(folder), canonical(build)
-    unseen, learnt = load_labels(folder.unseen.path), load_labels(folder.labels.path)
-    box = input_box(build)
+    unseen, learnt = fresh_labels(folder, build), load_labels(folder.labels.path)
+    box, common = input_box(build), build.labels.draws.sharing == "common"
     compare = partial(fresh_errors, network, widths=from_numpy(box.upper - box.lower))
     fresh = compare(
         as_seen(unseen, build),
         off_by_one(unseen, build),
         places(problem, unseen),
         whole=as_seen(unseen, build, whole=True),
+        least=1.0 if common else OWN_PATHS,
     )
     known = compare(as_seen(learnt, build), None, places(problem, learnt), whole=as_seen(learnt, build, whole=True))
-    (optimiser,) = build.training.optimisers
-    assert isinstance(optimiser, LevenbergMarquardt)
     return Round(
         samples=build.labels.samples,
         paths=build.labels.paths,
         hidden=build.network.hidden,
-        iterations=optimiser.long,
+        iterations=iterations(build.training.optimisers[-1]),
         order=build.training.loss.order,
         errors=fresh.errors,
         learnt=known.errors,
         noise=fresh.noise,
         reason=reason,
     )
+
+
+def fresh_labels(folder: JobFolder, build: BuildSpec) -> Labels:
+    """Labels that judge, with curvatures where there are any: those held out, or such where these have none."""
+    labels, _ = bent(canonical(build), build.labels)
+    if labels.order == build.labels.order:
+        return load_labels(folder.unseen.path)
+    return label_unseen(replace(build, labels=labels), build.labels.unseen(fitted=False))
+
+
+def iterations(optimiser: Optimiser) -> int:
+    """Passes of an optimiser, of Levenberg-Marquardt by its finalists."""
+    match optimiser:
+        case Adam():
+            return optimiser.epochs
+        case LBFGS():
+            return optimiser.iterations
+        case LevenbergMarquardt():
+            return optimiser.long
+        case _:
+            assert_never(optimiser)
 
 
 def off_by_one(labels: Labels, build: BuildSpec) -> Dataset:

@@ -15,6 +15,7 @@ from torch import Tensor
 from app.files import replacing
 from app.pipeline.derived import canonical, generator, reduction_of, unseen_build
 from app.pipeline.folder import JobFolder
+from app.settings import Settings
 from app.specification.build import BuildSpec
 from app.specification.requirements import flow_pruning
 from pricing.errors import InvalidSpec
@@ -67,9 +68,12 @@ def simulate_labels(folder: JobFolder, progress: Progress) -> None:
     before = FLOW_SHARE if isinstance(build.labels.sampler, TableSampler) else 0.0
     features, states = draw_canonical(build, lambda done: progress(before * done))
     wanted = build.labels if build.polynomial is None else replace(build.labels, order=build.polynomial.order)
-    labels = make_labels(
-        simulated, features, wanted, seed=build.seed, progress=lambda done: progress(before + (1.0 - before) * done)
-    )
+    threads = Settings().label_threads
+
+    def told(done: float) -> None:
+        progress(before + (1.0 - before) * done)
+
+    labels = make_labels(simulated, features, wanted, seed=build.seed, threads=threads, progress=told)
     require_variation(build.pricing, labels.value)
     if build.polynomial is None:
         simulate_unseen(folder, build, simulated)
@@ -109,12 +113,17 @@ def simulate_unseen(folder: JobFolder, build: BuildSpec, simulated: PricingProbl
     count = build.labels.unseen(fitted=isinstance(settle(simulated, build.labels.estimator), Frozen))
     if not count:
         return
-    drawn = unseen_build(build, count)
-    features, _ = draw_canonical(drawn, silent)
-    labels = make_labels(simulated, features, drawn.labels, seed=drawn.seed)
+    labels = label_unseen(build, count)
     with replacing(folder.unseen.path) as partial:
         save(labels, partial)
     folder.unseen_facts.write(HeldOutLabels(source="simulated", samples=count, simulated_paths=labels.paths))
+
+
+def label_unseen(build: BuildSpec, count: int) -> Labels:
+    """So many labels beside those that are learnt from."""
+    drawn = unseen_build(build, count)
+    features, _ = draw_canonical(drawn, silent)
+    return make_labels(canonical(drawn), features, drawn.labels, seed=drawn.seed, threads=Settings().label_threads)
 
 
 def draw_canonical(build: BuildSpec, progress: Progress) -> tuple[Tensor, StatesFacts | None]:

@@ -2,8 +2,9 @@
 
 It begins small. After each round the network is judged on fresh labels, by `surrogate.evaluation.fresh`, and what
 limits it grows: paths where the labels' noise does, samples where the network is better on what it has learnt than on
-what it has not, else the network. Nothing here depends on the clock, so the same specification makes the same choices.
-Torch-free.
+what it has not, else the network. A network of many inputs that is far from its aim becomes wide at once: many samples,
+each with random numbers of its own so that their noise averages out, and Adam in place of second order. Nothing here
+depends on the clock, so the same specification makes the same choices. Torch-free.
 """
 
 from __future__ import annotations
@@ -23,15 +24,16 @@ from pricing.specs.refusals import require_fit
 from pricing.specs.sampler import MoneynessSampler, Sampler, UniformSampler
 from surrogate.report.choices import Round
 from surrogate.requirement import AccuracyLevel
-from surrogate.spec import MAXIMUM_SECOND_ORDER, LevenbergMarquardt, NetworkSpec, SobolevLoss, TrainingSpec
+from surrogate.spec import MAXIMUM_SECOND_ORDER, Adam, LevenbergMarquardt, NetworkSpec, SobolevLoss, TrainingSpec
 
 # 1 - R2 on fresh labels at which nothing grows any more, and processor seconds that labels and training of all rounds
-# may take by their estimate, by level.
+# may take by their estimate, by level; with a wide network among them they may take more.
 AIMS: Mapping[AccuracyLevel, Mapping[str, float]] = {
     "normal": {"value": 1e-6, "delta": 1e-5, "gamma": 1e-4, "worst_bucket": 1e-3},
     "high": {"value": 1e-7, "delta": 1e-6, "gamma": 1e-5, "worst_bucket": 1e-4},
 }
 SECONDS: Mapping[AccuracyLevel, float] = {"normal": 240.0, "high": 1200.0}
+WIDE_SECONDS: Mapping[AccuracyLevel, float] = {"normal": 720.0, "high": 2400.0}
 # Where it begins: samples and width by the number of inputs, up to which.
 BEGINNINGS = ((1, 256, 12), (3, 512, 14), (7, 1024, 16), (math.inf, 2048, 16))
 # Up to so many inputs curvatures are learnt from the first round on; beyond, they only judge until they limit.
@@ -49,6 +51,10 @@ PATHS_GROW, WIDTH_GROWS, ITERATIONS_GROW = 4, 1.4, 2
 # Residuals a parameter, at least: fewer samples than that grow with the network.
 RESIDUALS = 8
 MOST_ITERATIONS = 1200
+# From more than `FEW_INPUTS` on a network that misses its aim by more than this factor becomes wide.
+FAR = 30.0
+WIDE, WIDE_SAMPLES, WIDE_TRAINING = (64, 64, 64), 1 << 15, Adam(epochs=300, batch=256, learning_rate=5e-3)
+MOST_WIDE = 128
 # Noise is what limits where it is this share of the error, unless what was learnt is missed by as much and by more than
 # noise; samples are where the error on what was learnt is less than this share of that on fresh labels.
 NOISY, BLUNT, LEARNT = 0.1, 0.5, 0.4
@@ -86,7 +92,9 @@ def first_choice(problem: PricingProblem, *, inputs: int | None = None) -> Next:
     _, samples, width = next(row for row in BEGINNINGS if count <= row[0])
     sampler, why = sampler_of(problem)
     few = count <= FEW_INPUTS
-    labels, note = labels_of(problem, samples=samples, directions=min(2, count) if few else 1, sampler=sampler)
+    directions = min(2, count) if few else 1
+    asked = LabelSpec(samples=samples, paths=PATHS, replicates=REPLICATES, directions=directions, sampler=sampler)
+    labels, note = bent(problem, asked)
     order: Literal[1, 2] = 2 if few and labels.order == 2 else 1
     network = NetworkSpec(hidden=(width, width))
     if count > MANY_INPUTS:
@@ -103,15 +111,13 @@ def sampler_of(problem: PricingProblem) -> tuple[Sampler, str]:
     return MoneynessSampler(share=MOVED), f"{MOVED:.0%} around the kinks and the others all over the Box"
 
 
-def labels_of(problem: PricingProblem, *, samples: int, directions: int, sampler: Sampler) -> tuple[LabelSpec, str]:
-    """Labels with curvatures, or without where the problem has none that are right.
+def bent(problem: PricingProblem, labels: LabelSpec) -> tuple[LabelSpec, str]:
+    """Labels with curvatures, or without and why where the problem has none that are right.
 
     Raises:
         InvalidSpec: there are none of either kind.
     """
-    labels = LabelSpec(
-        samples=samples, paths=PATHS, replicates=REPLICATES, order=2, directions=directions, sampler=sampler
-    )
+    labels = replace(labels, order=2)
     try:
         require_fit(problem, labels)
     except InvalidSpec as error:
@@ -141,8 +147,10 @@ def grown(choice: Choice, seen: Round, before: Round | None, *, inputs: int, aim
     Args:
         before: the round before it, if there was one.
     """
-    name, _ = worst(seen.errors, aims)
+    name, multiple = worst(seen.errors, aims)
     error, noise = seen.errors[name], seen.noise[name]
+    if is_wide(choice):
+        return wider(choice, f"the {name} error of a wide network is {error:.0e} on fresh labels")
     labels = choice.labels
     learnt = seen.learnt[name]
     helpless = before is not None and before.samples < seen.samples and error > GAIN * before.errors[name]
@@ -157,10 +165,43 @@ def grown(choice: Choice, seen: Round, before: Round | None, *, inputs: int, aim
         reason = f"the {name} error is {learnt:.0e} on what was learnt and {error:.0e} on fresh labels"
         return changed(choice, reason, labels={"samples": samples})
     reason = f"the {name} error is {error:.0e} on fresh labels and on those that were learnt"
+    if inputs > FEW_INPUTS and multiple > FAR:
+        return widened(choice, reason)
     if name in ("gamma", "worst_bucket") and choice.training.loss.order < labels.order:
         bent = replace(choice.training, loss=SobolevLoss(order=labels.order))
         return Next(replace(choice, training=bent), f"{reason}, so curvatures are learnt too")
     return larger(choice, reason, inputs)
+
+
+def is_wide(choice: Choice) -> bool:
+    """Whether the network is one of many samples, beyond second order."""
+    return choice.training.optimisers == (WIDE_TRAINING,)
+
+
+def widened(choice: Choice, reason: str) -> Next:
+    """A wide network, and samples for it."""
+    network, draws = replace(choice.network, hidden=WIDE), replace(choice.labels.draws, sharing="shifted")
+    labels = replace(choice.labels, held_out=UNSET, samples=WIDE_SAMPLES, paths=PATHS, order=1, draws=draws)
+    training = TrainingSpec(loss=SobolevLoss(order=1), optimisers=(WIDE_TRAINING,))
+    return Next(Choice(labels=with_fresh(labels), network=network, training=training), reason)
+
+
+def wider(choice: Choice, reason: str) -> Next | None:
+    """A wide network that is wider still, on the same labels."""
+    hidden = tuple(math.ceil(WIDTH_GROWS * width) for width in choice.network.hidden)
+    if max(hidden) > MOST_WIDE:
+        return None
+    return Next(replace(choice, network=replace(choice.network, hidden=hidden)), reason)
+
+
+def seconds(level: AccuracyLevel, choice: Choice) -> float:
+    """What all rounds may take up to one with that choice."""
+    return (WIDE_SECONDS if is_wide(choice) else SECONDS)[level]
+
+
+def most_seconds(level: AccuracyLevel, inputs: int) -> float:
+    """What all rounds may take, whatever they find."""
+    return (WIDE_SECONDS if inputs > FEW_INPUTS else SECONDS)[level]
 
 
 def larger(choice: Choice, reason: str, inputs: int) -> Next | None:

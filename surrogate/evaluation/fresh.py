@@ -27,7 +27,8 @@ class Fresh:
     """Shares of variances by kind of label, those that the labels have: "value", "delta", "gamma", "worst_bucket".
 
     Args:
-        errors: 1 - R2, and no less than the noise: labels as noisy were learnt from, and nothing tells it from truth.
+        errors: 1 - R2, and no less than a share of the noise: with paths that all samples have in common, of all of it,
+            for labels as noisy were learnt from, and nothing tells it from truth.
         noise: mean square standard errors.
     """
 
@@ -43,6 +44,7 @@ def fresh_errors(
     *,
     widths: Tensor,
     whole: Dataset | None = None,
+    least: float = 1.0,
 ) -> Fresh:
     """What the surrogate misses of labels, by their kind.
 
@@ -52,6 +54,7 @@ def fresh_errors(
         buckets: samples of each, as masks. Shape: batch of bool.
         widths: of the inputs; curvatures by all of them are compared in these units. Shape: input.
         whole: the same labels without anything taken off, by whose variance errors are measured; by default the data.
+        least: share of the noise that an error is at least.
     """
     value, gradient, along = predicted(surrogate, data)
     said = {"value": value[:, None], "delta": gradient, "gamma": None if along is None else widths * along}
@@ -60,24 +63,26 @@ def fresh_errors(
         guess, off = said[name], None if noisy is None else labels_of(noisy, widths)[name]
         assert guess is not None
         compare = partial(by_column if name == "delta" else together, label=label, whole=wholes[name])
-        errors[name], noise[name] = net(compare(guess), 0.0 if off is None else compare(off))
+        errors[name], noise[name] = net(compare(guess), 0.0 if off is None else compare(off), least)
         if name == "gamma":
-            of = partial(of_bucket, guess, label, off, wholes[name])
+            of = partial(of_bucket, guess, label, off, wholes[name], least=least)
             parts = [of(mask) for mask in buckets if int(mask.sum()) >= FEWEST_POINTS]
             errors["worst_bucket"], noise["worst_bucket"] = max([(errors[name], noise[name]), *parts])
     return Fresh(errors=errors, noise=noise)
 
 
-def net(missed: float, noise: float) -> tuple[float, float]:
-    """What is missed beside the noise, or the noise if that is more; and the noise."""
-    return max(missed - noise, noise), noise
+def net(missed: float, noise: float, least: float) -> tuple[float, float]:
+    """What is missed beside the noise, or that share of the noise if it is more; and the noise."""
+    return max(missed - noise, least * noise), noise
 
 
-def of_bucket(guess: Tensor, label: Tensor, off: Tensor | None, whole: Tensor, mask: Tensor) -> tuple[float, float]:
+def of_bucket(
+    guess: Tensor, label: Tensor, off: Tensor | None, whole: Tensor, mask: Tensor, *, least: float
+) -> tuple[float, float]:
     """`net` of a bucket's curvatures. Shape: guess, label, off, whole batch direction input; mask batch of bool."""
     here = max(variance(whole[mask]), QUIET * variance(whole))
     missed, noise = (0.0 if of is None else square(of[mask] - label[mask]) for of in (guess, off))
-    return net(ratio(missed, here), ratio(noise, here))
+    return net(ratio(missed, here), ratio(noise, here), least)
 
 
 def labels_of(data: Dataset, widths: Tensor) -> dict[str, Tensor]:

@@ -10,7 +10,6 @@ import pytest
 
 from app.cost import judging, labels, pruning, training
 from app.cost.work import total
-from pricing import monte_carlo
 from pricing.errors import InvalidSpec
 from pricing.exercise import bounds
 from pricing.specs.labels import LabelSpec
@@ -84,8 +83,6 @@ def _rounds(method: MethodName) -> int:
         (training.RIDGES, len(ridge.RIDGES)),
         (training.FOLDS, ridge.FOLDS),
         (training.CHOICE_SAMPLES, ridge.SAMPLES),
-        (labels.BATCH_NUMBERS, monte_carlo.BATCH_NUMBERS),
-        (labels.PART_NUMBERS, monte_carlo.PART_NUMBERS),
         (
             labels.BOUND_PATHS,
             len(bounds.SHARES) * bounds.REPLICATES * (bounds.LOW_PATHS + bounds.OUTER * bounds.INNER),

@@ -202,3 +202,27 @@ def test_labels_and_their_errors_survive_a_file(seven: PricingProblem, spots: Te
         assert (again.curvature_error is None) == (replicates == 1)
         save(again, tmp_path / "b.npz")
         assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_any_number_of_threads_gives_the_same_labels(seven: PricingProblem, spots: Tensor) -> None:
+    spec, told, threads = LabelSpec(paths=64, replicates=5), list[float](), torch.get_num_threads()
+    alone = make_labels(seven, spots, spec, seed=3)
+    together = make_labels(seven, spots, spec, seed=3, threads=3, progress=told.append)
+    for name in ("value", "gradient", "curvature", "value_error", "gradient_error", "curvature_error"):
+        assert torch.equal(getattr(together, name), getattr(alone, name))
+    assert told == sorted(told)
+    assert told[-1] == 1.0
+    assert torch.get_num_threads() == threads
+
+
+def test_labels_that_nobody_waits_for_are_not_made(seven: PricingProblem, spots: Tensor) -> None:
+    """One thread's failure ends the others at their next batch."""
+    told = list[float]()
+
+    def stop(done: float) -> None:
+        told.append(done)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make_labels(seven, spots, LabelSpec(paths=64, replicates=64), seed=3, threads=2, progress=stop)
+    assert len(told) < 8

@@ -10,11 +10,13 @@ from app.pipeline import grow as module
 from app.pipeline.facts import TrainOrder
 from app.pipeline.folder import JobFolder
 from app.pipeline.grow import grow, stalled
+from app.specification import choices
 from app.specification.build import BuildSpec
-from app.specification.choices import GAIN, PATIENCE
+from app.specification.choices import GAIN, PATIENCE, WIDE
 from pricing.specs.base import load
 from surrogate.learning.training import silent
 from surrogate.report.choices import Round
+from surrogate.spec import Adam
 
 CALL = """
 name = "call"
@@ -102,3 +104,24 @@ def test_rounds_that_do_not_help_end_it() -> None:
     assert not stalled([of(1e-2)] * PATIENCE, aims)
     assert stalled([of(1e-2)] * (PATIENCE + 1), aims)
     assert not stalled([*[of(1e-2)] * PATIENCE, of(GAIN * 0.99e-2)], aims)
+
+
+def test_a_wide_network_is_judged_on_curvatures_that_it_has_not_learnt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choices, "BEGINNINGS", ((9, 64, 2),))
+    monkeypatch.setattr(choices, "FAR", 0.0)
+    monkeypatch.setattr(choices, "WIDE_SAMPLES", 128)
+    monkeypatch.setattr(choices, "MOST_WIDE", 64)
+    monkeypatch.setattr(choices, "WIDE_TRAINING", Adam(epochs=3))
+    plain = tomllib.loads(CALL)
+    identity = [[float(i == j) for j in range(4)] for i in range(4)]
+    plain["problem"]["process"] |= {"volatilities": [0.2, 0.25, 0.3, 0.35], "correlation": identity}
+    plain["problem"]["payoff"] = {"kind": "worst_of", "side": "put", "initial": [100.0] * 4, "strike": 1.0}
+    plain["problem"]["features"] = [{"name": "spot", "lower": [60.0] * 4, "upper": [150.0] * 4}]
+    job = begin(tmp_path, plain)
+    grow(job, silent)
+    first, wide = job.chosen.read().choices.rounds[-2:]
+    assert (wide.hidden, wide.iterations, wide.order, wide.samples) == (WIDE, 3, 1, 128)
+    assert set(wide.errors) == set(first.errors) == {"value", "delta", "gamma", "worst_bucket"}
+    assert set(wide.learnt) == {"value", "delta"}

@@ -7,13 +7,17 @@ import pytest
 from app.specification.build import BuildSpec
 from app.specification.choices import (
     AIMS,
+    FAR,
+    FEW_INPUTS,
     MOST_ITERATIONS,
     MOST_PATHS,
     MOST_SAMPLES,
+    WIDE,
     Choice,
     Next,
     first_choice,
     grown,
+    is_wide,
 )
 from pricing.errors import InvalidSpec
 from pricing.specs.base import load
@@ -154,3 +158,21 @@ def test_many_assets_are_seen_along_their_axes() -> None:
     }
     choice = begun(basket)
     assert choice.network.inputs == "differential_pca"
+
+
+def test_a_network_of_many_inputs_far_from_its_aim_becomes_wide_and_then_wider() -> None:
+    error, inputs = 1.1 * FAR * AIM["gamma"], FEW_INPUTS + 1
+    step = after(begun(), error, error, 0.0, inputs=inputs)
+    assert step is not None
+    assert is_wide(step.choice)
+    assert step.choice.network.hidden == WIDE
+    assert (step.choice.labels.order, step.choice.labels.draws.sharing) == (1, "shifted")
+    more = after(step.choice, error, error, error, inputs=inputs)
+    assert more is not None
+    assert more.choice.labels == step.choice.labels
+    assert more.choice.network.hidden > WIDE
+    assert after(more.choice, error, error, error, inputs=inputs) is None
+    for near, few in ((error / 2.0, inputs), (error, FEW_INPUTS)):
+        larger = after(begun(), near, near, 0.0, inputs=few)
+        assert larger is not None
+        assert not is_wide(larger.choice)
