@@ -54,7 +54,7 @@ MOST_ITERATIONS = 1200
 # From more than `FEW_INPUTS` on a network that misses its aim by more than this factor becomes wide.
 FAR = 30.0
 WIDE, WIDE_SAMPLES, WIDE_TRAINING = (64, 64, 64), 1 << 15, Adam(epochs=300, batch=256, learning_rate=5e-3)
-MOST_WIDE = 128
+MOST_WIDE = 96
 # Noise is what limits where it is this share of the error, unless what was learnt is missed by as much and by more than
 # noise; samples are where the error on what was learnt is less than this share of that on fresh labels.
 NOISY, BLUNT, LEARNT = 0.1, 0.5, 0.4
