@@ -173,6 +173,8 @@ def each_replicate(
 
     Args:
         ended: is set where nobody waits for the others any more.
+
+    Shape: -> each batch ...
     """
     if min(threads, count) == 1:
         yield from map(run, range(count))
