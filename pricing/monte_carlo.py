@@ -176,16 +176,19 @@ def each_replicate(
 
     Shape: -> each batch ...
     """
-    if min(threads, count) == 1:
-        yield from map(run, range(count))
-        return
     before = torch.get_num_threads()
-    with ThreadPoolExecutor(min(threads, count), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        try:
-            yield from pool.map(run, range(count))
-        finally:
-            ended.set()
-            torch.set_num_threads(before)
+    try:
+        if min(threads, count) == 1:
+            torch.set_num_threads(1)
+            yield from map(run, range(count))
+            return
+        with ThreadPoolExecutor(min(threads, count), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            try:
+                yield from pool.map(run, range(count))
+            finally:
+                ended.set()
+    finally:
+        torch.set_num_threads(before)
 
 
 def batches(samples: int, numbers: int, *, most: int | None = None) -> Iterator[slice]:
