@@ -51,8 +51,9 @@ PATHS_GROW, WIDTH_GROWS, ITERATIONS_GROW = 4, 1.4, 2
 # Residuals a parameter, at least: fewer samples than that grow with the network.
 RESIDUALS = 8
 MOST_ITERATIONS = 1200
-# From more than `FEW_INPUTS` on a network that misses its aim by more than this factor becomes wide.
-FAR = 30.0
+# Of more than `FEW_INPUTS` a network that misses its aim by more than this factor becomes wide: it would not be
+# published (`surrogate.requirement`).
+FAR = 100.0
 WIDE, WIDE_SAMPLES, WIDE_TRAINING = (64, 64, 64), 1 << 15, Adam(epochs=300, batch=256, learning_rate=5e-3)
 MOST_WIDE = 96
 # Noise is what limits where it is this share of the error, unless what was learnt is missed by as much and by more than
