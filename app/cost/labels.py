@@ -178,8 +178,9 @@ def _path_memory(problem: PricingProblem, spec: LabelSpec, order: int) -> float:
     facts = problem.process.facts
     tensors, threads = held(facts, order), min(LABEL_THREADS, spec.replicates)
     numbers = 4.0 * count * branches(problem, estimator) + basis(problem, estimator)
-    batch = max(batch_numbers(facts, order), spec.paths * numbers) * tensors
-    together = min(batch, max(PART_NUMBERS, 2.0 * numbers * tensors))
+    one = spec.paths * numbers
+    batch = min(max(batch_numbers(facts, order), one), size(spec.samples) * one)
+    together = min(batch * tensors, max(PART_NUMBERS, 2.0 * numbers * tensors))
     return FLOAT * (threads * (together + 3.0 * spec.paths * count) + 4.0 * count**2)
 
 

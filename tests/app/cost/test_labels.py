@@ -81,7 +81,7 @@ def test_a_rule_of_early_exercise_costs_its_polynomials() -> None:
 def test_memory_is_bounded_by_parts_of_the_paths_and_grows_with_the_labels() -> None:
     problem = basket(2, call)
     few, many = (max(work.memory for work in simulate(problem, LabelSpec(paths=1 << n), 2)) for n in (18, 22))
-    assert few < many < 2 << 30
+    assert few < many < 3 << 30  # two threads
     wide = simulate(basket(50, call), LabelSpec(samples=1 << 20, paths=1, directions=10, order=2), 2)
     assert max(work.memory for work in wide) > 8 * (1 << 20) * 50 * 20
 
