@@ -51,9 +51,9 @@ PATHS_GROW, WIDTH_GROWS, ITERATIONS_GROW = 4, 1.4, 2
 # Residuals a parameter, at least: fewer samples than that grow with the network.
 RESIDUALS = 8
 MOST_ITERATIONS = 1200
-# Of more than `FEW_INPUTS` a network that misses its aim by more than this factor becomes wide: it would not be
+# Of more inputs than that a network that misses its aim by more than this factor becomes wide: it would not be
 # published (`surrogate.requirement`).
-FAR = 100.0
+WIDE_INPUTS, FAR = 7, 100.0
 WIDE, WIDE_SAMPLES, WIDE_TRAINING = (64, 64, 64), 1 << 15, Adam(epochs=300, batch=256, learning_rate=5e-3)
 MOST_WIDE = 96
 # Noise is what limits where it is this share of the error, unless what was learnt is missed by as much and by more than
@@ -166,7 +166,7 @@ def grown(choice: Choice, seen: Round, before: Round | None, *, inputs: int, aim
         reason = f"the {name} error is {learnt:.0e} on what was learnt and {error:.0e} on fresh labels"
         return changed(choice, reason, labels={"samples": samples})
     reason = f"the {name} error is {error:.0e} on fresh labels and on those that were learnt"
-    if inputs > FEW_INPUTS and multiple > FAR:
+    if inputs > WIDE_INPUTS and multiple > FAR:
         return widened(choice, reason)
     if name in ("gamma", "worst_bucket") and choice.training.loss.order < labels.order:
         bent = replace(choice.training, loss=SobolevLoss(order=labels.order))
@@ -202,7 +202,7 @@ def seconds(level: AccuracyLevel, choice: Choice) -> float:
 
 def most_seconds(level: AccuracyLevel, inputs: int) -> float:
     """What all rounds may take, whatever they find."""
-    return (WIDE_SECONDS if inputs > FEW_INPUTS else SECONDS)[level]
+    return (WIDE_SECONDS if inputs > WIDE_INPUTS else SECONDS)[level]
 
 
 def larger(choice: Choice, reason: str, inputs: int) -> Next | None:

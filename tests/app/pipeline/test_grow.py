@@ -111,6 +111,7 @@ def test_a_wide_network_is_judged_on_curvatures_that_it_has_not_learnt(
 ) -> None:
     monkeypatch.setattr(choices, "BEGINNINGS", ((9, 64, 2),))
     monkeypatch.setattr(choices, "FAR", 0.0)
+    monkeypatch.setattr(choices, "WIDE_INPUTS", 3)
     monkeypatch.setattr(choices, "WIDE_SAMPLES", 128)
     monkeypatch.setattr(choices, "MOST_WIDE", 64)
     monkeypatch.setattr(choices, "WIDE_TRAINING", Adam(epochs=3))

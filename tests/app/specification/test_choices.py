@@ -8,11 +8,11 @@ from app.specification.build import BuildSpec
 from app.specification.choices import (
     AIMS,
     FAR,
-    FEW_INPUTS,
     MOST_ITERATIONS,
     MOST_PATHS,
     MOST_SAMPLES,
     WIDE,
+    WIDE_INPUTS,
     Choice,
     Next,
     first_choice,
@@ -161,7 +161,7 @@ def test_many_assets_are_seen_along_their_axes() -> None:
 
 
 def test_a_network_of_many_inputs_far_from_its_aim_becomes_wide_and_then_wider() -> None:
-    error, inputs = 1.1 * FAR * AIM["gamma"], FEW_INPUTS + 1
+    error, inputs = 1.1 * FAR * AIM["gamma"], WIDE_INPUTS + 1
     step = after(begun(), error, error, 0.0, inputs=inputs)
     assert step is not None
     assert is_wide(step.choice)
@@ -172,7 +172,7 @@ def test_a_network_of_many_inputs_far_from_its_aim_becomes_wide_and_then_wider()
     assert more.choice.labels == step.choice.labels
     assert more.choice.network.hidden > WIDE
     assert after(more.choice, error, error, error, inputs=inputs) is None
-    for near, few in ((error / 2.0, inputs), (error, FEW_INPUTS)):
+    for near, few in ((error / 2.0, inputs), (error, WIDE_INPUTS)):
         larger = after(begun(), near, near, 0.0, inputs=few)
         assert larger is not None
         assert not is_wide(larger.choice)
