@@ -44,7 +44,8 @@ NAMES = (
 )
 SMOKE = NAMES[0]
 ONCE = 1 << 18
-SAMPLES, PATHS, REPLICATES, ROUNDS = 128, 1024, 2, 3
+REPLICATES = 2
+SIZES, SMOKE_SIZES = ({"samples": 128, "paths": 1024, "rounds": 3}, {"samples": 16, "paths": 64, "rounds": 1})
 
 
 def measure(name: str, *, samples: int, paths: int, rounds: int) -> dict[str, Any]:
@@ -77,11 +78,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, metavar="NAME", help="examples to time")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    sizes = (
-        {"samples": 16, "paths": 64, "rounds": 1}
-        if arguments.smoke
-        else dict(zip(("samples", "paths", "rounds"), (SAMPLES, PATHS, ROUNDS), strict=True))
-    )
+    sizes = SMOKE_SIZES if arguments.smoke else SIZES
     rows = list[dict[str, Any]]()
     if not arguments.json:
         print("| labels | order | 2^18 numbers, s | today, s | two threads, s | 2^18 / today | today / two threads |")

@@ -6,7 +6,6 @@ import dataclasses
 import shutil
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import assert_never
 
 from msgspec.structs import replace
 from torch import Tensor, from_numpy
@@ -40,9 +39,9 @@ from surrogate.dataset import Dataset
 from surrogate.errors import TrainingDiverged
 from surrogate.evaluation.buckets import barrier_distance, event_distance, masks
 from surrogate.evaluation.fresh import fresh_errors
-from surrogate.learning.watching import Heard, unheard
+from surrogate.learning.watching import Heard, planned, unheard
 from surrogate.report.choices import Choices, Round
-from surrogate.spec import LBFGS, Adam, LevenbergMarquardt, Optimiser
+from surrogate.spec import LevenbergMarquardt
 
 # What an error is at least, of the noise, where every sample has random numbers of its own: what remains of it over
 # a few hundred samples.
@@ -129,11 +128,12 @@ def judge(folder: JobFolder, build: BuildSpec, reason: str) -> Round:
         least=1.0 if common else OWN_PATHS,
     )
     known = compare(as_seen(learnt, build), None, places(problem, learnt), whole=as_seen(learnt, build, whole=True))
+    (optimiser,) = build.training.optimisers
     return Round(
         samples=build.labels.samples,
         paths=build.labels.paths,
         hidden=build.network.hidden,
-        iterations=iterations(build.training.optimisers[-1]),
+        iterations=optimiser.long if isinstance(optimiser, LevenbergMarquardt) else planned(optimiser),
         order=build.training.loss.order,
         errors=fresh.errors,
         learnt=known.errors,
@@ -144,23 +144,10 @@ def judge(folder: JobFolder, build: BuildSpec, reason: str) -> Round:
 
 def fresh_labels(folder: JobFolder, build: BuildSpec) -> Labels:
     """Labels that judge, with curvatures where there are any: those held out, or such where these have none."""
-    labels, _ = bent(canonical(build), build.labels)
+    labels, _ = bent(build.pricing, build.labels)
     if labels.order == build.labels.order:
         return load_labels(folder.unseen.path)
     return label_unseen(replace(build, labels=labels), build.labels.unseen(fitted=False))
-
-
-def iterations(optimiser: Optimiser) -> int:
-    """Passes of an optimiser, of Levenberg-Marquardt by its finalists."""
-    match optimiser:
-        case Adam():
-            return optimiser.epochs
-        case LBFGS():
-            return optimiser.iterations
-        case LevenbergMarquardt():
-            return optimiser.long
-        case _:
-            assert_never(optimiser)
 
 
 def off_by_one(labels: Labels, build: BuildSpec) -> Dataset:
